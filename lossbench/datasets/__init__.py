@@ -1,0 +1,156 @@
+"""From a recipe and seeds to stacked tensors: drawn, split, standardised, corrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.contract import Sample, UserError
+from lossbench.registry import find, load
+from lossbench.streams import stream
+from lossbench.tasks import Task
+
+Recipe = Callable[[np.random.Generator], Sample]
+Corruption = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+Part = tuple[np.ndarray, np.ndarray]
+
+SHARES = np.array([3, 1, 1])  # fifths of the examples in training, validation and test
+FEWEST = 10
+FEWEST_PER_CLASS = 5  # one in each split
+
+
+@dataclass(frozen=True)
+class Splits:
+    """(inputs, targets) of each split, stacked over seeds: (R, N, ...), inputs float32."""
+
+    task: Task
+    train: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+
+
+def prepare(
+    recipe: Recipe, corruption_for: Callable[[Task], Corruption], seeds: Sequence[int]
+) -> Splits:
+    """The data of every seed; a seed's numbers do not depend on the seeds beside it.
+
+    Only the training split is corrupted, after inputs (and the targets of a regression) are
+    standardised with its clean mean and standard deviation.
+    """
+    samples = [recipe(np.random.default_rng(stream(seed, "data"))) for seed in seeds]
+    task = _task(samples, seeds)
+    corruption = corruption_for(task)
+    parts = [
+        _parts(sample, task, corruption, seed) for sample, seed in zip(samples, seeds, strict=True)
+    ]
+    train, validation, test = (_stack(split, task, seeds) for split in zip(*parts, strict=True))
+    return Splits(task, train, validation, test)
+
+
+def _task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
+    """The one task that the samples of all seeds pose."""
+    kind: type[Task] = load(find("task", samples[0].task)[0])
+    tasks = []
+    for sample in samples:
+        _refuse_unlawful(sample.inputs)
+        tasks.append(kind.of(sample.inputs, sample.targets))
+        _refuse_small(tasks[-1], sample.targets)
+    for task, sample, seed in zip(tasks, samples, seeds, strict=True):
+        if (task, sample.task) != (tasks[0], samples[0].task):
+            raise UserError(
+                f"dataset: seed {seed} poses {task}, seed {seeds[0]} {tasks[0]}; "
+                "a dataset must pose one task for every seed."
+            )
+    return tasks[0]
+
+
+def _refuse_unlawful(inputs: np.ndarray) -> None:
+    if inputs.ndim < 2 or inputs.dtype.kind not in "fiub" or 0 in inputs.shape:
+        raise UserError(
+            f"dataset: inputs are {inputs.dtype} of shape {inputs.shape}; give numbers (N, ...) "
+            "with at least one feature."
+        )
+    flat = inputs.reshape(len(inputs), -1)
+    with np.errstate(over="ignore"):
+        broken = ~np.isfinite(flat.astype(np.float32))
+    if broken.any():
+        feature = int(broken.any(0).argmax())
+        raise UserError(
+            f"dataset: feature {feature} has {broken[:, feature].sum()} of {len(flat)} values NaN, "
+            f"infinite or beyond float32 (first in row {broken[:, feature].argmax()}; "
+            f"{broken.any(0).sum()} such features); remove or repair those rows."
+        )
+
+
+def _refuse_small(task: Task, targets: np.ndarray) -> None:
+    if len(targets) < FEWEST:
+        raise UserError(f"dataset: {len(targets)} examples; give at least {FEWEST}.")
+    groups, counts = np.unique(task.strata(targets), return_counts=True)
+    if counts.min() < FEWEST_PER_CLASS:
+        raise UserError(
+            f"dataset: class {groups[counts.argmin()]} has {counts.min()} examples; "
+            f"give at least {FEWEST_PER_CLASS}, so that every split has one."
+        )
+
+
+def _parts(sample: Sample, task: Task, corruption: Corruption, seed: int) -> list[Part]:
+    """Training, validation and test of one seed, standardised, the first then corrupted."""
+    rows = split(task.strata(sample.targets), np.random.default_rng(stream(seed, "split")))
+    inputs = _standardised(sample.inputs.astype(np.float64), rows[0])
+    targets = task.scaled(sample.targets, sample.targets[rows[0]])
+    train, *others = [(inputs[chosen], targets[chosen]) for chosen in rows]
+    corrupted = corruption(*train, np.random.default_rng(stream(seed, "corruption")))
+    return [_checked(*corrupted), *others]
+
+
+def split(strata: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Rows of training, validation and test, 3 : 1 : 1 in every group, in ascending order.
+
+    Sizes depend on the groups' sizes alone: what a share leaves over goes by largest remainder,
+    ties to training, then validation.
+    """
+    parts: list[list[np.ndarray]] = [[] for _ in SHARES]
+    for group in np.unique(strata):
+        rows = rng.permutation(np.flatnonzero(strata == group))
+        sizes, remainders = np.divmod(len(rows) * SHARES, SHARES.sum())
+        sizes[np.argsort(-remainders, kind="stable")[: len(rows) - sizes.sum()]] += 1
+        for part, chosen in zip(parts, np.split(rows, np.cumsum(sizes)[:-1]), strict=True):
+            part.append(chosen)
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def _standardised(inputs: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Each feature less its training mean, in training standard deviations."""
+    reference = inputs[train]
+    spread = reference.std(0)
+    constant = spread <= 1e-12 * np.abs(reference).max(0)  # not 0: the mean is rounded
+    return (inputs - reference.mean(0)) / np.where(constant, 1, spread)
+
+
+def _checked(inputs: np.ndarray, targets: np.ndarray) -> Part:
+    """What a corruption gave back, refused where nothing could be trained on it."""
+    if len(inputs) != len(targets) or not len(inputs):
+        raise UserError(
+            f"corruption: it gave {len(inputs)} inputs and {len(targets)} targets; "
+            "give as many of one as of the other, at least one."
+        )
+    if not (np.isfinite(inputs).all() and np.isfinite(targets).all()):
+        raise UserError("corruption: it gave NaN or infinite values; give finite ones.")
+    return inputs, targets
+
+
+def _stack(parts: Sequence[Part], task: Task, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+    for seed, (inputs, _) in zip(seeds, parts, strict=True):
+        if inputs.shape != parts[0][0].shape:
+            raise UserError(
+                f"dataset: a split has inputs of shape {inputs.shape} for seed {seed} and "
+                f"{parts[0][0].shape} for seed {seeds[0]}; give every seed the same number of "
+                "examples in every class."
+            )
+    inputs = np.stack([inputs for inputs, _ in parts]).astype(np.float32)
+    targets = torch.from_numpy(np.stack([targets for _, targets in parts]))
+    return torch.from_numpy(inputs), targets.to(task.target_dtype)

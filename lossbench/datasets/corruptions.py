@@ -1,0 +1,132 @@
+"""Named changes to the training split: standardised inputs and targets of one seed -> the same.
+
+A corruption that asks for `num_classes` is for classification; labels are integers from 0.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+
+from lossbench.contract import UserError
+
+
+def none(
+    inputs: np.ndarray, targets: np.ndarray, rng: np.random.Generator, /
+) -> tuple[np.ndarray, np.ndarray]:
+    """The training split as it is."""
+    return inputs, targets
+
+
+def imbalance(
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    rng: np.random.Generator,
+    /,
+    *,
+    num_classes: int,
+    ratio: Annotated[float, "(0, 1]"] = 0.1,
+    kind: Literal["long_tailed", "step"] = "long_tailed",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Examples of the later classes removed until smallest / largest class = ratio.
+
+    long_tailed: class k keeps the share ratio^(k / (C - 1)) of the largest that the data allow;
+    step: the last C // 2 classes keep the share ratio. At least one example of each is kept.
+    """
+    classes = np.arange(num_classes)
+    tail = classes / (num_classes - 1)
+    if kind == "step":
+        tail = (classes >= num_classes - num_classes // 2).astype(float)
+    shares = ratio**tail
+    counts = np.bincount(targets, minlength=num_classes)
+    largest = np.floor((counts / shares).min() + 1e-9)
+    kept = np.maximum(1, np.rint(largest * shares)).astype(int)
+    rows = [
+        rng.permutation(np.flatnonzero(targets == k))[:count]
+        for k, count in zip(classes, kept, strict=True)
+    ]
+    order = np.sort(np.concatenate(rows))
+    return inputs[order], targets[order]
+
+
+def label_noise(
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    rng: np.random.Generator,
+    /,
+    *,
+    num_classes: int,
+    rate: Annotated[float, "[0, 1)"] = 0.2,
+    kind: Literal["symmetric", "asymmetric", "feature_dependent"] = "symmetric",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exactly round(rate * N) labels are made wrong.
+
+    symmetric: any examples, to any other class; asymmetric: any examples, k to k + 1 mod C (for
+    two classes the same); feature_dependent: to the class of the nearest other centroid, examples
+    drawn with weights exp(-4 m / mean m), m = |d_other^2 - d_own^2|, d the distances to centroids:
+    m is 0 on the boundary between them.
+    """
+    limit = 1 - 1 / num_classes if kind == "symmetric" else 0.5
+    if rate >= limit:
+        raise UserError(
+            f"corruption.rate={rate}: {kind} noise among {num_classes} classes leaves the true "
+            f"label no longer the most frequent; give a rate in [0, {limit:.4g})."
+        )
+    keys = rng.gumbel(size=len(targets))  # the k largest log-weight + Gumbel: k drawn by weight
+    others = (targets + 1) % num_classes
+    if kind == "symmetric":
+        others = (targets + rng.integers(1, num_classes, len(targets))) % num_classes
+    elif kind == "feature_dependent":
+        others, margin = _nearest_other(inputs, targets, num_classes)
+        keys = keys - 4 * margin / max(margin.mean(), np.finfo(float).tiny)
+    flipped = np.argsort(-keys, kind="stable")[: round(rate * len(targets))]
+    noisy = targets.copy()
+    noisy[flipped] = others[flipped]
+    return inputs, noisy
+
+
+def _nearest_other(
+    inputs: np.ndarray, targets: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each example: the other class of nearest centroid, and its margin against that one."""
+    points = inputs.reshape(len(inputs), -1)
+    centroids = [points[targets == k].mean(0) for k in range(num_classes)]
+    distances = np.stack([((points - c) ** 2).sum(1) for c in centroids], axis=1)
+    rows = np.arange(len(targets))
+    own = distances[rows, targets].copy()
+    distances[rows, targets] = np.inf
+    return distances.argmin(1), np.abs(distances.min(1) - own)
+
+
+def outliers(
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    rng: np.random.Generator,
+    /,
+    *,
+    share: Annotated[float, "[0, 0.5)"] = 0.1,
+    size: Annotated[float, "(0, inf)"] = 10.0,
+    kind: Literal["vertical", "leverage"] = "vertical",
+    sign: Literal["positive", "both"] = "positive",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exactly round(share * N) examples of a regression are moved by `size`.
+
+    vertical: the target, by that many of its standard deviations; leverage: the first feature, by
+    that many, while the target becomes 0, the mean. sign: all upwards, or either way at random.
+    """
+    if targets.dtype.kind != "f":
+        raise UserError(
+            "corruption=outliers moves the targets of a regression, the data have class labels; "
+            "choose corruption=label_noise or a regression."
+        )
+    rows = rng.permutation(len(targets))[: round(share * len(targets))]
+    signs = rng.choice([-1.0, 1.0], len(rows)) if sign == "both" else np.ones(len(rows))
+    inputs, targets = inputs.copy(), targets.copy()
+    if kind == "leverage":
+        first = inputs.reshape(len(inputs), -1)[:, 0]  # a view: standardised, its deviation is 1
+        first[rows] += size * signs
+        targets[rows] = 0
+    else:
+        targets[rows] += size * targets.std(0) * signs.reshape(-1, *[1] * (targets.ndim - 1))
+    return inputs, targets

@@ -1,0 +1,1 @@
+"""Formulas only, one file per task: `loss(prediction, target, /, *, hyper-parameters)`."""

@@ -1,0 +1,95 @@
+"""Regularizers: a penalty on the weight matrices of one model, added to the mean of any loss.
+
+Symbols: W a weight of the list, torch's (out, in, ...); columns are input features.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from lossbench.contract import declare
+
+
+@declare(convex=True, lipschitz=0.0)
+def none(weights: list[Tensor], /) -> Tensor:
+    """Punishes nothing.
+
+    R = 0
+    weights: tensors of any shape, at least one.
+    Result: ().
+    Neighbours: every regularizer at strength 0.
+    Source: none.
+
+    >>> none([torch.tensor([[3.0, -4.0]])])
+    tensor(0.)
+    """
+    return weights[0].new_zeros(())
+
+
+@declare(tune={"strength": (1e-6, 1e-1)}, convex=True, source="Tibshirani 1996")
+def l1(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e-4) -> Tensor:
+    """Punishes the size of each weight, which drives the useless ones to exactly 0.
+
+    R = strength sum |w|
+    weights: tensors of any shape, at least one; strength: in [0, inf).
+    Result: (), in units of the loss; subgradient 0 at 0.
+    strength = 0 gives none.
+    Source: Tibshirani 1996 (lasso).
+
+    >>> l1([torch.tensor([[3.0, -4.0]])], strength=1.0)
+    tensor(7.)
+    """
+    return strength * torch.stack([weight.abs().sum() for weight in weights]).sum()
+
+
+@declare(tune={"strength": (1e-6, 1e-1)}, convex=True, source="Hoerl & Kennard 1970")
+def l2(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e-4) -> Tensor:
+    """Punishes the square of each weight: all shrink, in proportion, and none reaches 0.
+
+    R = strength sum w^2
+    weights: tensors of any shape, at least one; strength: in [0, inf).
+    Result: (), in units of the loss; SGD's weight decay lambda is strength lambda/2.
+    strength = 0 gives none. frobenius is its root, matrix by matrix.
+    Source: Hoerl & Kennard 1970 (ridge).
+
+    >>> l2([torch.tensor([[3.0, -4.0]])], strength=1.0)
+    tensor(25.)
+    """
+    return strength * torch.stack([weight.square().sum() for weight in weights]).sum()
+
+
+@declare(tune={"strength": (1e-6, 1e-1)}, convex=True, source="Yuan & Lin 2006")
+def frobenius(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e-4) -> Tensor:
+    """Punishes the length of each matrix: a constant pull, which can empty a whole layer.
+
+    R = strength sum_W ||W||_F, not squared
+    weights: tensors of any shape, at least one; strength: in [0, inf).
+    Result: (), in units of the loss; subgradient 0 at W = 0.
+    strength = 0 gives none. l2 is its square.
+    Source: Yuan & Lin 2006 (group lasso, one group a matrix).
+
+    >>> frobenius([torch.tensor([[3.0, -4.0]])], strength=1.0)
+    tensor(5.)
+    """
+    return strength * torch.stack([torch.linalg.vector_norm(weight) for weight in weights]).sum()
+
+
+@declare(tune={"strength": (1e-6, 1e-1)}, convex=True, source="Nie et al. 2010")
+def l21(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e-4) -> Tensor:
+    """Punishes each input feature by the length of its column, which drops whole features.
+
+    R = strength sum_W sum_i ||W[:, i]||_2
+    weights: tensors (out, in, ...), at least one; strength: in [0, inf).
+    Result: (), in units of the loss; subgradient 0 at an empty column.
+    strength = 0 gives none. For a single output unit it is l1.
+    Source: Nie et al. 2010.
+
+    >>> l21([torch.tensor([[3.0, 0.0], [-4.0, 0.0]])], strength=1.0)
+    tensor(5.)
+    """
+    columns = [weight.transpose(0, 1).flatten(1) for weight in weights]
+    norms = [torch.linalg.vector_norm(column, dim=1).sum() for column in columns]
+    return strength * torch.stack(norms).sum()

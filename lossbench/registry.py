@@ -1,0 +1,274 @@
+"""Installed plugins: entry points -> names, schemas, definitions and, on request, the objects.
+
+Names and schemas are read as text, so that nothing is imported that is not used.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import functools
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any
+
+from lossbench.contract import UserError
+from lossbench.schema import (
+    REQUIRED,
+    Parameter,
+    nearest,
+    parameters_of_definition,
+    parameters_of_object,
+)
+
+PREFIX = "lossbench."
+KINDS = {
+    "dataset": "lossbench.datasets",
+    "corruption": "lossbench.corruptions",
+    "model": "lossbench.models",
+    "loss": "lossbench.losses",
+    "regularizer": "lossbench.regularizers",
+    "optimizer": "lossbench.optimizers",
+    "task": "lossbench.tasks",
+}
+# A keyword without default is a fact of the problem here; elsewhere the user must give it.
+FACTUAL = ("loss", "corruption", "regularizer")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point. task is set for losses that are registered for one; module may be a file."""
+
+    kind: str
+    name: str
+    module: str
+    attribute: str
+    package: str = "file"
+    version: str = ""
+    task: str | None = None
+
+    @property
+    def origin(self) -> str:
+        return f"{self.package} {self.version}".strip() + f" ({self.module}:{self.attribute})"
+
+
+@functools.cache
+def installed(kind: str) -> tuple[Plugin, ...]:
+    """Every plugin of a kind, by name and then task; reads packaging metadata, imports nothing."""
+    found = {p for p in _entries() if p.kind == kind}
+    return tuple(sorted(found, key=lambda p: (p.name, p.task or "", p.package)))
+
+
+def names(kind: str) -> list[str]:
+    """The distinct names of a kind."""
+    return sorted({p.name for p in installed(kind)})
+
+
+@functools.cache
+def _entries() -> tuple[Plugin, ...]:
+    """The entry points of every distribution, once for each (the first on the path wins)."""
+    seen: dict[str, list[Plugin]] = {}
+    for distribution in distributions():
+        text = distribution.read_text("entry_points.txt") or ""
+        if PREFIX in text:
+            seen.setdefault(distribution.name, list(_parse(text, distribution)))
+    return tuple(p for plugins in seen.values() for p in plugins)
+
+
+def _parse(text: str, distribution: Distribution) -> Iterator[Plugin]:
+    kinds = {group: kind for kind, group in KINDS.items()}
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return
+    for section in parser.sections():
+        group, _, task = section, "", ""
+        if section.startswith(KINDS["loss"] + "."):
+            group, task = KINDS["loss"], section.removeprefix(KINDS["loss"] + ".")
+        for name, value in parser[section].items() if group in kinds else ():
+            module, _, attribute = value.partition("[")[0].strip().partition(":")
+            package, version = distribution.name, distribution.version
+            yield Plugin(kinds[group], name, module, attribute, package, version, task or None)
+
+
+def find(kind: str, name: str) -> tuple[Plugin, ...]:
+    """The plugins that a name means (a loss has one for each task); UserError where none does.
+
+    name is `focal`, `package:focal` where two packages use one name, or `file.py:my_loss`.
+    """
+    package, _, plain = name.rpartition(":")
+    if package.endswith(".py"):
+        return (_from_file(kind, package, plain),)
+    matches = [p for p in installed(kind) if p.name == plain and package in ("", p.package)]
+    if not matches:
+        raise UserError(
+            f"{kind}={name}: there is no such {kind}{nearest(name, names(kind))} "
+            f"Installed: {', '.join(names(kind))}."
+        )
+    packages = sorted({p.package for p in matches})
+    if len(packages) > 1:
+        raise UserError(
+            f"{kind}={name} is ambiguous: {' and '.join(packages)} both provide it. "
+            f"Choose with {kind}={packages[0]}:{name} or {kind}={packages[1]}:{name}."
+        )
+    return tuple(matches)
+
+
+def find_for_task(name: str, task: str) -> Plugin:
+    """The loss of this name for this task; UserError that says what there is instead."""
+    plugins = find("loss", name)
+    for plugin in plugins:
+        if plugin.task in (None, task):
+            return plugin
+    others = sorted({p.name for p in installed("loss") if p.task == task})
+    raise UserError(
+        f"loss={name} is for the task {' or '.join(p.task or '' for p in plugins)}; the data pose "
+        f"the task {task}.\nLosses for {task}: {', '.join(others)}."
+    )
+
+
+def _from_file(kind: str, path: str, attribute: str) -> Plugin:
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise UserError(f"{kind}={path}:{attribute}: there is no file {file}.")
+    return Plugin(kind, f"{path}:{attribute}", str(file), attribute)
+
+
+def load(plugin: Plugin) -> Any:
+    """Import the plugin's object; UserError names package, entry point and cause."""
+    try:
+        module = _import(plugin.module)
+        return functools.reduce(getattr, plugin.attribute.split("."), module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        raise UserError(
+            f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
+
+
+def _import(module: str) -> Any:
+    if not module.endswith(".py"):
+        return importlib.import_module(module)
+    name = "lossbench_file_" + Path(module).stem
+    spec = importlib.util.spec_from_file_location(name, module)
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[name] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def parameters(plugin: Plugin) -> tuple[Parameter, ...]:
+    """What a configuration may set: the keywords, less the facts that the task supplies."""
+    return tuple(
+        p for p in signature(plugin) if p.default is not REQUIRED or plugin.kind not in FACTUAL
+    )
+
+
+def facts(plugin: Plugin) -> tuple[str, ...]:
+    """The keywords that the task supplies."""
+    return tuple(
+        p.name for p in signature(plugin) if p.default is REQUIRED and plugin.kind in FACTUAL
+    )
+
+
+@functools.cache
+def signature(plugin: Plugin) -> tuple[Parameter, ...]:
+    """The keywords, from the source text where that says them, else from the imported object."""
+    found = _definition(plugin.module, plugin.attribute)
+    if found and all(_is_declare(d) for d in found[0].decorator_list):
+        try:
+            return parameters_of_definition(found[0])
+        except (ValueError, SyntaxError):
+            pass
+    return parameters_of_object(load(plugin))
+
+
+def _is_declare(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return ast.unparse(called).rpartition(".")[2] in ("declare", "dataclass")
+
+
+def _definition(
+    module: str, attribute: str
+) -> tuple[ast.FunctionDef | ast.ClassDef, ast.Module] | None:
+    """Where the attribute is defined, following `from x import y`, without importing."""
+    file = _file(module)
+    tree = _tree(file) if file else None
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == attribute:
+            return node, tree  # type: ignore[return-value]
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                if (alias.asname or alias.name) == attribute:
+                    package = module if file and file.name == "__init__.py" else _parent(module)
+                    base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
+                    target = f"{base}.{node.module}" if node.level else node.module
+                    return _definition(target, alias.name)
+    return None
+
+
+def _parent(module: str) -> str:
+    return module.rpartition(".")[0]
+
+
+@functools.cache
+def _tree(file: Path) -> ast.Module | None:
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+@functools.cache
+def _file(module: str) -> Path | None:
+    """The source file of a module, found without importing its parent packages."""
+    if module.endswith(".py"):
+        return Path(module)
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+        for i in range(len(rest)):
+            places = spec.submodule_search_locations if spec else None
+            spec = PathFinder.find_spec(".".join([top, *rest[: i + 1]]), places)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def source(plugin: Plugin) -> str:
+    """The text that decides the plugin's numbers: its definition and what of its file it uses."""
+    found = _definition(plugin.module, plugin.attribute)
+    if not found:
+        return inspect.getsource(load(plugin))
+    node, tree = found
+    tops = {name: top for top in tree.body for name in _defined(top)}
+    wanted, todo = {node}, [node]
+    while todo:
+        for child in ast.walk(todo.pop()):
+            top = tops.get(child.id) if isinstance(child, ast.Name) else None
+            if top is not None and top not in wanted:
+                wanted.add(top)  # type: ignore[arg-type]
+                todo.append(top)  # type: ignore[arg-type]
+    return "\n\n".join(ast.unparse(top) for top in tree.body if top in wanted)
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [t.id for t in node.targets if isinstance(t, ast.Name)]
+    return []

@@ -1,0 +1,298 @@
+"""Configuration -> result: the data, the loss for its task, the stack, the tables."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from lossbench import registry, results
+from lossbench.contract import UserError, declaration_of
+from lossbench.datasets import Splits, prepare
+from lossbench.report import figures
+from lossbench.results import Config, Result
+from lossbench.schema import within
+from lossbench.stack import History, Recipe, Stack
+from lossbench.tasks import Task
+
+Report = Callable[[int, int], None]
+PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
+
+
+def silent(done: int, total: int) -> None:
+    """A report that nobody reads."""
+
+
+def train(config: Config, seeds: list[int], report: Report = silent) -> Result:
+    """Train these seeds of a configuration; report(epochs done, epochs in all) as it goes."""
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    epochs = config["trainer"]["max_epochs"]
+    report(0, epochs)
+    splits = data(config, seeds)
+    recipe = make_recipe(config, splits)
+    width = config["trainer"]["max_replicas"]
+    chunks = [range(i, min(i + width, len(seeds))) for i in range(0, len(seeds), width)]
+    histories, notes = [], []
+    for number, chunk in enumerate(chunks):
+        stack = Stack(recipe, part_of(splits, chunk), [seeds[i] for i in chunk])
+        steps = partial(_shifted, report, number * epochs, len(chunks) * epochs)
+        fit(stack, config, steps)
+        histories.append(stack.history)
+        notes.append(stack.unmapped)
+    return _result(config, seeds, splits.task, histories, notes[0], time.monotonic() - began)
+
+
+def train_and_write(
+    config: Config, seeds: list[int], folder: Path, report: Report = silent
+) -> Path:
+    """Train these seeds and give the folder that holds their result."""
+    return results.write(train(config, seeds, report), folder, figures.curves)
+
+
+def _shifted(report: Report, before: int, total: int, done: int) -> None:
+    report(before + done, total)
+
+
+def data(config: Config, seeds: list[int]) -> Splits:
+    """Every seed's splits, the training split corrupted."""
+    recipe = _bound("dataset", config["dataset"])
+    corruption, values = (
+        registry.find("corruption", config["corruption"]["name"])[0],
+        config["corruption"],
+    )
+
+    def corrupt_for(task: Task) -> Callable[..., Any]:
+        facts = {}
+        for name in registry.facts(corruption):
+            if not hasattr(task, name):
+                raise UserError(
+                    f"corruption={values['name']} needs {name}, which the task {task.name} of "
+                    f"dataset={config['dataset']['name']} does not have. Choose another corruption."
+                )
+            facts[name] = getattr(task, name)
+        return partial(_bound("corruption", values), **facts)
+
+    return prepare(recipe, corrupt_for, seeds)
+
+
+def _bound(kind: str, values: Config) -> Callable[..., Any]:
+    """The plugin's function with the configured hyper-parameters."""
+    function = registry.load(registry.find(kind, values["name"])[0])
+    return partial(function, **_parameters(values))
+
+
+def _parameters(values: Config) -> Config:
+    return {name: value for name, value in values.items() if name != "name"}
+
+
+def part_of(splits: Splits, replicas: range) -> Splits:
+    """The splits of some replicas."""
+    some = slice(replicas.start, replicas.stop)
+    train, validation, test = (
+        (inputs[some], targets[some])
+        for inputs, targets in (splits.train, splits.validation, splits.test)
+    )
+    return Splits(splits.task, train, validation, test)
+
+
+def make_recipe(config: Config, splits: Splits) -> Recipe:
+    """Look the loss up for the task, hold it against the task's example, and put the parts together."""
+    task, values = splits.task, config["loss"]
+    plugin = registry.find_for_task(values["name"], task.name)
+    function = registry.load(plugin)
+    declaration = declaration_of(function)
+    hyper = _parameters(values)
+
+    def loss(facts: dict[str, Any]) -> Callable[..., Tensor]:
+        if inspect.isclass(function):
+            return function(**hyper, **facts)
+        fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
+        return partial(function, **hyper, **fixed)
+
+    facts = registry.facts(plugin)
+    check_loss(values["name"], loss, facts, task, declaration.outputs)
+    if declaration.target:
+        _check_targets(values["name"], declaration.target, splits)
+    count = splits.train[1].shape[1]
+    if config["trainer"]["batch_size"] > count:
+        raise UserError(
+            f"trainer.batch_size={config['trainer']['batch_size']}: there are only {count} training "
+            f"examples. Give trainer.batch_size={count} or less."
+        )
+    model = registry.load(registry.find("model", config["model"]["name"])[0])
+    shapes = (task.input_shape, task.output_shape(declaration.outputs))
+    return Recipe(
+        model=partial(model, *shapes, **_parameters(config["model"])),
+        loss=loss,
+        facts=facts,
+        link=declaration.link,
+        regularizer=_bound("regularizer", config["regularizer"]),
+        optimizer=_bound("optimizer", config["optimizer"]),
+        batch_size=config["trainer"]["batch_size"],
+    )
+
+
+def check_loss(
+    name: str, make: Callable[..., Any], facts: tuple[str, ...], task: Task, outputs: int
+) -> None:
+    """Hold a loss against the task's example batch; UserError says what came back."""
+    prediction, target = task.example(outputs)
+    known = task.facts(target)
+    for fact in facts:
+        if fact not in known:
+            raise UserError(
+                f"loss={name} asks for {fact}, which the task {task.name} does not supply. "
+                f"It supplies: {', '.join(known) or 'nothing'}."
+            )
+    wanted = {fact: known[fact] for fact in facts}
+    loss = make(wanted)
+    tensors = {n: v for n, v in wanted.items() if isinstance(v, Tensor)}
+    extra = {} if isinstance(loss, nn.Module) else tensors
+    try:
+        values = loss(prediction.requires_grad_(), target, **extra)
+    except Exception as error:
+        raise UserError(
+            f"loss={name} fails on a batch of the task {task.name} (prediction "
+            f"{tuple(prediction.shape)}, target {tuple(target.shape)}): {type(error).__name__}: {error}"
+        ) from error
+    lawful = isinstance(values, Tensor) and values.shape in ((len(target),), ())
+    if not lawful or not values.requires_grad:
+        got = (
+            f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+        )
+        detached = ", cut off from the prediction" if lawful else ""
+        raise UserError(
+            f"loss={name} returned {got}{detached}; expected one number per example, a tensor of "
+            f"shape ({len(target)},) that depends on the prediction."
+        )
+
+
+def _check_targets(name: str, interval: str, splits: Splits) -> None:
+    for split in ("train", "validation", "test"):
+        targets = getattr(splits, split)[1]
+        for value in (targets.min().item(), targets.max().item()):
+            if not within(interval, value):
+                raise UserError(
+                    f"loss={name} needs targets in {interval}; the {split} split has {value:.3g} "
+                    "(targets are standardised). Choose another loss."
+                )
+
+
+class _Progress(pl.Callback):
+    """Tells how far training is."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self.report = report
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.report(trainer.current_epoch + 1)
+
+
+def fit(stack: Stack, config: Config, report: Callable[[int], None]) -> None:
+    """Let Lightning train and test a stack; one batch of its loaders is one pass over the data."""
+    settings = config["trainer"]
+    gpu = settings["device"] != "cpu" and torch.cuda.is_available()
+    if settings["device"] == "gpu" and not gpu:
+        raise UserError("trainer.device=gpu: no CUDA device is visible. Use trainer.device=cpu.")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = pl.Trainer(
+            accelerator="gpu" if gpu else "cpu",
+            devices=1,
+            precision=settings["precision"],
+            max_epochs=settings["max_epochs"],
+            callbacks=[_Progress(report)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(stack, range(1), range(1))
+        trainer.test(stack, range(1), verbose=False)
+
+
+def _result(
+    config: Config,
+    seeds: list[int],
+    task: Task,
+    histories: list[History],
+    unmapped: str | None,
+    seconds: float,
+) -> Result:
+    tables = [_tables(h, s) for h, s in zip(histories, _cut(seeds, histories), strict=True)]
+    summary = {
+        "key": results.key_of(config),
+        "task": task.name,
+        "primary": task.primary,
+        "directions": dict(task.directions),
+        "seconds": round(seconds, 3),
+        "mapped": unmapped is None,
+        "unmapped_because": unmapped,
+    }
+    return Result(
+        key=summary["key"],
+        config={**config, "seeds": seeds},
+        seeds=pd.concat([t[0] for t in tables], ignore_index=True),
+        curves=pd.concat([t[1] for t in tables], ignore_index=True),
+        summary=summary,
+        versions=versions(),
+    )
+
+
+def _cut(seeds: list[int], histories: list[History]) -> list[list[int]]:
+    ends = np.cumsum([len(h.best_epoch) for h in histories])
+    return [seeds[end - len(h.best_epoch) : end] for h, end in zip(histories, ends, strict=True)]
+
+
+def _tables(history: History, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The row of each seed, and its curves up to where it diverged."""
+    diverged = history.diverged_epoch.numpy()
+    alive = diverged < 0
+    rows = pd.DataFrame({"seed": seeds, "status": np.where(alive, "finished", "diverged")})
+    for name, epochs in (
+        ("best_epoch", history.best_epoch),
+        ("diverged_epoch", history.diverged_epoch),
+    ):
+        rows[name] = pd.array(epochs.tolist(), dtype="Int64")
+        rows.loc[rows[name] < 0, name] = pd.NA
+    for name, values in history.final.items():
+        rows[name] = np.where(alive, values.double().numpy(), np.nan)
+    curves = pd.concat(
+        [
+            pd.DataFrame({"seed": seeds, "epoch": epoch, "metric": name, "value": values.double()})
+            for epoch, name, values in history.curves
+        ],
+        ignore_index=True,
+    )
+    end = curves.seed.map(
+        dict(zip(seeds, np.where(alive, np.iinfo(int).max, diverged), strict=True))
+    )
+    return rows, curves[curves.epoch < end].reset_index(drop=True)
+
+
+def versions() -> dict[str, Any]:
+    """What the numbers depend on beside the configuration."""
+    return {
+        **{package: version(package) for package in PACKAGES},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+    }

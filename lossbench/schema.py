@@ -1,0 +1,180 @@
+"""A signature is the schema: parameters read from source text, values checked against them.
+
+Reading the text instead of importing keeps torch out of `--help`, completion and validation.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lossbench.contract import UserError
+
+REQUIRED: Any = inspect.Parameter.empty
+BASES = {"float": float, "int": int, "bool": bool, "str": str}
+NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value may be. base None accepts anything; item is the kind of a list's elements."""
+
+    base: type | None = None
+    optional: bool = False
+    interval: str = ""
+    choices: tuple[Any, ...] = ()
+    item: Kind | None = None
+
+    def __str__(self) -> str:
+        if self.choices:
+            words = "one of " + ", ".join(map(str, self.choices))
+        elif self.item:
+            words = f"a list, each {self.item}"
+        else:
+            words = NOUNS.get(self.base, "a value") if self.base else "a value"
+        if self.interval:
+            words += f" in {self.interval}"
+        return words + (", or null" if self.optional else "")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One keyword of a signature."""
+
+    name: str
+    kind: Kind
+    default: Any = REQUIRED
+
+
+def kind_of(annotation: ast.expr | None) -> Kind:
+    """The kind that an annotation means; what cannot be read accepts anything."""
+    match annotation:
+        case ast.Name(id=name) if name in BASES:
+            return Kind(BASES[name])
+        case ast.Constant(value=str(text)):
+            return kind_of(ast.parse(text, mode="eval").body)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
+            return replace(kind_of(left), optional=True)
+        case ast.BinOp(left=left, op=ast.BitOr()):
+            return Kind()
+        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, note])):
+            interval = note.value if isinstance(note, ast.Constant) else ""
+            kind = kind_of(inner)
+            return replace(kind, interval=interval) if isinstance(interval, str) else kind
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
+            choices = ast.literal_eval(inner)
+            return Kind(choices=choices if isinstance(choices, tuple) else (choices,))
+        case ast.Subscript(value=ast.Name(id="list" | "tuple" | "Sequence"), slice=inner):
+            first = inner.elts[0] if isinstance(inner, ast.Tuple) else inner
+            return Kind(list, item=kind_of(first))
+    return Kind()
+
+
+def parameters_of_definition(node: ast.FunctionDef | ast.ClassDef) -> tuple[Parameter, ...]:
+    """The keywords of a function, of a class's `__init__`, or of a dataclass's fields."""
+    if isinstance(node, ast.ClassDef):
+        inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+        if inits:
+            return parameters_of_definition(inits[0])
+        fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
+        return tuple(
+            Parameter(ast.unparse(f.target), kind_of(f.annotation), _literal(f.value))
+            for f in fields
+        )
+    arguments = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    return tuple(Parameter(a.arg, kind_of(a.annotation), _literal(d)) for a, d in arguments)
+
+
+def parameters_of_object(target: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """The keywords of something imported."""
+    found = []
+    for p in inspect.signature(target).parameters.values():
+        if p.kind is p.KEYWORD_ONLY or inspect.isclass(target):
+            text = p.annotation if isinstance(p.annotation, str) else _text(p.annotation)
+            found.append(Parameter(p.name, kind_of(ast.parse(text, mode="eval").body), p.default))
+    return tuple(found)
+
+
+def _text(annotation: Any) -> str:
+    return inspect.formatannotation(annotation).replace("typing.", "")
+
+
+def _literal(node: ast.expr | None) -> Any:
+    if node is None:
+        return REQUIRED
+    value = ast.literal_eval(node)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def validate(
+    parameters: Iterable[Parameter], values: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """The values with lawful types, in the signature's order; UserError at the first fault."""
+    known = {p.name: p for p in parameters}
+    for key in values:
+        if key not in known:
+            raise unknown_key(f"{where}.{key}", key, known)
+    checked = {}
+    for name, parameter in known.items():
+        value = values.get(name, parameter.default)
+        if value is REQUIRED or value == "???":
+            raise UserError(f"{where}.{name} is required: give {where}.{name}={parameter.kind}.")
+        checked[name] = convert(parameter.kind, value, f"{where}.{name}")
+    return checked
+
+
+def unknown_key(path: str, key: str, allowed: Iterable[str]) -> UserError:
+    """What to say of a key that nothing has."""
+    names = list(allowed)
+    return UserError(
+        f"{path} is not a key{nearest(key, names)}. "
+        f"Allowed: {', '.join(names) or 'none, it has no parameters'}."
+    )
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """', did you mean X?' or nothing."""
+    close = difflib.get_close_matches(str(word), list(allowed), 1, 0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def convert(kind: Kind, value: Any, where: str) -> Any:
+    """The value as its kind (1 becomes 1.0 for a float); UserError where it cannot be."""
+    if kind.optional and value is None:
+        return None
+    if kind.item:
+        if not isinstance(value, list | tuple):
+            raise _refused(kind, value, where)
+        return [convert(kind.item, v, f"{where}[{i}]") for i, v in enumerate(value)]
+    if kind.base is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind.base and type(value) is not kind.base:
+        raise _refused(kind, value, where)
+    if kind.choices and value not in kind.choices:
+        raise _refused(kind, value, where, nearest(value, map(str, kind.choices)))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _refused(kind, value, where)
+    if kind.interval and not within(kind.interval, value):
+        raise _refused(kind, value, where)
+    return value
+
+
+def within(interval: str, value: float) -> bool:
+    """Whether an interval such as "[0, inf)" holds a number.
+
+    >>> within("(0, 1]", 1), within("(0, 1]", 0)
+    (True, False)
+    """
+    low, high = map(float, interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    return above and below
+
+
+def _refused(kind: Kind, value: Any, where: str, hint: str = "") -> UserError:
+    return UserError(f"{where}={value}: expected {kind}{hint}")

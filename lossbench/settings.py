@@ -1,0 +1,52 @@
+"""The schema of the sections that are ours and not a plugin's; their values stand in `conf/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How a stack is trained.
+
+    batch_size is the most examples in a batch; an epoch is cut into batches of equal size (+-1).
+    max_replicas is the most replicas trained as one; more seeds are trained stack after stack.
+    """
+
+    max_epochs: Annotated[int, "[1, inf)"]
+    batch_size: Annotated[int, "[1, inf)"]
+    device: Literal["auto", "cpu", "gpu"]
+    precision: Literal["32-true", "64-true", "bf16-mixed"]
+    max_replicas: Annotated[int, "[1, inf)"]
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where MLflow keeps its runs; uri null keeps none."""
+
+    uri: str | None
+    experiment: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """The folder that is the truth."""
+
+    dir: str
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """How a sweep is dealt out; workers null is one for each core."""
+
+    workers: Annotated[int, "[1, inf)"] | None
+    timeout: Annotated[float, "(0, inf)"] | None
+
+
+SECTIONS = {
+    "trainer": Trainer,
+    "tracking": Tracking,
+    "results": Results,
+    "launcher": Launcher,
+}

@@ -1,0 +1,255 @@
+"""R replicas, one for each seed, trained as one model under Lightning.
+
+Parameters are (R, ...), batches (R, B, ...). Forward pass and loss are mapped over R, and the
+gradient of the sum over replicas is every replica's own gradient, since none touches another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from lossbench.datasets import Splits
+from lossbench.streams import stream
+
+State = dict[str, Tensor]
+TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
+SCORED_AT_ONCE = 2048  # examples of each replica in one forward pass of an evaluation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make a replica and how to train it; the same for all.
+
+    loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
+    """
+
+    model: Callable[[], nn.Module]
+    loss: Callable[[dict[str, Any]], Callable[..., Tensor]]
+    facts: tuple[str, ...]
+    link: Callable[[Tensor], Tensor] | None
+    regularizer: Callable[[list[Tensor]], Tensor]
+    optimizer: Callable[[Any], torch.optim.Optimizer]
+    batch_size: int
+
+
+@dataclass
+class History:
+    """What training leaves, a value for each replica in the order of the seeds.
+
+    curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
+    diverged_epoch, best_epoch: -1 where there is none.
+    """
+
+    diverged_epoch: Tensor
+    best_epoch: Tensor
+    best_score: Tensor
+    curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
+    final: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Stack(LightningModule):
+    """One call of Lightning is one epoch: its own cost for a step is larger than the step."""
+
+    def __init__(self, recipe: Recipe, splits: Splits, seeds: list[int]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.recipe, self.task, self.seeds = recipe, splits.task, seeds
+        for name in ("train", "validation", "test"):
+            inputs, targets = getattr(splits, name)
+            self.register_buffer(f"{name}_inputs", inputs, persistent=False)
+            self.register_buffer(f"{name}_targets", targets, persistent=False)
+        self._build()
+        missing = torch.full((len(seeds),), -1)
+        self.history = History(
+            missing.clone(), missing.clone(), torch.full(missing.shape, -torch.inf)
+        )
+        self.unmapped: str | None = None  # why replicas are run one by one, where they are
+        self.steps_done = 0
+
+    def _build(self) -> None:
+        """Make each replica from its own streams; stack what is trained and what is not."""
+        trained, fixed, forms = [], [], []
+        for seed, target in zip(self.seeds, self.train_targets, strict=True):
+            facts = {n: v for n, v in self.task.facts(target).items() if n in self.recipe.facts}
+            model = _seeded(stream(seed, "weights"), self.recipe.model)
+            loss = _seeded(stream(seed, "loss weights"), partial(self.recipe.loss, facts))
+            forms.append(nn.ModuleDict({"model": model}))
+            if isinstance(loss, nn.Module):
+                forms[-1]["loss"] = loss
+                facts = {}
+            trained.append(dict(forms[-1].named_parameters()))
+            tensors = {f"fact.{n}": v for n, v in facts.items() if isinstance(v, Tensor)}
+            fixed.append({**dict(forms[-1].named_buffers()), **tensors})
+        self.names, self.fixed_names = list(trained[0]), list(fixed[0])
+        self.stacked = nn.ParameterList(
+            torch.stack([t[n].detach() for t in trained]) for n in self.names
+        )
+        for i, name in enumerate(self.fixed_names):
+            self.register_buffer(
+                f"fixed_{i}", torch.stack([f[name] for f in fixed]), persistent=False
+            )
+        self.weights = [n for n in self.names if n.startswith("model.") and trained[0][n].ndim > 1]
+        # One replica is the form that the parameters of each are poured into.
+        self.form = (forms[0]["model"], loss)
+        self.best = {n: p.detach().clone() for n, p in self.state.items()}
+
+    @property
+    def state(self) -> State:
+        """Every replica's parameters, buffers and facts, each (R, ...)."""
+        fixed = [getattr(self, f"fixed_{i}") for i in range(len(self.fixed_names))]
+        return {
+            **dict(zip(self.names, self.stacked, strict=True)),
+            **dict(zip(self.fixed_names, fixed, strict=True)),
+        }
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.recipe.optimizer(self.stacked)
+
+    # ---- one replica ---------------------------------------------------------------------------
+    def predict(self, state: State, inputs: Tensor) -> Tensor:
+        """A replica's raw predictions, in the precision of its parameters."""
+        prediction = functional_call(self.form[0], _part(state, "model."), (inputs,))
+        return prediction.to(self.stacked[0].dtype)
+
+    def objective(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
+        """A replica's mean loss over the batch, with its regularizer: the one mean there is."""
+        prediction, loss = self.predict(state, inputs), self.form[1]
+        if isinstance(loss, nn.Module):
+            values = functional_call(loss, _part(state, "loss."), (prediction, target))
+        else:
+            values = loss(prediction, target, **_part(state, "fact."))
+        return values.mean() + self.recipe.regularizer([state[name] for name in self.weights])
+
+    # ---- all replicas --------------------------------------------------------------------------
+    def mapped(self, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+        """The function of every replica at once, or one by one where it cannot be mapped."""
+        if self.unmapped is None:
+            return vmap(function)(*arguments)
+        return self.looped(function, *arguments)
+
+    def looped(self, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+        """The same replica by replica; what draws random numbers gets the replica's own stream."""
+        results = []
+        for r, seed in enumerate(self.seeds):
+            own = [_replica(argument, r) for argument in arguments]
+            key = stream(seed, "loss", self.steps_done)
+            results.append(_seeded(key, lambda own=own: function(*own)))
+        return torch.stack(results)
+
+    def choose_mapping(self) -> None:
+        """Find by trying whether model and loss can be mapped, and whether it is the same."""
+        batch = self._batch(
+            torch.arange(min(8, self.train_targets.shape[1])).expand(len(self.seeds), -1)
+        )
+        with torch.no_grad():
+            try:
+                mapped = vmap(self.objective)(self.state, *batch)
+            except Exception as error:
+                self.looped(self.objective, self.state, *batch)  # a broken loss fails here too
+                self.unmapped = (str(error).splitlines() or [type(error).__name__])[0]
+                return
+            looped = self.looped(self.objective, self.state, *batch)
+        if not torch.allclose(mapped, looped, TOLERANCE, 1e-6, equal_nan=True):
+            self.unmapped = f"mapped values differ by {(mapped - looped).abs().max():.1e}"
+
+    def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The training examples of each replica at its own indices (R, B)."""
+        rows = torch.arange(len(self.seeds), device=self.train_inputs.device)[:, None]
+        index = index.to(rows.device)
+        return self.train_inputs[rows, index], self.train_targets[rows, index]
+
+    def _order(self, epoch: int) -> Tensor:
+        """Each replica's order of its training examples in an epoch, (R, N)."""
+        count = self.train_targets.shape[1]
+        generators = [torch.Generator().manual_seed(stream(s, "order", epoch)) for s in self.seeds]
+        return torch.stack([torch.randperm(count, generator=g) for g in generators])
+
+    # ---- Lightning -----------------------------------------------------------------------------
+    def on_train_start(self) -> None:
+        self.choose_mapping()
+        self.best = {n: b.to(self.device) for n, b in self.best.items()}
+        self._record(0, "val", self.score(self.state, "validation"))
+
+    def training_step(self, *_: Any) -> None:
+        """One epoch of optimiser steps."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        self.form[0].train()
+        order = self._order(self.current_epoch)
+        batches = order.tensor_split(-(-order.shape[1] // self.recipe.batch_size), dim=1)
+        total = torch.zeros(len(self.seeds), device=self.device, dtype=self.stacked[0].dtype)
+        for index in batches:
+            losses = self.mapped(self.objective, self.state, *self._batch(index))
+            optimizer.zero_grad()
+            losses.sum().backward()
+            optimizer.step()
+            total += losses.detach() * (index.shape[1] / order.shape[1])
+            self.steps_done += 1
+        self._mark_diverged(total)
+        self._record(self.current_epoch + 1, "train", {"loss": total})
+
+    def _mark_diverged(self, loss: Tensor) -> None:
+        """What is not finite stays so: a look at the end of the epoch finds it."""
+        finite = loss.isfinite()
+        for parameter in self.stacked:
+            finite &= parameter.detach().flatten(1).isfinite().all(1)
+        new = ~finite.cpu() & (self.history.diverged_epoch < 0)
+        self.history.diverged_epoch[new] = self.current_epoch + 1
+        if (self.history.diverged_epoch >= 0).all():
+            self.trainer.should_stop = True
+
+    def validation_step(self, *_: Any) -> None:
+        """Score the epoch and keep each replica's parameters where it is its best so far."""
+        scores = self.score(self.state, "validation")
+        epoch, history = self.current_epoch + 1, self.history
+        self._record(epoch, "val", scores)
+        score = scores[self.task.primary].cpu() * self.task.directions[self.task.primary]
+        better = (score > history.best_score) & (history.diverged_epoch < 0)
+        history.best_score[better] = score[better].to(history.best_score)
+        history.best_epoch[better] = epoch
+        for name, parameter in self.state.items():
+            self.best[name][better] = parameter.detach()[better]
+
+    def test_step(self, *_: Any) -> None:
+        """Read the test split once, with the last and with the best-validation parameters."""
+        last, best = self.state, self.best
+        for split, place in (("validation", "val"), ("test", "test")):
+            for state, suffix in ((last, ""), (best, "_best")):
+                for name, values in self.score(state, split).items():
+                    self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
+
+    @torch.no_grad()
+    def score(self, state: State, split: str) -> dict[str, Tensor]:
+        """The task's metrics on a split, each (R,)."""
+        self.form[0].eval()
+        inputs, targets = getattr(self, f"{split}_inputs"), getattr(self, f"{split}_targets")
+        parts = inputs.split(SCORED_AT_ONCE, dim=1)
+        prediction = torch.cat([self.mapped(self.predict, state, part) for part in parts], dim=1)
+        return self.task.metrics(self.task.estimate(prediction, self.recipe.link), targets)
+
+    def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            self.history.curves.append((epoch, f"{place}/{name}", value.cpu()))
+
+
+def _part(state: State, prefix: str) -> State:
+    return {n.removeprefix(prefix): p for n, p in state.items() if n.startswith(prefix)}
+
+
+def _replica(argument: Any, r: int) -> Any:
+    return {n: v[r] for n, v in argument.items()} if isinstance(argument, dict) else argument[r]
+
+
+def _seeded(seed: int, make: Callable[[], Any]) -> Any:
+    """Call with the global generator at a seed, and put the generator back."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return make()

@@ -1,0 +1,71 @@
+"""What a problem fixes: the shapes, the example batch that is the contract, and the metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """One problem. Batches carry any number of leading axes, so that replicas are scored at once.
+
+    name, primary: of the task and of the metric that chooses epochs and orders tables.
+    directions: every metric's name -> +1 where more is better, -1 where less is.
+    target_dtype: of the targets that losses and metrics meet.
+    """
+
+    input_shape: tuple[int, ...]
+
+    name: ClassVar[str]
+    primary: ClassVar[str]
+    directions: ClassVar[dict[str, int]]
+    target_dtype: ClassVar[torch.dtype]
+
+    @classmethod
+    @abstractmethod
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Task:
+        """The task that these data pose; UserError where the targets are not lawful."""
+
+    @abstractmethod
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        """Shape of one prediction for a loss that needs so many outputs per target."""
+
+    @abstractmethod
+    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
+        """A lawful batch of predictions (B, *output_shape) and targets."""
+
+    @abstractmethod
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        """Raise UserError where shape, type or value of a batch breaks the contract."""
+
+    @abstractmethod
+    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
+        """Raw prediction -> what the metrics score (probabilities, point estimates)."""
+
+    @abstractmethod
+    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Every metric over the example axis; leading axes (replicas) are kept.
+
+        NaN where a metric is undefined, or where the replica's estimates are not all finite.
+        """
+
+    def facts(self, target: Tensor) -> dict[str, Any]:
+        """What a loss may ask for by a keyword without default, from the training targets."""
+        return {}
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """The group of each example; every split gets the same share of every group."""
+        return np.asarray(targets).astype(np.int64)
+
+    def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Targets as corruptions meet them: labels int64, numbers in units of the reference."""
+        return np.asarray(targets).astype(np.int64)

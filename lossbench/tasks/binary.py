@@ -1,0 +1,120 @@
+"""Two classes, one number per example: the probability of class 1 after the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.contract import UserError
+from lossbench.tasks import Task
+from lossbench.tasks.scores import (
+    auroc,
+    average_precision,
+    class_counts,
+    expected_calibration_error,
+    log_probability,
+    where_finite,
+)
+
+
+@dataclass(frozen=True)
+class Binary(Task):
+    """Predictions (..., N), targets (..., N) in {0, 1}; targets between them are soft labels."""
+
+    name = "binary"
+    primary = "accuracy"
+    directions = {  # noqa: RUF012 (declared ClassVar in Task)
+        "accuracy": 1,
+        "balanced_accuracy": 1,
+        "average_precision": 1,
+        "auroc": 1,
+        "f1": 1,
+        "log_loss": -1,
+        "brier": -1,
+        "ece": -1,
+    }
+    target_dtype = torch.float32
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Binary:
+        """The binary task of inputs (N, ...) and targets (N,), which must hold both 0 and 1."""
+        if targets.ndim != 1 or len(targets) != len(inputs):
+            raise UserError(
+                f"binary: targets have shape {targets.shape} for {len(inputs)} inputs; "
+                f"give one number per example, ({len(inputs)},)."
+            )
+        values = np.unique(targets)
+        if not np.array_equal(values, [0, 1]):
+            shown = ", ".join(f"{value}" for value in values[:5])
+            raise UserError(
+                f"binary: targets hold {len(values)} distinct values ({shown}); "
+                "give 0 and 1, both present (-1 becomes 0)."
+            )
+        return cls(tuple(inputs.shape[1:]))
+
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        if outputs != 1:
+            raise UserError(f"binary: a loss declares outputs={outputs}; declare 1.")
+        return ()
+
+    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
+        self.output_shape(outputs)
+        step = torch.arange(8)
+        return 2 * torch.sin(1.0 + step), (step % 2).float()
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        if prediction.shape != target.shape:
+            raise UserError(
+                f"binary: prediction has shape {tuple(prediction.shape)}, target "
+                f"{tuple(target.shape)}; both must be (..., N): add or squeeze the odd axis."
+            )
+        if not prediction.is_floating_point():
+            raise UserError(f"binary: prediction is {prediction.dtype}; give floats.")
+        if target.dtype == torch.bool or target.is_complex():
+            raise UserError(f"binary: target is {target.dtype}; give floats or integers 0 and 1.")
+        odd = target[~((target >= 0) & (target <= 1))]
+        if odd.numel():
+            raise UserError(
+                f"binary: target holds {odd[0].item():g} ({odd.numel()} of {target.numel()} values "
+                "outside [0, 1]); give 0 and 1 (-1 becomes 0)."
+            )
+
+    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
+        return (link or torch.sigmoid)(prediction)
+
+    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Scores of probabilities; class 1 is predicted, and a soft label counted, above 0.5."""
+        target = target.to(estimate.dtype)
+        predicted, positive = (estimate > 0.5).to(estimate.dtype), (target > 0.5)
+        label = positive.to(estimate.dtype)
+        correct = (predicted == label).to(estimate.dtype)
+        recall = (correct * label).sum(-1) / label.sum(-1)
+        specificity = (correct * (1 - label)).sum(-1) / (1 - label).sum(-1)
+        f1 = 2 * (predicted * label).sum(-1) / (predicted + label).sum(-1)
+        likelihood = target * log_probability(estimate)
+        likelihood = likelihood + (1 - target) * log_probability(1 - estimate)
+        scores = {
+            "accuracy": correct.mean(-1),
+            "balanced_accuracy": (recall + specificity) / 2,
+            "average_precision": average_precision(estimate, positive),
+            "auroc": auroc(estimate, positive),
+            "f1": f1.masked_fill(~positive.any(-1), float("nan")),
+            "log_loss": -likelihood.mean(-1),
+            "brier": (estimate - target).square().mean(-1),
+            "ece": expected_calibration_error(torch.maximum(estimate, 1 - estimate), correct),
+        }
+        return where_finite(estimate.isfinite().all(-1), scores)
+
+    def facts(self, target: Tensor) -> dict[str, Any]:
+        """num_classes = 2 and class_counts (..., 2), from targets (..., N)."""
+        return {"num_classes": 2, "class_counts": class_counts((target > 0.5).long(), 2)}
+
+    @property
+    def num_classes(self) -> int:
+        """Always 2; corruptions and losses ask for it by this name."""
+        return 2

@@ -1,0 +1,112 @@
+"""One class of several: C numbers per example, probabilities after the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.contract import UserError
+from lossbench.tasks import Task
+from lossbench.tasks.scores import (
+    class_counts,
+    expected_calibration_error,
+    log_probability,
+    where_finite,
+)
+
+
+@dataclass(frozen=True)
+class Multiclass(Task):
+    """Predictions (..., N, C), targets (..., N) int64 class indices from 0."""
+
+    num_classes: int
+
+    name = "multiclass"
+    primary = "accuracy"
+    directions = {  # noqa: RUF012 (declared ClassVar in Task)
+        "accuracy": 1,
+        "balanced_accuracy": 1,
+        "macro_f1": 1,
+        "log_loss": -1,
+        "brier": -1,
+        "ece": -1,
+    }
+    target_dtype = torch.int64
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Multiclass:
+        """The multiclass task of inputs (N, ...) and integers (N,), every class 0..max present."""
+        if targets.ndim != 1 or len(targets) != len(inputs) or targets.dtype.kind not in "iu":
+            raise UserError(
+                f"multiclass: targets are {targets.dtype} of shape {targets.shape} for "
+                f"{len(inputs)} inputs; give one integer per example, ({len(inputs)},)."
+            )
+        classes = np.unique(targets)
+        if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
+            shown = ", ".join(f"{label}" for label in classes[:8])
+            raise UserError(
+                f"multiclass: targets hold the {len(classes)} labels {shown}; "
+                "give at least two classes, numbered 0, 1, 2, … without a gap."
+            )
+        return cls(tuple(inputs.shape[1:]), len(classes))
+
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        if outputs != 1:
+            raise UserError(f"multiclass: a loss declares outputs={outputs}; declare 1 per class.")
+        return (self.num_classes,)
+
+    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
+        shape = (8, *self.output_shape(outputs))
+        prediction = 2 * torch.sin(1.0 + torch.arange(8 * self.num_classes)).reshape(shape)
+        return prediction, torch.arange(8) % self.num_classes
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        if prediction.shape != (*target.shape, self.num_classes):
+            raise UserError(
+                f"multiclass: prediction has shape {tuple(prediction.shape)}, target "
+                f"{tuple(target.shape)}; give (..., N, {self.num_classes}) and (..., N)."
+            )
+        if not prediction.is_floating_point():
+            raise UserError(f"multiclass: prediction is {prediction.dtype}; give floats.")
+        if target.dtype != torch.int64:
+            raise UserError(
+                f"multiclass: target is {target.dtype}; give class indices, torch.int64."
+            )
+        odd = target[(target < 0) | (target >= self.num_classes)]
+        if odd.numel():
+            raise UserError(
+                f"multiclass: target holds {odd[0].item()} ({odd.numel()} of {target.numel()} "
+                f"labels out of range); give 0 to {self.num_classes - 1}."
+            )
+
+    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
+        return link(prediction) if link else torch.softmax(prediction, -1)
+
+    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Scores of probabilities; averages over classes are NaN where a class is absent."""
+        confidence, predicted = estimate.max(-1)
+        correct = (predicted == target).to(estimate.dtype)
+        one_hot = torch.nn.functional.one_hot(target, self.num_classes).to(estimate.dtype)
+        support = one_hot.sum(-2)
+        hits = (one_hot * correct.unsqueeze(-1)).sum(-2)
+        f1 = 2 * hits / (support + class_counts(predicted, self.num_classes))
+        probability = estimate.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+        scores = {
+            "accuracy": correct.mean(-1),
+            "balanced_accuracy": (hits / support).mean(-1),
+            "macro_f1": f1.masked_fill(support == 0, float("nan")).mean(-1),
+            "log_loss": -log_probability(probability).mean(-1),
+            "brier": (estimate - one_hot).square().sum(-1).mean(-1),
+            "ece": expected_calibration_error(confidence, correct),
+        }
+        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
+
+    def facts(self, target: Tensor) -> dict[str, Any]:
+        """num_classes and class_counts (..., C), from targets (..., N)."""
+        counts = class_counts(target, self.num_classes)
+        return {"num_classes": self.num_classes, "class_counts": counts}

@@ -1,0 +1,112 @@
+"""Real targets: one number per example, or T of them; a point estimate after the link."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.contract import UserError
+from lossbench.tasks import Task
+from lossbench.tasks.scores import where_finite
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    """Predictions and targets (..., N) or (..., N, T); a loss with k outputs adds a last axis k."""
+
+    target_shape: tuple[int, ...] = ()
+
+    name = "regression"
+    primary = "root_mean_squared_error"
+    directions = {  # noqa: RUF012 (declared ClassVar in Task)
+        "root_mean_squared_error": -1,
+        "mean_absolute_error": -1,
+        "median_absolute_error": -1,
+        "r2": 1,
+    }
+    target_dtype = torch.float32
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Regression:
+        """The regression task of inputs (N, ...) and finite numbers (N,) or (N, T)."""
+        lawful = targets.ndim in (1, 2) and targets.dtype.kind in "fiu"
+        if not lawful or len(targets) != len(inputs):
+            raise UserError(
+                f"regression: targets are {targets.dtype} of shape {targets.shape} for "
+                f"{len(inputs)} inputs; give numbers ({len(inputs)},) or ({len(inputs)}, T)."
+            )
+        with np.errstate(over="ignore"):
+            broken = int((~np.isfinite(targets.astype(np.float32))).sum())
+        if broken:
+            raise UserError(
+                f"regression: {broken} of {targets.size} targets are NaN, infinite or beyond "
+                "float32; remove or repair those rows."
+            )
+        if (targets == targets[0]).all(0).any():
+            raise UserError("regression: the targets (or a column) are constant; give others.")
+        return cls(tuple(inputs.shape[1:]), tuple(targets.shape[1:]))
+
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        return self.target_shape if outputs == 1 else (*self.target_shape, outputs)
+
+    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
+        """Targets in (0, 1) and predictions in (-1, 1), lawful for losses of a bounded domain."""
+        shape, target_shape = (8, *self.output_shape(outputs)), (8, *self.target_shape)
+        prediction = 0.9 * torch.sin(1.0 + torch.arange(math.prod(shape))).reshape(shape)
+        target = 0.5 + 0.4 * torch.cos(1.0 + torch.arange(math.prod(target_shape)))
+        return prediction.float(), target.reshape(target_shape).float()
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        axes = target.ndim - len(self.target_shape)
+        extra = prediction.shape[target.ndim :]
+        alike = prediction.shape[: target.ndim] == target.shape
+        if axes < 1 or target.shape[axes:] != self.target_shape or not alike or extra[:1] == (1,):
+            shape = ", ".join(["..., N", *map(str, self.target_shape)])
+            raise UserError(
+                f"regression: prediction has shape {tuple(prediction.shape)}, target "
+                f"{tuple(target.shape)}; both must be ({shape}): add or squeeze the odd axis."
+            )
+        if not (prediction.is_floating_point() and target.is_floating_point()):
+            raise UserError(
+                f"regression: prediction is {prediction.dtype}, target {target.dtype}; give floats."
+            )
+        broken = int((~target.isfinite()).sum())
+        if broken:
+            raise UserError(
+                f"regression: {broken} of {target.numel()} targets are NaN or infinite; "
+                "give finite numbers."
+            )
+
+    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
+        return link(prediction) if link else prediction
+
+    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Errors over all entries; r2 sums the squares about each column's own mean."""
+        axis = -1 - len(self.target_shape)
+        residual = (estimate - target).flatten(axis)
+        spread = (target - target.mean(axis, keepdim=True)).flatten(axis).square().sum(-1)
+        spread = spread.masked_fill(spread == 0, float("nan"))
+        error = residual.abs()
+        ordered, count = error.sort(-1).values, error.shape[-1]
+        scores = {
+            "root_mean_squared_error": residual.square().mean(-1).sqrt(),
+            "mean_absolute_error": error.mean(-1),
+            "median_absolute_error": (ordered[..., (count - 1) // 2] + ordered[..., count // 2])
+            / 2,
+            "r2": 1 - residual.square().sum(-1) / spread,
+        }
+        return where_finite(residual.isfinite().all(-1), scores)
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """One group: the splits of a regression are drawn without regard to the target."""
+        return np.zeros(len(targets), dtype=np.int64)
+
+    def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Targets in standard deviations of the training split from its mean, per column."""
+        spread = reference.std(0)
+        return (targets - reference.mean(0)) / np.where(spread > 0, spread, 1)

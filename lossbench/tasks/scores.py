@@ -1,0 +1,61 @@
+"""Scores that tasks share: over the example axis, replicas kept, NaN where undefined."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+PROBABILITY_FLOOR = 1e-12  # one certain mistake costs 27.6 nats, not infinity
+CALIBRATION_BINS = 15
+
+
+def class_counts(label: Tensor, num_classes: int) -> Tensor:
+    """Examples per class, (..., N) int64 -> (..., C) int64."""
+    empty = torch.zeros(*label.shape[:-1], num_classes, dtype=torch.int64, device=label.device)
+    return empty.scatter_add(-1, label, torch.ones_like(label))
+
+
+def log_probability(probability: Tensor) -> Tensor:
+    """Natural logarithm of a probability that is first raised to `PROBABILITY_FLOOR`."""
+    return probability.clamp_min(PROBABILITY_FLOOR).log()
+
+
+def expected_calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
+    """Mean over 15 equal-width bins (low, high] of |accuracy - confidence|, by share (Guo 2017)."""
+    edges = torch.arange(1, CALIBRATION_BINS).to(confidence) / CALIBRATION_BINS
+    bins = torch.bucketize(confidence, edges)
+    gaps = confidence.new_zeros(*confidence.shape[:-1], CALIBRATION_BINS)
+    gaps = gaps.scatter_add(-1, bins, correct - confidence)
+    return gaps.abs().sum(-1) / confidence.shape[-1]
+
+
+def _below_and_up_to(score: Tensor) -> tuple[Tensor, Tensor]:
+    """For each example, how many of its row score less, and how many score no more."""
+    ordered, score = score.sort(-1).values.contiguous(), score.contiguous()
+    return torch.searchsorted(ordered, score), torch.searchsorted(ordered, score, right=True)
+
+
+def auroc(score: Tensor, positive: Tensor) -> Tensor:
+    """Area under the ROC curve from ranks, ties at their average rank; NaN with one class only."""
+    below, up_to = _below_and_up_to(score)
+    positives = positive.sum(-1)
+    negatives = score.shape[-1] - positives
+    twice_ranks = ((below + up_to + 1) * positive).sum(-1)  # integers: exact for every N
+    wins = (twice_ranks - positives * (positives + 1)).to(score.dtype)
+    return wins / (2 * positives * negatives).to(score.dtype)
+
+
+def average_precision(score: Tensor, positive: Tensor) -> Tensor:
+    """Mean over the positives of the precision at their own score; NaN without positives."""
+    below, _ = _below_and_up_to(score)
+    in_order = positive.long().gather(-1, score.argsort(-1)).cumsum(-1)
+    positives_below = torch.nn.functional.pad(in_order, (1, 0)).gather(-1, below)
+    positives = positive.sum(-1, keepdim=True)
+    precision = (positives - positives_below).to(score.dtype) / (score.shape[-1] - below)
+    return (precision * positive).sum(-1) / positives.squeeze(-1)
+
+
+def where_finite(finite: Tensor, scores: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The scores, all NaN for a replica whose estimates are not finite."""
+    nan = float("nan")
+    return {name: value.masked_fill(~finite, nan) for name, value in scores.items()}

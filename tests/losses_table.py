@@ -1,0 +1,257 @@
+"""What each loss is worth, by hand: the tables that test_losses.py runs. A new loss is one row."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import cosh, exp, inf, log, log1p, nan, sqrt, tanh
+
+import mpmath
+
+TASKS = ("binary", "multiclass", "regression", "regularizer")
+BIN, MULTI, REG, PEN = TASKS
+COST = [[0.0, 2.0, 5.0], [1.0, 0.0, 1.0], [3.0, 1.0, 0.0]]
+CREDIT = [[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.25, 2.0]]
+W = [[3.0, 0.0, 1.0], [-4.0, 0.0, 0.0]]
+L2 = log(2)
+S20 = log1p(exp(-20))  # -log sigmoid(20)
+P20 = 1 / (exp(20) + 2)  # softmax(20, 0, 0) of a zero
+
+
+def sigmoid(z):
+    return 1 / (1 + exp(-z))
+
+
+# task, loss, prediction, target, hyper-parameters, value
+# fmt: off
+TABLE = [
+    (BIN, "cross_entropy", [0, -20, 20], [1, 1, 1], {}, [L2, 20 + S20, S20]),
+    (BIN, "cross_entropy", [1e4, -1e4, 1e4], [1, 1, 0], {}, [0, 1e4, 1e4]),
+    (BIN, "cross_entropy", [0, 3], [0.3, 0.5], {}, [L2, 1.5 + log1p(exp(-3))]),
+    (BIN, "cross_entropy", [0, 0, 0], [0, 1, 0.5], {"class_weight": (1, 3)}, [L2, 3 * L2, 2 * L2]),
+    (BIN, "logistic", [0, -100, -1e4], [1, 1, 1], {}, [L2, 100, 1e4]),
+    (BIN, "logistic", [2, 2], [1, 0], {}, [log1p(exp(-2)), log1p(exp(2))]),
+    (BIN, "bounded_cross_entropy", [0, -200, 200], [1, 1, 0], {}, [L2, 100, 100]),
+    (BIN, "bounded_cross_entropy", [0, -20, 20], [1, 1, 1], {"bound": 3}, [L2, 3, S20]),
+    (BIN, "label_smoothing", [0, 20], [1, 1], {}, [L2, 1 + S20]),
+    (BIN, "label_smoothing", [-1e4], [1], {"epsilon": 0.2}, [9e3]),
+    (BIN, "focal", [0, 0], [0, 1], {}, [L2 / 4, L2 / 4]),
+    (BIN, "focal", [0, -1e4, 1e4], [1, 1, 1], {"gamma": 0.5}, [L2 / sqrt(2), 1e4, 0]),
+    (BIN, "focal", [20], [1], {"gamma": 2}, [sigmoid(-20) ** 2 * S20]),
+    (BIN, "poly", [0, -1e4], [1, 1], {}, [L2 + 1 / 2, 1e4 + 1]),
+    (BIN, "poly", [0, 2], [1, 0], {"epsilon": (1, -2)},
+     [L2, log1p(exp(2)) + sigmoid(2) - 2 * sigmoid(2) ** 2]),
+    (BIN, "squared_error", [0, -1e4, log(3)], [1, 1, 1], {}, [1 / 4, 1, 1 / 16]),
+    (BIN, "squared_error", [20, log(3)], [1, 0], {}, [sigmoid(-20) ** 2, 9 / 16]),
+    (BIN, "exponential", [0, 1, -1], [1, 1, 1], {}, [1, exp(-1), exp(1)]),
+    (BIN, "exponential", [1e4, 1e4, 1], [1, 0, 0], {}, [0, inf, exp(1)]),
+    (BIN, "hinge", [2, 1, 0.5, -1e4], [1, 1, 1, 1], {}, [0, 0, 0.5, 10001]),
+    (BIN, "hinge", [0.5, -3], [0, 0], {"margin": 2}, [2.5, 0]),
+    (BIN, "squared_hinge", [2, 0.5, -1], [1, 1, 1], {}, [0, 1 / 4, 4]),
+    (BIN, "squared_hinge", [2, -1e4], [0, 1], {}, [9, 10001**2]),
+    (BIN, "smooth_hinge", [2, 0.5, 0, -1], [1, 1, 1, 1], {}, [0, 1 / 8, 1 / 2, 3 / 2]),
+    (BIN, "smooth_hinge", [0.5, -3, -1e4], [0, 1, 1], {"gamma": 2}, [2.25 / 4, 3, 1e4]),
+    (BIN, "modified_huber", [2, 0.5, -1, -3], [1, 1, 1, 1], {}, [0, 1 / 4, 4, 12]),
+    (BIN, "modified_huber", [0, 5, -1e4], [0, 0, 1], {}, [1, 20, 4e4]),
+    (BIN, "kl_divergence", [0, 0, 0], [0.5, 1, 0], {}, [0, L2, L2]),
+    (BIN, "kl_divergence", [0, 1e4], [0.25, 0.5], {},
+     [0.25 * log(1 / 2) + 0.75 * log(3 / 2), 5e3 - L2]),
+    (MULTI, "cross_entropy", [[0, 0, 0], [20, 0, 0], [20, 0, 0]], [0, 0, 1], {},
+     [log(3), log1p(2 * exp(-20)), 20 + log1p(2 * exp(-20))]),
+    (MULTI, "cross_entropy", [[1e4, 0, -1e4], [1e4, 0, -1e4]], [0, 2], {}, [0, 2e4]),
+    (MULTI, "cross_entropy", [[0, 0, 0], [0, 0, 0]], [0, 1], {"class_weight": (1, 3, 2)},
+     [log(3), 3 * log(3)]),
+    (MULTI, "complementary_cross_entropy", [[0, 0], [0, -1e4]], [0, 1], {}, [2 * L2, 2e4]),
+    (MULTI, "complementary_cross_entropy", [[0, 0, 0], [0, -1e4, -1e4]], [0, 0], {},
+     [log(3) + 2 * log(3 / 2), 0]),
+    (MULTI, "bounded_cross_entropy", [[0, 0], [200, 0]], [0, 1], {}, [L2, 100]),
+    (MULTI, "bounded_cross_entropy", [[0, 0], [20, 0]], [0, 1], {"bound": 3}, [L2, 3]),
+    (MULTI, "label_smoothing", [[0, 0], [20, 0]], [0, 0], {}, [L2, 1 + S20]),
+    (MULTI, "label_smoothing", [[0, 1e4, 0]], [0], {"epsilon": 0.3}, [0.7 * 1e4 + 0.1 * 2e4]),
+    (MULTI, "focal", [[0, 0], [0, 0]], [0, 1], {}, [L2 / 4, L2 / 4]),
+    (MULTI, "focal", [[0, 0, 0], [1e4, 0, 0], [1e4, 0, 0]], [0, 0, 1], {"gamma": 0.5},
+     [sqrt(2 / 3) * log(3), 0, 1e4]),
+    (MULTI, "poly", [[0, 0, 0], [0, 1e4, 0]], [0, 0], {}, [log(3) + 2 / 3, 1e4 + 1]),
+    (MULTI, "poly", [[0, 0]], [1], {"epsilon": (1, 2)}, [L2 + 1 / 2 + 2 / 4]),
+    (MULTI, "squared_error", [[0.5, 0.5], [2, 0]], [0, 0], {}, [1 / 2, 1]),
+    (MULTI, "squared_error", [[0, 1, -2]], [1], {}, [4]),
+    (MULTI, "brier", [[0, 0, 0], [1e4, 0, 0]], [0, 1], {}, [4 / 9 + 2 / 9, 2]),
+    (MULTI, "brier", [[log(3), 0], [20, 0]], [0, 0], {}, [2 / 16, 2 * sigmoid(-20) ** 2]),
+    (MULTI, "crammer_singer", [[2, 1.5, 1.8], [-3, -5, -5]], [0, 0], {}, [0.8, 0]),
+    (MULTI, "crammer_singer", [[0, 1, 1], [9, 1, 1]], [0, 0], {"margin": 3}, [4, 0]),
+    (MULTI, "crammer_singer", [[0, 1, 0], [0, 1, 0]], [0, 1], {"cost": COST}, [5, 0]),
+    (MULTI, "weston_watkins", [[2, 1.5, 1.8], [-3, -5, -5]], [0, 0], {}, [0.5 + 0.8, 0]),
+    (MULTI, "weston_watkins", [[-1e4, 1e4, 0]], [0], {}, [20001 + 10001]),
+    (MULTI, "one_vs_all_hinge", [[0.5, 0, -2], [1, -1, -1]], [0, 0], {}, [0.5 + 1, 0]),
+    (MULTI, "one_vs_all_hinge", [[-1e4, 1e4, 0]], [0], {}, [10001 + 10001 + 1]),
+    (MULTI, "infogain", [[0, 0, 0], [20, 0, 0]], [2, 0], {}, [log(3), log1p(2 * exp(-20))]),
+    (MULTI, "infogain", [[0, 0, 0], [1e4, 0, 0]], [0, 2], {"matrix": CREDIT},
+     [1.5 * log(3), 2.25e4]),
+    (REG, "squared_error", [1, 3, -1e4], [1, 1, 0], {}, [0, 4, 1e8]),
+    (REG, "squared_error", [[1, 3]], [[1, 1]], {}, [(0 + 4) / 2]),
+    (REG, "absolute_error", [1, 3, -1e4], [1, 1, 0], {}, [0, 2, 1e4]),
+    (REG, "absolute_error", [[1, 3]], [[1, 1]], {}, [(0 + 2) / 2]),
+    (REG, "root_mean_squared_error", [1, 3], [1, 1], {}, sqrt((0 + 4) / 2)),
+    (REG, "root_mean_squared_error", [[1, 3], [1, 1]], [[1, 1], [2, 2]], {}, sqrt((4 + 1 + 1) / 4)),
+    (REG, "euclidean", [1, 3], [1, 4], {}, [0, 1]),
+    (REG, "euclidean", [[3, 4], [0, 0]], [[0, 0], [0, 0]], {}, [5, 0]),
+    (REG, "quantile", [0, 2], [1, 1], {"q": 0.9}, [0.9, 1 - 0.9]),
+    (REG, "quantile", [[0, 4]], [[1, 1]], {}, [(0.5 + 1.5) / 2]),
+    (REG, "huber", [0.5, 1, -3, 1e4], [0, 0, 0, 0], {}, [1 / 8, 1 / 2, 5 / 2, 1e4 - 1 / 2]),
+    (REG, "huber", [[1, 5]], [[0, 0]], {"delta": 2}, [(1 / 2 + 2 * (5 - 1)) / 2]),
+    (REG, "smooth_l1", [0.5, 3], [0, 0], {"beta": 2}, [1 / 16, 2]),
+    (REG, "smooth_l1", [0.5, -3, 0], [0, 0, 0], {"beta": 0}, [0.5, 3, 0]),
+    (REG, "log_cosh", [1e-4, 1, -3], [0, 0, 0], {},
+     [5e-9 - 1e-16 / 12, log(cosh(1)), log(cosh(3))]),
+    (REG, "log_cosh", [0, 1e4, -800], [0, 0, 0], {}, [0, 1e4 - L2, 800 - L2]),
+    (REG, "squared_log_error", [0, 3], [1, 1], {}, [L2**2, L2**2]),
+    (REG, "squared_log_error", [-1, -2], [1, 1], {}, [inf, nan]),
+    (REG, "gaussian_nll", [[0, 0], [0, 2]], [2, 2], {}, [2, (2 + 4 * exp(-2)) / 2]),
+    (REG, "gaussian_nll", [[0, -1e4], [3, 1e4], [1, -1e4]], [0, 0, 0], {}, [-5e3, 5e3, inf]),
+    (REG, "gaussian_nll", [[[0, 0], [0, 1]]], [[2, 0]], {}, [(2 + 1 / 2) / 2]),
+    (PEN, "none", W, [], {}, 0),
+    (PEN, "none", [[1.0]], [], {}, 0),
+    (PEN, "l1", W, [], {}, 8e-4),
+    (PEN, "l1", W, [], {"strength": 0.5}, 4),
+    (PEN, "l2", W, [], {}, 26e-4),
+    (PEN, "l2", W, [], {"strength": 0.5}, 13),
+    (PEN, "frobenius", W, [], {"strength": 1}, sqrt(26)),
+    (PEN, "frobenius", [[0.0, 0.0]], [], {}, 0),
+    (PEN, "l21", W, [], {"strength": 1}, 5 + 0 + 1),
+    (PEN, "l21", [[3.0, -4.0]], [], {}, 7e-4),
+]
+
+# task, loss, prediction, target, hyper-parameters, gradient of the sum of values
+GRADIENTS = [
+    (BIN, "cross_entropy", [20, 1e4, 40], [0, 0, 1], {}, [sigmoid(20), 1, -sigmoid(-40)]),
+    (BIN, "bounded_cross_entropy", [-5, -1], [1, 1], {"bound": 3}, [0, -sigmoid(1)]),
+    (BIN, "focal", [0], [1], {}, [(2 * log(0.5) / 2 - 1 / 2) / 4]),
+    (BIN, "focal", [1e4, -1e4], [1, 1], {"gamma": 0.5}, [0, -1]),
+    (BIN, "poly", [-1e4, 0], [1, 1], {}, [-1, -0.5 - 0.25]),
+    (BIN, "squared_error", [-20], [1], {}, [-2 * sigmoid(20) ** 2 * sigmoid(-20)]),
+    (BIN, "hinge", [1, 0.5, 0.5], [1, 1, 0], {}, [0, -1, 1]),
+    (BIN, "squared_hinge", [1, 0], [1, 1], {}, [0, -2]),
+    (BIN, "modified_huber", [1, 0, -5], [1, 1, 1], {}, [0, -2, -4]),
+    (BIN, "kl_divergence", [0, 0], [0, 0.75], {}, [0.5, -0.25]),
+    (MULTI, "cross_entropy", [[20, 0, 0]], [0], {}, [[-2 * P20, P20, P20]]),
+    (MULTI, "focal", [[1e4, 0]], [0], {"gamma": 0.5}, [[0, 0]]),
+    (MULTI, "brier", [[0, 1e4]], [0], {}, [[0, 0]]),
+    (MULTI, "crammer_singer", [[0, 2, 1]], [0], {}, [[-1, 1, 0]]),
+    (MULTI, "weston_watkins", [[0, 2, 1], [1, 0, 0]], [0, 0], {}, [[-2, 1, 1], [0, 0, 0]]),
+    (MULTI, "squared_error", [[0, 2]], [0], {}, [[-2, 4]]),
+    (REG, "squared_error", [[1, 3]], [[1, 1]], {}, [[0, 2 * 2 / 2]]),
+    (REG, "absolute_error", [1, 3, 0], [1, 1, 1], {}, [0, 1, -1]),
+    (REG, "root_mean_squared_error", [1, 3], [1, 3], {}, [0, 0]),
+    (REG, "root_mean_squared_error", [1, 3], [1, 1], {}, [0, 2 / (2 * sqrt(2))]),
+    (REG, "euclidean", [[3, 4], [0, 0]], [[0, 0], [0, 0]], {}, [[0.6, 0.8], [0, 0]]),
+    (REG, "quantile", [0, 2, 1], [1, 1, 1], {"q": 0.9}, [-0.9, 1 - 0.9, 0]),
+    (REG, "huber", [0.5, -3, 1], [0, 0, 0], {}, [0.5, -1, 1]),
+    (REG, "smooth_l1", [0.5, -3, 0], [0, 0, 0], {"beta": 0}, [1, -1, 0]),
+    (REG, "log_cosh", [1e-4, -2, 1e4], [0, 0, 0], {}, [tanh(1e-4), -tanh(2), 1]),
+    (REG, "squared_log_error", [3], [1], {}, [2 * L2 / 4]),
+    (REG, "gaussian_nll", [[0, 0], [0, -1e4]], [2, 0], {}, [[-2, (1 - 4) / 2], [0, 1 / 2]]),
+    (PEN, "frobenius", [[0.0, 0.0]], [], {}, [[0, 0]]),
+    (PEN, "l21", W, [], {"strength": 1}, [[0.6, 0, 1], [-0.8, 0, 0]]),
+]
+
+# task, loss, hyper-parameters, factor, that many times this loss, its hyper-parameters
+IDENTITIES = [
+    (BIN, "logistic", {}, 1, "cross_entropy", {}),
+    (BIN, "focal", {"gamma": 0}, 1, "cross_entropy", {}),
+    (BIN, "poly", {"epsilon": (0.0,)}, 1, "cross_entropy", {}),
+    (BIN, "label_smoothing", {"epsilon": 0}, 1, "cross_entropy", {}),
+    (BIN, "bounded_cross_entropy", {"bound": 1e9}, 1, "cross_entropy", {}),
+    (BIN, "kl_divergence", {}, 1, "cross_entropy", {}),
+    (BIN, "modified_huber", {}, 4, "smooth_hinge", {"gamma": 2}),
+    (MULTI, "focal", {"gamma": 0}, 1, "cross_entropy", {}),
+    (MULTI, "poly", {"epsilon": (0.0,)}, 1, "cross_entropy", {}),
+    (MULTI, "label_smoothing", {"epsilon": 0}, 1, "cross_entropy", {}),
+    (MULTI, "bounded_cross_entropy", {"bound": 1e9}, 1, "cross_entropy", {}),
+    (MULTI, "infogain", {"matrix": None}, 1, "cross_entropy", {}),
+    (MULTI, "infogain", {"matrix": [[2, 0, 0], [0, 1, 0], [0, 0, 3]]}, 1,
+     "cross_entropy", {"class_weight": (2, 1, 3)}),
+    (MULTI, "infogain", {"matrix": [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]}, 1,
+     "label_smoothing", {"epsilon": 0.3}),
+    (MULTI, "crammer_singer", {"cost": [[0, 1, 1], [1, 0, 1], [1, 1, 0]]}, 1, "crammer_singer", {}),
+    (REG, "huber", {"delta": 1}, 1, "smooth_l1", {}),
+    (REG, "huber", {"delta": 3}, 3, "smooth_l1", {"beta": 3}),
+    (REG, "huber", {"delta": 1e9}, 1 / 2, "squared_error", {}),
+    (REG, "smooth_l1", {"beta": 0}, 1, "absolute_error", {}),
+    (REG, "quantile", {"q": 0.5}, 1 / 2, "absolute_error", {}),
+    (PEN, "l1", {"strength": 0}, 1, "none", {}),
+    (PEN, "l2", {"strength": 0}, 1, "none", {}),
+    (PEN, "frobenius", {"strength": 0}, 1, "none", {}),
+    (PEN, "l21", {"strength": 0}, 1, "none", {}),
+]
+# fmt: on
+
+# multiclass loss on (0, z) -> how often it is the binary loss of that name on z
+TWO_CLASSES = {
+    "cross_entropy": ("cross_entropy", 1),
+    "focal": ("focal", 1),
+    "poly": ("poly", 1),
+    "label_smoothing": ("label_smoothing", 1),
+    "bounded_cross_entropy": ("bounded_cross_entropy", 1),
+    "complementary_cross_entropy": ("cross_entropy", 2),
+    "brier": ("squared_error", 2),
+    "crammer_singer": ("hinge", 1),
+    "weston_watkins": ("hinge", 1),
+}
+
+# a batch of each task, as far out as a training goes
+EXTREMES = {
+    BIN: ([-1e4, -1e4, 1e4, 1e4], [0, 1, 0, 1]),
+    MULTI: ([[a, b, c] for a, b, c in product((-1e4, 0, 1e4), repeat=3)], [0, 1, 2] * 9),
+    REG: ([1e4, -1e4, 0, 1e4], [0, 0, 0, 1e4]),
+    PEN: ([[1e4, -1e4], [0, 0]], []),
+}
+
+mp = mpmath.mp.clone()
+mp.dps = 120  # so that 1 - p may be written as such
+
+
+def _p(z, y):
+    """The true class's probability, as the equation has it: of a logit, or of a list of them."""
+    if not isinstance(z, list):
+        return 1 / (1 + mp.exp(-z)) if y == 1 else 1 / (1 + mp.exp(z))
+    return mp.exp(z[y]) / mp.fsum(mp.exp(k) for k in z)
+
+
+def _smoothed(z, y, e=0.125):
+    classes = range(len(z)) if isinstance(z, list) else (0, 1)
+    own = -(1 - e) * mp.log(_p(z, y))
+    return own - e / len(classes) * mp.fsum(mp.log(_p(z, k)) for k in classes)
+
+
+def _wrong(z, y):
+    return [_p(z, k) for k in range(len(z)) if k != y]
+
+
+# loss, hyper-parameters, the equation as it is printed, for one logit or a list of them
+EQUATIONS = [
+    ("cross_entropy", {}, lambda z, y: -mp.log(_p(z, y))),
+    ("focal", {}, lambda z, y: -((1 - _p(z, y)) ** 2) * mp.log(_p(z, y))),
+    ("focal", {"gamma": 0.5}, lambda z, y: -mp.sqrt(1 - _p(z, y)) * mp.log(_p(z, y))),
+    ("poly", {}, lambda z, y: -mp.log(_p(z, y)) + 1 - _p(z, y)),
+    ("label_smoothing", {"epsilon": 0.125}, _smoothed),
+    ("logistic", {}, lambda z, y: mp.log(1 + mp.exp(-(2 * y - 1) * z))),
+    ("squared_error", {}, lambda z, y: (1 - _p(z, y)) ** 2),
+    ("exponential", {}, lambda z, y: mp.exp(-(2 * y - 1) * z)),
+    ("complementary_cross_entropy", {}, lambda z, y: -mp.log(_p(z, y))
+     - mp.fsum(mp.log(1 - p) for p in _wrong(z, y))),
+    ("brier", {}, lambda z, y: (1 - _p(z, y)) ** 2 + mp.fsum(p**2 for p in _wrong(z, y))),
+]  # fmt: skip
+LOGITS = {
+    BIN: [-70.0, -20.0, -3.0, 0.0, 0.5, 20.0, 41.0],
+    MULTI: [[20.0, 0, 0], [0, 20.0, 1], [41.0, -3, 1], [-30.0, 2, 1.5], [1, 1, 1], [5, 4, -9.0]],
+}
+
+
+def exact(equation, z, y):
+    """Value and gradient in 120 digits, rounded once."""
+    if not isinstance(z, list):
+        return [float(equation(mp.mpf(z), y))], [float(mp.diff(lambda x: equation(x, y), z))]
+    slopes = [
+        float(mp.diff(lambda x, k=k: equation([*z[:k], x, *z[k + 1 :]], y), z[k]))
+        for k in range(len(z))
+    ]
+    return [float(equation([mp.mpf(x) for x in z], y))], [slopes]

@@ -1,0 +1,245 @@
+"""Datasets: reproducible, fairly split, true to their formulas, refused with a reason."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lossbench import datasets
+from lossbench.contract import Sample, UserError
+from lossbench.datasets import Splits, corruptions, prepare, real, synthetic
+from lossbench.registry import facts, installed, load
+
+torch.set_num_threads(1)
+
+RECIPES = [
+    functools.partial(synthetic.blobs, samples=100, classes=2),
+    functools.partial(synthetic.blobs, samples=103, classes=7),
+    functools.partial(synthetic.moons, samples=60),
+    functools.partial(synthetic.linear, samples=61),
+    functools.partial(synthetic.friedman, samples=62),
+    real.digits,
+    real.breast_cancer,
+    real.wine,
+    real.diabetes,
+]
+NAMES = ["blobs2", "blobs7", "moons", "linear", "friedman", "digits", "cancer", "wine", "diabetes"]
+every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=NAMES)
+
+
+def clean(recipe, seeds=(0, 1, 2)) -> Splits:
+    """The splits without corruption."""
+    return prepare(recipe, lambda task: corruptions.none, seeds)
+
+
+def tensors(splits: Splits) -> list[torch.Tensor]:
+    return [*splits.train, *splits.validation, *splits.test]
+
+
+def table(inputs, targets, task="multiclass"):
+    """A recipe that always gives these data."""
+    return lambda rng: Sample(np.asarray(inputs), np.asarray(targets), task)
+
+
+# --- seeds ---------------------------------------------------------------------------------------
+
+
+@every_recipe
+def test_a_seed_gives_the_same_data_whatever_stands_beside_it(recipe):
+    """Seed 5 alone is bit for bit seed 5 among others; another seed gives other data."""
+    alone, among = clean(recipe, [5]), clean(recipe, [3, 5, 8])
+    for one, many in zip(tensors(alone), tensors(among), strict=True):
+        assert torch.equal(one[0], many[1])
+    assert not torch.equal(among.train[0][0], among.train[0][1])
+
+
+@every_recipe
+def test_shapes_and_types_are_those_of_the_contract(recipe):
+    """Inputs float32 (R, N, ...); targets of the task's type; 60, 20 and 20 percent."""
+    splits = clean(recipe)
+    total = sum(part[0].shape[1] for part in (splits.train, splits.validation, splits.test))
+    for part, share in ((splits.train, 0.6), (splits.validation, 0.2), (splits.test, 0.2)):
+        assert part[0].dtype == torch.float32
+        assert part[0].shape[0] == 3
+        assert part[0].shape[2:] == splits.task.input_shape
+        assert part[1].dtype == splits.task.target_dtype
+        assert part[1].shape == part[0].shape[:2]
+        assert part[0].shape[1] == pytest.approx(share * total, abs=4)
+
+
+@every_recipe
+def test_every_class_has_the_same_count_in_every_seed(recipe):
+    """Class counts of each split do not depend on the seed, and no split lacks a class."""
+    splits = clean(recipe, range(6))
+    if splits.task.name == "regression":
+        return
+    for _, targets in (splits.train, splits.validation, splits.test):
+        counts = splits.task.facts(targets)["class_counts"]
+        assert (counts == counts[0]).all()
+        assert (counts > 0).all()
+
+
+@every_recipe
+def test_only_the_training_split_standardises(recipe):
+    """Training features (and regression targets) have mean 0 and deviation 1; the others do not."""
+    splits = clean(recipe)
+    columns = [splits.train[0].double()]
+    if splits.task.name == "regression":
+        columns.append(splits.train[1].double())
+    for column in columns:
+        spread = column.std(1, correction=0)
+        assert column.mean(1).abs().max() < 1e-6
+        assert (((spread - 1).abs() < 1e-5) | (spread == 0)).all()
+    assert splits.test[0].mean(1).abs().max() > 1e-3
+
+
+def test_a_constant_feature_becomes_zero_instead_of_rounding_noise():
+    """0.1 has a mean that is not exactly 0.1; its deviation is taken as 1."""
+    inputs = np.stack([np.arange(50.0), np.full(50, 0.1)], axis=1)
+    splits = clean(table(inputs, np.arange(50) % 2))
+    assert splits.train[0][..., 1].abs().max() < 1e-12
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=st.lists(st.integers(5, 60), min_size=1, max_size=6), seed=st.integers(0, 2**32))
+def test_splits_share_out_every_row_once_with_sizes_that_the_classes_alone_decide(sizes, seed):
+    """Disjoint, complete, ascending; each class within one of 3 : 1 : 1, and in every split."""
+    strata = np.repeat(np.arange(len(sizes)), sizes)
+    rows = datasets.split(strata, np.random.default_rng(seed))
+    assert np.array_equal(np.sort(np.concatenate(rows)), np.arange(sum(sizes)))
+    assert all((np.diff(part) > 0).all() for part in rows)
+    again = datasets.split(strata, np.random.default_rng(seed + 1))
+    for part, other, share in zip(rows, again, (0.6, 0.2, 0.2), strict=True):
+        counts = np.bincount(strata[part], minlength=len(sizes))
+        assert np.array_equal(counts, np.bincount(strata[other], minlength=len(sizes)))
+        assert (np.abs(counts - share * np.array(sizes)) < 1).all()
+        assert (counts > 0).all()
+
+
+def test_the_split_differs_between_seeds_of_real_data():
+    """Real data are the same for every seed, so the split is what the seed draws."""
+    splits = clean(real.wine)
+    assert splits.test[0].shape == (3, 35, 13)
+    assert not torch.equal(splits.test[1][0], splits.test[1][1]) or not torch.equal(
+        splits.test[0][0], splits.test[0][1]
+    )
+
+
+# --- what the recipes promise --------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(samples=st.integers(40, 200), classes=st.integers(2, 8), seed=st.integers(0, 2**32))
+def test_blobs_have_even_classes_and_a_fixed_distance_between_neighbours(samples, classes, seed):
+    """Without spread the points are the centres: a regular polygon in any plane."""
+    rng = np.random.default_rng(seed)
+    sample = synthetic.blobs(
+        rng, samples=samples, classes=classes, features=5, separation=3.0, spread=1e-9
+    )
+    counts = np.bincount(sample.targets)
+    assert counts.max() - counts.min() <= 1
+    centres = np.stack([sample.inputs[sample.targets == k][0] for k in range(classes)])
+    steps = np.linalg.norm(centres - np.roll(centres, 1, axis=0), axis=1)
+    assert steps == pytest.approx(3.0, abs=1e-6)
+    assert sample.task == ("binary" if classes == 2 else "multiclass")
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "laplace", "student_t", "heteroscedastic"])
+def test_noise_has_the_deviation_that_was_asked_for(noise):
+    """Whatever its kind; the signal of `linear` has variance 1."""
+    rngs = [np.random.default_rng(0) for _ in range(2)]
+    loud, silent = (
+        synthetic.linear(rng, samples=200_000, features=2, noise=noise, noise_scale=scale)
+        for rng, scale in zip(rngs, (0.5, 0.0), strict=True)
+    )
+    assert (loud.targets - silent.targets).std() == pytest.approx(0.5, rel=0.1)
+    assert silent.targets.std() == pytest.approx(1, rel=0.01)
+
+
+def test_friedman_without_noise_is_its_formula():
+    """The five features that matter, and no other."""
+    sample = synthetic.friedman(np.random.default_rng(0), samples=20, noise_scale=0.0)
+    x = sample.inputs.T
+    expected = 10 * np.sin(np.pi * x[0] * x[1]) + 20 * (x[2] - 0.5) ** 2 + 10 * x[3] + 5 * x[4]
+    assert sample.targets == pytest.approx(expected)
+
+
+def test_moons_without_noise_lie_on_two_half_circles():
+    """Class 0 on the unit circle, class 1 on the one about (1, 1/2)."""
+    sample = synthetic.moons(np.random.default_rng(0), samples=40, noise=0.0)
+    centres = np.array([[0.0, 0.0], [1.0, 0.5]])[sample.targets]
+    assert np.linalg.norm(sample.inputs - centres, axis=1) == pytest.approx(1)
+
+
+def test_every_installed_dataset_and_corruption_loads():
+    """What packaging promises is there; only classification's corruptions ask for a fact."""
+    assert all(callable(load(plugin)) for plugin in installed("dataset"))
+    asked = {plugin.name: facts(plugin) for plugin in installed("corruption")}
+    assert asked["imbalance"] == asked["label_noise"] == ("num_classes",)
+    assert asked["none"] == asked["outliers"] == ()
+
+
+# --- data that cannot be used --------------------------------------------------------------------
+
+
+def _with(value: float) -> np.ndarray:
+    inputs = np.arange(60.0).reshape(30, 2)
+    inputs[[7, 9], 1] = value
+    return inputs
+
+
+GOOD, HALVES = np.arange(60.0).reshape(30, 2), np.arange(30) % 2
+UNUSABLE = [
+    (table(_with(np.nan), HALVES), ["feature 1", "2 of 30", "row 7"]),
+    (table(_with(np.inf), HALVES), ["feature 1", "infinite"]),
+    (table(_with(1e200), HALVES), ["feature 1", "float32"]),
+    (table(np.arange(30.0), HALVES), ["(30,)", "(N, ...)"]),
+    (table(np.zeros((30, 0)), HALVES), ["(30, 0)"]),
+    (table(GOOD.astype(str), HALVES), ["<U"]),
+    (table(GOOD, np.zeros(30, int)), ["1 labels"]),
+    (table(GOOD, np.zeros(30, int), "binary"), ["both present"]),
+    (table(GOOD, np.arange(30) // 27), ["class 1 has 3", "at least 5"]),
+    (table(GOOD[:9], np.arange(9.0), "regression"), ["9 examples", "at least 10"]),
+    (table(GOOD, HALVES, "multiclas"), ["multiclas", "did you mean multiclass"]),
+]
+
+
+@pytest.mark.parametrize(("recipe", "words"), UNUSABLE)
+def test_unusable_data_are_refused_before_training(recipe, words):
+    """NaN, one class, too few examples: what, where, how many, what is allowed."""
+    with pytest.raises(UserError) as error:
+        clean(recipe)
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert str(error.value).count("\n") <= 1
+
+
+def test_seeds_of_different_shape_are_refused():
+    """Replicas are stacked, so every seed must give the same counts, features and classes."""
+
+    def counts(rng):
+        return Sample(GOOD, np.arange(30) < rng.integers(10, 20), "binary")
+
+    def classes(rng):
+        return Sample(GOOD, np.arange(30) % rng.integers(2, 6), "multiclass")
+
+    with pytest.raises(UserError, match="same number of examples in every class"):
+        clean(counts, range(8))
+    with pytest.raises(UserError, match="one task for every seed"):
+        clean(classes, range(8))
+
+
+def test_a_corruption_that_gives_nothing_or_nan_is_refused():
+    """A third-party corruption is held to the contract at the boundary."""
+    cases = [
+        (lambda x, y, rng: (x[:0], y[:0]), "at least one"),
+        (lambda x, y, rng: (x * np.nan, y), "NaN"),
+        (lambda x, y, rng: (x, y[1:]), "18 inputs and 17 targets"),
+    ]
+    for corruption, word in cases:
+        with pytest.raises(UserError, match=word):
+            prepare(table(GOOD, HALVES), lambda task, chosen=corruption: chosen, [0])

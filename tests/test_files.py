@@ -1,0 +1,214 @@
+"""CSV and Parquet: what is inferred, and what is refused with which reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lossbench.contract import Sample, UserError
+from lossbench.datasets import corruptions, files, prepare
+
+
+def read(path: Path, **options) -> Sample:
+    return files.csv(np.random.default_rng(0), path=str(path), **{"target": "y", **options})
+
+
+def frame(rows: int = 20, **columns) -> pd.DataFrame:
+    return pd.DataFrame({"x": np.arange(rows) * 1.5, "y": np.arange(rows) % 2} | columns)
+
+
+@pytest.fixture(params=["csv", "parquet"])
+def save(request, tmp_path):
+    """Writes a table as CSV or Parquet and gives its path."""
+
+    def write(data: pd.DataFrame) -> Path:
+        path = tmp_path / f"table.{request.param}"
+        data.to_csv(path, index=False) if request.param == "csv" else data.to_parquet(path)
+        return path
+
+    return write
+
+
+def test_columns_become_numbers(save):
+    """Numbers as they are, true and false 1 and 0, text one column per level in sorted order."""
+    data = frame(
+        flag=np.arange(20) % 4 == 0,
+        colour=["red", "blue"] * 10,
+        count=np.arange(20),
+    )
+    sample = read(save(data))
+    assert sample.task == "binary"
+    assert sample.inputs.shape == (20, 5)
+    assert np.array_equal(sample.inputs[:, 0], data["x"])
+    assert np.array_equal(sample.inputs[:, 1], data["flag"])
+    assert np.array_equal(sample.inputs[:, 2], data["colour"] == "blue")
+    assert np.array_equal(sample.inputs[:, 3], data["colour"] == "red")
+    assert np.array_equal(sample.inputs[:, 4], data["count"])
+    splits = prepare(lambda rng: sample, lambda task: corruptions.none, [0, 1, 2])
+    assert splits.train[0].shape == (3, 12, 5)
+
+
+STEP = np.arange(40)
+TARGETS = [
+    # column, task asked for -> task, first targets
+    (STEP % 2, None, "binary", [0, 1, 0]),
+    (STEP % 2 * 2 - 1, None, "binary", [0, 1, 0]),
+    (STEP % 2 == 0, None, "binary", [1, 0, 1]),
+    (np.array(["yes", "no"])[STEP % 2], None, "binary", [1, 0, 1]),
+    (np.array(["b", "c", "a"])[STEP % 3], None, "multiclass", [1, 2, 0]),
+    (STEP % 3 + 5, None, "multiclass", [0, 1, 2]),
+    (STEP % 2, "multiclass", "multiclass", [0, 1, 0]),
+    (STEP % 2, "regression", "regression", [0, 1, 0]),
+    (STEP % 2 + 0.5, "binary", "binary", [0, 1, 0]),
+    (STEP, None, "regression", [0, 1, 2]),
+    (STEP / 8, None, "regression", [0, 0.125, 0.25]),
+    (STEP % 2 + 0.5, None, "regression", [0.5, 1.5, 0.5]),
+]
+
+
+@pytest.mark.parametrize(("column", "asked", "task", "first"), TARGETS)
+def test_the_target_poses_its_task(save, column, asked, task, first):
+    """Text, true/false and at most 20 integers are classes in sorted order, else numbers."""
+    sample = read(save(frame(40, y=column)), task=asked)
+    assert sample.task == task
+    assert sample.targets[:3].tolist() == first
+
+
+DAYS = pd.date_range("2024-01-01", periods=20).astype(str)
+REFUSED_TABLES = [
+    (frame(), {"target": "z"}, ["dataset.target=z", "x, y"]),
+    (frame().rename(columns={"y": "label"}), {"target": "lable"}, ["did you mean label"]),
+    (frame(9), {}, ["9 rows", "at least 10"]),
+    (frame()[["y"]], {}, ["a feature"]),
+    (frame(x=[1.0, None, None] + [2.0] * 17), {}, ["x (2)", "2 of 20", "data row 2"]),
+    (frame(y=[1.0] * 15 + [None] * 5), {}, ["y (5)"]),
+    (frame(x=[1.0, np.inf] * 10), {}, ["'x'", "10 infinite"]),
+    (frame(60, x=[f"id{i}" for i in range(60)]), {}, ["'x'", "60 distinct", "50"]),
+    (frame(x=DAYS), {}, ["'x'", "dates", "2024-01-01"]),
+    (frame(x=["01.02.2024", "13.02.2024"] * 10), {}, ["'x'", "dates"]),
+    (frame(x=["1", "2", "3", "?"] * 5), {}, ["'x'", "'?'", "5 rows"]),
+    (frame(y=["only"] * 20), {}, ["'y'", "one value only", "only"]),
+    (frame(y=[3] * 20), {}, ["one value only"]),
+    (frame(y=["a"] * 17 + ["rare"] * 3), {}, ["class rare has 3 rows"]),
+    (frame(40, y=[f"c{i}" for i in range(40)]), {}, ["'y'", "40 distinct", "task=multiclass"]),
+    (frame(y=["a", "b"] * 10), {"task": "regression"}, ["not numbers"]),
+    (frame(y=np.arange(20) % 4), {"task": "binary"}, ["4 distinct", "two"]),
+]
+
+
+@pytest.mark.parametrize(("data", "options", "words"), REFUSED_TABLES)
+def test_a_table_that_cannot_be_used_is_refused_by_column(save, data, options, words):
+    """The file, the column, what it holds and what to do, in one line."""
+    path = save(data)
+    with pytest.raises(UserError) as error:
+        read(path, **options)
+    message = str(error.value)
+    assert all(word in message for word in [path.name, *words]), message
+    assert message.count("\n") <= 1
+
+
+HEAD = "x,y\n" + "1.5,0\n2.5,1\n" * 10
+BROKEN_FILES = [
+    ("a.csv", b"", ["empty"]),
+    ("a.csv", b"\n\n", ["empty"]),
+    ("a.csv", b"x,y\n", ["0 rows"]),
+    ("a.csv", (HEAD + "1,2,3\n").encode(), ["line 22", "3 fields", "header 2"]),
+    ("a.csv", (HEAD + "1\n").encode(), ["line 22", "1 fields"]),
+    ("a.csv", ("x,y\n" + "1,2,3\n" * 20).encode(), ["line 2", "3 fields"]),
+    ("a.csv", HEAD.replace("x", "y").encode(), ["two columns", "'y'"]),
+    ("a.csv", HEAD.replace("x", "").encode(), ["column 1 has no name", "index"]),
+    ("a.csv", (HEAD + '"open,1\n').encode(), ["line 22"]),
+    ("a.csv", bytes(range(256)) * 20, ["utf-8"]),
+    ("a.csv", b"\x00\x01\x02" * 400, ["a.csv"]),
+    ("a.csv", HEAD.replace(",", ";").encode(), ["x;y"]),
+    ("a.parquet", b"", ["cannot be read"]),
+    ("a.parquet", HEAD.encode(), ["cannot be read"]),
+    ("a.parquet", b"PAR1" + bytes(200) + b"PAR1", ["cannot be read"]),
+    ("a.pkl", HEAD.encode(), ["suffix", ".csv", ".parquet"]),
+    ("a", HEAD.encode(), ["suffix"]),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), BROKEN_FILES)
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path, name, content, words):
+    """Empty, ragged, garbage or of another format: the file and, in a CSV, the line."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read(path)
+    message = str(error.value)
+    assert all(word in message for word in [str(path), *words]), message
+    assert message.count("\n") <= 1
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    """Both by their path and the system's reason."""
+    with pytest.raises(UserError, match=r"nowhere\.csv.*No such file"):
+        read(tmp_path / "nowhere.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UserError, match=r"folder\.csv.*[Dd]irectory"):
+        read(tmp_path / "folder.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (pd.date_range("2024-01-01", periods=20), ["datetime64", "a number of days"]),
+        ([[1, 2]] * 20, ["object", "convert or remove"]),
+        ([b"raw"] * 20, ["object"]),
+    ],
+)
+def test_parquet_types_that_are_no_features_are_refused(tmp_path, column, words):
+    """Dates, lists and bytes are named by their type."""
+    path = tmp_path / "table.parquet"
+    frame(x=column).to_parquet(path)
+    with pytest.raises(UserError) as error:
+        read(path)
+    assert all(word in str(error.value) for word in ["'x'", *words]), str(error.value)
+
+
+def test_parquet_categories_and_nullable_types_are_read(tmp_path):
+    """Categories are what they stand for; pandas' nullable integers and booleans are numbers."""
+    data = frame(
+        kind=pd.Categorical(["a", "b"] * 10),
+        level=pd.Categorical([1, 2] * 10),
+        whole=pd.array(range(20), dtype="Int64"),
+        flag=pd.array([True, False] * 10, dtype="boolean"),
+    )
+    data.to_parquet(tmp_path / "table.parquet")
+    assert read(tmp_path / "table.parquet").inputs.shape == (20, 1 + 2 + 1 + 1 + 1)
+
+
+def test_windows_habits_are_read(tmp_path):
+    """A byte-order mark, CRLF line ends, blanks after commas, blank lines and quoted commas."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(("\ufeffx, y\r\n\r\n" + '"a,b", 0\r\n"c", 1\r\n' * 10).encode())
+    sample = read(path)
+    assert sample.inputs.shape == (20, 2)
+    assert Counter(sample.targets.tolist()) == {0: 10, 1: 10}
+
+
+def test_a_changed_file_is_read_again(tmp_path):
+    """Seeds share one reading of a file, until the file changes."""
+    path = tmp_path / "table.csv"
+    frame().to_csv(path, index=False)
+    first = read(path)
+    assert read(path) is first
+    frame(30).to_csv(path, index=False)
+    assert len(read(path).inputs) == 30
+
+
+@settings(max_examples=30, deadline=None)
+@given(content=st.binary(max_size=300), suffix=st.sampled_from(["csv", "parquet"]))
+def test_garbage_never_causes_a_traceback(tmp_path_factory, content, suffix):
+    """Any bytes are read or refused as the user's error."""
+    path = tmp_path_factory.mktemp("garbage") / f"table.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UserError):
+        read(path)

@@ -1,0 +1,347 @@
+"""Statistics against scipy, published worked examples, identities and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lossbench import statistics as s
+
+# Student's sleep data (1908): extra hours, the second drug less the first
+SLEEP = np.array([1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4])
+# Darwin's maize (1876), Fisher (1935) section 21: 863 of 32,768 sums reach the observed one upwards
+DARWIN = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])
+
+differences = st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=12).map(
+    np.array
+)
+seeded = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+# --- diverged replicas ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("treatment", "baseline", "higher_is_better", "expected"),
+    [
+        ([0.9, 0.8], [0.7, 0.9], True, [0.2, -0.1]),
+        ([0.9, 0.8], [0.7, 0.9], False, [-0.2, 0.1]),
+        ([np.nan, np.nan], [np.nan, np.inf], True, [0.0, 0.0]),
+        ([np.nan, 0.5], [0.5, 0.5], True, [-1.0, 0.0]),  # no range: one unit
+        ([np.nan, 1.0], [3.0, 2.0], True, [-4.0, -1.0]),  # worst 1, range 2: nan counts as -1
+        ([np.nan, 1.0], [3.0, 2.0], False, [-2.0, 1.0]),  # worst 3, range 2: nan counts as 5
+        ([1, 2], [2, 2], True, [-1.0, 0.0]),
+    ],
+)
+def test_differences_are_positive_where_the_treatment_is_better(
+    treatment: list[float], baseline: list[float], higher_is_better: bool, expected: list[float]
+) -> None:
+    """Paired differences are oriented, and one diverged replica of a pair is the loser."""
+    found = s.paired_differences(treatment, baseline, higher_is_better=higher_is_better)
+    np.testing.assert_allclose(found, expected, atol=1e-15)
+
+
+@seeded
+@given(
+    st.lists(st.tuples(*[st.one_of(st.just(np.nan), st.integers(-50, 50))] * 2), min_size=1),
+    st.booleans(),
+)
+def test_no_finite_difference_exceeds_a_diverged_one(
+    pairs: list[tuple[float, float]], higher_is_better: bool
+) -> None:
+    """A diverged replica loses by no less than any finite difference, in both orders of a pair."""
+    a, b = np.array(pairs, dtype=float).T
+    found = s.paired_differences(a, b, higher_is_better=higher_is_better)
+    mirrored = s.paired_differences(b, a, higher_is_better=higher_is_better)
+    np.testing.assert_array_equal(found, -mirrored)
+    lost, won = np.isnan(a) & ~np.isnan(b), np.isnan(b) & ~np.isnan(a)
+    finite = np.abs(found[~np.isnan(a) & ~np.isnan(b)]).max(initial=0)
+    assert np.all(found[lost] <= -max(finite, 1))
+    assert np.all(found[won] >= max(finite, 1))
+    assert np.all(found[np.isnan(a) & np.isnan(b)] == 0)
+
+
+def test_a_family_orders_its_diverged_replicas_last() -> None:
+    """Oriented scores keep finite values and put diverged ones below all of the family."""
+    family = [[0.9, np.nan], [0.5, 0.7]]
+    np.testing.assert_allclose(
+        s.oriented_scores(family, higher_is_better=True), [[0.9, 0.1], [0.5, 0.7]]
+    )
+
+
+@pytest.mark.parametrize("bad", [[0.1, np.nan], [np.inf], [], [[0.1]]])
+@pytest.mark.parametrize(
+    "function",
+    [
+        s.t_interval,
+        s.sign_flip_test,
+        s.wilcoxon_test,
+        s.effect_size,
+        s.probability_of_improvement,
+        s.seeds_to_settle,
+    ],
+)
+def test_values_that_are_not_finite_are_refused(function: object, bad: list[float]) -> None:
+    """NaN, infinity, nothing and wrong shapes are refused with what was expected and given."""
+    with pytest.raises(ValueError, match=r"expected .* given"):
+        function(bad)  # type: ignore[operator]
+
+
+# --- intervals and effects ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+def test_t_interval_is_scipys(level: float) -> None:
+    """The t interval of Student's sleep data equals scipy's."""
+    expected = stats.ttest_1samp(SLEEP, 0).confidence_interval(level)
+    found = s.t_interval(SLEEP, level)
+    np.testing.assert_allclose([found.low, found.high], [expected.low, expected.high])
+    assert found.estimate == pytest.approx(1.58)
+
+
+def test_t_interval_of_one_value_has_no_ends() -> None:
+    """A single seed has a mean and NaN for ends; equal seeds have an interval of width zero."""
+    one = s.t_interval([0.3])
+    assert one.estimate == 0.3
+    assert np.isnan([one.low, one.high]).all()
+    assert s.t_interval([0.3] * 4).high == pytest.approx(0.3)
+
+
+@seeded
+@given(differences, st.floats(-10, 10), st.sampled_from([0.01, 3.0, 100.0]))
+def test_t_interval_moves_and_stretches_with_its_values(
+    d: np.ndarray, shift: float, scale: float
+) -> None:
+    """The interval of scale * values + shift is scale * interval + shift."""
+    plain, moved = s.t_interval(d), s.t_interval(scale * d + shift)
+    expected = [scale * end + shift for end in (plain.low, plain.high)]
+    np.testing.assert_allclose([moved.low, moved.high], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_t_interval_covers_at_its_level() -> None:
+    """95 % intervals hold the true mean in 95 % of 4,000 simulated runs, at 3 and at 20 seeds."""
+    generator = np.random.default_rng(1)
+    for seeds in (3, 20):
+        held = [
+            i.low <= 1.0 <= i.high
+            for i in map(s.t_interval, generator.normal(1.0, 2.0, (4_000, seeds)))
+        ]
+        assert np.mean(held) == pytest.approx(0.95, abs=0.0125)  # 3.6 standard errors
+
+
+def test_probability_of_improvement_counts_ties_half() -> None:
+    """Two wins, one tie and one loss of four are (2 + 1/2) / 4."""
+    assert s.probability_of_improvement([0.1, 0.2, 0.0, -0.1]) == 2.5 / 4
+
+
+def test_probability_of_improvement_counts_a_diverged_replica_as_lost() -> None:
+    """Diverged against finite is a loss, diverged against diverged a tie."""
+    d = s.paired_differences([np.nan, np.nan, 2.0], [1.0, np.nan, 1.0], higher_is_better=True)
+    assert s.probability_of_improvement(d) == (0 + 1 / 2 + 1) / 3
+
+
+def test_effect_size_is_corrected_for_few_seeds() -> None:
+    """The d_z of the sleep data is 1.285, and Hedges' factor for 9 degrees is near 1 - 3 / 35."""
+    d_z = SLEEP.mean() / SLEEP.std(ddof=1)
+    assert d_z == pytest.approx(1.285, abs=5e-4)
+    assert s.effect_size(SLEEP) == pytest.approx(d_z * (1 - 3 / (4 * 9 - 1)), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("d", "expected"), [([0.0] * 3, 0.0), ([0.2] * 3, np.inf), ([-0.2] * 3, -np.inf)]
+)
+def test_effect_size_without_spread(d: list[float], expected: float) -> None:
+    """Constant differences have an infinite effect of their sign; two seeds are too few."""
+    assert s.effect_size(d) == expected
+    assert np.isnan(s.effect_size(d[:2]))
+
+
+def test_effect_size_is_unbiased() -> None:
+    """The mean over 4,000 simulated runs of five seeds is the true d_z of 0.8."""
+    x = np.random.default_rng(2).normal(0.8, 1.0, (4_000, 5))
+    assert np.mean([s.effect_size(row) for row in x]) == pytest.approx(0.8, abs=0.04)
+
+
+# --- paired tests ---------------------------------------------------------------------------
+
+
+def test_sign_flip_repeats_fishers_darwin_example() -> None:
+    """Fisher's count for Darwin's maize: 2 * 863 of 2^15 sums."""
+    assert s.sign_flip_test(DARWIN) == 2 * 863 / 2**15
+
+
+@pytest.mark.parametrize("size", [2, 5, 9, 12])
+def test_sign_flip_is_scipys_exact_permutation_test(size: int) -> None:
+    """The p of every size equals scipy's full permutation test, with ties and zeros too."""
+    generator = np.random.default_rng(size)
+    for d in (generator.normal(0.3, 1, size), generator.integers(-3, 5, size) / 10):
+        reference = stats.permutation_test(
+            (d, np.zeros(size)),
+            lambda x, y, axis: np.abs(np.mean(x - y, axis=axis)),
+            permutation_type="samples",
+            alternative="greater",
+            n_resamples=np.inf,
+            vectorized=True,
+        )
+        assert s.sign_flip_test(d) == pytest.approx(reference.pvalue, abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 5, 20, s.EXACT_LIMIT])
+def test_sign_flip_reaches_its_smallest_p(size: int) -> None:
+    """Differences of one sign give 2 / 2^n at every exact size."""
+    assert s.sign_flip_test(np.linspace(1, 2, size)) == s.smallest_p(size) == 2 / 2**size
+
+
+def test_equal_differences_are_a_binomial_test() -> None:
+    """Differences of one magnitude, spoilt by rounding, are counted as ties: the sign test."""
+    d = np.array([0.93 - 0.91, 0.83 - 0.81, 0.53 - 0.51, 0.13 - 0.11] * 5 + [0.02 - 0.04] * 5)
+    assert s.sign_flip_test(d) == pytest.approx(stats.binomtest(5, 25).pvalue, rel=1e-12)
+
+
+def test_no_difference_at_all_has_p_one() -> None:
+    """Zeros only, or sums that cancel, give p = 1 in each test."""
+    for d in ([0.0], [0.0] * 50, [0.1, -0.1, 0.0]):
+        assert s.sign_flip_test(d) == s.wilcoxon_test(d) == 1.0
+        assert s.sampled_sign_flip_test(d) == 1.0
+
+
+def test_sampled_sign_flip_agrees_with_the_exact_one() -> None:
+    """Sampled and exact p agree within four standard errors, and sampling repeats itself."""
+    exact, sampled = s.exact_sign_flip_test(DARWIN), s.sampled_sign_flip_test(DARWIN)
+    assert sampled == pytest.approx(exact, abs=4 * np.sqrt(exact / 99_999))
+    assert sampled == s.sampled_sign_flip_test(DARWIN)
+    assert s.sampled_sign_flip_test(DARWIN, seed=1) != sampled
+
+
+def test_many_differences_are_sampled_and_never_p_zero() -> None:
+    """Beyond the exact limit the smallest p is one of the draws, the observed one included."""
+    assert s.sign_flip_test(np.ones(s.EXACT_LIMIT + 20)) == 1 / 100_000
+
+
+@seeded
+@given(differences, st.sampled_from([1e-8, 3.0, 1e6]), st.integers(0, 5))
+def test_paired_tests_ignore_sign_scale_order_and_zeros(
+    d: np.ndarray, scale: float, zeros: int
+) -> None:
+    """Both tests give one p for d, -d, c d, d in another order, and d with zeros added."""
+    for test in (s.sign_flip_test, s.wilcoxon_test):
+        p = test(d)
+        assert 0 < p <= 1
+        for same in (-d, scale * d, d[::-1], np.append(d, np.zeros(zeros))):
+            assert test(same) == pytest.approx(p, rel=1e-9)
+
+
+def test_sign_flip_keeps_its_level() -> None:
+    """Of 4,000 null comparisons at most 5 % (plus noise) are significant, skewed pairs included."""
+    generator = np.random.default_rng(3)
+    for seeds in (8, 20):
+        skewed = generator.exponential(1, (4_000, seeds)) - generator.exponential(1, (4_000, seeds))
+        rejected = np.mean([s.sign_flip_test(d) <= 0.05 for d in skewed])
+        assert 0.03 < rejected < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 4_000)
+
+
+def test_wilcoxon_is_scipys() -> None:
+    """Without zeros and ties the p is scipy's exact one; a single difference has p = 1."""
+    d = np.random.default_rng(4).normal(0.5, 1, 15)
+    assert s.wilcoxon_test(d) == pytest.approx(stats.wilcoxon(d, method="exact").pvalue)
+    assert s.wilcoxon_test([0.4]) == 1.0
+
+
+def test_wilcoxon_reaches_the_same_smallest_p() -> None:
+    """Eight differences of one sign give 2 / 2^8."""
+    assert s.wilcoxon_test(np.arange(1.0, 9.0)) == s.smallest_p(8)
+
+
+@pytest.mark.parametrize("margin", [0.5, 2.0, 3.0])
+def test_equivalence_is_the_larger_of_two_one_sided_tests(margin: float) -> None:
+    """The p is the larger of scipy's t tests against either end of the margin."""
+    lower = stats.ttest_1samp(SLEEP, -margin, alternative="greater").pvalue
+    upper = stats.ttest_1samp(SLEEP, margin, alternative="less").pvalue
+    assert s.equivalence_test(SLEEP, margin) == pytest.approx(max(lower, upper))
+    assert s.equivalence_test(-SLEEP, margin) == pytest.approx(max(lower, upper))
+
+
+def test_equivalence_agrees_with_the_ninety_percent_interval() -> None:
+    """The p is .05 where the margin touches the end of the 90 % interval."""
+    assert s.equivalence_test(SLEEP, s.t_interval(SLEEP, 0.9).high) == pytest.approx(0.05)
+
+
+def test_equivalence_at_its_limits() -> None:
+    """Identical results are equivalent, a constant gap only inside the margin, one seed never."""
+    assert s.equivalence_test([0.0] * 3, 0.1) == 0.0
+    assert s.equivalence_test([0.2] * 3, 0.1) == 1.0
+    assert np.isnan(s.equivalence_test([0.0], 0.1))
+    for margin in (0.0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="margin: expected a number above 0"):
+            s.equivalence_test(SLEEP, margin)
+
+
+def test_equivalence_keeps_its_level_at_the_margin() -> None:
+    """A true difference of exactly the margin is called equivalent in 5 % of 4,000 runs."""
+    x = np.random.default_rng(5).normal(1.0, 0.5, (4_000, 10))
+    assert np.mean([s.equivalence_test(d, 1.0) <= 0.05 for d in x]) == pytest.approx(0.05, abs=0.01)
+
+
+# --- families -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_p", "expected"),
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # R's p.adjust, "holm"
+        ([0.02], [0.02]),
+        ([0.01, np.nan, 0.03], [0.02, np.nan, 0.03]),
+        ([0.5, 0.9], [1.0, 1.0]),
+        ([0.02, 0.02], [0.04, 0.04]),
+        ([np.nan], [np.nan]),
+        ([], []),
+    ],
+)
+def test_holm_by_hand(given_p: list[float], expected: list[float]) -> None:
+    """Sorted p values times m, m - 1, …, 1, made monotone, at most 1, in the given order."""
+    np.testing.assert_allclose(s.holm(given_p), expected)
+
+
+@seeded
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array), st.randoms())
+def test_holm_keeps_order_and_lies_between_raw_and_bonferroni(p: np.ndarray, rng: object) -> None:
+    """Adjusted values keep the order of p, lie in [p, Bonferroni], and follow a shuffle."""
+    adjusted = s.holm(p)
+    assert np.all(np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0)
+    assert np.all((adjusted >= p) & (adjusted <= np.minimum(1, p * p.size)))
+    order = list(range(p.size))
+    rng.shuffle(order)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(s.holm(p[order]), adjusted[order])
+
+
+def test_holm_keeps_the_family_wise_error() -> None:
+    """Of 2,000 families of five null losses against one baseline, at most 5 % have a finding."""
+    generator = np.random.default_rng(6)
+    found = 0
+    for _ in range(2_000):
+        scores = generator.normal(size=(6, 10))
+        p = [s.sign_flip_test(loss - scores[0]) for loss in scores[1:]]
+        found += bool(np.nanmin(s.holm(p)) <= 0.05)
+    assert 0.015 < found / 2_000 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2_000)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "comparisons", "needed"),
+    [(0.05, 1, 6), (0.05, 2, 7), (0.05, 10, 9), (0.05, 190, 13), (0.01, 1, 8), (1 / 32, 1, 6)],
+)
+def test_seeds_needed_is_the_first_count_that_can_reach_alpha(
+    alpha: float, comparisons: int, needed: int
+) -> None:
+    """At the needed count unanimous seeds pass Holm's first step; one fewer can not."""
+    assert s.seeds_needed_for(alpha, comparisons) == needed
+    assert s.holm([s.smallest_p(needed)] + [1.0] * (comparisons - 1))[0] <= alpha
+    assert s.holm([s.smallest_p(needed - 1)] + [1.0] * (comparisons - 1))[0] > alpha
+
+
+def test_five_seeds_never_reach_five_percent() -> None:
+    """The smallest p of five seeds is 1/16."""
+    assert s.smallest_p(5) == 1 / 16
+    assert s.smallest_p(1) == s.smallest_p(0) == 1.0
