@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lossbench.contract import EnvironmentFault, UserError
+from lossbench.contract import UnusableError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -154,8 +154,9 @@ def _run(options: argparse.Namespace) -> int:
     _warn_of_few_seeds(configs, console)
     jobs = sweep.execute(configs, console)
     found = sweep.outcome(jobs)
-    _show(found, experiment, console)
-    _where(jobs, found, experiment, console)
+    if found:
+        _show(found, experiment, console)
+        _where(jobs, found, experiment, console)
     return _exit_code(jobs, found, console)
 
 
@@ -173,7 +174,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _warn_of_few_seeds(configs: list[Config], console: Console) -> None:
     """Say before training what the seeds cannot show."""
-    from lossbench.compare import ALPHA, few_seeds, setting_of
+    from lossbench.comparison import ALPHA, few_seeds, setting_of
     from lossbench.statistics import seeds_needed_for
 
     settings = [setting_of(config) for config in configs]
@@ -191,13 +192,14 @@ def _show(
     baseline: str | None = None,
     metric: str | None = None,
 ) -> None:
-    from lossbench.compare import compare
+    from lossbench.comparison import compare
     from lossbench.report import tables
 
     if experiment and experiment.question:
         console.print(experiment.question.strip(), markup=False)
     base = baseline or (experiment.baseline if experiment else None)
     for comparison in compare(found, baseline=base, metric=metric):
+        console.print(tables.heading(comparison), markup=False)
         console.print(tables.primary_table(comparison))
         console.print(tables.metrics_table(comparison))
         console.print(tables.wrapped(comparison.conclusion), markup=False)
@@ -208,7 +210,7 @@ def _where(
     jobs: list[Job], found: list[Result], experiment: Experiment | None, console: Console
 ) -> None:
     """Where everything is, and what to do next."""
-    from lossbench.compare import compare
+    from lossbench.comparison import compare
     from lossbench.report import figures
 
     folder, name = jobs[0].folder, experiment.name if experiment else "latest"
@@ -314,7 +316,7 @@ def _ui(options: argparse.Namespace) -> int:
 
     uri = options.uri or f"sqlite:///{Path(options.results).absolute() / 'mlflow.db'}"
     if not options.uri and not (Path(options.results) / "mlflow.db").exists():
-        raise EnvironmentFault(
+        raise UnusableError(
             f"--results {options.results}: there is no store {uri.removeprefix('sqlite:///')}. "
             "Train something first, or give --uri."
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import difflib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import registry
 from lossbench.contract import UserError
-from lossbench.schema import REQUIRED, nearest, parameters_of_object, unknown_key, validate
+from lossbench.schema import REQUIRED, choices, parameters_of_object, unknown_key, validate
 from lossbench.settings import SECTIONS
 
 Config = dict[str, Any]
@@ -130,10 +131,7 @@ def read_experiment(name: str) -> Experiment:
     """The experiment of this name; UserError where there is none or its file is not lawful."""
     known = experiments()
     if name not in known:
-        raise UserError(
-            f"experiment={name}: there is no such experiment{nearest(name, known)} "
-            f"Known: {', '.join(sorted(known))}."
-        )
+        raise UserError(f"experiment={name}: there is no such experiment. {choices(name, known)}")
     content = _plain(known[name])
     allowed = ["question", "baseline", "overrides"]
     for key in content:
@@ -249,10 +247,7 @@ class _Composer:
         if group in CHOICES and isinstance(name, str) and ":" in name:
             registry.find(group, name)
         else:
-            raise UserError(
-                f"{group}={name}: there is no such {group}{nearest(name, options)} "
-                f"Allowed: {', '.join(options)}."
-            )
+            raise UserError(f"{group}={name}: there is no such {group}. {choices(name, options)}")
 
 
 def _set(config: Config, override: Override) -> None:
@@ -261,8 +256,9 @@ def _set(config: Config, override: Override) -> None:
     node: Any = config
     for i, key in enumerate(path):
         if not isinstance(node, dict) or key not in node:
-            allowed = node if isinstance(node, dict) else {}
-            raise unknown_key(".".join(path[: i + 1]), key, [k for k in allowed if k != "name"])
+            raise UserError(
+                f"{'.'.join(path[: i + 1])}: there is no such key. {_meant(key, node, config)}"
+            )
         if i == len(path) - 1:
             if isinstance(node[key], dict):
                 raise UserError(
@@ -272,6 +268,23 @@ def _set(config: Config, override: Override) -> None:
             node[key] = override.value()
         else:
             node = node[key]
+
+
+def _meant(key: str, node: Any, config: Config) -> str:
+    """The nearest key: beside it, or for one at the top anywhere."""
+    if node is config:
+        last = {path.rpartition(".")[2]: path for path in _paths(config)}
+        close = difflib.get_close_matches(key, last, 1, 0.6)
+        if close:
+            return f"Did you mean {last[close[0]]}?"
+    return choices(key, [k for k in node if k != "name"] if isinstance(node, dict) else [])
+
+
+def _paths(node: Config, prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
 
 
 def _resolve(config: Config) -> Config:

@@ -22,7 +22,7 @@ class UserError(Exception):
     exit_code = 2
 
 
-class EnvironmentFault(UserError):
+class UnusableError(UserError):
     """The store, the disk or the machine refuses, whatever was asked for."""
 
     exit_code = 4
@@ -32,13 +32,14 @@ class EnvironmentFault(UserError):
 class Declaration:
     """What a loss says of itself beyond its signature; `lossbench check` verifies it.
 
-    link: raw prediction -> probability or point estimate, on any leading axes; None is the task's own.
+    link: raw prediction -> probability or point estimate, on any leading axes; None: the task's.
     outputs: numbers that the model gives per target (2 for a mean and a log-variance).
     tune: the range in which to search each hyper-parameter.
     convex: in the prediction; lipschitz: its constant in the 2-norm of the prediction, or None.
     minimiser: what the population minimiser estimates, after the link: "probability", "mean",
         "median", "quantile", "sign", … or None where nothing simple is known.
-    target: the interval of lawful regression targets, "(-1, inf)" for example.
+    target: the interval of lawful targets where it is not the task's own: "(-1, inf)" in a
+        regression, "[0, 1]" for a binary loss that takes soft labels.
     """
 
     link: Callable[[Tensor], Tensor] | None = None
@@ -83,8 +84,11 @@ class Sample:
     """What a dataset gives for one seed, before it is split and standardised.
 
     inputs: (N, ...) float; targets: (N,) or (N, ...); task: the name of the task they pose.
+    held_out: (N,) true for examples that only the test split may hold (classes never trained on),
+        which is then the whole test split; None draws the test split at random.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     task: str
+    held_out: np.ndarray | None = None

@@ -23,7 +23,7 @@ from lossbench.contract import UserError
 from lossbench.schema import (
     REQUIRED,
     Parameter,
-    nearest,
+    choices,
     parameters_of_definition,
     parameters_of_object,
 )
@@ -38,6 +38,7 @@ KINDS = {
     "optimizer": "lossbench.optimizers",
     "task": "lossbench.tasks",
 }
+PLURALS = {"loss": "losses"}
 # A keyword without default is a fact of the problem here; elsewhere the user must give it.
 FACTUAL = ("loss", "corruption", "regularizer")
 
@@ -111,8 +112,8 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
     matches = [p for p in installed(kind) if p.name == plain and package in ("", p.package)]
     if not matches:
         raise UserError(
-            f"{kind}={name}: there is no such {kind}{nearest(name, names(kind))} "
-            f"Installed: {', '.join(names(kind))}."
+            f"{kind}={name}: there is no such {kind}. {choices(name, names(kind))}\n"
+            f"All that are installed: lossbench list {PLURALS.get(kind, kind + 's')}"
         )
     packages = sorted({p.package for p in matches})
     if len(packages) > 1:
@@ -132,7 +133,7 @@ def find_for_task(name: str, task: str) -> Plugin:
     others = sorted({p.name for p in installed("loss") if p.task == task})
     raise UserError(
         f"loss={name} is for the task {' or '.join(p.task or '' for p in plugins)}; the data pose "
-        f"the task {task}.\nLosses for {task}: {', '.join(others)}."
+        f"the task {task}.\n{choices(name, others)}"
     )
 
 

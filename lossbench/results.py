@@ -21,7 +21,7 @@ import pandas as pd
 import yaml
 
 from lossbench import registry
-from lossbench.contract import EnvironmentFault, UserError
+from lossbench.contract import UnusableError, UserError
 from lossbench.statistics import t_interval
 
 Config = dict[str, Any]
@@ -77,7 +77,7 @@ def _file_digest(dataset: Config) -> str | None:
 
 
 def open_folder(directory: str) -> Path:
-    """The absolute results folder, created and tried; EnvironmentFault where it cannot be written."""
+    """The absolute results folder, created and tried; UnusableError where that fails."""
     folder = Path(directory).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def open_folder(directory: str) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise EnvironmentFault(
+        raise UnusableError(
             f"results.dir={directory}: {folder} cannot be written: {error.strerror}. "
             "Give results.dir=FOLDER that can."
         ) from error
@@ -105,7 +105,7 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
         draw(result, temporary / "curves.png")
         return _into_place(temporary, folder, result.key)
     except OSError as error:
-        raise EnvironmentFault(
+        raise UnusableError(
             f"results.dir={folder}: the result of {result.key} could not be written: "
             f"{error.strerror}. Make room or choose another folder, and run the command again."
         ) from error
@@ -114,7 +114,7 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
 
 
 def _into_place(temporary: Path, folder: Path, key: str) -> Path:
-    """Rename to the first free name of the key; renaming onto a full folder fails, so none is lost."""
+    """Rename to the key's first free name; renaming onto a full folder fails, so none is lost."""
     for name in _names(key):
         try:
             os.rename(temporary, folder / name)
@@ -135,7 +135,7 @@ def _names(key: str) -> Iterator[str]:
 
 def parts(folder: Path, key: str) -> list[Path]:
     """The folders of a key, in the order in which they were written."""
-    found = []
+    found: list[Path] = []
     for name in _names(key):
         if not (folder / name / "seeds.parquet").exists():
             return found
@@ -150,13 +150,12 @@ def read(place: Path) -> Result:
             name: yaml.safe_load((place / f"{name}.yaml").read_text(encoding="utf-8"))
             for name in ("config", "summary", "versions")
         }
-        tables = [pd.read_parquet(place / f"{name}.parquet") for name in ("seeds", "curves")]
+        seeds, curves = (pd.read_parquet(place / f"{n}.parquet") for n in ("seeds", "curves"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{place} is damaged ({reason}). Move it away and run again.") from error
-    return Result(
-        texts["summary"]["key"], texts["config"], *tables, texts["summary"], texts["versions"]
-    )
+    config, summary, versions = (texts[name] for name in ("config", "summary", "versions"))
+    return Result(summary["key"], config, seeds, curves, summary, versions)
 
 
 def merged(results: Sequence[Result]) -> Result:

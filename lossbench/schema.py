@@ -17,6 +17,7 @@ from lossbench.contract import UserError
 
 REQUIRED: Any = inspect.Parameter.empty
 BASES = {"float": float, "int": int, "bool": bool, "str": str}
+SHOWN = 12  # names in one message
 NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
 
 
@@ -130,17 +131,16 @@ def validate(
 
 def unknown_key(path: str, key: str, allowed: Iterable[str]) -> UserError:
     """What to say of a key that nothing has."""
-    names = list(allowed)
-    return UserError(
-        f"{path} is not a key{nearest(key, names)}. "
-        f"Allowed: {', '.join(names) or 'none, it has no parameters'}."
-    )
+    return UserError(f"{path}: there is no such key. {choices(key, allowed)}")
 
 
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """', did you mean X?' or nothing."""
-    close = difflib.get_close_matches(str(word), list(allowed), 1, 0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+def choices(word: str, allowed: Iterable[str]) -> str:
+    """What could have been meant: the nearest name, and what is allowed, in one line."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(str(word), names, 1, 0.5)
+    meant = f"Did you mean {close[0]}? " if close else ""
+    listed = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    return f"{meant}Allowed: {listed or 'nothing'}."
 
 
 def convert(kind: Kind, value: Any, where: str) -> Any:
@@ -156,7 +156,7 @@ def convert(kind: Kind, value: Any, where: str) -> Any:
     if kind.base and type(value) is not kind.base:
         raise _refused(kind, value, where)
     if kind.choices and value not in kind.choices:
-        raise _refused(kind, value, where, nearest(value, map(str, kind.choices)))
+        raise _refused(kind, value, where)
     if isinstance(value, float) and not math.isfinite(value):
         raise _refused(kind, value, where)
     if kind.interval and not within(kind.interval, value):
@@ -176,5 +176,7 @@ def within(interval: str, value: float) -> bool:
     return above and below
 
 
-def _refused(kind: Kind, value: Any, where: str, hint: str = "") -> UserError:
-    return UserError(f"{where}={value}: expected {kind}{hint}")
+def _refused(kind: Kind, value: Any, where: str) -> UserError:
+    close = difflib.get_close_matches(str(value), map(str, kind.choices), 1, 0.5)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    return UserError(f"{where}={value}: expected {kind}.{meant}")

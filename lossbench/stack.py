@@ -21,6 +21,7 @@ from lossbench.streams import stream
 
 State = dict[str, Tensor]
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
+VECTOR = 32  # numbers that the widest vector loop takes at once
 SCORED_AT_ONCE = 2048  # examples of each replica in one forward pass of an evaluation
 
 
@@ -39,6 +40,13 @@ class Recipe:
     optimizer: Callable[[Any], torch.optim.Optimizer]
     batch_size: int
 
+    def batches(self, count: int) -> int:
+        """How many batches, of equal size but for one example, an epoch is cut into."""
+        return -(-count // self.batch_size)
+
+    def smallest_batch(self, count: int) -> int:
+        return count // self.batches(count)
+
 
 @dataclass
 class History:
@@ -54,12 +62,33 @@ class History:
     curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
     final: dict[str, Tensor] = field(default_factory=dict)
 
+    def first(self, count: int) -> History:
+        """The history of the first replicas alone."""
+        return History(
+            self.diverged_epoch[:count],
+            self.best_epoch[:count],
+            self.best_score[:count],
+            [(epoch, name, values[:count]) for epoch, name, values in self.curves],
+            {name: values[:count] for name, values in self.final.items()},
+        )
+
+
+def idle_replicas(batch: int) -> int:
+    """How many replicas a stack needs at its end so that a real one's bits do not depend on it.
+
+    Element-wise operations treat the last numbers of a tensor, fewer than VECTOR, by another code
+    path than the others; here they belong to replicas that nobody looks at.
+    """
+    return -(-(VECTOR - 1) // batch)
+
 
 class Stack(LightningModule):
     """One call of Lightning is one epoch: its own cost for a step is larger than the step."""
 
     def __init__(self, recipe: Recipe, splits: Splits, seeds: list[int]) -> None:
         super().__init__()
+        self.train_inputs: Tensor
+        self.train_targets: Tensor
         self.automatic_optimization = False
         self.recipe, self.task, self.seeds = recipe, splits.task, seeds
         for name in ("train", "validation", "test"):
@@ -99,7 +128,6 @@ class Stack(LightningModule):
         self.weights = [n for n in self.names if n.startswith("model.") and trained[0][n].ndim > 1]
         # One replica is the form that the parameters of each are poured into.
         self.form = (forms[0]["model"], loss)
-        self.best = {n: p.detach().clone() for n, p in self.state.items()}
 
     @property
     def state(self) -> State:
@@ -141,7 +169,7 @@ class Stack(LightningModule):
         for r, seed in enumerate(self.seeds):
             own = [_replica(argument, r) for argument in arguments]
             key = stream(seed, "loss", self.steps_done)
-            results.append(_seeded(key, lambda own=own: function(*own)))
+            results.append(_seeded(key, partial(function, *own)))
         return torch.stack(results)
 
     def choose_mapping(self) -> None:
@@ -168,14 +196,14 @@ class Stack(LightningModule):
 
     def _order(self, epoch: int) -> Tensor:
         """Each replica's order of its training examples in an epoch, (R, N)."""
-        count = self.train_targets.shape[1]
         generators = [torch.Generator().manual_seed(stream(s, "order", epoch)) for s in self.seeds]
-        return torch.stack([torch.randperm(count, generator=g) for g in generators])
+        pairs = zip(self.train_targets.cpu(), generators, strict=True)
+        return torch.stack([self.task.order(target, generator) for target, generator in pairs])
 
     # ---- Lightning -----------------------------------------------------------------------------
     def on_train_start(self) -> None:
         self.choose_mapping()
-        self.best = {n: b.to(self.device) for n, b in self.best.items()}
+        self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self._record(0, "val", self.score(self.state, "validation"))
 
     def training_step(self, *_: Any) -> None:
@@ -184,7 +212,7 @@ class Stack(LightningModule):
         assert isinstance(optimizer, torch.optim.Optimizer)
         self.form[0].train()
         order = self._order(self.current_epoch)
-        batches = order.tensor_split(-(-order.shape[1] // self.recipe.batch_size), dim=1)
+        batches = order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
         total = torch.zeros(len(self.seeds), device=self.device, dtype=self.stacked[0].dtype)
         for index in batches:
             losses = self.mapped(self.objective, self.state, *self._batch(index))
@@ -200,7 +228,7 @@ class Stack(LightningModule):
         """What is not finite stays so: a look at the end of the epoch finds it."""
         finite = loss.isfinite()
         for parameter in self.stacked:
-            finite &= parameter.detach().flatten(1).isfinite().all(1)
+            finite &= parameter.detach().reshape(len(loss), -1).isfinite().all(1)
         new = ~finite.cpu() & (self.history.diverged_epoch < 0)
         self.history.diverged_epoch[new] = self.current_epoch + 1
         if (self.history.diverged_epoch >= 0).all():

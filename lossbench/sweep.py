@@ -75,8 +75,10 @@ class Tracking:
 
     def end(self, job: Job, place: Path | None) -> None:
         """Fill the job's run, or close it with the reason why it failed."""
+        if place is None and job.run_id is None:
+            return
         store = self.store(job.config)
-        if store is None or (job.run_id is None and place is None):
+        if store is None:
             return
         with self._told_once(**job.config["tracking"]):
             if place is not None:
@@ -96,13 +98,13 @@ class Tracking:
 
 def plan(configs: Sequence[Config]) -> list[Job]:
     """A job for each configuration; its folder is created and tried."""
-    from lossbench.compare import labels  # after the folders are known to be writable
+    from lossbench.comparison import labels  # after the folders are known to be writable
 
     jobs = []
     for config in configs:
+        key = results.key_of(config)
         folder = results.open_folder(config["results"]["dir"])
-        seeds = results.missing_seeds(config, folder)
-        jobs.append(Job(config, results.key_of(config), "", folder, seeds))
+        jobs.append(Job(config, key, "", folder, results.missing_seeds(config, folder)))
     shown = [Result(j.key, j.config, *[Any] * 4) for j in jobs]  # type: ignore[arg-type]
     for job, label in zip(jobs, labels(shown), strict=True):
         job.name = f"{label} on {job.config['dataset']['name']}"
@@ -136,7 +138,7 @@ def _train(jobs: list[Job], console: Console) -> None:
 
 def _work(*arguments: Any) -> Path:
     """In the worker, where the heavy imports are done already."""
-    from lossbench.run import train_and_write
+    from lossbench.training import train_and_write
 
     return train_and_write(*arguments)
 

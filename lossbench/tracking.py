@@ -25,16 +25,16 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from lossbench.contract import EnvironmentFault
+from lossbench.contract import UnusableError
 from lossbench.results import Config, Result, bands, read
 from lossbench.statistics import t_interval
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Metric, Param, RunTag, ViewType  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.exceptions import MlflowException
 
 LOCK_SECONDS = 120
 AT_ONCE = 1000  # metrics that MLflow takes in one call
@@ -52,7 +52,7 @@ class Store:
     """An MLflow experiment, ready for writing."""
 
     def __init__(self, uri: str, experiment: str) -> None:
-        """Open or create; EnvironmentFault says why it cannot be used."""
+        """Open or create; UnusableError says why it cannot be used."""
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self.uri = absolute(uri)
@@ -63,7 +63,7 @@ class Store:
             self._close_dead()
         except (MlflowException, OSError, sqlite3.Error, TimeoutError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise EnvironmentFault(f"tracking.uri={uri}: cannot be used: {reason}") from error
+            raise UnusableError(f"tracking.uri={uri}: cannot be used: {reason}") from error
 
     @property
     def _file(self) -> Path | None:
@@ -205,9 +205,9 @@ def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _measured(result: Result) -> Iterator[tuple[int, tuple[str, float]]]:
     """(epoch, (name, value)): mean curves with the ends of their intervals, and test metrics."""
-    for row in bands(result.curves).itertuples(index=False):
-        for suffix, value in (("", row.mean), ("_low", row.low), ("_high", row.high)):
-            yield int(row.epoch), (f"{row.metric}{suffix}", float(value))
+    for row in bands(result.curves).to_dict("records"):
+        for suffix, end in (("", "mean"), ("_low", "low"), ("_high", "high")):
+            yield row["epoch"], (f"{row['metric']}{suffix}", row[end])
     for name in result.seeds.columns[result.seeds.columns.str.startswith("test")]:
         values = result.seeds[name].dropna()
         if len(values):

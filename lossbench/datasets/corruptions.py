@@ -67,12 +67,7 @@ def label_noise(
     drawn with weights exp(-4 m / mean m), m = |d_other^2 - d_own^2|, d the distances to centroids:
     m is 0 on the boundary between them.
     """
-    limit = 1 - 1 / num_classes if kind == "symmetric" else 0.5
-    if rate >= limit:
-        raise UserError(
-            f"corruption.rate={rate}: {kind} noise among {num_classes} classes leaves the true "
-            f"label no longer the most frequent; give a rate in [0, {limit:.4g})."
-        )
+    _refuse_drowned(rate, kind, num_classes)
     keys = rng.gumbel(size=len(targets))  # the k largest log-weight + Gumbel: k drawn by weight
     others = (targets + 1) % num_classes
     if kind == "symmetric":
@@ -84,6 +79,15 @@ def label_noise(
     noisy = targets.copy()
     noisy[flipped] = others[flipped]
     return inputs, noisy
+
+
+def _refuse_drowned(rate: float, kind: str, num_classes: int) -> None:
+    limit = 1 - 1 / num_classes if kind == "symmetric" else 0.5
+    if rate >= limit:
+        raise UserError(
+            f"corruption.rate={rate}: {kind} noise among {num_classes} classes leaves the true "
+            f"label no longer the most frequent; give a rate in [0, {limit:.4g})."
+        )
 
 
 def _nearest_other(
@@ -117,15 +121,13 @@ def outliers(
     """
     if targets.dtype.kind != "f":
         raise UserError(
-            "corruption=outliers moves the targets of a regression, the data have class labels; "
-            "choose corruption=label_noise or a regression."
+            "corruption=outliers is for a regression, these are classes; choose label_noise."
         )
     rows = rng.permutation(len(targets))[: round(share * len(targets))]
     signs = rng.choice([-1.0, 1.0], len(rows)) if sign == "both" else np.ones(len(rows))
     inputs, targets = inputs.copy(), targets.copy()
     if kind == "leverage":
-        first = inputs.reshape(len(inputs), -1)[:, 0]  # a view: standardised, its deviation is 1
-        first[rows] += size * signs
+        inputs.reshape(len(inputs), -1)[rows, 0] += size * signs  # a view; its deviation is 1
         targets[rows] = 0
     else:
         targets[rows] += size * targets.std(0) * signs.reshape(-1, *[1] * (targets.ndim - 1))

@@ -13,7 +13,7 @@ import pandas as pd
 from pandas.api import types
 
 from lossbench.contract import Sample, UserError
-from lossbench.schema import nearest
+from lossbench.schema import choices
 
 # What pandas and pyarrow raise for bytes that are not a table; they share no base class.
 READING = (OSError, ValueError, LookupError, TypeError, OverflowError, NotImplementedError)
@@ -52,8 +52,7 @@ def _sample(file: Path, target: str, task: str | None, version: int) -> Sample:
     table = _table(file)
     if target not in table:
         raise UserError(
-            f"dataset.target={target}: {file} has the columns {_shown(table)}"
-            f"{nearest(target, table.columns)}"
+            f"dataset.target={target}: no column of {file}. {choices(target, table.columns)}"
         )
     _refuse_missing(file, table)
     if len(table) < 10 or table.shape[1] < 2:
@@ -100,18 +99,27 @@ def _read_csv(file: Path) -> pd.DataFrame:
             )
         except Error as error:
             raise ValueError(f"line {rows.line_num}: {error}") from error
-    if not any(header):
-        raise ValueError("it is empty; the first line must name the columns")
+    _refuse_header(header)
     if ragged:
         raise ValueError(f"line {ragged[0]} has {ragged[1]} fields, the header {len(header)}")
-    for position, name in enumerate(header, 1):
-        if not name.strip():
-            raise ValueError(f"column {position} has no name; name it, or remove it (an index?)")
-        if header.count(name) > 1:
-            raise ValueError(f"two columns are named {name!r}; rename one")
     return pd.read_csv(
         file, encoding="utf-8-sig", index_col=False, skipinitialspace=True, low_memory=False
     )
+
+
+def _refuse_header(header: list[str]) -> None:
+    """ValueError where the first line does not name each column once."""
+    if not any(header):
+        raise ValueError("it is empty; the first line must name the columns")
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise ValueError("its columns must be separated by commas")
+    for position, name in enumerate(header, 1):
+        if not name.strip():
+            raise ValueError(f"column {position} has no name; name it, or remove it (an index?)")
+        if not name.isprintable():
+            raise ValueError(f"the name of column {position} is not text; is this a CSV file?")
+        if header.count(name) > 1:
+            raise ValueError(f"two columns are named {name!r}; rename one")
 
 
 # --- columns ------------------------------------------------------------------------------------
@@ -195,7 +203,7 @@ def _targets(file: Path, column: pd.Series, task: str | None) -> tuple[np.ndarra
     kind = task or ("regression" if not few else "binary" if len(levels) == 2 else "multiclass")
     where = f"{file}: target {column.name!r}"
     if len(levels) < 2:
-        raise UserError(f"{where} has one value only, {levels[0]}; there is nothing to learn.")
+        raise UserError(f"{where} has one value only, {column.iloc[0]}; there is nothing to learn.")
     if kind == "regression":
         if not numeric:
             raise UserError(f"{where} is not numbers; give task=multiclass, or another target.")
@@ -218,6 +226,6 @@ def _targets(file: Path, column: pd.Series, task: str | None) -> tuple[np.ndarra
 
 def _shown(names: Iterable[object], most: int = 20) -> str:
     """The first names, and how many more there are."""
-    words = [str(name) for name in names]
+    words = [str(name)[:60] for name in names]
     more = f", … ({len(words) - most} more)" if len(words) > most else ""
     return ", ".join(words[:most]) + more

@@ -35,7 +35,13 @@ def _half_log_odds_to_probability(score: Tensor) -> Tensor:
     return torch.sigmoid(2 * score)
 
 
-@declare(convex=True, lipschitz=1.0, minimiser="probability", source="Cox 1958; Good 1952")
+@declare(
+    convex=True,
+    lipschitz=1.0,
+    minimiser="probability",
+    target="[0, 1]",
+    source="Cox 1958; Good 1952",
+)
 def cross_entropy(
     logits: Tensor, target: Tensor, /, *, class_weight: tuple[float, ...] | None = None
 ) -> Tensor:
@@ -77,7 +83,13 @@ def logistic(logits: Tensor, target: Tensor, /) -> Tensor:
     return _softplus(-_margin(logits, target))
 
 
-@declare(tune={"bound": (1.0, 20.0)}, convex=False, lipschitz=1.0, source="torch.nn.BCELoss")
+@declare(
+    tune={"bound": (1.0, 20.0)},
+    convex=False,
+    lipschitz=1.0,
+    target="[0, 1]",
+    source="torch.nn.BCELoss",
+)
 def bounded_cross_entropy(
     logits: Tensor, target: Tensor, /, *, bound: Annotated[float, "(0, inf)"] = 100.0
 ) -> Tensor:
@@ -101,6 +113,7 @@ def bounded_cross_entropy(
     tune={"epsilon": (0.01, 0.3)},
     convex=True,
     lipschitz=1.0,
+    target="[0, 1]",
     source="Szegedy et al. 2016, arXiv 1512.00567",
 )
 def label_smoothing(
@@ -300,7 +313,13 @@ def modified_huber(logits: Tensor, target: Tensor, /) -> Tensor:
     return 4 * smooth_hinge(logits, target, gamma=2.0)
 
 
-@declare(convex=True, lipschitz=1.0, minimiser="probability", source="Kullback & Leibler 1951")
+@declare(
+    convex=True,
+    lipschitz=1.0,
+    minimiser="probability",
+    target="[0, 1]",
+    source="Kullback & Leibler 1951",
+)
 def kl_divergence(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes a probability by the extra nats it costs to code what a soft label says.
 

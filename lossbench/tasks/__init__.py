@@ -5,13 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,11 @@ class Task(ABC):
     @abstractmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Task:
         """The task that these data pose; UserError where the targets are not lawful."""
+
+    @classmethod
+    def like(cls, prediction: Tensor, target: Tensor) -> Task:
+        """The task that a batch of shape (B, ...) belongs to, as far as `check` needs to know it."""
+        return cls(())
 
     @abstractmethod
     def output_shape(self, outputs: int) -> tuple[int, ...]:
@@ -61,6 +64,10 @@ class Task(ABC):
     def facts(self, target: Tensor) -> dict[str, Any]:
         """What a loss may ask for by a keyword without default, from the training targets."""
         return {}
+
+    def order(self, target: Tensor, generator: torch.Generator) -> Tensor:
+        """The order (N,) in which an epoch visits a replica's training examples."""
+        return torch.randperm(len(target), generator=generator)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """The group of each example; every split gets the same share of every group."""

@@ -55,6 +55,10 @@ class Multiclass(Task):
             )
         return cls(tuple(inputs.shape[1:]), len(classes))
 
+    @classmethod
+    def like(cls, prediction: Tensor, target: Tensor) -> Multiclass:
+        return cls((), prediction.shape[-1])
+
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         if outputs != 1:
             raise UserError(f"multiclass: a loss declares outputs={outputs}; declare 1 per class.")

@@ -51,6 +51,10 @@ class Regression(Task):
             raise UserError("regression: the targets (or a column) are constant; give others.")
         return cls(tuple(inputs.shape[1:]), tuple(targets.shape[1:]))
 
+    @classmethod
+    def like(cls, prediction: Tensor, target: Tensor) -> Regression:
+        return cls((), tuple(target.shape[1:]))
+
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         return self.target_shape if outputs == 1 else (*self.target_shape, outputs)
 

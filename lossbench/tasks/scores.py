@@ -55,6 +55,43 @@ def average_precision(score: Tensor, positive: Tensor) -> Tensor:
     return (precision * positive).sum(-1) / positives.squeeze(-1)
 
 
+def match_rank(similarity: Tensor, match: Tensor, other: Tensor) -> Tensor:
+    """Of each row, the rank from 1 of its most similar match among the others; 0 without a match.
+
+    similarity, match, other: (..., N, M). Others that are as similar count as more similar.
+    """
+    best = similarity.masked_fill(~match, -torch.inf).amax(-1, keepdim=True)
+    rank = 1 + (other & (similarity >= best)).sum(-1)
+    return rank.masked_fill(~match.any(-1), 0)
+
+
+def recall(rank: Tensor, k: int) -> Tensor:
+    """Share of the rows that have a match in which it ranks k or better; NaN without such rows."""
+    return ((rank > 0) & (rank <= k)).sum(-1) / (rank > 0).sum(-1)
+
+
+def equal_error_rate(score: Tensor, positive: Tensor) -> Tensor:
+    """Where false acceptance equals false rejection, linear between thresholds; NaN with one class.
+
+    A pair is accepted where its score reaches the threshold; thresholds are the scores.
+    """
+    order = score.argsort(-1, descending=True)
+    score, positive = score.gather(-1, order).contiguous(), positive.gather(-1, order)
+    # accepted at each threshold: all scores up to the end of its ties
+    accepted = torch.searchsorted(-score, -score, right=True)
+    hits = torch.nn.functional.pad(positive.long().cumsum(-1), (1, 0)).gather(-1, accepted)
+    positives = positive.sum(-1, keepdim=True)
+    acceptance = (accepted - hits).to(score.dtype) / (score.shape[-1] - positives)
+    rejection = (positives - hits).to(score.dtype) / positives
+    crossing = (acceptance < rejection).sum(-1, keepdim=True)
+    crossing = crossing.clamp(max=score.shape[-1] - 1)
+    before = torch.nn.functional.pad(acceptance, (1, 0)).gather(-1, crossing)
+    gap_before = torch.nn.functional.pad(acceptance - rejection, (1, 0), value=-1.0)
+    gap_before, gap = gap_before.gather(-1, crossing), (acceptance - rejection).gather(-1, crossing)
+    share = -gap_before / (gap - gap_before)
+    return (before + share * (acceptance.gather(-1, crossing) - before)).squeeze(-1)
+
+
 def where_finite(finite: Tensor, scores: dict[str, Tensor]) -> dict[str, Tensor]:
     """The scores, all NaN for a replica whose estimates are not finite."""
     nan = float("nan")

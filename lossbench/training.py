@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -25,7 +25,7 @@ from lossbench.datasets import Splits, prepare
 from lossbench.report import figures
 from lossbench.results import Config, Result
 from lossbench.schema import within
-from lossbench.stack import History, Recipe, Stack
+from lossbench.stack import History, Recipe, Stack, idle_replicas
 from lossbench.tasks import Task
 
 Report = Callable[[int, int], None]
@@ -41,17 +41,18 @@ def train(config: Config, seeds: list[int], report: Report = silent) -> Result:
     torch.set_num_threads(1)
     began = time.monotonic()
     epochs = config["trainer"]["max_epochs"]
-    report(0, epochs)
     splits = data(config, seeds)
     recipe = make_recipe(config, splits)
+    report(0, epochs)
     width = config["trainer"]["max_replicas"]
     chunks = [range(i, min(i + width, len(seeds))) for i in range(0, len(seeds), width)]
     histories, notes = [], []
+    idle = idle_replicas(recipe.smallest_batch(splits.train[1].shape[1]))
     for number, chunk in enumerate(chunks):
-        stack = Stack(recipe, part_of(splits, chunk), [seeds[i] for i in chunk])
-        steps = partial(_shifted, report, number * epochs, len(chunks) * epochs)
-        fit(stack, config, steps)
-        histories.append(stack.history)
+        replicas = [*chunk, *[chunk.start] * idle]
+        stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas])
+        fit(stack, config, partial(_shifted, report, number * epochs, len(chunks) * epochs))
+        histories.append(stack.history.first(len(chunk)))
         notes.append(stack.unmapped)
     return _result(config, seeds, splits.task, histories, notes[0], time.monotonic() - began)
 
@@ -99,18 +100,17 @@ def _parameters(values: Config) -> Config:
     return {name: value for name, value in values.items() if name != "name"}
 
 
-def part_of(splits: Splits, replicas: range) -> Splits:
+def part_of(splits: Splits, replicas: list[int]) -> Splits:
     """The splits of some replicas."""
-    some = slice(replicas.start, replicas.stop)
     train, validation, test = (
-        (inputs[some], targets[some])
+        (inputs[replicas], targets[replicas])
         for inputs, targets in (splits.train, splits.validation, splits.test)
     )
     return Splits(splits.task, train, validation, test)
 
 
 def make_recipe(config: Config, splits: Splits) -> Recipe:
-    """Look the loss up for the task, hold it against the task's example, and put the parts together."""
+    """Look the loss up for the task, try it on the task's example, and put the parts together."""
     task, values = splits.task, config["loss"]
     plugin = registry.find_for_task(values["name"], task.name)
     function = registry.load(plugin)
@@ -119,7 +119,7 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
 
     def loss(facts: dict[str, Any]) -> Callable[..., Tensor]:
         if inspect.isclass(function):
-            return function(**hyper, **facts)
+            return cast(nn.Module, function(**hyper, **facts))
         fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
         return partial(function, **hyper, **fixed)
 
@@ -130,8 +130,8 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
     count = splits.train[1].shape[1]
     if config["trainer"]["batch_size"] > count:
         raise UserError(
-            f"trainer.batch_size={config['trainer']['batch_size']}: there are only {count} training "
-            f"examples. Give trainer.batch_size={count} or less."
+            f"trainer.batch_size={config['trainer']['batch_size']}: there are only {count} "
+            f"training examples. Give trainer.batch_size={count} or less."
         )
     model = registry.load(registry.find("model", config["model"]["name"])[0])
     shapes = (task.input_shape, task.output_shape(declaration.outputs))
@@ -167,7 +167,8 @@ def check_loss(
     except Exception as error:
         raise UserError(
             f"loss={name} fails on a batch of the task {task.name} (prediction "
-            f"{tuple(prediction.shape)}, target {tuple(target.shape)}): {type(error).__name__}: {error}"
+            f"{tuple(prediction.shape)}, target {tuple(target.shape)}): "
+            f"{type(error).__name__}: {error}"
         ) from error
     lawful = isinstance(values, Tensor) and values.shape in ((len(target),), ())
     if not lawful or not values.requires_grad:
@@ -236,7 +237,7 @@ def _result(
     seconds: float,
 ) -> Result:
     tables = [_tables(h, s) for h, s in zip(histories, _cut(seeds, histories), strict=True)]
-    summary = {
+    summary: dict[str, Any] = {
         "key": results.key_of(config),
         "task": task.name,
         "primary": task.primary,

@@ -12,7 +12,7 @@ import numpy as np
 from lossbench import statistics
 from lossbench.contract import UserError
 from lossbench.results import Config, Result, of_seeds
-from lossbench.schema import nearest
+from lossbench.schema import choices
 from lossbench.statistics import Interval
 
 ALPHA = 0.05
@@ -23,7 +23,7 @@ class Row:
     """One loss against the baseline, on the seeds that both have.
 
     metrics: each test metric's mean and 95 % interval over the seeds that did not diverge.
-    difference: of the compared metric, this less the baseline, paired by seed, as measured.
+    difference: of the compared metric, this less the baseline, on the seeds where both finished.
     p: exact sign-flip p, Holm-corrected over the table. improvement: share of seeds that gained.
     verdict: "baseline", "better", "worse", "identical" or "open".
     """
@@ -70,18 +70,14 @@ class Comparison:
             return [
                 f"{row.label} against {versus}: nothing can be concluded (p = {_p(row.p)}).{seen}"
             ]
-        assert row.difference
-        assert row.improvement is not None
-        difference = row.difference
-        lost = (
-            f" {row.diverged} of {row.seeds} seeds diverged and count as lost."
-            if row.diverged
-            else ""
-        )
+        by = ""
+        if row.difference:
+            d = row.difference
+            by = f" by {d.estimate:+.4f} (95 % interval {d.low:+.4f} to {d.high:+.4f})"
+        lost = f" {row.diverged} seeds diverged and count as lost." if row.diverged else ""
         return [
-            f"{row.label} is {row.verdict} than {versus}: {difference.estimate:+.4f} "
-            f"(95 % {difference.low:+.4f} to {difference.high:+.4f}, p = {_p(row.p)}; "
-            f"better on {row.improvement:.0%} of seeds).{lost}"
+            f"{row.label} is {row.verdict} than {versus}{by}; p = {_p(row.p)}, "
+            f"better on {row.improvement:.0%} of {self.seeds} seeds.{lost}"
         ]
 
     def _warnings(self) -> list[str]:
@@ -137,12 +133,14 @@ def _comparison(results: list[Result], baseline: str | None, metric: str | None)
     metric = metric or summary["primary"]
     if metric not in summary["directions"]:
         raise UserError(
-            f"--metric {metric}: the task {summary['task']} has no such metric"
-            f"{nearest(metric, summary['directions'])} It has: {', '.join(summary['directions'])}."
+            f"--metric {metric}: the task {summary['task']} has no such metric. "
+            f"{choices(metric, summary['directions'])}"
         )
     base = baseline or ("cross_entropy" if "cross_entropy" in labelled else next(iter(labelled)))
     if base not in labelled:
-        raise UserError(f"--baseline {base}: not among the losses compared: {', '.join(labelled)}.")
+        raise UserError(
+            f"--baseline {base}: it is not among the losses compared. {choices(base, labelled)}"
+        )
     common = set.intersection(*(set(r.seeds.seed) for r in results))
     if not common:
         raise UserError("the runs have no seed in common, so nothing can be paired.")
@@ -173,11 +171,13 @@ def _rows(labelled: dict[str, Result], base: str, metric: str, direction: int) -
     rows = [_row(base, labelled[base])]
     for label, p in zip(others, corrected, strict=True):
         gain, plain = gains[label], _row(label, labelled[label])
-        deviation = float(np.std(gain, ddof=1)) if len(gain) > 1 else float("nan")
+        measured = columns[label] - columns[base]
+        measured = measured[np.isfinite(measured)]
+        deviation = float(np.std(measured, ddof=1)) if len(measured) > 1 else float("nan")
         rows.append(
             replace(
                 plain,
-                difference=statistics.t_interval(direction * gain),
+                difference=statistics.t_interval(measured) if len(measured) else None,
                 p=float(p),
                 improvement=statistics.probability_of_improvement(gain),
                 detectable=_detectable(deviation, len(gain), len(others)),

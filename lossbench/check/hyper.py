@@ -1,0 +1,159 @@
+"""Checks of hyper-parameters: each does something, and each value that is allowed works."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor
+
+from lossbench.check.report import Failed, Skipped
+from lossbench.check.subject import Subject, close, one_line
+from lossbench.contract import UserError
+from lossbench.schema import Kind, Parameter, convert
+
+Hyper = dict[str, Any]
+NUMBERS = (0.5, 2.0, 0.1, 0.9, 1.0, 0.0, 3.0, 10.0, -1.0)
+PARTNERS = 3  # values of another hyper-parameter that one is tried beside
+
+
+def shown(hyper: Hyper) -> str:
+    """' with gamma=2' or nothing."""
+    return " with " + ", ".join(f"{k}={v}" for k, v in hyper.items()) if hyper else ""
+
+
+def settings(subject: Subject) -> list[Hyper]:
+    """The defaults, and one hyper-parameter at a time at the ends of its range."""
+    return [{}, *({p.name: value} for p in subject.parameters for value in ends(subject, p))]
+
+
+def ends(subject: Subject, parameter: Parameter) -> list[Any]:
+    """Where a number's range ends: `tune`, and ends that belong to its interval; other choices."""
+    kind = parameter.kind
+    if kind.base is bool:
+        return [not parameter.default]
+    if kind.choices:
+        return [choice for choice in kind.choices if choice != parameter.default]
+    if kind.item or kind.base not in (int, float):
+        return []
+    found = [v for name, *pair in subject.declaration.tune if name == parameter.name for v in pair]
+    if kind.interval:
+        low, high = map(float, kind.interval[1:-1].split(","))
+        found += [low] if kind.interval[0] == "[" else []
+        found += [high] if kind.interval[-1] == "]" else []
+    return _lawful(kind, dict.fromkeys(found), parameter.default)
+
+
+def candidates(subject: Subject, parameter: Parameter) -> list[Any]:
+    """Lawful values other than the default, likely ones first."""
+    kind, default = parameter.kind, parameter.default
+    if kind.choices or kind.base is bool:
+        return ends(subject, parameter)
+    if kind.item or (kind.base is None and not isinstance(default, int | float)):
+        return _lawful(kind, _lists(kind, default, subject.classes), default)
+    if isinstance(default, int) and kind.base in (int, None):
+        found: list[Any] = [default + 1, default + 2, default - 1, 2 * default, 1, 2, 3, 5, 10]
+    elif isinstance(default, int | float):
+        found = [default / 2, default * 2, default + 1, default - 1, *NUMBERS]
+    else:
+        found = [*NUMBERS] if kind.base is not int else [1, 2, 3]
+    return _lawful(kind, dict.fromkeys([*ends(subject, parameter), *found]), default)
+
+
+def _lists(kind: Kind, default: Any, classes: int) -> Iterable[Any]:
+    """Lists, or tables, of numbers: the default's own changed, or one with an entry per class."""
+    number = int if (kind.item and kind.item.base is int) else float
+    if isinstance(default, list | tuple) and default and not isinstance(default[0], list | tuple):
+        entries = [x for x in default if isinstance(x, int | float)]
+        yield [number(2 * x + 1) for x in entries]
+        yield [*entries, number(1)]
+        yield [number(x / 2) for x in entries]
+    sizes = dict.fromkeys((classes, 2, 3))
+    for size in sizes:
+        yield [number(1 + k) for k in range(size)]
+    for size in sizes:
+        yield [[number(2 + (i - j) ** 2 + i) for j in range(size)] for i in range(size)]
+
+
+def _lawful(kind: Kind, values: Iterable[Any], default: Any) -> list[Any]:
+    found = []
+    for value in values:
+        try:
+            whole = isinstance(value, float) and kind.base is int and value.is_integer()
+            value = convert(kind, int(value) if whole else value, "")
+        except UserError:
+            continue
+        if value != default and not (isinstance(value, float) and not math.isfinite(value)):
+            found.append(value)
+    return found
+
+
+def hyper_parameters_used(subject: Subject) -> None:
+    """Changing a hyper-parameter changes the value or the gradient of some input."""
+    untried = []
+    for parameter in subject.parameters:
+        effect = _has_effect(subject, parameter)
+        if effect is None:
+            untried.append(parameter.name)
+        elif not effect:
+            raise Failed(
+                f"{parameter.name} changes nothing: {len(candidates(subject, parameter))} values "
+                "of it give the same numbers on six batches."
+            )
+    if untried:
+        raise Skipped(f"no lawful value to try for {', '.join(untried)}.")
+    if not subject.parameters:
+        raise Skipped("there is none.")
+
+
+def _has_effect(subject: Subject, parameter: Parameter) -> bool | None:
+    """Whether any candidate matters, alone or beside another choice; None where none can run."""
+    others = [p for p in subject.parameters if p.name != parameter.name]
+    beside: list[Hyper] = [{}]
+    beside += [{p.name: v} for p in others for v in candidates(subject, p)[:PARTNERS]]
+    ran = False
+    for rest in beside:
+        reference = _numbers(subject, rest)
+        for value in candidates(subject, parameter) if reference else ():
+            numbers = _numbers(subject, {**rest, parameter.name: value})
+            if numbers is None:
+                continue
+            ran = True
+            if not all(map(_same, numbers, reference or ())):
+                return True
+    return False if ran else None
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return close(a, b, 1e-9, 1e-12)
+
+
+def _numbers(subject: Subject, hyper: Hyper) -> list[Tensor] | None:
+    """Values and gradients on batches of every size, or None where the setting is refused."""
+    found: list[Tensor] = []
+    try:
+        for batch in subject.batches:
+            found += subject.differentiate(*batch, **hyper)
+    except Exception:
+        return None
+    return found
+
+
+def hyper_parameter_ranges(subject: Subject) -> None:
+    """At the ends of every declared range it runs, and value and gradient are finite."""
+    tried = settings(subject)[1:]
+    for hyper in tried:
+        try:
+            values, gradient = subject.differentiate(*subject.example, **hyper)
+        except Exception as error:
+            raise Failed(f"it fails{shown(hyper)}: {one_line(error)}") from error
+        if not (values.isfinite().all() and gradient.isfinite().all()):
+            raise Failed(f"value or gradient is not finite{shown(hyper)} on the example batch.")
+        if values.shape != subject(*subject.example).shape:
+            raise Failed(f"the shape is {tuple(values.shape)}{shown(hyper)}.")
+    if not tried:
+        raise Skipped("no hyper-parameter declares a range.")
+
+
+CHECKS = (hyper_parameters_used, hyper_parameter_ranges)

@@ -1,0 +1,128 @@
+"""Checks of what a loss declares of itself: convexity, Lipschitz constant, link."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from lossbench.check.report import Failed, Skipped
+from lossbench.check.subject import Subject
+
+SCALES = (0.3, 1.0, 3.0, 10.0, 100.0)
+POINTS = 1000  # of a batch whose rows are independent
+COUPLED_POINTS = 30
+CLIMBS = 30
+
+
+def convex(subject: Subject) -> None:
+    """Where it declares to be convex, no segment of predictions lies below the loss."""
+    if subject.declaration.convex is None:
+        raise Skipped("nothing is declared.")
+    excess = max(_above_the_chord(subject), key=lambda pair: pair[0])
+    if not subject.declaration.convex:
+        if excess[0] <= 0:
+            raise Skipped("it declares not to be; no segment tried shows it.")
+    elif excess[0] > 0:
+        raise Failed(f"it is not: {excess[1]}.")
+
+
+def _above_the_chord(subject: Subject) -> list[tuple[float, str]]:
+    """For each kind of segment, by how much the loss rises above it, beyond rounding."""
+    found = [(0.0, "")]
+    for seed, scale in enumerate(SCALES):
+        for length in (0.05, 0.5, None):
+            for repeat in range(1 if subject.independent else COUPLED_POINTS):
+                number = 1000 * repeat + seed
+                a, target = subject.batch(number, scale, count=POINTS)
+                b = subject.batch(number + 500, scale, count=POINTS)[0]
+                b = b if length is None else a + length * (b - a)
+                for share in (0.5, 0.9):
+                    ends = torch.stack([subject(a, target), subject(b, target)])
+                    middle = subject(share * a + (1 - share) * b, target)
+                    weights = torch.tensor([share, 1 - share], dtype=torch.float64)
+                    if subject.couples:
+                        ends, middle = ends.reshape(2, -1).sum(1), middle.sum()
+                    chord = torch.tensordot(weights, ends, 1)
+                    slack = 1e-11 * (1 + ends.abs().sum(0))
+                    excess = torch.where(ends.isfinite().all(0), middle - chord - slack, -1.0)
+                    row = int(excess.flatten().argmax())
+                    found.append((float(excess.flatten()[row]), _segment(a, b, row, subject)))
+    return found
+
+
+def _segment(a: Tensor, b: Tensor, row: int, subject: Subject) -> str:
+    if subject.couples or a[row].numel() > 4:
+        return "it rises above a segment between two predictions"
+    ends = [", ".join(f"{x:.4g}" for x in end[row].flatten().tolist()) for end in (a, b)]
+    return f"it rises above the segment from ({ends[0]}) to ({ends[1]})"
+
+
+def lipschitz(subject: Subject) -> None:
+    """No gradient, in the 2-norm of one prediction, is longer than the declared constant."""
+    bound = subject.declaration.lipschitz
+    if bound is None:
+        raise Skipped("nothing is declared.")
+    steepest = max(_steepest(subject, seed, scale) for seed, scale in enumerate(SCALES))
+    if steepest > bound * (1 + 1e-6) + 1e-9:
+        raise Failed(f"a gradient has the length {steepest:.6g}; {bound:.6g} is declared.")
+
+
+def _steepest(subject: Subject, seed: int, scale: float) -> float:
+    """The longest gradient found from random predictions, moved uphill at random."""
+    generator = torch.Generator().manual_seed(seed)
+    prediction, target = subject.batch(seed, scale, count=POINTS)
+    lengths = _lengths(subject, prediction, target)
+    if subject.couples:
+        others = [subject.batch(seed + 100 * k, scale) for k in range(1, COUPLED_POINTS)]
+        return max(float(lengths.max()), *(float(_lengths(subject, *b).max()) for b in others))
+    best = lengths.argsort(descending=True)[:64]
+    prediction, target, lengths = prediction[best], target[best], lengths[best]
+    for climb in range(CLIMBS):
+        move = torch.randn(prediction.shape, generator=generator, dtype=torch.float64)
+        moved = prediction + move * scale * 0.85**climb
+        moved = moved if subject.declaration.target is None else prediction
+        longer = _lengths(subject, moved, target)
+        uphill = longer > lengths
+        prediction[uphill], lengths[uphill] = moved[uphill], longer[uphill]
+    return float(lengths.max())
+
+
+def _lengths(subject: Subject, prediction: Tensor, target: Tensor) -> Tensor:
+    """The 2-norm of each example's gradient; of a coupled loss, of each value's."""
+    if subject.independent or subject.whole:
+        gradient = subject.differentiate(prediction, target)[1]
+        return gradient.reshape(1 if subject.whole else len(gradient), -1).norm(dim=1)
+    leaf = prediction.clone().requires_grad_()
+    values = subject(leaf, target)
+    rows = [torch.autograd.grad(value, leaf, retain_graph=True)[0].norm() for value in values]
+    return torch.stack(rows)
+
+
+def link(subject: Subject) -> None:
+    """The declared link turns any prediction into a lawful estimate."""
+    function = subject.declaration.link
+    if function is None:
+        raise Skipped("nothing is declared.")
+    for seed, scale in enumerate((1.0, 10.0, 1e4)):
+        prediction, _ = subject.batch(seed, scale)
+        estimate = function(prediction)
+        if not estimate.isfinite().all():
+            raise Failed(f"an estimate is not finite at predictions of about {scale:g}.")
+        if subject.task.name in ("binary", "multiclass", "multilabel", "distribution"):
+            if ((estimate < 0) | (estimate > 1)).any():
+                raise Failed(f"a probability is {_outside(estimate):.4g}.")
+        if subject.task.name in ("multiclass", "distribution"):
+            total = estimate.sum(-1)
+            if (total - 1).abs().max() > 1e-6:
+                raise Failed(f"the probabilities of one example sum to {total[0]:.4g}.")
+        replicas = torch.stack([prediction, prediction + 1])
+        if not torch.allclose(vmap(function)(replicas)[0], estimate):
+            raise Failed("mapped over replicas it gives other estimates.")
+
+
+def _outside(estimate: Tensor) -> float:
+    return float(estimate[(estimate < 0) | (estimate > 1)][0])
+
+
+CHECKS = (convex, lipschitz, link)

@@ -1,0 +1,92 @@
+"""What a check says: passed, failed or skipped, and why."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Literal
+
+WIDTH = 100
+Verdict = Literal["passed", "failed", "skipped"]
+
+
+class Failed(Exception):
+    """The loss breaks the rule that the check states; the message says where."""
+
+
+class Skipped(Exception):
+    """The check has nothing to look at, or cannot look; the message says why."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One check of one loss; sentence is what the check demands, reason why it did not pass."""
+
+    check: str
+    sentence: str
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Every outcome of a loss on one task; origin is the package and object that was checked."""
+
+    task: str
+    origin: str
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `lossbench check` found: a part for each task that the loss is for."""
+
+    loss: str
+    parts: tuple[Part, ...]
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The outcomes of all parts."""
+        return tuple(outcome for part in self.parts for outcome in part.outcomes)
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The outcomes that speak against the loss."""
+        return tuple(outcome for outcome in self.outcomes if outcome.verdict == "failed")
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+
+def render(report: Report) -> str:
+    """The report as text of at most 100 columns, the counts last."""
+    lines = []
+    for part in report.parts:
+        lines += [f"{report.loss} for {part.task}: {part.origin}", ""]
+        for outcome in part.outcomes:
+            lines += _lines(outcome)
+        lines.append("")
+    return "\n".join([*lines, _counts(report)])
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    verdict = outcome.verdict.upper() if outcome.verdict == "failed" else outcome.verdict
+    head = f"  {verdict:8} {outcome.check:26} "
+    lines = textwrap.wrap(outcome.sentence, WIDTH, initial_indent=head, subsequent_indent=" " * 38)
+    if outcome.reason:
+        margin = " " * 11 + "-> "
+        lines += textwrap.wrap(
+            outcome.reason, WIDTH, initial_indent=margin, subsequent_indent=" " * 14
+        )
+    return lines
+
+
+def _counts(report: Report) -> str:
+    verdicts = [outcome.verdict for outcome in report.outcomes]
+    passed, failed, skipped = (verdicts.count(v) for v in ("passed", "failed", "skipped"))
+    return (
+        f"{len(verdicts)} checks: {passed + failed} ran, {passed} passed, {failed} failed, "
+        f"{skipped} skipped."
+    )

@@ -1,0 +1,201 @@
+"""The loss under examination: how it is made and called, and batches to call it on."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossbench import registry
+from lossbench.contract import Declaration, declaration_of
+from lossbench.registry import Plugin
+from lossbench.schema import REQUIRED, Parameter, within
+from lossbench.tasks import Task
+
+Batch = tuple[Tensor, Tensor]
+WEIGHTS_SEED = 1  # of a loss with weights of its own
+COUPLED = ("embedding", "pairs")  # tasks whose losses compare the examples of a batch
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A loss for one task. Batches are float64 unless a check says otherwise.
+
+    before_import: the global state before the loss's module was imported.
+    """
+
+    plugin: Plugin
+    loss: Callable[..., Any]
+    task: Task
+    before_import: dict[str, Any]
+
+    @cached_property
+    def declaration(self) -> Declaration:
+        """What the loss declares of itself."""
+        return declaration_of(self.loss)
+
+    @cached_property
+    def keywords(self) -> tuple[Parameter, ...]:
+        """Every keyword: hyper-parameters and facts."""
+        return registry.signature(self.plugin)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The hyper-parameters."""
+        return tuple(p for p in self.keywords if p.default is not REQUIRED)
+
+    @cached_property
+    def is_module(self) -> bool:
+        """Whether the loss is a class with weights of its own."""
+        return inspect.isclass(self.loss)
+
+    @cached_property
+    def known_facts(self) -> dict[str, Any]:
+        """What the task supplies to losses that ask."""
+        return self.task.facts(self.example[1])
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The facts that this loss asks for and the task has."""
+        asked = {p.name for p in self.keywords if p.default is REQUIRED}
+        return {name: value for name, value in self.known_facts.items() if name in asked}
+
+    @cached_property
+    def classes(self) -> int:
+        """Numbers that the model gives for one example, along the last axis."""
+        return self.example[0].shape[-1] if self.example[0].ndim > 1 else 2
+
+    # ---- calling -------------------------------------------------------------------------------
+    def made(self, dtype: torch.dtype = torch.float64, **hyper: Any) -> Callable[..., Any]:
+        """The loss at these hyper-parameters, its own weights drawn from a fixed seed."""
+        if not self.is_module:
+            return lambda prediction, target: self.loss(prediction, target, **self.facts, **hyper)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(WEIGHTS_SEED)
+            module = self.loss(**self.facts, **hyper)
+        return module.to(dtype) if isinstance(module, nn.Module) else module
+
+    def __call__(self, prediction: Tensor, target: Tensor, **hyper: Any) -> Tensor:
+        """The loss's values on copies of the batch; float targets take the prediction's dtype."""
+        loss = self.made(prediction.dtype, **hyper)
+        return loss(prediction.clone(), as_dtype(target, prediction.dtype).clone())
+
+    def differentiate(
+        self, prediction: Tensor, target: Tensor, **hyper: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The values, and the gradient of their sum with respect to the prediction."""
+        leaf = prediction.detach().clone().requires_grad_()
+        values = self(leaf, target, **hyper)
+        if not values.requires_grad:
+            return values, torch.zeros_like(leaf)
+        (gradient,) = torch.autograd.grad(values.sum(), leaf, allow_unused=True)
+        return values.detach(), torch.zeros_like(leaf) if gradient is None else gradient
+
+    # ---- batches -------------------------------------------------------------------------------
+    @cached_property
+    def example(self) -> Batch:
+        """The task's example batch, moved into the loss's declared domain."""
+        prediction, target = self.task.example(self.declaration.outputs)
+        return self.into_domain(prediction.double()), self._lawful_targets(target)
+
+    def batch(self, seed: int, scale: float = 3.0, count: int | None = None) -> Batch:
+        """Normal predictions of a scale and targets of the example, in another order.
+
+        count is kept to the example's own where a loss couples the batch, which needs its labels.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        prediction, target = self.example
+        size = len(target) if count is None or not self.independent else count
+        shape = (size, *prediction.shape[1:])
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float64) * scale
+        order = torch.randperm(size, generator=generator) % len(target)
+        return self.into_domain(drawn), target[order]
+
+    def extreme(self, seed: int, dtype: torch.dtype = torch.float64) -> Batch:
+        """Predictions of mixed size up to 1e4, both signs, exact in every float type but half."""
+        generator = torch.Generator().manual_seed(seed)
+        prediction, target = self.batch(seed, count=64)
+        sizes = torch.tensor([0.0, 1, 20, 30, 100, 800, 1e4], dtype=torch.float64)
+        choice = torch.randint(len(sizes), prediction.shape, generator=generator)
+        signs = torch.randint(2, prediction.shape, generator=generator) * 2 - 1
+        return self.into_domain(sizes[choice] * signs).to(dtype), target
+
+    @cached_property
+    def batches(self) -> list[Batch]:
+        """Batches of every size of prediction."""
+        scaled = [self.batch(seed, scale) for seed, scale in enumerate((0.1, 1.0, 10.0, 300.0))]
+        return [self.example, *scaled, self.extreme(4)]
+
+    @cached_property
+    def domain(self) -> tuple[float, float]:
+        """Bounds of targets, and so of predictions, that the loss declares."""
+        if self.declaration.target is None:
+            return -math.inf, math.inf
+        low, high = map(float, self.declaration.target[1:-1].split(","))
+        return low, high
+
+    def into_domain(self, prediction: Tensor) -> Tensor:
+        low, high = self.domain
+        if math.isfinite(low) and math.isfinite(high):
+            return low + (high - low) * (0.01 + 0.98 * torch.sigmoid(prediction))
+        if math.isfinite(low):
+            return low + 0.01 + prediction.abs()
+        return high - 0.01 - prediction.abs() if math.isfinite(high) else prediction
+
+    def _lawful_targets(self, target: Tensor) -> Tensor:
+        interval = self.declaration.target
+        if interval is None or all(within(interval, float(t)) for t in target.flatten()):
+            return target
+        return self.into_domain(target.double())
+
+    # ---- what kind of loss it is ---------------------------------------------------------------
+    @cached_property
+    def whole(self) -> bool:
+        """Whether one number comes back for the whole batch."""
+        return self(*self.example).ndim == 0
+
+    @cached_property
+    def couples(self) -> bool:
+        """Whether an example's value depends on the others: half a batch gives other entries."""
+        if self.whole:
+            return True
+        prediction, target = self.example
+        # random predictions: those of the example could be special to a loss that guesses
+        generator = torch.Generator().manual_seed(3)
+        drawn = torch.randn(prediction.shape, generator=generator, dtype=torch.float64)
+        prediction = self.into_domain(drawn * 3)
+        half, together = len(target) // 2, self(prediction, target)
+        try:
+            parts = [self(prediction[s], target[s]) for s in (slice(half), slice(half, None))]
+        except Exception:
+            return True
+        return not close(torch.cat(parts), together, 1e-7, 1e-9)
+
+    @cached_property
+    def independent(self) -> bool:
+        """Whether every example has a value of its own."""
+        return not self.couples
+
+
+def as_dtype(target: Tensor, dtype: torch.dtype) -> Tensor:
+    """Float targets in this type; class indices as they are."""
+    return target.to(dtype) if target.is_floating_point() else target
+
+
+def close(actual: Tensor, expected: Tensor, rtol: float, atol: float) -> bool:
+    """Whether two tensors agree, NaN with NaN."""
+    return actual.shape == expected.shape and torch.allclose(
+        actual, expected, rtol, atol, equal_nan=True
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text}"[:200].rstrip(": ")

@@ -1,0 +1,111 @@
+"""A whole distribution over C outcomes as the target: C numbers per example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.contract import UserError
+from lossbench.tasks import Task
+from lossbench.tasks.lawful import (
+    refuse_outside_unit,
+    refuse_shapes,
+    refuse_single_output,
+    refuse_targets,
+    refuse_types,
+)
+from lossbench.tasks.scores import log_probability, where_finite
+
+ROUNDING = 1e-4  # how far from 1 the probabilities of an example may sum
+
+
+@dataclass(frozen=True)
+class Distribution(Task):
+    """Predictions and targets (..., N, C); every target sums to 1."""
+
+    num_classes: int
+
+    name = "distribution"
+    primary = "kl"
+    directions = {  # noqa: RUF012 (declared ClassVar in Task)
+        "kl": -1,
+        "cross_entropy": -1,
+        "perplexity": -1,
+        "total_variation": -1,
+    }
+    target_dtype = torch.float32
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Distribution:
+        """The distribution task of inputs (N, ...) and probabilities (N, C), C at least 2."""
+        refuse_targets(cls.name, inputs, targets, "fiu", ("C",))
+        if targets.shape[1] < 2:
+            raise UserError("distribution: targets have 1 outcome; give at least two.")
+        _refuse_improper(torch.from_numpy(targets.astype(np.float64)))
+        return cls(tuple(inputs.shape[1:]), targets.shape[1])
+
+    @classmethod
+    def like(cls, prediction: Tensor, target: Tensor) -> Distribution:
+        return cls((), prediction.shape[-1])
+
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        refuse_single_output(self.name, outputs)
+        return (self.num_classes,)
+
+    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
+        shape = (8, *self.output_shape(outputs))
+        step = torch.arange(8 * self.num_classes).reshape(shape)
+        return 2 * torch.sin(1.0 + step), torch.softmax(3 * torch.cos(1.0 + step), -1)
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        if prediction.shape != target.shape or prediction.shape[1:][-1:] != (self.num_classes,):
+            refuse_shapes(self.name, prediction, target, f"both (..., N, {self.num_classes})")
+        refuse_types(self.name, prediction, target)
+        _refuse_improper(target)
+
+    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
+        return link(prediction) if link else torch.softmax(prediction, -1)
+
+    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Means over examples, in nats: kl = sum t log(t / p), cross_entropy = -sum t log p.
+
+        perplexity is e^cross_entropy; total_variation = ½ sum |t - p|.
+        """
+        target = target.to(estimate.dtype)
+        cross_entropy = -(target * log_probability(estimate)).sum(-1).mean(-1)
+        entropy = -torch.xlogy(target, target).sum(-1).mean(-1)
+        scores = {
+            "kl": cross_entropy - entropy,
+            "cross_entropy": cross_entropy,
+            "perplexity": cross_entropy.exp(),
+            "total_variation": (target - estimate).abs().sum(-1).mean(-1) / 2,
+        }
+        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
+
+    def facts(self, target: Tensor) -> dict[str, Any]:
+        """num_classes."""
+        return {"num_classes": self.num_classes}
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """One group: a distribution belongs to no class."""
+        return np.zeros(len(targets), dtype=np.int64)
+
+    def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Probabilities as they are."""
+        return targets.astype(np.float64)
+
+
+def _refuse_improper(target: Tensor) -> None:
+    refuse_outside_unit("distribution", target, "probabilities")
+    totals = target.sum(-1)
+    odd = totals[(totals - 1).abs() > ROUNDING]
+    if odd.numel():
+        raise UserError(
+            f"distribution: {odd.numel()} of {totals.numel()} targets do not sum to 1 (the first "
+            f"to {odd[0].item():g}); divide each by its sum."
+        )

@@ -1,0 +1,129 @@
+"""A point for each example, near those of the same identity: D numbers, compared by angle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lossbench.contract import UserError
+from lossbench.tasks import Task
+from lossbench.tasks.lawful import (
+    refuse_indices,
+    refuse_shapes,
+    refuse_single_output,
+    refuse_targets,
+)
+from lossbench.tasks.scores import class_counts, equal_error_rate, match_rank, recall, where_finite
+
+RUN = 4  # examples of one identity that follow each other in an epoch
+MOST_PAIRS = 50_000  # of all pairs of examples, as many are looked at
+
+
+@dataclass(frozen=True)
+class Embedding(Task):
+    """Predictions (..., N, D), targets (..., N) int64 identities from 0.
+
+    num_classes: of the identities to learn from; the test split may hold others, of higher number.
+    """
+
+    num_classes: int
+    embedding_dim: int = 16
+
+    name = "embedding"
+    primary = "recall_at_1"
+    directions = {  # noqa: RUF012 (declared ClassVar in Task)
+        "recall_at_1": 1,
+        "recall_at_5": 1,
+        "equal_error_rate": -1,
+        "intra_class_angle": -1,
+        "inter_class_angle": 1,
+    }
+    target_dtype = torch.int64
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Embedding:
+        """The embedding task of inputs (N, ...) and identities (N,), every one 0..max present."""
+        refuse_targets(cls.name, inputs, targets, "iu", ())
+        identities = np.unique(targets)
+        if len(identities) < 2 or not np.array_equal(identities, np.arange(len(identities))):
+            shown = ", ".join(f"{identity}" for identity in identities[:8])
+            raise UserError(
+                f"embedding: the {len(identities)} identities to learn from are {shown}; "
+                "give at least two, numbered 0, 1, 2, … without a gap."
+            )
+        return cls(tuple(inputs.shape[1:]), len(identities))
+
+    @classmethod
+    def like(cls, prediction: Tensor, target: Tensor) -> Embedding:
+        return cls((), 0, prediction.shape[-1])
+
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        refuse_single_output(self.name, outputs)
+        return (self.embedding_dim,)
+
+    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
+        shape = (8, *self.output_shape(outputs))
+        prediction = torch.sin(1.0 + torch.arange(8 * self.embedding_dim)).reshape(shape)
+        return prediction, torch.arange(8) // 2 % self.num_classes
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        if prediction.shape != (*target.shape, self.embedding_dim) or not target.ndim:
+            expected = f"(..., N, {self.embedding_dim}) and (..., N)"
+            refuse_shapes(self.name, prediction, target, expected)
+        refuse_indices(self.name, prediction, target, "identities")
+
+    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
+        return F.normalize(link(prediction) if link else prediction, dim=-1)
+
+    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """By cosine: recall_at_k, a mate among the k nearest others; ties count against it.
+
+        equal_error_rate of "same identity?" and the mean angles, in degrees, are over pairs: all,
+        or 50,000 of them, always the same.
+        """
+        cosine, same = estimate @ estimate.mT, target.unsqueeze(-1) == target.unsqueeze(-2)
+        itself = torch.eye(target.shape[-1], dtype=torch.bool, device=target.device)
+        rank = match_rank(cosine, same & ~itself, ~same)
+        first, second = _pairs(target.shape[-1], target.device)
+        cosine, same = cosine[..., first, second], same[..., first, second]
+        angle = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
+        scores = {
+            "recall_at_1": recall(rank, 1),
+            "recall_at_5": recall(rank, 5),
+            "equal_error_rate": equal_error_rate(cosine, same),
+            "intra_class_angle": (angle * same).sum(-1) / same.sum(-1),
+            "inter_class_angle": (angle * ~same).sum(-1) / (~same).sum(-1),
+        }
+        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
+
+    def facts(self, target: Tensor) -> dict[str, Any]:
+        """num_classes, class_counts (..., C) and embedding_dim, from training targets (..., N)."""
+        counts = class_counts(target, self.num_classes)
+        dimensions = {"num_classes": self.num_classes, "embedding_dim": self.embedding_dim}
+        return {**dimensions, "class_counts": counts}
+
+    def order(self, target: Tensor, generator: torch.Generator) -> Tensor:
+        """A random order in runs of four of one identity, so that every batch has pairs."""
+        order = torch.randperm(len(target), generator=generator)
+        order = order[target[order].argsort(stable=True)]
+        identity = target[order]
+        position = torch.arange(len(target)) - torch.searchsorted(identity, identity)
+        starts = (position % RUN == 0).long()
+        place = torch.randperm(int(starts.sum()), generator=generator)
+        return order[place[starts.cumsum(0) - 1].argsort(stable=True)]
+
+
+def _pairs(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The indices of both examples of each pair that is looked at."""
+    pairs = torch.triu_indices(count, count, 1)
+    if pairs.shape[1] > MOST_PAIRS:
+        generator = torch.Generator().manual_seed(0)
+        pairs = pairs[:, torch.randperm(pairs.shape[1], generator=generator)[:MOST_PAIRS]]
+    first, second = pairs.to(device)
+    return first, second

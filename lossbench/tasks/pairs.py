@@ -1,0 +1,92 @@
+"""Two views of one thing, each embedded by its own side of the model, to be found by each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lossbench.tasks import Task
+from lossbench.tasks.lawful import (
+    refuse_indices,
+    refuse_shapes,
+    refuse_single_output,
+    refuse_targets,
+    refuse_two_sided,
+)
+from lossbench.tasks.scores import match_rank, recall, where_finite
+
+
+@dataclass(frozen=True)
+class Pairs(Task):
+    """Inputs (N, 2, F), predictions (..., N, 2, E), targets (..., N) int64 identities of pairs.
+
+    Left i and right j belong together where their targets agree. The score of a left and a right
+    is the inner product of their estimates, which is the cosine unless the loss's link says else.
+    """
+
+    embedding_dim: int = 16
+
+    name = "pairs"
+    primary = "recall_at_1"
+    directions = {  # noqa: RUF012 (declared ClassVar in Task)
+        "recall_at_1": 1,
+        "recall_at_5": 1,
+        "mean_reciprocal_rank": 1,
+    }
+    target_dtype = torch.int64
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Pairs:
+        """The pairs task of inputs (N, 2, F), the shorter view padded, and identities (N,)."""
+        refuse_targets(cls.name, inputs, targets, "iu", ())
+        refuse_two_sided(cls.name, inputs)
+        return cls(tuple(inputs.shape[1:]))
+
+    @classmethod
+    def like(cls, prediction: Tensor, target: Tensor) -> Pairs:
+        return cls((), prediction.shape[-1])
+
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        refuse_single_output(self.name, outputs)
+        return (2, self.embedding_dim)
+
+    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
+        """Eight pairs; the last two share an identity."""
+        shape = (8, *self.output_shape(outputs))
+        prediction = torch.sin(1.0 + torch.arange(16 * self.embedding_dim)).reshape(shape)
+        return prediction, torch.arange(8).clamp(max=6)
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        if prediction.shape != (*target.shape, 2, self.embedding_dim) or not target.ndim:
+            expected = f"(..., N, 2, {self.embedding_dim}) and (..., N)"
+            refuse_shapes(self.name, prediction, target, expected)
+        refuse_indices(self.name, prediction, target, "identities")
+
+    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
+        return link(prediction) if link else F.normalize(prediction, dim=-1)
+
+    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Where each left finds its own among all rights of the split; ties count against it."""
+        left, right = estimate.unbind(-2)
+        same = target.unsqueeze(-1) == target.unsqueeze(-2)
+        rank = match_rank(left @ right.mT, same, ~same)
+        scores = {
+            "recall_at_1": recall(rank, 1),
+            "recall_at_5": recall(rank, 5),
+            "mean_reciprocal_rank": rank.to(estimate.dtype).reciprocal().mean(-1),
+        }
+        return where_finite(estimate.isfinite().flatten(-3).all(-1), scores)
+
+    def facts(self, target: Tensor) -> dict[str, Any]:
+        """embedding_dim, of each side."""
+        return {"embedding_dim": self.embedding_dim}
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """One group: an identity may occur once only."""
+        return np.zeros(len(targets), dtype=np.int64)

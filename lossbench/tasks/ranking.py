@@ -1,0 +1,84 @@
+"""Which of two ranks higher: one number for each, from the same scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.tasks import Task
+from lossbench.tasks.lawful import (
+    refuse_not_binary,
+    refuse_outside_unit,
+    refuse_shapes,
+    refuse_single_output,
+    refuse_targets,
+    refuse_two_sided,
+    refuse_types,
+)
+from lossbench.tasks.scores import where_finite
+
+
+@dataclass(frozen=True)
+class Ranking(Task):
+    """Inputs (N, 2, F), predictions (..., N, 2), targets (..., N): 1 where the first ranks higher.
+
+    The estimate of an item is a score, higher is better; a loss of distances has a link that
+    turns them round.
+    """
+
+    name = "ranking"
+    primary = "accuracy"
+    directions = {"accuracy": 1, "kendall_tau": 1}  # noqa: RUF012 (declared ClassVar in Task)
+    target_dtype = torch.float32
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Ranking:
+        """The ranking task of inputs (N, 2, F) and targets (N,) in {0, 1}."""
+        refuse_targets(cls.name, inputs, targets, "fiub", ())
+        refuse_two_sided(cls.name, inputs)
+        refuse_not_binary(cls.name, targets)
+        return cls(tuple(inputs.shape[1:]))
+
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        refuse_single_output(self.name, outputs)
+        return (2,)
+
+    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
+        self.output_shape(outputs)
+        step = torch.arange(8)
+        return 2 * torch.sin(1.0 + torch.arange(16)).reshape(8, 2), (step % 2).float()
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        if prediction.shape != (*target.shape, 2) or not target.ndim:
+            refuse_shapes(self.name, prediction, target, "(..., N, 2) and (..., N)")
+        refuse_types(self.name, prediction, target)
+        refuse_outside_unit(self.name, target, "1 where the first ranks higher, 0 elsewhere")
+
+    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
+        return link(prediction) if link else prediction
+
+    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """accuracy: share of pairs in the right order; kendall_tau: less the share in the wrong.
+
+        Equal scores are in neither order.
+        """
+        first, second = estimate.unbind(-1)
+        agreement = torch.sign(first - second) * torch.where(target > 0.5, 1, -1)
+        scores = {
+            "accuracy": (agreement > 0).to(estimate.dtype).mean(-1),
+            "kendall_tau": agreement.mean(-1),
+        }
+        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """One group: which item of a pair is named first means nothing."""
+        return np.zeros(len(targets), dtype=np.int64)
+
+    @property
+    def num_classes(self) -> int:
+        """Two orders, which label noise turns round."""
+        return 2

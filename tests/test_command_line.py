@@ -1,0 +1,188 @@
+"""The command line as a user meets it: real processes in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+QUICK = ("dataset=moons", "trainer=short", "seeds=3", "launcher.workers=2")
+
+FAULTS = [
+    ("loss=foccal", 2, "Did you mean focal?"),
+    ("loss.gama=1 loss=focal", 2, "Did you mean gamma?"),
+    ("+loss.gama=1 loss=focal", 2, "Did you mean gamma?"),
+    ("lrr=0.1", 2, "Did you mean optimizer.lr?"),
+    ("dataset=digit", 2, "Did you mean digits?"),
+    ("corruption=imbalance corruption.kind=stap", 2, "Did you mean step?"),
+    ("trainer=shrt", 2, "Did you mean short?"),
+    ("experiment=quick", 2, "Did you mean quickstart?"),
+    ("seeds=0", 2, "seeds=0: expected a count of at least 1"),
+    ("seeds=[1,1]", 2, "different whole numbers"),
+    (
+        "corruption=imbalance corruption.ratio=-1",
+        2,
+        "corruption.ratio=-1.0: expected a number in (0, 1]",
+    ),
+    ("loss=focal loss.gamma=abc", 2, "loss.gamma=abc: expected a number in [0, inf)"),
+    ("loss=focal loss.gamma=nan", 2, "loss.gamma=nan: expected a number"),
+    ("optimizer.lr=", 2, "optimizer.lr=: expected a number"),
+    ("trainer.max_epochs=1.5", 2, "trainer.max_epochs=1.5: expected a whole number"),
+    ("model.hidden=[64,0]", 2, "model.hidden[1]=0"),
+    ("loss=focal,poly", 2, "add -m"),
+    ("loss", 2, "key=value"),
+    ("loss=nowhere.py:mine", 2, "there is no file"),
+    ("dataset=csv", 2, "dataset.path is required"),
+    ("dataset=csv dataset.path=nowhere.csv dataset.target=y", 2, "nowhere.csv: cannot be read"),
+    ("results.dir=/proc/nowhere", 4, "cannot be written"),
+    ("--config-dir nowhere", 2, "there is no such folder"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "said"), FAULTS, ids=[f[0] for f in FAULTS])
+def test_a_faulty_request_gets_one_or_two_lines_and_leaves_nothing(
+    words, code, said, lossbench_command, tmp_path
+):
+    done = lossbench_command("run", *words.split())
+    assert done.returncode == code
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+TRIED = [
+    ("loss=huber", "loss=huber is for the task regression; the data pose the task multiclass"),
+    ("dataset=diabetes corruption=label_noise loss=huber", "label_noise needs num_classes"),
+    ("trainer.batch_size=5000", "only 1078 training examples"),
+    ("dataset=csv dataset.path=own.csv dataset.target=wealth", "Did you mean health?"),
+    ("dataset=csv dataset.path=broken.csv dataset.target=y", "broken.csv"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), TRIED, ids=[t[0] for t in TRIED])
+def test_what_only_the_data_can_tell_is_said_before_training(
+    words, said, lossbench_command, tmp_path
+):
+    (tmp_path / "own.csv").write_text("age,health\n" + "1,2\n3,4\n" * 10)
+    (tmp_path / "broken.csv").write_bytes(b"\xff\xfe\x00y")
+    done = lossbench_command("run", *words.split())
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_a_sweep_prints_a_table_that_scipy_confirms_and_a_second_call_trains_nothing(
+    lossbench_command, tmp_path
+):
+    words = ("run", "-m", "loss=cross_entropy,hinge", "seeds=6", *QUICK[:2], "tracking=none")
+    first = lossbench_command(*words)
+    assert first.returncode == 0, first.stderr
+    again = lossbench_command(*words)
+    assert "2 of 2 runs are done already" in again.stdout
+    table = first.stdout[first.stdout.index("moons (") :].split("Results")[0]
+    assert table in again.stdout
+    assert max(map(len, first.stdout.splitlines())) <= 100
+    means = {}
+    for folder in (tmp_path / "results").glob("*/config.yaml"):
+        config = yaml.safe_load(folder.read_text())
+        rows = pd.read_parquet(folder.parent / "seeds.parquet")
+        assert list(rows.seed) == config["seeds"] == [0, 1, 2, 3, 4, 5]
+        means[config["loss"]["name"]] = rows["test/accuracy"].mean()
+    for loss, mean in means.items():
+        assert re.search(rf"{loss} +{mean:.4f} ", table)
+    compared = lossbench_command("compare", "--metric", "log_loss")
+    assert compared.returncode == 0
+    assert "log_loss on the test split, less is better" in compared.stdout
+
+
+def test_more_seeds_train_only_the_new_ones(lossbench_command, tmp_path):
+    words = ("run", "loss=focal", *QUICK[:2], "tracking=none")
+    lossbench_command(*words, "seeds=2")
+    before = {f: f.stat().st_mtime_ns for f in (tmp_path / "results").glob("*/seeds.parquet")}
+    lossbench_command(*words, "seeds=4")
+    after = sorted((tmp_path / "results").glob("*/seeds.parquet"))
+    assert [list(pd.read_parquet(f).seed) for f in after] == [[0, 1], [2, 3]]
+    assert all(f.stat().st_mtime_ns == time for f, time in before.items())
+
+
+def test_a_failing_run_of_a_sweep_is_reported_and_the_others_finish(lossbench_command, tmp_path):
+    done = lossbench_command("run", "-m", "loss=cross_entropy,huber", *QUICK, "tracking=none")
+    assert done.returncode == 3
+    assert "1 of 2 runs failed" in done.stderr
+    assert "loss=huber is for the task regression" in done.stderr
+    assert len(list((tmp_path / "results").glob("*/seeds.parquet"))) == 1
+
+
+def test_a_diverged_replica_is_an_outcome_and_the_exit_code_says_so(lossbench_command, tmp_path):
+    words = ("dataset=diabetes", "loss=squared_error", "optimizer=sgd", "optimizer.lr=1e20")
+    done = lossbench_command("run", *words, "trainer=short", "seeds=2", "tracking=none")
+    assert done.returncode == 3
+    assert "2 replicas diverged" in done.stdout
+    (file,) = (tmp_path / "results").glob("*/seeds.parquet")
+    rows = pd.read_parquet(file)
+    assert list(rows.status) == ["diverged", "diverged"]
+    assert rows.diverged_epoch.notna().all()
+    assert rows.filter(like="test").isna().all(axis=None)
+
+
+def test_a_loss_from_a_file_is_trained_without_packaging(lossbench_command, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def brier(logits, target, /, *, power: float = 2.0):\n"
+        "    return (logits.sigmoid() - target).abs() ** power\n"
+    )
+    words = ("loss=mine.py:brier", "loss.power=1.5", *QUICK, "tracking=none")
+    done = lossbench_command("run", *words)
+    assert done.returncode == 0, done.stderr
+    assert "mine.py:brier" in done.stdout
+
+
+def test_a_folder_of_ones_own_gives_names_to_combinations(lossbench_command, tmp_path):
+    (tmp_path / "mine" / "loss").mkdir(parents=True)
+    (tmp_path / "mine" / "loss" / "sharp.yaml").write_text("defaults: [focal]\ngamma: 5\n")
+    done = lossbench_command("run", "--config-dir", "mine", "--cfg", "loss=sharp")
+    assert yaml.safe_load(done.stdout)["loss"] == {"name": "focal", "gamma": 5.0}
+
+
+def test_a_key_of_the_previous_loss_does_not_survive_another_choice(lossbench_command):
+    done = lossbench_command("run", "--cfg", "-m", "loss=focal,huber,cross_entropy")
+    losses = [config["loss"] for config in yaml.safe_load_all(done.stdout)]
+    assert [sorted(loss) for loss in losses] == [
+        ["gamma", "name"],
+        ["delta", "name"],
+        ["class_weight", "name"],
+    ]
+
+
+def test_help_and_list_import_nothing_heavy():
+    code = (
+        "import sys; from lossbench.cli import main\n"
+        "try: main({!r})\n"
+        "except SystemExit: pass\n"
+        "heavy = {{'torch', 'mlflow', 'numpy', 'hydra', 'pandas'}} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    for words in (["--help"], ["list", "losses"], ["run", "--help"]):
+        subprocess.run([sys.executable, "-c", code.format(words)], check=True, capture_output=True)
+
+
+def test_configurations_are_checked_without_importing_torch():
+    code = (
+        "import sys; from lossbench.config import configurations\n"
+        "configurations(['loss=focal', 'dataset=blobs', 'corruption=label_noise'])\n"
+        "heavy = {'torch', 'lightning', 'mlflow', 'numpy', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_list_names_every_loss_with_its_tasks(lossbench_command):
+    said = lossbench_command("list", "losses").stdout
+    assert re.search(r"^focal +binary, multiclass", said, re.M)
+    assert Path("experiments/quickstart").name in lossbench_command("list", "experiments").stdout

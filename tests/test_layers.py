@@ -1,0 +1,78 @@
+"""The layout's promises, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "lossbench"
+LAYERS = [
+    {"contract", "streams", "losses", "statistics", "optimizers", "settings"},
+    {"schema", "registry", "tasks", "models"},
+    {"datasets", "stack", "results", "check", "testing", "launcher"},
+    {"tracking", "comparison", "report", "training", "config", "show"},
+    {"sweep", "api"},
+    {"cli", "__init__"},
+]
+OWNERS = {
+    "lightning": {"stack", "training"},
+    "mlflow": {"tracking"},
+    "hydra": {"config", "cli"},
+    "pebble": {"launcher"},
+    "matplotlib": {"report", "show"},
+}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room(file: Path) -> str:
+    """The part of the package that a file belongs to."""
+    first = file.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(file: Path) -> set[str]:
+    """Every module that a file imports, at the top or inside."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer(name: str) -> int:
+    return next(i for i, rooms in enumerate(LAYERS) if name in rooms)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_imports_run_downwards(file):
+    for module in imported(file):
+        package, _, rest = module.partition(".")
+        target = rest.partition(".")[0]
+        if package == "lossbench" and target and target != room(file):
+            assert layer(target) <= layer(room(file)), f"{file.name} imports {module}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_each_library_is_known_in_few_places(file):
+    for module in imported(file):
+        owners = OWNERS.get(module.partition(".")[0])
+        assert owners is None or room(file) in owners, f"{file.name} imports {module}"
+
+
+def test_losses_import_torch_and_the_contract_only():
+    for file in (ROOT / "losses").glob("*.py"):
+        ours = {m for m in imported(file) if m.startswith("lossbench")}
+        assert ours <= {"lossbench.contract.declare"}, file.name
+
+
+def test_the_registry_meets_losses_through_entry_points():
+    assert not any("lossbench.losses" in m for m in imported(ROOT / "registry.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_files_stay_short_enough_to_read(file):
+    assert len(file.read_text().splitlines()) <= 400

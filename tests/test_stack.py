@@ -1,0 +1,243 @@
+"""Replicas: alone or among others the same numbers; one that diverges harms nobody."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lossbench import training
+from lossbench.config import configurations
+from lossbench.results import Config
+from lossbench.stack import Stack
+
+torch.set_num_threads(1)
+
+
+def configured(*words: str) -> Config:
+    return configurations(["tracking=none", "trainer.device=cpu", *words])[0][0]
+
+
+def stack_of(config: Config, seeds: list[int], **replaced: Any) -> Stack:
+    """A trained stack, its recipe changed where asked."""
+    splits = training.data(config, seeds)
+    recipe = training.make_recipe(config, splits)
+    recipe = type(recipe)(**{**vars(recipe), **replaced})
+    stack = Stack(recipe, splits, seeds)
+    training.fit(stack, config, lambda done: None)
+    return stack
+
+
+def tables(config: Config, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    result = training.train(config, seeds)
+    return result.seeds, result.curves
+
+
+SETTINGS = [
+    ["dataset=digits", "loss=cross_entropy"],
+    ["dataset=digits", "loss=crammer_singer", "optimizer=sgd", "corruption=imbalance"],
+    ["dataset=moons", "loss=focal", "model.hidden=[37,51]", "trainer.batch_size=33"],
+    ["dataset=breast_cancer", "loss=hinge", "model=linear", "regularizer=l1"],
+    ["dataset=diabetes", "loss=huber", "optimizer=adamw", "corruption=outliers"],
+    ["dataset=wine", "loss=brier", "trainer.precision=64-true"],
+]
+
+
+@pytest.mark.parametrize("words", SETTINGS, ids=lambda words: " ".join(words))
+def test_a_seed_alone_equals_the_same_seed_among_32_bit_for_bit(words):
+    config = configured("trainer.max_epochs=2", *words)
+    rows, curves = tables(config, list(range(32)))
+    for alone in ([0], [7], [30, 31], [5, 6, 7]):
+        own_rows, own_curves = tables(config, alone)
+        among = rows[rows.seed.isin(alone)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(own_rows, among, check_exact=True)
+        expected = curves[curves.seed.isin(alone)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(own_curves, expected, check_exact=True)
+
+
+def test_results_do_not_depend_on_how_many_replicas_are_trained_as_one():
+    config = configured("dataset=moons", "loss=focal", "trainer.max_epochs=2")
+    whole = tables(config, list(range(7)))
+    cut = tables({**config, "trainer": {**config["trainer"], "max_replicas": 3}}, list(range(7)))
+    for one, other in zip(whole, cut, strict=True):
+        keys = [c for c in ("epoch", "metric", "seed") if c in one.columns]
+        one, other = (t.sort_values(keys).reset_index(drop=True) for t in (one, other))
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def poisoned(inner: Any, marker: float) -> Any:
+    """A loss that becomes NaN for the replica whose data carry the marker."""
+
+    def loss(prediction: Tensor, target: Tensor, *, class_counts: Tensor) -> Tensor:
+        values = inner(prediction, target)
+        return torch.where(class_counts[0] == marker, torch.nan, 1.0) * values
+
+    return loss
+
+
+def test_a_diverging_replica_leaves_the_others_bit_identical_and_has_no_numbers():
+    words = ["dataset=digits", "corruption=label_noise", "trainer.max_epochs=3"]
+    config, seeds = configured(*words), list(range(8))
+    splits = training.data(config, seeds)
+    counts = [int((target == 0).sum()) for target in splits.train[1]]
+    victim = next(i for i, c in enumerate(counts) if counts.count(c) == 1)
+    recipe = training.make_recipe(config, splits)
+    bad = partial(poisoned, recipe.loss({}), counts[victim])
+    sound, ill = (
+        stack_of(config, seeds),
+        stack_of(config, seeds, loss=lambda facts: bad(), facts=("class_counts",)),
+    )
+    others = [i for i in range(8) if i != victim]
+    for name in sound.state:
+        assert (
+            torch.equal(sound.state[name][others], ill.state[name][others]) or name not in ill.state
+        )
+    assert ill.history.diverged_epoch[victim] == 1
+    assert (ill.history.diverged_epoch[others] == -1).all()
+    rows, curves = training._tables(ill.history, seeds)
+    assert rows.status[victim] == "diverged"
+    assert rows.filter(like="test").iloc[victim].isna().all()
+    assert (curves[curves.seed == seeds[victim]].epoch == 0).all()
+
+
+class Spy:
+    """Keeps what the loss was shown."""
+
+    def __init__(self, draws: bool) -> None:
+        self.draws, self.targets, self.first = draws, [], None
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        noise = torch.rand(()) if self.draws else 0.5
+        if prediction.requires_grad:
+            self.targets.append(target.detach().clone())
+            if self.first is None:
+                self.first = prediction.detach().clone()
+        return (prediction**2).sum(-1) * noise + target
+
+
+def test_two_losses_see_the_same_weights_data_and_order_also_when_one_draws_random_numbers():
+    config = configured("dataset=digits", "trainer.max_epochs=2", "optimizer=sgd")
+    spies = [Spy(draws=False), Spy(draws=True)]
+    stacks = [stack_of(config, [3, 4], loss=lambda facts, spy=spy: spy) for spy in spies]
+    assert [s.unmapped is None for s in stacks] == [True, False]
+    orders = [s._order(epoch) for s in stacks for epoch in (0, 1)]
+    assert torch.equal(orders[0], orders[2])
+    assert torch.equal(orders[1], orders[3])
+    assert torch.equal(stacks[0].train_inputs, stacks[1].train_inputs)
+    fresh = [Stack(s.recipe, training.data(config, [3, 4]), [3, 4]) for s in stacks]
+    for name in fresh[0].state:
+        assert torch.equal(fresh[0].state[name], fresh[1].state[name])
+
+
+def test_a_loss_that_draws_random_numbers_gives_a_seed_the_same_draws_alone_and_among_others():
+    config = configured("dataset=digits", "trainer.max_epochs=2")
+    alone = stack_of(config, [5], loss=lambda facts: Spy(draws=True))
+    among = stack_of(config, [1, 5, 2], loss=lambda facts: Spy(draws=True))
+    for name in alone.state:
+        assert torch.equal(alone.state[name][0], among.state[name][1])
+
+
+def test_training_leaves_the_global_generator_where_it_was():
+    config = configured("dataset=moons", "loss=focal", "trainer.max_epochs=1")
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    training.train(config, [0, 1])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+class Unmappable(nn.Module):
+    """Branches on data, which cannot be mapped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(64, 10)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits = self.inner(inputs)
+        return logits * 1.0 if logits.sum().item() > 0 else logits
+
+
+def test_what_cannot_be_mapped_is_run_replica_by_replica_and_says_so():
+    config = configured("dataset=digits", "trainer.max_epochs=1")
+    stack = stack_of(config, [0, 1], model=Unmappable)
+    assert "vmap" in (stack.unmapped or "")
+    plain = stack_of(
+        config, [0, 1], model=lambda: nn.ModuleDict({"inner": nn.Linear(64, 10)})["inner"]
+    )
+    assert plain.unmapped is None
+    torch.testing.assert_close(stack.state["model.inner.weight"], plain.state["model.weight"])
+
+
+class Scaled(nn.Module):
+    """A loss with a weight of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(prediction * self.scale, target, reduction="none")
+
+
+def test_a_loss_with_weights_of_its_own_is_trained_for_each_replica():
+    config = configured("dataset=digits", "trainer.max_epochs=1")
+    stack = stack_of(config, [0, 1], loss=lambda facts: Scaled())
+    scale = stack.state["loss.scale"]
+    assert (scale != 1).all()
+    assert scale[0] != scale[1]
+
+
+def test_the_best_epoch_is_chosen_by_the_primary_metric_on_validation():
+    result = training.train(
+        configured("dataset=wine", "trainer.max_epochs=12", "optimizer.lr=0.05"), [0, 1, 2]
+    )
+    validation = result.curves[(result.curves.metric == "val/accuracy") & (result.curves.epoch > 0)]
+    for row in result.seeds.itertuples():
+        own = validation[validation.seed == row.seed].set_index("epoch").value
+        assert row.best_epoch == own.idxmax()
+        assert result.seeds.set_index("seed").loc[row.seed, "val_best/accuracy"] == own.max()
+
+
+def test_stacked_training_equals_a_plain_loop():
+    """Second road: an ordinary model, optimiser and loop on one seed's data."""
+    config = configured(
+        "dataset=digits", "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.01"
+    )
+    stack = stack_of(config, [3, 9])
+    fresh = Stack(stack.recipe, training.data(config, [9]), [9])
+    model = stack.recipe.model()
+    weights = {n.removeprefix("model."): p[0].detach() for n, p in fresh.state.items()}
+    model.load_state_dict(weights)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    inputs, targets = fresh.train_inputs[0], fresh.train_targets[0]
+    for epoch in range(2):
+        order = fresh._order(epoch)[0]
+        for index in order.tensor_split(-(-len(order) // 64)):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs[index]), targets[index]).backward()
+            optimizer.step()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(stack.state[f"model.{name}"][1], parameter, rtol=1e-4, atol=1e-6)
+
+
+def test_training_beats_the_untrained_model():
+    result = training.train(configured("dataset=digits", "trainer.max_epochs=5"), [0, 1, 2])
+    curve = result.curves[result.curves.metric == "val/accuracy"].groupby("epoch").value.mean()
+    assert curve.iloc[-1] > 0.8 > 0.3 > curve.iloc[0]
+    assert np.isfinite(result.seeds["test/accuracy"]).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_accuracy_of_the_cpu():
+    words = ["dataset=digits", "trainer.max_epochs=5"]
+    cpu = training.train(configured(*words), [0, 1]).seeds["test/accuracy"]
+    gpu = training.train(configurations([*words, "trainer.device=gpu"])[0][0], [0, 1]).seeds[
+        "test/accuracy"
+    ]
+    assert np.abs(cpu - gpu).max() < 0.02
