@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--results", default="results", metavar="DIR")
     compare.add_argument("--baseline", help="the loss to compare with (default cross_entropy)")
     compare.add_argument("--metric", help="default: the task's primary metric")
+    compare.add_argument("--format", choices=["table", "csv"], default="table")
 
     listing = command("list", _list, "what is installed")
     listing.add_argument("kind", nargs="?", choices=[*KINDS, "experiments"], default="losses")
@@ -201,7 +202,8 @@ def _show(
     for comparison in compare(found, baseline=base, metric=metric):
         console.print(tables.heading(comparison), markup=False)
         console.print(tables.primary_table(comparison))
-        console.print(tables.metrics_table(comparison))
+        for table in tables.metrics_tables(comparison):
+            console.print(table)
         console.print(tables.wrapped(comparison.conclusion), markup=False)
         console.print()
 
@@ -257,7 +259,8 @@ def _exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from lossbench import results
 
-    console, experiment = _console(), None
+    console = _console()
+    experiment = None
     folder = Path(options.results).absolute()
     if not folder.is_dir():
         raise UserError(f"--results {options.results}: there is no folder {folder}.")
@@ -267,6 +270,14 @@ def _compare(options: argparse.Namespace) -> int:
         found = results.everything(folder)
     if not found:
         raise UserError(f"{folder} holds no results of this. Train some with: lossbench run …")
+    if options.format == "csv":
+        from lossbench.comparison import compare
+        from lossbench.report import tables
+
+        base = options.baseline or (experiment.baseline if experiment else None)
+        for comparison in compare(found, baseline=base, metric=options.metric):
+            print(tables.as_csv(comparison), end="")
+        return 0
     _show(found, experiment, console, options.baseline, options.metric)
     return 0
 

@@ -86,9 +86,11 @@ class Sample:
     inputs: (N, ...) float; targets: (N,) or (N, ...); task: the name of the task they pose.
     held_out: (N,) true for examples that only the test split may hold (classes never trained on),
         which is then the whole test split; None draws the test split at random.
+    standardise: false keeps the inputs as they are, as for pixels that have one scale already.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     task: str
     held_out: np.ndarray | None = None
+    standardise: bool = True

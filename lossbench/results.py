@@ -53,16 +53,33 @@ class Result:
 
 
 def key_of(config: Config) -> str:
-    """Twelve hexadecimal digits of what determines a seed's numbers, and of nothing else."""
-    plugins = [p for kind in PLUGGED for p in registry.find(kind, config[kind]["name"])]
+    """Twelve hexadecimal digits of what a configuration says about a seed's numbers.
+
+    What the code of its plugins says is kept with each result, as `sources`.
+    """
     parts = {
         "numeric_version": NUMERIC_VERSION,
         "choices": {kind: config[kind] for kind in PLUGGED},
         "trainer": {name: config["trainer"][name] for name in NUMERIC_TRAINER},
-        "sources": [(p.version, registry.source(p)) for p in plugins],
         "data": _file_digest(config["dataset"]),
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+    return _digest(json.dumps(parts, sort_keys=True))
+
+
+def sources(config: Config, task: str) -> dict[str, str]:
+    """Of each plugin in use its package, version and the digest of its code, as one text."""
+    found = {}
+    for kind in PLUGGED:
+        name = config[kind]["name"]
+        plugins = registry.find(kind, name)
+        plugin = registry.find_for_task(name, task) if kind == "loss" else plugins[0]
+        code = _digest(registry.source(plugin))
+        found[kind] = f"{plugin.package} {plugin.version} {code}"
+    return found
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _file_digest(dataset: Config) -> str | None:
@@ -170,9 +187,20 @@ def merged(results: Sequence[Result]) -> Result:
 
 
 def stored(config: Config, folder: Path) -> Result | None:
-    """What the folder holds of a configuration, whatever the seeds."""
+    """What the folder holds of a configuration as its plugins stand now, whatever the seeds."""
     found = [read(place) for place in parts(folder, key_of(config))]
-    return merged(found) if found else None
+    current = [r for r in found if r.summary["sources"] == sources(config, r.summary["task"])]
+    return merged(current) if current else None
+
+
+def changed(config: Config, folder: Path) -> list[str]:
+    """The kinds of plugin whose code is another than when the last result was written."""
+    places = parts(folder, key_of(config))
+    if not places:
+        return []
+    summary = read(places[-1]).summary
+    now = sources(config, summary["task"])
+    return [kind for kind, code in summary["sources"].items() if code != now[kind]]
 
 
 def missing_seeds(config: Config, folder: Path) -> list[int]:
@@ -193,13 +221,14 @@ def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
 
 
 def everything(folder: Path) -> list[Result]:
-    """Every result in a folder, its parts merged."""
-    keys: dict[str, list[Result]] = {}
-    for place in sorted(folder.glob("*/seeds.parquet")):
-        if not place.parent.name.startswith("."):
-            result = read(place.parent)
-            keys.setdefault(result.key, []).append(result)
-    return [merged(found) for found in keys.values()]
+    """Every result in a folder, its parts merged; of changed code only what was written last."""
+    keys = {file.parent.name.partition("-")[0] for file in folder.glob("[!.]*/seeds.parquet")}
+    found = []
+    for key in sorted(keys):
+        same = [read(place) for place in parts(folder, key)]
+        last = same[-1].summary["sources"]
+        found.append(merged([r for r in same if r.summary["sources"] == last]))
+    return found
 
 
 def bands(curves: pd.DataFrame) -> pd.DataFrame:

@@ -114,6 +114,10 @@ def plan(configs: Sequence[Config]) -> list[Job]:
 def execute(configs: Sequence[Config], console: Console) -> list[Job]:
     """Train what is missing; each job tells what became of it."""
     jobs = plan(configs)
+    for job in jobs:
+        if kinds := results.changed(job.config, job.folder):
+            said = ", ".join(f"{kind}={job.config[kind]['name']}" for kind in kinds)
+            console.print(f"{job.name}: the code of {said} has changed; trained again.")
     open_jobs = [job for job in jobs if job.seeds]
     done = len(jobs) - len(open_jobs)
     if done:

@@ -98,7 +98,6 @@ class Store:
         place = (self._file.parent / "mlartifacts" / name).as_uri() if self._file else None
         final = name if number == 1 else f"{name}-{number}"
         identity = self.client.create_experiment(final, artifact_location=place)
-        self._save_view(identity)
         return identity
 
     def _close_dead(self) -> None:
@@ -139,6 +138,7 @@ class Store:
         for file in sorted(folder.iterdir()):
             self.client.log_artifact(run_id, str(file))
         self.client.set_terminated(run_id, "FINISHED")
+        self._save_view(result.summary)
 
     def fail(self, run_id: str, reason: str) -> None:
         """End a run that gave no result."""
@@ -161,30 +161,83 @@ class Store:
             if not token:
                 return names
 
-    def _save_view(self, experiment: str) -> None:
-        """Save a chart view grouped by loss; MLflow's format for it is not documented."""
+    def _save_view(self, summary: dict[str, Any]) -> None:
+        """Save a view of charts by loss; MLflow's format for it is not documented, but tested."""
+        packed = b64encode(zlib.compress(json.dumps(_view(summary)).encode())).decode()
         now = int(time.time() * 1000)
-        groups = [{"mode": "TAG", "groupByData": "loss"}]
-        state: dict[str, Any] = {
-            "searchFilter": "", "orderByKey": "attributes.start_time", "orderByAsc": False,
-            "startTime": "ALL", "lifecycleFilter": "Active", "datasetsFilter": [],
-            "modelVersionFilter": "All Runs", "selectedColumns": [], "columnOrder": [],
-            "columnWidths": {}, "runsHiddenMode": "SHOWALL", "viewMaximized": False,
-            "runListHidden": False, "isAccordionReordered": False,
-            "useGroupedValuesInCharts": True, "hideEmptyCharts": True, "groupsExpanded": {},
-            "groupBy": {"aggregateFunction": "average", "groupByKeys": groups},
-        }  # fmt: skip
-        packed = b64encode(zlib.compress(json.dumps(state).encode())).decode()
         view = {"name": VIEW, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
-        self.client.set_experiment_tag(
-            experiment, f"mlflow.sharedViewState.{VIEW}", json.dumps(view)
-        )
+        tag = f"mlflow.sharedViewState.{VIEW}"
+        self.client.set_experiment_tag(self.experiment, tag, json.dumps(view))
 
     @property
     def page(self) -> str:
         """The part of MLflow's address that shows the saved view."""
         query = f"compareRunsMode=CHART&viewStateShareKey={VIEW}"
         return f"#/experiments/{self.experiment}/runs?{query}"
+
+
+def _view(summary: dict[str, Any]) -> dict[str, Any]:
+    """The state of MLflow's chart page: curves with their bands, then the test metrics."""
+    metrics = [summary["primary"], *(m for m in summary["directions"] if m != summary["primary"])]
+    curves = ["train/loss", *(f"val/{metric}" for metric in metrics)]
+    charts = [
+        {
+            "uuid": f"curve-{number}",
+            "type": "LINE",
+            "metricSectionId": "curves",
+            "metricKey": name,
+            "selectedMetricKeys": [name, f"{name}_low", f"{name}_high"],
+            "displayName": f"{name}: mean and 95 % interval over seeds",
+            "xAxisKey": "step",
+            "xAxisScaleType": "linear",
+            "scaleType": "linear",
+            "lineSmoothness": 0,
+            "runsCountToCompare": 20,
+            "deleted": False,
+            "isGenerated": False,
+        }
+        for number, name in enumerate(curves)
+    ] + [
+        {
+            "uuid": f"test-{number}",
+            "type": "BAR",
+            "metricSectionId": "test",
+            "metricKey": f"test/{metric}",
+            "runsCountToCompare": 20,
+            "deleted": False,
+            "isGenerated": False,
+        }
+        for number, metric in enumerate(metrics)
+    ]
+    sections = [
+        {"uuid": place, "name": name, "display": True, "isReordered": False, "isGenerated": False}
+        for place, name in (("curves", "Learning curves"), ("test", "Test split, last epoch"))
+    ]
+    return {
+        "compareRunCharts": charts,
+        "compareRunSections": sections,
+        "groupBy": {
+            "aggregateFunction": "average",
+            "groupByKeys": [{"mode": "tag", "groupByData": "loss"}],
+        },
+        "useGroupedValuesInCharts": True,
+        "groupsExpanded": {},
+        "runsHiddenMode": "SHOWALL",
+        "hideEmptyCharts": True,
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "searchFilter": "",
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
+        "selectedColumns": [],
+        "columnOrder": [],
+        "columnWidths": {},
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+    }
 
 
 def _alive(tags: dict[str, str]) -> bool:

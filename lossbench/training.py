@@ -242,6 +242,7 @@ def _result(
         "task": task.name,
         "primary": task.primary,
         "directions": dict(task.directions),
+        "sources": results.sources(config, task.name),
         "seconds": round(seconds, 3),
         "mapped": unmapped is None,
         "unmapped_because": unmapped,

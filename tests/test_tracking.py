@@ -192,13 +192,16 @@ def test_the_interface_shows_the_losses_side_by_side_with_their_curves(sweep, tm
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
             page = browser.new_page(viewport={"width": 1600, "height": 1200})
             page.goto(address)
-            page.get_by_text("val/accuracy", exact=True).first.wait_for(timeout=60_000)
-            page.locator(".js-plotly-plot").first.wait_for(timeout=60_000)
-            text = page.inner_text("body")
+            page.get_by_text("Learning curves").first.wait_for(timeout=60_000)
+            page.get_by_text("focal (val/accuracy)", exact=True).first.wait_for(timeout=60_000)
+            curves = page.locator(".js-plotly-plot .scatterlayer .trace")
+            curves.first.wait_for(timeout=60_000)
+            lines, text = curves.count(), page.inner_text("body")
             page.screenshot(path=str(tmp_path / "interface.png"))
             browser.close()
+        assert lines >= 9, "three losses, each with a mean and both ends of its interval"
         for loss in ("cross_entropy", "hinge", "focal"):
-            assert loss in text
+            assert f"Group: {loss}" in text
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)

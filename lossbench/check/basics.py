@@ -43,7 +43,10 @@ def gradient_reaches_prediction(subject: Subject) -> None:
     leaf = prediction.clone().requires_grad_()
     if not subject(leaf, target).requires_grad:
         raise Failed("the value is cut off from the prediction (detach, item, no_grad, argmax).")
-    batches = [subject.example, *((subject.batch(seed, scale)) for seed, scale in enumerate((1, 5)))]
+    batches = [
+        subject.example,
+        *((subject.batch(seed, scale)) for seed, scale in enumerate((1, 5))),
+    ]
     gradients = [subject.differentiate(*batch)[1] for batch in batches]
     if not any(gradient.any() for gradient in gradients):
         raise Failed("the gradient is zero everywhere on three batches.")

@@ -30,6 +30,18 @@ def generators() -> dict[str, Any]:
     }
 
 
+def saved_generators() -> tuple[Any, ...]:
+    """What `restore_generators` takes back."""
+    return torch.get_rng_state(), np.random.get_state(), random.getstate()
+
+
+def restore_generators(saved: tuple[Any, ...]) -> None:
+    """Put the global generators back."""
+    torch.set_rng_state(saved[0])
+    np.random.set_state(saved[1])
+    random.setstate(saved[2])
+
+
 def state() -> dict[str, Any]:
     """What a library can change for everybody else."""
     return {
@@ -167,7 +179,9 @@ def maps_over_replicas(subject: Subject) -> None:
     try:
         gradients, values = vmap(function)(prediction, target, stacked)
     except Exception as error:
-        raise Skipped(f"torch cannot map it: run replica by replica ({one_line(error)}).") from error
+        raise Skipped(
+            f"torch cannot map it: run replica by replica ({one_line(error)})."
+        ) from error
     for r in range(REPLICAS):
         gradient, value = function(prediction[r], target[r], {n: w[r] for n, w in stacked.items()})
         alike = close(values[r], value, 1e-7, 1e-9) and close(gradients[r], gradient, 1e-7, 1e-9)

@@ -32,23 +32,37 @@ def finite_at_extremes(subject: Subject) -> None:
             for seed in range(2):
                 _finite(subject, subject.extreme(seed, dtype), dtype, hyper)
             prediction, target = subject.example
-            _finite(subject, (prediction.sign() * 1e4, target), dtype, hyper)
+            far = subject.into_domain(prediction.sign() * 1e4)
+            _finite(subject, (far, target), dtype, hyper)
 
 
 def finite_at_ties_and_kinks(subject: Subject) -> None:
     """Zeros, equal predictions and exact hits have a finite value and gradient."""
-    if subject.couples:
-        raise Skipped("it couples the batch; equal rows can leave it undefined.")
     prediction, target = subject.example
-    places = {"all zero": torch.zeros_like(prediction), "all one": torch.ones_like(prediction)}
+    for words, place in _special_places(subject).items():
+        for dtype in FLOATS:
+            _finite(subject, (place, target), dtype, {}, f" where predictions are {words}")
+
+
+def _special_places(subject: Subject) -> dict[str, Tensor]:
+    """Predictions at which a formula may divide 0 by 0."""
+    prediction, target = subject.example
+    if subject.whole:
+        raise Skipped("one number for a batch of equal predictions need not exist.")
+    if subject.couples:
+        pairwise = prediction.clone()
+        pairwise[1::2] = pairwise[::2]
+        return {"equal two by two": pairwise}
+    found = (
+        {}
+        if subject.bounded
+        else {"all zero": torch.zeros_like(prediction), "all one": torch.ones_like(prediction)}
+    )
     if subject.task.name == "regression":
         axes = prediction.ndim - target.ndim
         exact = target.double().reshape(*target.shape, *[1] * axes).expand_as(prediction)
-        places["equal to the target"] = exact
-    for words, place in places.items():
-        if subject.declaration.target is None or words.startswith("equal"):
-            for dtype in FLOATS:
-                _finite(subject, (place, target), dtype, {}, f" where predictions are {words}")
+        found["equal to the target"] = exact
+    return found
 
 
 def _finite(
@@ -71,7 +85,9 @@ def _finite(
     excused = infinite if subject.independent else infinite.any().expand(len(prediction))
     broken = ~gradient.reshape(len(prediction), -1).isfinite().all(1) & ~excused
     if broken.any():
-        raise Failed(f"the gradient is infinite, the value finite, {words}{_at(prediction, broken)}.")
+        raise Failed(
+            f"the gradient is infinite, the value finite, {words}{_at(prediction, broken)}."
+        )
 
 
 def _at(prediction: Tensor, broken: Tensor) -> str:

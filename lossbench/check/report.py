@@ -73,8 +73,8 @@ def render(report: Report) -> str:
 
 def _lines(outcome: Outcome) -> list[str]:
     verdict = outcome.verdict.upper() if outcome.verdict == "failed" else outcome.verdict
-    head = f"  {verdict:8} {outcome.check:26} "
-    lines = textwrap.wrap(outcome.sentence, WIDTH, initial_indent=head, subsequent_indent=" " * 38)
+    head = f"  {verdict:8} {outcome.check:28}"
+    lines = textwrap.wrap(outcome.sentence, WIDTH, initial_indent=head, subsequent_indent=" " * 39)
     if outcome.reason:
         margin = " " * 11 + "-> "
         lines += textwrap.wrap(

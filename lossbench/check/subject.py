@@ -134,11 +134,16 @@ class Subject:
 
     @cached_property
     def domain(self) -> tuple[float, float]:
-        """Bounds of targets, and so of predictions, that the loss declares."""
-        if self.declaration.target is None:
+        """Bounds of predictions: for numbers, those that the loss declares for targets."""
+        if self.declaration.target is None or self.task.name != "regression":
             return -math.inf, math.inf
         low, high = map(float, self.declaration.target[1:-1].split(","))
         return low, high
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether some predictions are outside the loss's domain."""
+        return any(map(math.isfinite, self.domain))
 
     def into_domain(self, prediction: Tensor) -> Tensor:
         low, high = self.domain

@@ -18,7 +18,8 @@ Recipe = Callable[[np.random.Generator], Sample]
 Corruption = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 Part = tuple[np.ndarray, np.ndarray]
 
-SHARES = np.array([3, 1, 1])  # fifths of the examples in training, validation and test
+SHARES = (3, 1, 1)  # fifths of the examples in training, validation and test
+SHARES_BESIDE = (4, 1)  # in training and validation, where the test split is held out
 FEWEST = 10
 FEWEST_PER_CLASS = 5  # one in each split
 
@@ -39,7 +40,7 @@ def prepare(
     """The data of every seed; a seed's numbers do not depend on the seeds beside it.
 
     Only the training split is corrupted, after inputs (and the targets of a regression) are
-    standardised with its clean mean and standard deviation.
+    standardised with its clean mean and standard deviation. Held-out examples are the test split.
     """
     samples = [recipe(np.random.default_rng(stream(seed, "data"))) for seed in seeds]
     task = _task(samples, seeds)
@@ -57,8 +58,9 @@ def _task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
     tasks = []
     for sample in samples:
         _refuse_unlawful(sample.inputs)
-        tasks.append(kind.of(sample.inputs, sample.targets))
-        _refuse_small(tasks[-1], sample.targets)
+        learnt = _learnt(sample)
+        tasks.append(kind.of(sample.inputs[learnt], sample.targets[learnt]))
+        _refuse_small(tasks[-1], sample.targets[learnt])
     for task, sample, seed in zip(tasks, samples, seeds, strict=True):
         if (task, sample.task) != (tasks[0], samples[0].task):
             raise UserError(
@@ -86,6 +88,20 @@ def _refuse_unlawful(inputs: np.ndarray) -> None:
         )
 
 
+def _learnt(sample: Sample) -> np.ndarray:
+    """(N,) true for the examples that are not held out."""
+    if sample.held_out is None:
+        return np.full(len(sample.inputs), True)
+    held_out = np.asarray(sample.held_out)
+    if held_out.dtype != bool or held_out.shape != (len(sample.inputs),) or not held_out.any():
+        raise UserError(
+            f"dataset: held_out is {held_out.dtype} of shape {held_out.shape} with "
+            f"{np.count_nonzero(held_out)} true; give true and false, ({len(sample.inputs)},), "
+            "some of them true, or None."
+        )
+    return ~held_out
+
+
 def _refuse_small(task: Task, targets: np.ndarray) -> None:
     if len(targets) < FEWEST:
         raise UserError(f"dataset: {len(targets)} examples; give at least {FEWEST}.")
@@ -99,24 +115,37 @@ def _refuse_small(task: Task, targets: np.ndarray) -> None:
 
 def _parts(sample: Sample, task: Task, corruption: Corruption, seed: int) -> list[Part]:
     """Training, validation and test of one seed, standardised, the first then corrupted."""
-    rows = split(task.strata(sample.targets), np.random.default_rng(stream(seed, "split")))
-    inputs = _standardised(sample.inputs.astype(np.float64), rows[0])
+    rows = _rows(sample, task, np.random.default_rng(stream(seed, "split")))
+    inputs = sample.inputs.astype(np.float64)
+    if sample.standardise:
+        inputs = _standardised(inputs, rows[0])
     targets = task.scaled(sample.targets, sample.targets[rows[0]])
     train, *others = [(inputs[chosen], targets[chosen]) for chosen in rows]
     corrupted = corruption(*train, np.random.default_rng(stream(seed, "corruption")))
-    return [_checked(*corrupted), *others]
+    return [_checked(*corrupted, task), *others]
 
 
-def split(strata: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Rows of training, validation and test, 3 : 1 : 1 in every group, in ascending order.
+def _rows(sample: Sample, task: Task, rng: np.random.Generator) -> list[np.ndarray]:
+    """Rows of training, validation and test, in ascending order."""
+    if sample.held_out is None:
+        return split(task.strata(sample.targets), rng)
+    learnt = np.flatnonzero(_learnt(sample))
+    parts = split(task.strata(sample.targets[learnt]), rng, SHARES_BESIDE)
+    return [*(learnt[part] for part in parts), np.flatnonzero(sample.held_out)]
+
+
+def split(
+    strata: np.ndarray, rng: np.random.Generator, shares: tuple[int, ...] = SHARES
+) -> list[np.ndarray]:
+    """Rows of each part, by its share of every group, in ascending order.
 
     Sizes depend on the groups' sizes alone: what a share leaves over goes by largest remainder,
-    ties to training, then validation.
+    ties to the earlier part.
     """
-    parts: list[list[np.ndarray]] = [[] for _ in SHARES]
+    parts: list[list[np.ndarray]] = [[] for _ in shares]
     for group in np.unique(strata):
         rows = rng.permutation(np.flatnonzero(strata == group))
-        sizes, remainders = np.divmod(len(rows) * SHARES, SHARES.sum())
+        sizes, remainders = np.divmod(len(rows) * np.array(shares), sum(shares))
         sizes[np.argsort(-remainders, kind="stable")[: len(rows) - sizes.sum()]] += 1
         for part, chosen in zip(parts, np.split(rows, np.cumsum(sizes)[:-1]), strict=True):
             part.append(chosen)
@@ -131,7 +160,7 @@ def _standardised(inputs: np.ndarray, train: np.ndarray) -> np.ndarray:
     return (inputs - reference.mean(0)) / np.where(constant, 1, spread)
 
 
-def _checked(inputs: np.ndarray, targets: np.ndarray) -> Part:
+def _checked(inputs: np.ndarray, targets: np.ndarray, task: Task) -> Part:
     """What a corruption gave back, refused where nothing could be trained on it."""
     if len(inputs) != len(targets) or not len(inputs):
         raise UserError(
@@ -140,6 +169,11 @@ def _checked(inputs: np.ndarray, targets: np.ndarray) -> Part:
         )
     if not (np.isfinite(inputs).all() and np.isfinite(targets).all()):
         raise UserError("corruption: it gave NaN or infinite values; give finite ones.")
+    prediction = torch.zeros(len(targets), *task.output_shape(1))
+    try:
+        task.check(prediction, torch.from_numpy(targets).to(task.target_dtype))
+    except UserError as error:
+        raise UserError(f"corruption: it gave targets that are not lawful. {error}") from None
     return inputs, targets
 
 

@@ -24,8 +24,9 @@ def _nats(logits: Tensor) -> Tensor:
     """(B, C): -log p_k; that of the likeliest class is made from the others, to keep its digits."""
     top = logits.argmax(-1, keepdim=True)
     is_top = top == torch.arange(logits.shape[-1], device=logits.device)
-    others = logits.masked_fill(is_top, -_INFINITY).logsumexp(-1, keepdim=True)
-    small = _softplus(others - logits.gather(-1, top))
+    # finite, since a row of -inf alone has no gradient
+    others = logits.masked_fill(is_top, -_INFINITY).clamp(min=torch.finfo(logits.dtype).min / 4)
+    small = _softplus(others.logsumexp(-1, keepdim=True) - logits.gather(-1, top))
     return torch.where(is_top, small, -F.log_softmax(logits, -1))
 
 

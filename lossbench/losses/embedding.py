@@ -28,9 +28,16 @@ def _sigmoid(x: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """x / ||x||, and 0 at 0, with a finite gradient there too."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / torch.where(length > 0, length, 1.0)
+    """x / ||x||, and 0 at 0, with finite derivatives there too."""
+    size = x.detach().abs().amax(-1, keepdim=True)
+    scaled = x / torch.where(size > 0, size, 1.0)  # so that no square overflows or vanishes
+    return scaled / torch.where(size > 0, scaled, 1.0).norm(dim=-1, keepdim=True)
+
+
+def _length(x: Tensor) -> Tensor:
+    """||x||, whose derivatives are 0 at 0, the second ones too."""
+    apart = (x != 0).any(-1, keepdim=True)
+    return torch.where(apart, x, 1.0).norm(dim=-1) * apart.squeeze(-1)
 
 
 def _identities(target: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,8 +80,8 @@ def contrastive(
     """
     positive, negative = _identities(target)
     difference = embedding.unsqueeze(1) - embedding.unsqueeze(0)
-    distance = torch.linalg.vector_norm(difference, dim=-1)
-    pull, push = difference.square().sum(-1), torch.relu(margin - distance).square()
+    pull = difference.square().sum(-1)
+    push = torch.relu(margin - _length(difference)).square()
     return _mean_over(torch.where(positive, pull, push), positive | negative)
 
 

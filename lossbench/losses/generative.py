@@ -30,10 +30,15 @@ def _above_tangent(s: Tensor) -> Tensor:
     return torch.where(s.abs() < 0.5, small.square() / 2 * series, torch.expm1(s) - s)
 
 
-def _divergence(posterior: Tensor) -> Tensor:
-    """KL(q || N(0, I)) = ½ sum (mu^2 + e^s - 1 - s), in nats."""
-    mean, log_variance = posterior.chunk(2, -1)
-    return (mean.square() + _above_tangent(log_variance)).sum(-1) / 2
+def _as_it_is(prediction: Tensor) -> Tensor:
+    """Means need no link."""
+    return prediction
+
+
+def _charge(posterior: Tensor, beta: float) -> Tensor:
+    """beta KL(q || N(0, I)) = beta/2 sum (mu^2 + e^s - 1 - s), in nats; 0 at beta 0 in any case."""
+    mean, log_variance = (posterior * (beta != 0)).chunk(2, -1)
+    return beta / 2 * (mean.square() + _above_tangent(log_variance)).sum(-1)
 
 
 @declare(
@@ -66,10 +71,11 @@ def elbo(
     logits, posterior = prediction[..., :pixels], prediction[..., pixels:]
     x = target.to(logits.dtype)
     surprise = x * _softplus(-logits) + (1 - x) * _softplus(logits)
-    return surprise.sum(-1) + beta * _divergence(posterior)
+    return surprise.sum(-1) + _charge(posterior, beta)
 
 
 @declare(
+    link=_as_it_is,
     tune={"beta": (0.1, 10.0)},
     convex=True,
     source="Kingma & Welling 2014, arXiv 1312.6114; Higgins et al. 2017",
@@ -98,4 +104,4 @@ def elbo_gaussian(
     """
     pixels = prediction.shape[-1] - 2 * latent_dim
     mean, posterior = prediction[..., :pixels], prediction[..., pixels:]
-    return (target.to(mean.dtype) - mean).square().sum(-1) / 2 + beta * _divergence(posterior)
+    return (target.to(mean.dtype) - mean).square().sum(-1) / 2 + _charge(posterior, beta)

@@ -22,9 +22,28 @@ def _softplus(x: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """x / ||x||, and 0 at 0, with a finite gradient there too."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / torch.where(length > 0, length, 1.0)
+    """x / ||x||, and 0 at 0, with finite derivatives there too."""
+    size = x.detach().abs().amax(-1, keepdim=True)
+    scaled = x / torch.where(size > 0, size, 1.0)  # so that no square overflows or vanishes
+    return scaled / torch.where(size > 0, scaled, 1.0).norm(dim=-1, keepdim=True)
+
+
+def _length(x: Tensor) -> Tensor:
+    """||x||, whose derivatives are 0 at 0, the second ones too."""
+    apart = (x != 0).any(-1, keepdim=True)
+    return torch.where(apart, x, 1.0).norm(dim=-1) * apart.squeeze(-1)
+
+
+def _as_it_is(embeddings: Tensor) -> Tensor:
+    """Scores are inner products, not cosines."""
+    return embeddings
+
+
+def _distances_to_products(embeddings: Tensor) -> Tensor:
+    """(l, 1) and (r, -||r||^2/2), whose inner product orders rights as -||l - r||^2 does."""
+    left, right = embeddings.unbind(-2)
+    more = torch.stack([torch.ones_like(left[..., 0]), -right.square().sum(-1) / 2], -1)
+    return torch.cat([embeddings, more.unsqueeze(-1)], -1)
 
 
 def _products(embeddings: Tensor) -> Tensor:
@@ -101,6 +120,7 @@ def multiple_negatives_ranking(
 
 
 @declare(
+    link=_distances_to_products,
     tune={"margin": (0.1, 10.0)},
     convex=False,
     source="Hadsell, Chopra & LeCun 2006",
@@ -122,12 +142,12 @@ def contrastive(
     """
     left, right = embeddings.unbind(1)
     difference = left.unsqueeze(1) - right.unsqueeze(0)
-    distance = torch.linalg.vector_norm(difference, dim=-1)
-    pull, push = difference.square().sum(-1), torch.relu(margin - distance).square()
+    pull = difference.square().sum(-1)
+    push = torch.relu(margin - _length(difference)).square()
     return torch.where(_match(target), pull, push).mean(1)
 
 
-@declare(convex=False, source="Zhang & Saligrama 2016, arXiv 1511.04512")
+@declare(link=_as_it_is, convex=False, source="Zhang & Saligrama 2016, arXiv 1511.04512")
 def joint_logistic(embeddings: Tensor, target: Tensor, /) -> Tensor:
     """Rewards a high score of the rights that match a left, and a low score of those that do not.
 
@@ -145,7 +165,12 @@ def joint_logistic(embeddings: Tensor, target: Tensor, /) -> Tensor:
     return _softplus(-sign * _products(embeddings)).mean(1)
 
 
-@declare(tune={"margin": (0.05, 5.0)}, convex=False, source="Frome et al. 2013")
+@declare(
+    link=_as_it_is,
+    tune={"margin": (0.05, 5.0)},
+    convex=False,
+    source="Frome et al. 2013",
+)
 def joint_hinge(
     embeddings: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, inf)"] = 0.1
 ) -> Tensor:
@@ -167,6 +192,7 @@ def joint_hinge(
 
 
 @declare(
+    link=_as_it_is,
     tune={"margin": (0.05, 5.0)},
     convex=False,
     source="Akata et al. 2015, arXiv 1409.8403; Reed et al. 2016, arXiv 1605.05395",

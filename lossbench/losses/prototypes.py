@@ -26,9 +26,10 @@ def _softplus(x: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """x / ||x||, and 0 at 0, with a finite gradient there too."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / torch.where(length > 0, length, 1.0)
+    """x / ||x||, and 0 at 0, with finite derivatives there too."""
+    size = x.detach().abs().amax(-1, keepdim=True)
+    scaled = x / torch.where(size > 0, size, 1.0)  # so that no square overflows or vanishes
+    return scaled / torch.where(size > 0, scaled, 1.0).norm(dim=-1, keepdim=True)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, own: Tensor) -> Tensor:

@@ -20,6 +20,11 @@ def _signed_difference(prediction: Tensor, target: Tensor) -> Tensor:
     return (2 * target.to(prediction.dtype) - 1) * (first - second)
 
 
+def _distances_to_scores(distances: Tensor) -> Tensor:
+    """Nearer ranks higher."""
+    return -distances
+
+
 @declare(
     tune={"margin": (0.1, 10.0)},
     convex=True,
@@ -46,6 +51,7 @@ def margin_ranking(
 
 
 @declare(
+    link=_distances_to_scores,
     tune={"margin": (0.1, 10.0)},
     convex=True,
     lipschitz=2**0.5,

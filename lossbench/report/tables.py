@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.table import Table
@@ -12,6 +14,7 @@ from lossbench.comparison import Comparison, Row
 from lossbench.statistics import Interval
 
 WIDTH = 100
+METRICS_ABREAST = 4
 
 
 def heading(comparison: Comparison) -> str:
@@ -25,7 +28,7 @@ def heading(comparison: Comparison) -> str:
             said.append(f"{name} ({keywords})" if keywords else name)
     better = "more" if comparison.direction > 0 else "less"
     return (
-        f"{' · '.join(said)} · {comparison.seeds} seeds · hyper-parameters untuned\n"
+        f"{' · '.join(said)} · {comparison.seeds} seeds · untuned\n"
         f"{comparison.metric} on the test split, {better} is better; "
         f"differences are to {comparison.baseline}, paired by seed"
     )
@@ -41,7 +44,7 @@ def primary_table(comparison: Comparison) -> Table:
         "p (Holm)",
         "P(better)",
         "diverged",
-        "seconds",
+        "s",
     )
     table.add_column("loss", no_wrap=True)
     for column in columns:
@@ -65,16 +68,35 @@ def _primary_cells(row: Row, metric: str) -> list[str]:
     return [row.label, mean, ends, *versus, str(row.diverged), f"{row.seconds:.1f}"]
 
 
-def metrics_table(comparison: Comparison) -> Table:
-    """Every other test metric: mean and half the width of its 95 % interval."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("loss", no_wrap=True)
+def metrics_tables(comparison: Comparison) -> Iterator[Table]:
+    """Every other test metric, mean and half the width of its 95 % interval, few to a table."""
     names = [n for n in comparison.rows[0].metrics if n != comparison.metric]
-    for name in names:
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=len(names) < 7)
+    for start in range(0, len(names), METRICS_ABREAST):
+        table = Table(box=box.SIMPLE_HEAD)
+        table.add_column("loss", no_wrap=True)
+        shown = names[start : start + METRICS_ABREAST]
+        for name in shown:
+            table.add_column(name.replace("_", " "), justify="right")
+        for row in comparison.rows:
+            table.add_row(row.label, *(_short(row.metrics[name]) for name in shown))
+        yield table
+
+
+def as_csv(comparison: Comparison) -> str:
+    """A line for each loss and test metric: mean, interval, and for the compared one the rest."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = ("loss", "seeds", "diverged", "metric", "mean", "low", "high")
+    writer.writerow([*head, "difference", "p_holm", "probability_of_improvement", "verdict"])
     for row in comparison.rows:
-        table.add_row(row.label, *(_short(row.metrics[name]) for name in names))
-    return table
+        for metric, interval in row.metrics.items():
+            ends = [interval.estimate, interval.low, interval.high] if interval else [None] * 3
+            compared = metric == comparison.metric
+            difference = row.difference.estimate if row.difference else None
+            versus = [difference, row.p, row.improvement, row.verdict] if compared else [None] * 4
+            numbers = [f"{v:.6g}" if isinstance(v, float) else v for v in (*ends, *versus)]
+            writer.writerow([row.label, row.seeds, row.diverged, metric, *numbers])
+    return out.getvalue()
 
 
 def _short(interval: Interval | None) -> str:

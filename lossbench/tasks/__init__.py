@@ -17,7 +17,7 @@ class Task(ABC):
     """One problem. Batches carry any number of leading axes, so that replicas are scored at once.
 
     name, primary: of the task and of the metric that chooses epochs and orders tables.
-    directions: every metric's name -> +1 where more is better, -1 where less is.
+    directions: every metric's name -> +1 where more is better, -1 where less is, 0 for neither.
     target_dtype: of the targets that losses and metrics meet.
     """
 
@@ -35,7 +35,7 @@ class Task(ABC):
 
     @classmethod
     def like(cls, prediction: Tensor, target: Tensor) -> Task:
-        """The task that a batch of shape (B, ...) belongs to, as far as `check` needs to know it."""
+        """The task that a batch (B, ...) belongs to, as far as `check` needs to know it."""
         return cls(())
 
     @abstractmethod

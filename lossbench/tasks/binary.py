@@ -30,11 +30,13 @@ class Binary(Task):
     primary = "accuracy"
     directions = {  # noqa: RUF012 (declared ClassVar in Task)
         "accuracy": 1,
+        "zero_one_error": -1,
         "balanced_accuracy": 1,
         "average_precision": 1,
         "auroc": 1,
         "f1": 1,
         "log_loss": -1,
+        "perplexity": -1,
         "brier": -1,
         "ece": -1,
     }
@@ -88,7 +90,10 @@ class Binary(Task):
         return (link or torch.sigmoid)(prediction)
 
     def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Scores of probabilities; class 1 is predicted, and a soft label counted, above 0.5."""
+        """Scores of probabilities; class 1 is predicted, and a soft label counted, above 0.5.
+
+        perplexity is e^log_loss: 2 for a coin.
+        """
         target = target.to(estimate.dtype)
         predicted, positive = (estimate > 0.5).to(estimate.dtype), (target > 0.5)
         label = positive.to(estimate.dtype)
@@ -98,13 +103,16 @@ class Binary(Task):
         f1 = 2 * (predicted * label).sum(-1) / (predicted + label).sum(-1)
         likelihood = target * log_probability(estimate)
         likelihood = likelihood + (1 - target) * log_probability(1 - estimate)
+        log_loss = -likelihood.mean(-1)
         scores = {
             "accuracy": correct.mean(-1),
+            "zero_one_error": 1 - correct.mean(-1),
             "balanced_accuracy": (recall + specificity) / 2,
             "average_precision": average_precision(estimate, positive),
             "auroc": auroc(estimate, positive),
             "f1": f1.masked_fill(~positive.any(-1), float("nan")),
-            "log_loss": -likelihood.mean(-1),
+            "log_loss": log_loss,
+            "perplexity": log_loss.exp(),
             "brier": (estimate - target).square().mean(-1),
             "ece": expected_calibration_error(torch.maximum(estimate, 1 - estimate), correct),
         }

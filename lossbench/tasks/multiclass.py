@@ -30,9 +30,11 @@ class Multiclass(Task):
     primary = "accuracy"
     directions = {  # noqa: RUF012 (declared ClassVar in Task)
         "accuracy": 1,
+        "zero_one_error": -1,
         "balanced_accuracy": 1,
         "macro_f1": 1,
         "log_loss": -1,
+        "perplexity": -1,
         "brier": -1,
         "ece": -1,
     }
@@ -92,7 +94,10 @@ class Multiclass(Task):
         return link(prediction) if link else torch.softmax(prediction, -1)
 
     def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Scores of probabilities; averages over classes are NaN where a class is absent."""
+        """Scores of probabilities; averages over classes are NaN where a class is absent.
+
+        perplexity is e^log_loss: C for uniform probabilities.
+        """
         confidence, predicted = estimate.max(-1)
         correct = (predicted == target).to(estimate.dtype)
         one_hot = torch.nn.functional.one_hot(target, self.num_classes).to(estimate.dtype)
@@ -100,11 +105,14 @@ class Multiclass(Task):
         hits = (one_hot * correct.unsqueeze(-1)).sum(-2)
         f1 = 2 * hits / (support + class_counts(predicted, self.num_classes))
         probability = estimate.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+        log_loss = -log_probability(probability).mean(-1)
         scores = {
             "accuracy": correct.mean(-1),
+            "zero_one_error": 1 - correct.mean(-1),
             "balanced_accuracy": (hits / support).mean(-1),
             "macro_f1": f1.masked_fill(support == 0, float("nan")).mean(-1),
-            "log_loss": -log_probability(probability).mean(-1),
+            "log_loss": log_loss,
+            "perplexity": log_loss.exp(),
             "brier": (estimate - one_hot).square().sum(-1).mean(-1),
             "ece": expected_calibration_error(confidence, correct),
         }

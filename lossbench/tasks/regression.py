@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,10 @@ class Regression(Task):
         "mean_absolute_error": -1,
         "median_absolute_error": -1,
         "r2": 1,
+        "pinball_10": -1,
+        "pinball_50": -1,
+        "pinball_90": -1,
+        "coverage": 0,
     }
     target_dtype = torch.float32
 
@@ -90,7 +95,11 @@ class Regression(Task):
         return link(prediction) if link else prediction
 
     def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Errors over all entries; r2 sums the squares about each column's own mean."""
+        """Errors over all entries; r2 sums the squares about each column's own mean.
+
+        pinball_q is the quantile loss at q percent; coverage, the share of targets that are no
+        more than their prediction, is q for a q-quantile.
+        """
         axis = -1 - len(self.target_shape)
         residual = (estimate - target).flatten(axis)
         spread = (target - target.mean(axis, keepdim=True)).flatten(axis).square().sum(-1)
@@ -103,8 +112,14 @@ class Regression(Task):
             "median_absolute_error": (ordered[..., (count - 1) // 2] + ordered[..., count // 2])
             / 2,
             "r2": 1 - residual.square().sum(-1) / spread,
+            **{f"pinball_{q:.0%}"[:-1]: _pinball(residual, q) for q in (0.1, 0.5, 0.9)},
+            "coverage": (residual >= 0).to(error.dtype).mean(-1),
         }
         return where_finite(residual.isfinite().all(-1), scores)
+
+    def facts(self, target: Tensor) -> dict[str, Any]:
+        """lowest: the least training target, over examples and columns, replicas kept."""
+        return {"lowest": target.flatten(-1 - len(self.target_shape)).amin(-1)}
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: the splits of a regression are drawn without regard to the target."""
@@ -114,3 +129,8 @@ class Regression(Task):
         """Targets in standard deviations of the training split from its mean, per column."""
         spread = reference.std(0)
         return (targets - reference.mean(0)) / np.where(spread > 0, spread, 1)
+
+
+def _pinball(residual: Tensor, q: float) -> Tensor:
+    """Mean of q times what was predicted too low and 1 - q times what too high."""
+    return torch.maximum(-q * residual, (1 - q) * residual).mean(-1)

@@ -128,7 +128,7 @@ def decoded(path: Tensor) -> Tensor:
     """Classes of steps (..., T) -> labels without repeats and blanks, padded with 0 to (..., T)."""
     changed = F.pad(path[..., 1:] != path[..., :-1], (1, 0), value=True)
     kept = changed & (path != 0)
-    return (path * kept).gather(-1, (~kept).long().argsort(-1, stable=True))
+    return (path * kept).gather(-1, (~kept).long().argsort(dim=-1, stable=True))
 
 
 def edit_distance(labels: Tensor, reference: Tensor) -> Tensor:

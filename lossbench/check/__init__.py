@@ -1,0 +1,106 @@
+"""Is this loss lawful? Each check is a function whose one sentence is what it demands."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from lossbench import registry
+from lossbench.check import (
+    basics,
+    effects,
+    form,
+    hyper,
+    identities,
+    minimiser,
+    numbers,
+    properties,
+    rows,
+)
+from lossbench.check.find import plugins_of, task_of
+from lossbench.check.report import Failed, Outcome, Part, Report, Skipped, Verdict, render
+from lossbench.check.subject import Subject, one_line
+from lossbench.registry import Plugin
+
+__all__ = ["CHECKS", "Outcome", "Part", "Report", "check_loss", "render"]
+
+Check = Callable[[Subject], None]
+NUMERIC: tuple[Check, ...] = (
+    basics.no_reduction_inside,
+    *rows.CHECKS,
+    *numbers.CHECKS,
+    *hyper.CHECKS,
+    *properties.CHECKS,
+    *minimiser.CHECKS,
+    *identities.CHECKS,
+    *effects.CHECKS,
+)
+CHECKS: tuple[str, ...] = tuple(c.__name__ for c in (*form.CHECKS, *basics.CHECKS, *NUMERIC))
+
+
+def check_loss(name: str, task: str | None = None) -> Report:
+    """Hold a loss against every rule, on one task or on each that it is for.
+
+    name: as in `loss=name`, or `package.module:loss`. UserError where there is no such loss.
+    """
+    return Report(name, tuple(_part(plugin, task) for plugin in plugins_of(name, task)))
+
+
+def _part(plugin: Plugin, task: str | None) -> Part:
+    with _undisturbed() as before:
+        loss = registry.load(plugin)
+        seen = {
+            **before,
+            "generators after": effects.generators(),
+            "state after": effects.state(),
+        }
+        effects.restore(before["state"])
+        torch.set_num_threads(1)
+        posed = task_of(plugin, loss, task)
+        subject = Subject(plugin, loss, posed, seen)
+        outcomes = [_outcome(check, subject) for check in (*form.CHECKS, *basics.CHECKS)]
+        broken = [o for o in outcomes[len(form.CHECKS) :] if o.verdict == "failed"]
+        for check in NUMERIC:
+            if broken:
+                reason = f"{broken[0].check} failed."
+                outcomes.append(Outcome(check.__name__, _sentence(check), "skipped", reason))
+            else:
+                outcomes.append(_outcome(check, subject))
+    return Part(posed.name, plugin.origin, tuple(outcomes))
+
+
+def _outcome(check: Check, subject: Subject) -> Outcome:
+    verdict: Verdict = "passed"
+    reason = ""
+    with _undisturbed():
+        try:
+            check(subject)
+        except Skipped as why:
+            verdict, reason = "skipped", str(why)
+        except Failed as why:
+            verdict, reason = "failed", str(why)
+        except Exception as error:
+            verdict, reason = "failed", f"it raised {one_line(error)}"
+    return Outcome(check.__name__, _sentence(check), verdict, reason)
+
+
+def _sentence(check: Check) -> str:
+    return " ".join((check.__doc__ or "").split())
+
+
+@contextmanager
+def _undisturbed() -> Iterator[dict[str, Any]]:
+    """Global generators, settings and warnings are afterwards what they were before."""
+    before = {"generators": effects.generators(), "state": effects.state()}
+    saved = effects.saved_generators()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield before
+        finally:
+            effects.restore(before["state"])
+            effects.restore_generators(saved)

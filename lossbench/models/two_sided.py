@@ -1,0 +1,67 @@
+"""Models of two inputs: a side of the model for each, or one scorer for both."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from lossbench.contract import UserError
+from lossbench.models.linear import linear
+from lossbench.models.mlp import mlp
+
+
+class Towers(nn.Module):
+    """One module for each of two inputs: (B, 2, ...) -> (B, 2, ...)."""
+
+    def __init__(self, left: nn.Module, right: nn.Module) -> None:
+        super().__init__()
+        self.left, self.right = left, right
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The left module sees the first, the right one the second."""
+        left, right = inputs.unbind(1)
+        return torch.stack([self.left(left), self.right(right)], 1)
+
+
+def two_tower(
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    /,
+    *,
+    hidden: tuple[Annotated[int, "[1, inf)"], ...] = (64,),
+) -> nn.Module:
+    """A multi-layer perceptron for each side: (B, 2, F) -> (B, 2, E)."""
+    _refuse_one_sided("two_tower", input_shape, output_shape)
+    sides = [mlp(input_shape[1:], output_shape[1:], hidden=hidden) for _ in range(2)]
+    return Towers(*sides)
+
+
+def bilinear(input_shape: tuple[int, ...], output_shape: tuple[int, ...], /) -> nn.Module:
+    """An affine map U, V of each side: their inner product is x1' U'V x2, bilinear of rank E."""
+    _refuse_one_sided("bilinear", input_shape, output_shape)
+    return Towers(*(linear(input_shape[1:], output_shape[1:]) for _ in range(2)))
+
+
+def pair_scorer(
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    /,
+    *,
+    hidden: tuple[Annotated[int, "[1, inf)"], ...] = (64, 64),
+) -> nn.Module:
+    """The same multi-layer perceptron on each of two inputs: (B, 2, F) -> (B, 2, *rest)."""
+    _refuse_one_sided("pair_scorer", input_shape, output_shape)
+    each = mlp(input_shape[1:], output_shape[1:], hidden=hidden)
+    return nn.Sequential(nn.Flatten(0, 1), each, nn.Unflatten(0, (-1, 2)))
+
+
+def _refuse_one_sided(
+    model: str, input_shape: tuple[int, ...], output_shape: tuple[int, ...]
+) -> None:
+    if len(input_shape) < 2 or input_shape[0] != 2 or output_shape[:1] != (2,):
+        raise UserError(
+            f"model={model} maps two inputs (2, F) to two outputs; this task has inputs "
+            f"{input_shape} and outputs {output_shape}. Use model=mlp."
+        )
