@@ -30,12 +30,14 @@ class Recipe:
     """How to make a replica and how to train it; the same for all.
 
     loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
+    through_loss: whether the module's `logits` stand between a prediction and its link.
     """
 
     model: Callable[[], nn.Module]
     loss: Callable[[dict[str, Any]], Callable[..., Tensor]]
     facts: tuple[str, ...]
     link: Callable[[Tensor], Tensor] | None
+    through_loss: bool
     regularizer: Callable[[list[Tensor]], Tensor]
     optimizer: Callable[[Any], torch.optim.Optimizer]
     batch_size: int
@@ -156,6 +158,14 @@ class Stack(LightningModule):
             values = loss(prediction, target, **_part(state, "fact."))
         return values.mean() + self.recipe.regularizer([state[name] for name in self.weights])
 
+    def scored(self, state: State, inputs: Tensor) -> Tensor:
+        """What a replica's link meets: its predictions, or the loss's logits of them."""
+        prediction = self.predict(state, inputs)
+        if not self.recipe.through_loss:
+            return prediction
+        weights = {name: value for name, value in state.items() if name.startswith("loss.")}
+        return functional_call(_Logits(self.form[1]), weights, (prediction,))
+
     # ---- all replicas --------------------------------------------------------------------------
     def mapped(self, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
         """The function of every replica at once, or one by one where it cannot be mapped."""
@@ -260,12 +270,24 @@ class Stack(LightningModule):
         self.form[0].eval()
         inputs, targets = getattr(self, f"{split}_inputs"), getattr(self, f"{split}_targets")
         parts = inputs.split(SCORED_AT_ONCE, dim=1)
-        prediction = torch.cat([self.mapped(self.predict, state, part) for part in parts], dim=1)
+        prediction = torch.cat([self.mapped(self.scored, state, part) for part in parts], dim=1)
         return self.task.metrics(self.task.estimate(prediction, self.recipe.link), targets)
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             self.history.curves.append((epoch, f"{place}/{name}", value.cpu()))
+
+
+class _Logits(nn.Module):
+    """A loss with weights of its own, called for the scores that it gives to classes."""
+
+    def __init__(self, loss: Any) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        logits: Tensor = self.loss.logits(embedding)
+        return logits
 
 
 def _part(state: State, prefix: str) -> State:

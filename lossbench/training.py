@@ -123,9 +123,13 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
         fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
         return partial(function, **hyper, **fixed)
 
-    facts = registry.facts(plugin)
-    check_loss(values["name"], loss, facts, task, declaration.outputs)
-    if declaration.target:
+    facts, outputs = registry.facts(plugin), declaration.outputs
+    if "embedding_dim" in facts:
+        outputs = task.facts(splits.train[1][0])["embedding_dim"]
+    check_loss(values["name"], loss, facts, task, outputs)
+    if declaration.target and "lowest" in task.facts(splits.train[1][0]):
+        facts, function = (*facts, "lowest"), _above_lowest(function)
+    elif declaration.target:
         _check_targets(values["name"], declaration.target, splits)
     count = splits.train[1].shape[1]
     if config["trainer"]["batch_size"] > count:
@@ -134,16 +138,26 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
             f"training examples. Give trainer.batch_size={count} or less."
         )
     model = registry.load(registry.find("model", config["model"]["name"])[0])
-    shapes = (task.input_shape, task.output_shape(declaration.outputs))
+    shapes = (task.input_shape, task.output_shape(outputs))
     return Recipe(
         model=partial(model, *shapes, **_parameters(config["model"])),
         loss=loss,
         facts=facts,
         link=declaration.link,
+        through_loss=hasattr(function, "logits") and shapes[1] != task.output_shape(1),
         regularizer=_bound("regularizer", config["regularizer"]),
         optimizer=_bound("optimizer", config["optimizer"]),
         batch_size=config["trainer"]["batch_size"],
     )
+
+
+def _above_lowest(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """For a loss that needs large enough targets: both sides measured from the lowest target."""
+
+    def measured(prediction: Tensor, target: Tensor, /, *, lowest: Tensor, **others: Any) -> Tensor:
+        return function(prediction - lowest, target - lowest, **others)
+
+    return measured
 
 
 def check_loss(

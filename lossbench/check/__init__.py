@@ -29,17 +29,29 @@ from lossbench.registry import Plugin
 __all__ = ["CHECKS", "Outcome", "Part", "Report", "check_loss", "render"]
 
 Check = Callable[[Subject], None]
-NUMERIC: tuple[Check, ...] = (
-    basics.no_reduction_inside,
-    *rows.CHECKS,
-    *numbers.CHECKS,
-    *hyper.CHECKS,
-    *properties.CHECKS,
-    *minimiser.CHECKS,
-    *identities.CHECKS,
-    *effects.CHECKS,
+# A stage is skipped where the one before it failed, but for the first, which only reads.
+STAGES: tuple[tuple[Check, ...], ...] = (
+    form.CHECKS,
+    (basics.runs,),
+    (basics.shape,),
+    (
+        rows.inputs_unchanged,
+        effects.no_global_randomness,
+        effects.deterministic,
+        basics.gradient_reaches_prediction,
+    ),
+    (
+        basics.no_reduction_inside,
+        *rows.CHECKS,
+        *numbers.CHECKS,
+        *hyper.CHECKS,
+        *properties.CHECKS,
+        *minimiser.CHECKS,
+        *identities.CHECKS,
+        *effects.CHECKS,
+    ),
 )
-CHECKS: tuple[str, ...] = tuple(c.__name__ for c in (*form.CHECKS, *basics.CHECKS, *NUMERIC))
+CHECKS: tuple[str, ...] = tuple(check.__name__ for stage in STAGES for check in stage)
 
 
 def check_loss(name: str, task: str | None = None) -> Report:
@@ -53,29 +65,27 @@ def check_loss(name: str, task: str | None = None) -> Report:
 def _part(plugin: Plugin, task: str | None) -> Part:
     with _undisturbed() as before:
         loss = registry.load(plugin)
-        seen = {
-            **before,
-            "generators after": effects.generators(),
-            "state after": effects.state(),
-        }
+        after = {"generators after": effects.generators(), "state after": effects.state()}
         effects.restore(before["state"])
         torch.set_num_threads(1)
-        posed = task_of(plugin, loss, task)
-        subject = Subject(plugin, loss, posed, seen)
-        outcomes = [_outcome(check, subject) for check in (*form.CHECKS, *basics.CHECKS)]
-        broken = [o for o in outcomes[len(form.CHECKS) :] if o.verdict == "failed"]
-        for check in NUMERIC:
-            if broken:
-                reason = f"{broken[0].check} failed."
-                outcomes.append(Outcome(check.__name__, _sentence(check), "skipped", reason))
-            else:
-                outcomes.append(_outcome(check, subject))
+        with _undisturbed():
+            posed = task_of(plugin, loss, task)
+        subject = Subject(plugin, loss, posed, {**before, **after})
+        outcomes: list[Outcome] = []
+        broken = ""
+        for stage in STAGES:
+            found = [_outcome(check, subject, broken) for check in stage]
+            failed = [o.check for o in found if o.verdict == "failed" and stage is not form.CHECKS]
+            broken = broken or (f"{failed[0]} failed." if failed else "")
+            outcomes += found
     return Part(posed.name, plugin.origin, tuple(outcomes))
 
 
-def _outcome(check: Check, subject: Subject) -> Outcome:
+def _outcome(check: Check, subject: Subject, broken: str) -> Outcome:
     verdict: Verdict = "passed"
     reason = ""
+    if broken:
+        return Outcome(check.__name__, _sentence(check), "skipped", broken)
     with _undisturbed():
         try:
             check(subject)

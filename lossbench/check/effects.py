@@ -215,9 +215,7 @@ def any_device(subject: Subject) -> None:
 
 
 CHECKS = (
-    no_global_randomness,
     no_global_state,
-    deterministic,
     copies_and_pickles,
     maps_over_replicas,
     any_device,

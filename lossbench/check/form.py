@@ -85,11 +85,11 @@ def _is_literal(value: Any) -> bool:
 
 
 def docstring(subject: Subject) -> None:
-    """The docstring says what the loss is, and names every keyword."""
+    """The docstring says what the loss is, and names every hyper-parameter."""
     text = text_of(subject.loss)
     if len(text) < SHORTEST:
         raise Failed("there is no docstring that says what the loss rewards or punishes.")
-    missing = [p.name for p in subject.keywords if not re.search(rf"\b{p.name}\b", text)]
+    missing = [p.name for p in subject.parameters if not re.search(rf"\b{p.name}\b", text)]
     if missing:
         raise Failed(f"it does not name {', '.join(missing)}.")
 

@@ -42,6 +42,8 @@ def ends(subject: Subject, parameter: Parameter) -> list[Any]:
         low, high = map(float, kind.interval[1:-1].split(","))
         found += [low] if kind.interval[0] == "[" else []
         found += [high] if kind.interval[-1] == "]" else []
+        if not subject.declaration.tune and isinstance(parameter.default, int | float):
+            found += [parameter.default / 4, parameter.default * 4]
     return _lawful(kind, dict.fromkeys(found), parameter.default)
 
 

@@ -14,8 +14,9 @@ from lossbench.check.subject import Batch, Subject, as_dtype, one_line
 
 FLOATS = (torch.float32, torch.float64)
 OVERFLOWS_FROM = 0.5  # of the exponent range: what becomes inf below that is a log of 0
-STEP = 1e-6  # of a finite difference
+STEPS = (1e-6, 1e-5, 1e-4)  # of finite differences; one that agrees is enough
 SMALL_STEP = 1e-8  # less than float32 resolves
+LARGER_STEPS = (1e-5, 2e-2, 0.1, 0.3)  # which float32, and which half types resolve
 
 
 def finite_on_ordinary_inputs(subject: Subject) -> None:
@@ -122,45 +123,40 @@ def dtype_kept(subject: Subject) -> None:
         values = subject(prediction.to(dtype), target)
         if values.dtype != dtype:
             raise Failed(f"a prediction of {dtype} gave {values.dtype}.")
-    followed = torch.cat([_follows_small_steps(subject, seed) for seed in range(4)])
-    if len(followed) and followed.float().mean() < 0.5:
-        raise Failed(
-            f"in float64 the value does not follow a step of {SMALL_STEP:g}: is it cast to a "
-            "narrower type inside?"
-        )
-    _same_constants(subject)
+    for words, part in (("prediction", 0), ("target", 1)):
+        if part and subject.task.name != "regression":
+            continue  # labels have no digits to lose
+        cast = torch.cat([_moves_in_jumps(subject, seed, part) for seed in range(4)])
+        if len(cast) and cast.float().mean() > 0.5:
+            raise Failed(
+                f"in float64 the value follows larger steps of the {words} and not one of "
+                f"{SMALL_STEP:g}: something is cast to a narrower type inside."
+            )
 
 
-def _follows_small_steps(subject: Subject, seed: int) -> Tensor:
-    """For each value that a small step must move, whether it moves by the gradient."""
-    prediction, target = subject.batch(seed)
+def _moves_in_jumps(subject: Subject, seed: int, part: int) -> Tensor:
+    """For each value that moves with a part of the batch, whether it does so in steps only."""
+    batch = subject.batch(seed)
     generator = torch.Generator().manual_seed(seed)
-    step = SMALL_STEP * torch.randn(prediction.shape, generator=generator, dtype=torch.float64)
-    values, gradient = subject.differentiate(prediction, target)
-    moved = subject(prediction + step, target) - values
-    expected = (gradient * step).reshape(len(step), -1).sum(1)
-    if subject.couples:
-        moved, expected, values = moved.sum(), expected.sum(), values.abs().sum()
-    slack = 1e-12 * (1 + values.abs())
-    seen = expected.abs() > 10 * slack
-    return ((moved - expected).abs() < 0.2 * expected.abs() + slack)[seen].flatten()
+    way = torch.randn(batch[part].shape, generator=generator, dtype=torch.float64)
 
+    def moved(by: Tensor) -> Tensor:
+        values = subject(*(each + by if k == part else each for k, each in enumerate(batch)))
+        return values if subject.independent else values.sum()
 
-def _same_constants(subject: Subject) -> None:
-    """The values do not depend on the type that new tensors get by default."""
-    prediction, target = subject.batch(7)
-    values = subject(prediction, target)
-    before = torch.get_default_dtype()
-    try:
-        torch.set_default_dtype(torch.float64)
-        again = subject(prediction, target)
-    finally:
-        torch.set_default_dtype(before)
-    if (values - again).abs().max() > 1e-12 * (1 + values.abs().max()):
-        raise Failed(
-            f"in float64 a constant has the digits of float32 (off by "
-            f"{(values - again).abs().max():.1e}): give new tensors the prediction's dtype."
-        )
+    distance = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    along = way.reshape(len(way), -1)
+    size, leaf = moved(0 * way).detach().abs(), distance.expand(len(way)).clone()
+    step = (leaf.unsqueeze(1) * along).reshape(way.shape)
+    (slope,) = torch.autograd.grad(moved(step).sum(), leaf)
+    slope = slope if subject.independent else slope.sum()
+    off = [
+        ((moved(s * way) - moved(-s * way)).detach() / (2 * s) - slope).abs()
+        for s in (SMALL_STEP, *LARGER_STEPS)
+    ]
+    seen = slope.abs() > 1e-4 * (1 + size)
+    wrong = off[0] > 1e-3 * slope.abs() + 1e-6 * (1 + size)
+    return (wrong & (torch.stack(off[1:]).amin(0) < 0.3 * off[0]))[seen].flatten()
 
 
 def gradcheck(subject: Subject) -> None:
@@ -189,25 +185,30 @@ def _agrees_with_differences(
     """The slope lies between the backward and the forward difference, equal but at a kink."""
     prediction, target = batch
     values, gradient = subject.differentiate(prediction, target, **hyper)
-    ahead = subject(prediction + STEP * way, target, **hyper) - values
-    behind = values - subject(prediction - STEP * way, target, **hyper)
-    slope = (gradient * way).reshape(len(gradient), -1).sum(1)
+    slope, size = (gradient * way).reshape(len(gradient), -1).sum(1), values.abs()
     if subject.couples:
-        ahead, behind, slope = ahead.sum(), behind.sum(), slope.sum()
-        values = values.abs().sum()
-    forward, backward = ahead / STEP, behind / STEP
-    slack = 1e-5 + 1e-4 * slope.abs() + 1e-8 * values.abs()
-    low = torch.minimum(forward, backward) - slack
-    high = torch.maximum(forward, backward) + slack
-    wrong = ((slope < low) | (slope > high)) & forward.isfinite() & backward.isfinite()
-    if wrong.any():
-        first = int(wrong.flatten().nonzero()[0])
-        found, expected = slope.flatten()[first], (forward + backward).flatten()[first] / 2
-        place = "" if subject.couples else _at(prediction, wrong)
-        raise Failed(
-            f"the gradient along a direction is {found:.6g}, finite differences give "
-            f"{expected:.6g}{place}{shown(hyper)}: is a part detached, or its backward wrong?"
+        slope, size, values = slope.sum(), size.sum(), values.sum()
+    wrong = torch.ones_like(slope, dtype=torch.bool)
+    for step in STEPS:
+        ahead, behind = (subject(prediction + s * way, target, **hyper) for s in (step, -step))
+        if subject.couples:
+            ahead, behind = ahead.sum(), behind.sum()
+        forward, backward = (ahead - values) / step, (values - behind) / step
+        slack = 1e-5 + 1e-4 * slope.abs() + 1e-8 * size
+        low, high = (
+            torch.minimum(forward, backward) - slack,
+            torch.maximum(forward, backward) + slack,
         )
+        wrong &= ((slope < low) | (slope > high)) & forward.isfinite() & backward.isfinite()
+        if not wrong.any():
+            return
+    first = int(wrong.flatten().nonzero()[0])
+    found, expected = slope.flatten()[first], (forward + backward).flatten()[first] / 2
+    place = "" if subject.couples else _at(prediction, wrong)
+    raise Failed(
+        f"the gradient along a direction is {found:.6g}, finite differences give "
+        f"{expected:.6g}{place}{shown(hyper)}: is a part detached, or its backward wrong?"
+    )
 
 
 def float32_agrees(subject: Subject) -> None:

@@ -102,6 +102,7 @@ class Subject:
     def example(self) -> Batch:
         """The task's example batch, moved into the loss's declared domain."""
         prediction, target = self.task.example(self.declaration.outputs)
+        target = as_dtype(target, torch.float64)
         return self.into_domain(prediction.double()), self._lawful_targets(target)
 
     def batch(self, seed: int, scale: float = 3.0, count: int | None = None) -> Batch:
@@ -157,7 +158,7 @@ class Subject:
         interval = self.declaration.target
         if interval is None or all(within(interval, float(t)) for t in target.flatten()):
             return target
-        return self.into_domain(target.double())
+        return self.into_domain(target)
 
     # ---- what kind of loss it is ---------------------------------------------------------------
     @cached_property

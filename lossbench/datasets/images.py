@@ -40,30 +40,39 @@ def digit_strips(
     rng: np.random.Generator,
     /,
     *,
-    samples: Annotated[int, "[10, 599]"] = 599,
-    width: Annotated[int, "[35, inf)"] = 40,
+    samples: Annotated[int, "[20, inf)"] = 2000,
+    steps: Annotated[int, "[18, inf)"] = 20,
 ) -> Sample:
-    """Strips of two, three or four handwritten digits with gaps at random, read column by column.
+    """Strips of two, three or four handwritten digits with gaps at random, read from the left.
 
-    inputs: (N, width, 8), a column of pixels at each step. Label d + 1 is digit d. Between digits
-    there is at least one empty column. No digit is in two strips, which limits their number.
+    inputs: (N, steps, 16), two columns of 8 pixels in [-1, 1] at each step, with at least one empty
+    column between digits. Label d + 1 is digit d; a step's class is that of its second column.
+    A fifth of the strips is held out for the test, and so is a fifth of the digits they are made
+    of; in the others a digit may occur again, so that validation flatters.
     """
     images, labels = _digits()
     images = images.reshape(-1, DIGIT, DIGIT).transpose(0, 2, 1)
-    order = rng.permutation(len(labels))
-    counts = rng.permutation(2 + np.arange(samples) % 3)
-    inputs = np.zeros((samples, width, DIGIT))
-    targets = np.zeros((samples, 2, width), dtype=np.int64)
-    for strip, chosen in enumerate(np.split(order, np.cumsum(counts))[:samples]):
-        count = len(chosen)
-        spare = width - count * DIGIT - (count - 1)
-        gaps = rng.multinomial(spare, np.full(count + 1, 1 / (count + 1)))
-        starts = np.cumsum(gaps[:-1]) + (DIGIT + 1) * np.arange(count)
-        columns = (starts[:, None] + np.arange(DIGIT)).ravel()
+    held_out = np.arange(samples) < samples // 5
+    pools = np.split(rng.permutation(len(labels)), [len(labels) // 5])
+    inputs = np.zeros((samples, 2 * steps, DIGIT))
+    targets = np.zeros((samples, 2, 2 * steps), dtype=np.int64)
+    for strip, pool in enumerate(pools[0] if held else pools[1] for held in held_out):
+        chosen = rng.choice(pool, 2 + strip % 3)
+        columns = _placed(rng, len(chosen), 2 * steps)
         inputs[strip, columns] = images[chosen].reshape(-1, DIGIT)
         targets[strip, 0, columns] = np.repeat(labels[chosen] + 1, DIGIT)
-        targets[strip, 1, :count] = labels[chosen] + 1
-    return Sample(inputs, targets, "sequence", standardise=False)
+        targets[strip, 1, : len(chosen)] = labels[chosen] + 1
+    inputs = 2 * inputs.reshape(samples, steps, 2 * DIGIT) - 1
+    targets = np.stack([targets[:, 0, 1::2], targets[:, 1, :steps]], axis=1)
+    return Sample(inputs, targets, "sequence", held_out, standardise=False)
+
+
+def _placed(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
+    """The columns of so many digits in a strip, at least one column apart, else at random."""
+    spare = width - count * DIGIT - (count - 1)
+    gaps = rng.multinomial(spare, np.full(count + 1, 1 / (count + 1)))
+    starts = np.cumsum(gaps[:-1]) + (DIGIT + 1) * np.arange(count)
+    return (starts[:, None] + np.arange(DIGIT)).ravel()
 
 
 def shapes(

@@ -19,7 +19,7 @@ from lossbench.tasks.lawful import (
     refuse_single_output,
     refuse_targets,
 )
-from lossbench.tasks.scores import class_counts, equal_error_rate, match_rank, recall, where_finite
+from lossbench.tasks.scores import class_counts, equal_error_rate, recall, where_finite
 
 RUN = 4  # examples of one identity that follow each other in an epoch
 MOST_PAIRS = 50_000  # of all pairs of examples, as many are looked at
@@ -89,7 +89,9 @@ class Embedding(Task):
         """
         cosine, same = estimate @ estimate.mT, target.unsqueeze(-1) == target.unsqueeze(-2)
         itself = torch.eye(target.shape[-1], dtype=torch.bool, device=target.device)
-        rank = match_rank(cosine, same & ~itself, ~same)
+        nearest = cosine.masked_fill(~same | itself, -torch.inf).amax(-1, keepdim=True)
+        rank = 1 + (~same & (cosine >= nearest)).sum(-1)
+        rank = rank.masked_fill(same.sum(-1) == 1, 0)
         first, second = _pairs(target.shape[-1], target.device)
         cosine, same = cosine[..., first, second], same[..., first, second]
         angle = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,7 @@ class Multiclass(Task):
         "ece": -1,
     }
     target_dtype = torch.int64
+    embedding_dim = 16  # of the embeddings that a loss with a prototype for each class asks for
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Multiclass:
@@ -62,13 +64,12 @@ class Multiclass(Task):
         return cls((), prediction.shape[-1])
 
     def output_shape(self, outputs: int) -> tuple[int, ...]:
-        if outputs != 1:
-            raise UserError(f"multiclass: a loss declares outputs={outputs}; declare 1 per class.")
-        return (self.num_classes,)
+        """A number for each class, or an embedding of so many numbers."""
+        return (self.num_classes,) if outputs == 1 else (outputs,)
 
     def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
         shape = (8, *self.output_shape(outputs))
-        prediction = 2 * torch.sin(1.0 + torch.arange(8 * self.num_classes)).reshape(shape)
+        prediction = 2 * torch.sin(1.0 + torch.arange(math.prod(shape))).reshape(shape)
         return prediction, torch.arange(8) % self.num_classes
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
@@ -119,6 +120,9 @@ class Multiclass(Task):
         return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
-        """num_classes and class_counts (..., C), from targets (..., N)."""
-        counts = class_counts(target, self.num_classes)
-        return {"num_classes": self.num_classes, "class_counts": counts}
+        """num_classes and class_counts (..., C), from targets (..., N), and embedding_dim."""
+        return {
+            "num_classes": self.num_classes,
+            "class_counts": class_counts(target, self.num_classes),
+            "embedding_dim": self.embedding_dim,
+        }

@@ -19,7 +19,7 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_two_sided,
 )
-from lossbench.tasks.scores import match_rank, recall, where_finite
+from lossbench.tasks.scores import recall, where_finite
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,16 @@ class Pairs(Task):
         return link(prediction) if link else F.normalize(prediction, dim=-1)
 
     def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Where each left finds its own among all rights of the split; ties count against it."""
+        """The rank, for each left, of its own identity among those of all rights of the split.
+
+        An identity counts by its best right; ties count against the own.
+        """
         left, right = estimate.unbind(-2)
-        same = target.unsqueeze(-1) == target.unsqueeze(-2)
-        rank = match_rank(left @ right.mT, same, ~same)
+        identities, own = target.unique(return_inverse=True)
+        score, columns = left @ right.mT, own.unsqueeze(-2).expand(*target.shape, -1)
+        best = score.new_full((*target.shape, len(identities)), -torch.inf)
+        best = best.scatter_reduce(-1, columns, score, "amax")
+        rank = (best >= best.gather(-1, own.unsqueeze(-1))).sum(-1)
         scores = {
             "recall_at_1": recall(rank, 1),
             "recall_at_5": recall(rank, 5),

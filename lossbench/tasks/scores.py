@@ -55,18 +55,8 @@ def average_precision(score: Tensor, positive: Tensor) -> Tensor:
     return (precision * positive).sum(-1) / positives.squeeze(-1)
 
 
-def match_rank(similarity: Tensor, match: Tensor, other: Tensor) -> Tensor:
-    """Of each row, the rank from 1 of its most similar match among the others; 0 without a match.
-
-    similarity, match, other: (..., N, M). Others that are as similar count as more similar.
-    """
-    best = similarity.masked_fill(~match, -torch.inf).amax(-1, keepdim=True)
-    rank = 1 + (other & (similarity >= best)).sum(-1)
-    return rank.masked_fill(~match.any(-1), 0)
-
-
 def recall(rank: Tensor, k: int) -> Tensor:
-    """Share of the rows that have a match in which it ranks k or better; NaN without such rows."""
+    """Share of the ranks (..., N), of those above 0, that are k or better; NaN without any."""
     return ((rank > 0) & (rank <= k)).sum(-1) / (rank > 0).sum(-1)
 
 

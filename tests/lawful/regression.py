@@ -43,7 +43,7 @@ def barron(
 ) -> Tensor:
     """One family from square (alpha = 2) over Cauchy (0) to ever more robust, of scale c.
 
-    regression. alpha = 2 gives half of squared_error. alpha = 0 gives cauchy.
+    regression. alpha = 2 gives half of squared_error.
     """
     squared = ((target - prediction) / c).square()
     if alpha == 2:
@@ -64,7 +64,7 @@ def poisson(prediction: Tensor, target: Tensor, /) -> Tensor:
     return prediction.exp() - target * prediction
 
 
-@declare(convex=True, minimiser="mean", target="(0, inf)")
+@declare(convex=False, minimiser="mean", target="(0, inf)")
 def itakura_saito(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the ratio of target to prediction; both positive; regression."""
     ratio = target / prediction

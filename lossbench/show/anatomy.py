@@ -1,0 +1,178 @@
+"""What there is to say of a loss: its docstring in parts, its parameters, what it declares."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lossbench import registry
+from lossbench.check.find import plugins_of, task_of
+from lossbench.contract import Declaration, UserError, declaration_of
+from lossbench.registry import Plugin
+from lossbench.schema import REQUIRED, Parameter
+from lossbench.tasks import Task
+
+NAMES = re.compile(r"[a-z_]\w*(, [a-z_]\w*)*: ")  # how the line of an argument begins
+LINKS = {
+    "binary": "sigmoid",
+    "multiclass": "softmax",
+    "multilabel": "sigmoid",
+    "distribution": "softmax",
+    "regression": "none, the prediction as it is",
+    "embedding": "unit length",
+    "pairs": "unit length of both sides",
+    "ranking": "none, higher is better",
+    "segmentation": "sigmoid",
+    "sequence": "softmax of each step",
+    "generative": "sigmoid of the reconstruction's logits",
+}
+
+
+@dataclass(frozen=True)
+class Docstring:
+    """A loss's docstring, which has its parts in a fixed order; a part may be empty."""
+
+    summary: str = ""
+    formula: str = ""
+    arguments: str = ""
+    notes: str = ""
+    source: str = ""
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A loss for one task, or a regularizer, whose task is None."""
+
+    plugin: Plugin
+    loss: Callable[..., Any]
+    task: Task | None
+
+    @property
+    def place(self) -> str:
+        """The task's name, or what stands for it."""
+        return self.task.name if self.task else "regularizer"
+
+    @property
+    def declaration(self) -> Declaration:
+        return declaration_of(self.loss)
+
+    @property
+    def docstring(self) -> Docstring:
+        return parts_of(inspect.getdoc(self.loss) or "")
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The hyper-parameters."""
+        return tuple(p for p in registry.signature(self.plugin) if p.default is not REQUIRED)
+
+
+def entries_of(name: str, task: str | None = None) -> list[Entry]:
+    """What a name means, for one task or for all: a loss, else a regularizer; else UserError."""
+    try:
+        plugins = plugins_of(name, task)
+    except UserError:
+        if task or name not in registry.names("regularizer"):
+            raise
+        plugins = list(registry.find("regularizer", name))
+    return [entry_of(plugin, task) for plugin in plugins]
+
+
+def entry_of(plugin: Plugin, task: str | None = None) -> Entry:
+    """The loss itself, and the task that it is for; UserError where it cannot be loaded."""
+    loss = registry.load(plugin)
+    return Entry(plugin, loss, None if plugin.kind == "regularizer" else task_of(plugin, loss, task))
+
+
+def parts_of(text: str) -> Docstring:
+    """A docstring cut where design asks for it; what does not follow the order is notes.
+
+    >>> parts_of("Punishes.\\n\\nL = r^2\\nr: any real.\\nResult: ().\\nNeighbours: none.").notes
+    'Neighbours: none.'
+    """
+    text, _, example = text.partition("\n>>> ")
+    summary, _, body = text.strip().partition("\n\n")
+    parts: dict[str, list[str]] = {"formula": [], "arguments": [], "notes": [], "source": []}
+    part = "formula" if re.match(r"[\w|]+(\(.*?\))? = ", body) else "notes"
+    ended = False  # whether the line before ended a sentence
+    for line in body.strip().splitlines():
+        if line.startswith("Source: "):
+            part, line = "source", line.removeprefix("Source: ")
+        elif NAMES.match(line) or line.startswith("Result: "):
+            part = "arguments"
+        elif part == "arguments" and ended and "Result: " in "\n".join(parts["arguments"]):
+            part = "notes"
+        elif part == "source" and ended:
+            part = "notes"
+        parts[part].append(line)
+        ended = line.rstrip().endswith(".")
+    joined = {name: "\n".join(lines).strip() for name, lines in parts.items()}
+    return Docstring(summary.strip(), **joined, example=">>> " * bool(example) + example.strip())
+
+
+def parameter_rows(entry: Entry) -> list[tuple[str, str, str, str, str]]:
+    """Name, type, range, default and tuning range of each hyper-parameter."""
+    tuned = {name: f"{low:g} .. {high:g}" for name, low, high in entry.declaration.tune}
+    return [
+        (p.name, kind_in_words(p), p.kind.interval or "any", number(p.default), tuned.get(p.name, ""))
+        for p in entry.parameters
+    ]
+
+
+def kind_in_words(parameter: Parameter) -> str:
+    """The type without the interval, which has a column of its own."""
+    words = str(parameter.kind).replace(f" in {parameter.kind.interval}", "")
+    return words if parameter.kind.interval else str(parameter.kind)
+
+
+def number(value: Any) -> str:
+    """A default or a setting as it would be typed."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(number, value)) + "]"
+    if isinstance(value, float):
+        return f"{value:g}" if value != int(value) or abs(value) > 1e6 else f"{value:.0f}"
+    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+
+
+def properties(entry: Entry) -> list[tuple[str, str]]:
+    """What the loss declares, in words; the check verifies it."""
+    declared = entry.declaration
+    convex = {None: "not declared", True: "yes", False: "no"}[declared.convex]
+    if entry.task is None:
+        return [("convex", f"{convex}, in the weights")]
+    return [
+        ("convex", f"{convex}, in the prediction" if declared.convex is not None else convex),
+        ("Lipschitz", _lipschitz(declared.lipschitz)),
+        ("estimates", declared.minimiser or "nothing simple is declared"),
+        ("link", _link(entry)),
+        ("outputs", f"{declared.outputs} per target"),
+        ("targets", _targets(entry)),
+    ]
+
+
+def _lipschitz(constant: float | None) -> str:
+    if constant is None:
+        return "no constant is declared"
+    if constant and math.isclose(constant**2, round(constant**2)) and constant != int(constant):
+        return f"{constant:.4g} = sqrt({round(constant**2)}), in the 2-norm of the prediction"
+    return f"{constant:.4g}, in the 2-norm of the prediction"
+
+
+def _link(entry: Entry) -> str:
+    link = entry.declaration.link
+    if link is None:
+        return f"the task's own: {LINKS.get(entry.place, 'see the task')}"
+    return f"its own: {(inspect.getdoc(link) or link.__name__).splitlines()[0]}"
+
+
+def _targets(entry: Entry) -> str:
+    declared = entry.declaration.target
+    if entry.place == "binary" and declared is None:
+        return "0 and 1 only"
+    if entry.place == "binary":
+        return f"{declared}, soft labels too"
+    return f"in {declared}" if declared else "all that the task allows"
