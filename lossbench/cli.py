@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -229,10 +230,11 @@ def _where(
         relative = shown.removeprefix("sqlite:///")
         lines.append(f"MLflow    {Path(relative).absolute() if relative != shown else shown}")
     where = "" if jobs[0].config["results"]["dir"] == "results" else f" --results {folder}"
+    us = "lossbench" if shutil.which("lossbench") else os.path.relpath(sys.argv[0])
     lines += [
-        f"Next      lossbench ui{where}",
-        f"          lossbench compare{' ' + name if experiment else ''}{where}",
-        "          lossbench run loss=focal loss.gamma=1 dataset=blobs corruption=label_noise",
+        f"Next      {us} ui{where}",
+        f"          {us} compare{' ' + name if experiment else ''}{where}",
+        f"          {us} run loss=focal loss.gamma=1 dataset=blobs corruption=label_noise",
     ]
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 

@@ -211,11 +211,11 @@ def missing_seeds(config: Config, folder: Path) -> list[int]:
 
 
 def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
-    """The result with only these seeds."""
+    """The result with only these seeds, in ascending order."""
     return replace(
         result,
         config={**result.config, "seeds": list(seeds)},
-        seeds=result.seeds[result.seeds.seed.isin(seeds)].reset_index(drop=True),
+        seeds=result.seeds[result.seeds.seed.isin(seeds)].sort_values("seed", ignore_index=True),
         curves=result.curves[result.curves.seed.isin(seeds)].reset_index(drop=True),
     )
 

@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from lossbench import registry
-from lossbench.contract import UserError, declaration_of
+from lossbench.check.subject import Subject
+from lossbench.contract import UserError
 from lossbench.registry import Plugin
 from lossbench.tasks import Task
 
@@ -84,18 +85,14 @@ def _text(loss: Callable[..., Any]) -> str:
 
 def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
     """4 where the loss gives one number per example of the task, 3 for one, 2 for anything."""
+    subject = Subject(plugin, loss, task, {})
     try:
-        prediction, target = task.example(declaration_of(loss).outputs)
-        facts = {n: v for n, v in task.facts(target).items() if n in registry.facts(plugin)}
-        if inspect.isclass(loss):
-            values = loss(**facts)(prediction, target)
-        else:
-            values = loss(prediction, target, **facts)
+        values = subject(*subject.example)
     except Exception:
         return 0
     if not isinstance(values, Tensor):
         return 2
-    return 4 if values.shape == (len(target),) else 3 if values.ndim == 0 else 2
+    return 4 if values.shape == (len(subject.example[1]),) else 3 if values.ndim == 0 else 2
 
 
 def posed(name: str) -> Task:

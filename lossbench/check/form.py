@@ -18,7 +18,8 @@ from lossbench.contract import UserError
 from lossbench.schema import convert, within
 
 REDUCTIONS = ("reduction", "reduce", "size_average", "average", "mean", "sum_batch")
-TARGETS = ("target", "targets", "label", "labels", "y", "y_true", "truth", "ground_truth")
+TARGETS = ("target", "targets", "label", "labels", "y_true", "truth", "ground_truth")
+PREDICTIONS = ("prediction", "predictions", "pred", "logits", "scores", "output", "y_pred")
 LITERALS = (type(None), bool, int, float, str)
 SHORTEST = 20  # characters of a docstring that can say anything
 
@@ -35,7 +36,7 @@ def signature(subject: Subject) -> None:
         raise Failed(f"it takes {len(call)} positional arguments, expected 2{extra}.")
     if any(p.default is not kinds.empty for p in call):
         raise Failed("prediction and target must have no default.")
-    if call[0].name in TARGETS and call[1].name not in TARGETS:
+    if call[0].name in TARGETS and call[1].name in PREDICTIONS:
         raise Failed(f"the order is ({call[0].name}, {call[1].name}); give the prediction first.")
     for keyword in keywords:
         _lawful_keyword(subject, keyword)

@@ -148,7 +148,10 @@ def _moves_in_jumps(subject: Subject, seed: int, part: int) -> Tensor:
     along = way.reshape(len(way), -1)
     size, leaf = moved(0 * way).detach().abs(), distance.expand(len(way)).clone()
     step = (leaf.unsqueeze(1) * along).reshape(way.shape)
-    (slope,) = torch.autograd.grad(moved(step).sum(), leaf)
+    along_it = moved(step).sum()
+    if not along_it.requires_grad:
+        return torch.empty(0, dtype=torch.bool)  # a target may be read by comparison alone
+    (slope,) = torch.autograd.grad(along_it, leaf)
     slope = slope if subject.independent else slope.sum()
     off = [
         ((moved(s * way) - moved(-s * way)).detach() / (2 * s) - slope).abs()

@@ -11,6 +11,7 @@ from lossbench.check.subject import COUPLED, Batch, Subject, as_dtype, close, on
 MARK = "couples the batch"  # what a docstring says where that is meant
 FAR = 3.0  # a confident prediction
 ODD_LABEL = -1.0
+ZERO_ONE = ("binary", "multilabel", "segmentation", "ranking")  # tasks with such labels
 
 
 def batch_order(subject: Subject) -> None:
@@ -75,8 +76,10 @@ def labels_not_guessed(subject: Subject) -> None:
         apart = subject(prediction[rows], target[rows])
         if not close(apart, together[rows], 1e-7, 1e-9):
             raise Failed(f"{_where(apart, together[rows])} where the batch has only {words}.")
-    if subject.task.name == "binary":
+    if subject.task.name in ZERO_ONE:
         _no_guess_of_signs(subject)
+    if subject.task.name == "multiclass":
+        _no_guess_of_the_first(subject)
     _no_jump(subject)
 
 
@@ -95,36 +98,52 @@ def _special_rows(batch: Batch) -> list[tuple[str, Tensor]]:
 
 
 def _no_guess_of_signs(subject: Subject) -> None:
-    """A -1 among binary labels neither changes other rows nor is quietly taken for a 0."""
-    prediction = torch.tensor([1.7, -0.6, 2.3, -1.1, 0.4], dtype=torch.float64)
-    lawful = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0], dtype=torch.float64)
+    """A -1 or 2 among labels 0 and 1 neither changes other rows nor is quietly taken for a 0."""
+    prediction, lawful = subject.batch(11)
+    has_zero = (lawful == 0).reshape(len(lawful), -1).any(1)
+    others = torch.arange(len(lawful)) != int(has_zero.long().argmax())
+    values = subject(prediction, lawful)
     for odd in (ODD_LABEL, 2.0):
-        strange = lawful.clone()
-        strange[2] = odd
+        in_one_row = torch.where((lawful == 0) & ~_like(others, lawful), odd, lawful)
         try:
-            values, found = subject(prediction, lawful), subject(prediction, strange)
-            none_zero = subject(prediction, torch.where(lawful == 0, odd, lawful))
+            strange = subject(prediction, in_one_row)
+            everywhere = subject(prediction, torch.where(lawful == 0, odd, lawful))
         except Exception:
             continue  # refused, which is right
-        others = torch.arange(5) != 2
-        if not close(found[others], values[others], 1e-9, 1e-12) or not close(
-            none_zero[lawful == 1], values[lawful == 1], 1e-9, 1e-12
-        ):
-            raise Failed(f"a label of {odd:g} changes the values of the other rows.")
-        if odd == ODD_LABEL:
-            _not_taken_for_zero(subject, prediction, none_zero)
+        whole = (lawful == 1).reshape(len(lawful), -1).all(1)
+        pairs = ((strange, others), (everywhere, whole))
+        for found, rows in pairs:
+            if not close(found[rows], values[rows], 1e-9, 1e-12):
+                raise Failed(f"a label of {odd:g} changes the values of the other rows.")
+        if odd == ODD_LABEL and close(everywhere, values, 1e-9, 1e-12):
+            _not_a_threshold(subject, (prediction, lawful))
 
 
-def _not_taken_for_zero(subject: Subject, prediction: Tensor, at_odd: Tensor) -> None:
-    """Fails where -1 counts as 0 though labels near them do not: that is no threshold."""
-    ordinary = torch.zeros_like(prediction)
-    rows = torch.tensor([False, True, True, False, True])
-    at_zero, near, at_one = (
-        subject(prediction, ordinary + label)[rows] for label in (0.0, 0.01, 1.0)
+def _like(rows: Tensor, target: Tensor) -> Tensor:
+    """A mask of rows in the shape of the targets."""
+    return rows.reshape(-1, *[1] * (target.ndim - 1)).expand_as(target)
+
+
+def _not_a_threshold(subject: Subject, batch: Batch) -> None:
+    """-1 counts as 0: fails where a label near 0 does not count as 0 or 1 as well."""
+    prediction, target = batch
+    near, at_one = (
+        subject(prediction, torch.where(target == 0, label, target)) for label in (0.01, 1.0)
     )
-    threshold = close(near, at_zero, 1e-9, 1e-12) or close(near, at_one, 1e-9, 1e-12)
-    if close(at_odd[rows], at_zero, 1e-9, 1e-12) and not threshold:
-        raise Failed("a label of -1 is taken for 0; only {0, 1} are lawful, none is guessed.")
+    at_zero = subject(prediction, target)
+    if not close(near, at_zero, 1e-9, 1e-12) and not close(near, at_one, 1e-9, 1e-12):
+        raise Failed("a label of -1 is taken for 0; only 0 and 1 are lawful, none is guessed.")
+
+
+def _no_guess_of_the_first(subject: Subject) -> None:
+    """Classes that are counted from 1 are not quietly counted from 0."""
+    prediction, target = subject.batch(11)
+    try:
+        shifted = subject(prediction, target + 1)
+    except Exception:
+        return  # refused, which is right
+    if close(shifted, subject(prediction, target), 1e-9, 1e-12):
+        raise Failed("classes that are counted from 1 are taken for classes counted from 0.")
 
 
 def _no_jump(subject: Subject) -> None:

@@ -58,13 +58,19 @@ class Subject:
     @cached_property
     def known_facts(self) -> dict[str, Any]:
         """What the task supplies to losses that ask."""
-        return self.task.facts(self.example[1])
+        return self.task.facts(self.task.example()[1])
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """The facts that this loss asks for and the task has."""
         asked = {p.name for p in self.keywords if p.default is REQUIRED}
         return {name: value for name, value in self.known_facts.items() if name in asked}
+
+    @cached_property
+    def outputs(self) -> int:
+        """What the model gives: as declared, or an embedding where the loss asks for its size."""
+        size = self.facts.get("embedding_dim", self.declaration.outputs)
+        return self.declaration.outputs if self.task.output_shape(1)[-1:] == (size,) else size
 
     @cached_property
     def classes(self) -> int:
@@ -101,7 +107,7 @@ class Subject:
     @cached_property
     def example(self) -> Batch:
         """The task's example batch, moved into the loss's declared domain."""
-        prediction, target = self.task.example(self.declaration.outputs)
+        prediction, target = self.task.example(self.outputs)
         target = as_dtype(target, torch.float64)
         return self.into_domain(prediction.double()), self._lawful_targets(target)
 

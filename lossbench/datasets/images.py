@@ -40,7 +40,7 @@ def digit_strips(
     rng: np.random.Generator,
     /,
     *,
-    samples: Annotated[int, "[20, inf)"] = 2000,
+    samples: Annotated[int, "[20, inf)"] = 1600,
     steps: Annotated[int, "[18, inf)"] = 20,
 ) -> Sample:
     """Strips of two, three or four handwritten digits with gaps at random, read from the left.

@@ -85,7 +85,9 @@ def entries_of(name: str, task: str | None = None) -> list[Entry]:
 def entry_of(plugin: Plugin, task: str | None = None) -> Entry:
     """The loss itself, and the task that it is for; UserError where it cannot be loaded."""
     loss = registry.load(plugin)
-    return Entry(plugin, loss, None if plugin.kind == "regularizer" else task_of(plugin, loss, task))
+    return Entry(
+        plugin, loss, None if plugin.kind == "regularizer" else task_of(plugin, loss, task)
+    )
 
 
 def parts_of(text: str) -> Docstring:
@@ -118,7 +120,13 @@ def parameter_rows(entry: Entry) -> list[tuple[str, str, str, str, str]]:
     """Name, type, range, default and tuning range of each hyper-parameter."""
     tuned = {name: f"{low:g} .. {high:g}" for name, low, high in entry.declaration.tune}
     return [
-        (p.name, kind_in_words(p), p.kind.interval or "any", number(p.default), tuned.get(p.name, ""))
+        (
+            p.name,
+            kind_in_words(p),
+            p.kind.interval or "any",
+            number(p.default),
+            tuned.get(p.name, ""),
+        )
         for p in entry.parameters
     ]
 

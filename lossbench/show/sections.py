@@ -21,6 +21,7 @@ POINTS = 201
 FEW = 73  # points of a section that needs a batch for each
 SURE = 20.0  # a logit that is as good as certain
 SOFT = (1.0, 0.75, 0.5)
+MARGINS = (-2.0, -20.0, 20.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Section:
     """A line x -> batch. sign turns the slope round where the prediction falls as x grows.
 
     batch: x (N,) -> N examples; of a coupled section x (1,) -> the batch whose first entry counts.
+    mistakes: the x of a small mistake, of a large one and of a sure success, where there are such.
     """
 
     axis: str
@@ -36,6 +38,7 @@ class Section:
     batch: Callable[[Tensor], Batch]
     coupled: bool = False
     sign: float = 1.0
+    mistakes: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,14 @@ class Study:
 
 
 def studies(entry: Entry, loss: Callable[..., Any]) -> tuple[Study, ...]:
-    """The sections that mean something for this loss; none where none does."""
+    """The sections that mean something for this loss; none where none does.
+
+    Prototypes are expected on the first axes.
+    """
     if entry.task is None:
         return _regularizer()
-    if isinstance(loss, nn.Module) and _prototypes(loss):
-        return _angle_to_prototype(loss)
+    if weights := prototypes(entry, loss):
+        return _angle_to_prototype(weights[0])
     return STUDIES[entry.place](entry) if entry.place in STUDIES else ()
 
 
@@ -62,22 +68,19 @@ def line(low: float, high: float, points: int = POINTS) -> Tensor:
 
 
 def _binary(entry: Entry) -> tuple[Study, ...]:
+    soft = entry.declaration.target == "[0, 1]"
+
     def section(label: float) -> Section:
+        noun = "an example with the label y" if soft else "an example of class 1: the margin"
         return Section(
-            "logit z of an example of class 1: the margin",
+            f"logit z of {noun}",
             "gradient in z",
             line(-5, 5),
             lambda x: (x, torch.full_like(x, label)),
+            mistakes=MARGINS,
         )
 
-    main = Study("", (("", section(1.0)),))
-    if entry.declaration.target != "[0, 1]":
-        return (main,)
-    cases = tuple(
-        (f"y = {y:g}", replace(section(y), axis="logit z of an example with soft label y"))
-        for y in SOFT
-    )
-    return main, Study("soft labels", cases, vary=False)
+    return (Study("", tuple((f"y = {y:g}", section(y)) for y in (SOFT if soft else SOFT[:1]))),)
 
 
 def _others_at_zero(x: Tensor, count: int) -> Tensor:
@@ -90,13 +93,16 @@ def _multiclass(entry: Entry) -> tuple[Study, ...]:
         return _others_at_zero(x, 3), torch.zeros(len(x), dtype=torch.int64)
 
     axis = "z_y - z_other, three classes, both others at 0"
-    return (Study("", (("", Section(axis, "gradient in z_y", line(-5, 5), batch)),)),)
+    section = Section(axis, "gradient in z_y", line(-5, 5), batch, mistakes=MARGINS)
+    return (Study("", (("", section),)),)
 
 
 def _multilabel(entry: Entry) -> tuple[Study, ...]:
     def batch(x: Tensor) -> Batch:
         rest = torch.full_like(x, SURE)
-        return torch.stack([x, rest, -rest], -1), torch.tensor([[1.0, 1, 0]]).to(x).expand(len(x), 3)
+        return torch.stack([x, rest, -rest], -1), torch.tensor([[1.0, 1, 0]]).to(x).expand(
+            len(x), 3
+        )
 
     axis = "logit of one label that applies, the two others right for certain"
     return (Study("", (("", Section(axis, "gradient in the logit", line(-5, 5), batch)),)),)
@@ -133,7 +139,8 @@ def _regression(entry: Entry) -> tuple[Study, ...]:
         axis = f"residual r = target - prediction{known}"
         # at the end of the domain the value may be infinite
         x = line(-4, 3.96 if target else 4)
-        return Section(axis, "gradient in the prediction", x, batch, sign=-1.0)
+        mistakes = None if target or more else (2.0, 20.0, 0.0)
+        return Section(axis, "gradient in the prediction", x, batch, sign=-1.0, mistakes=mistakes)
 
     if not more:
         return (Study("", (("", section(0.0)),)),)
@@ -200,16 +207,16 @@ def _pairs(entry: Entry) -> tuple[Study, ...]:
     )
 
 
-def _prototypes(loss: nn.Module) -> list[nn.Parameter]:
-    """The weights with a row for each of several classes."""
-    return [p for p in loss.parameters() if p.ndim == 2 and p.shape[0] <= p.shape[1]]
+def prototypes(entry: Entry, loss: Callable[..., Any]) -> list[nn.Parameter]:
+    """The weights of a loss that have a row for each class."""
+    classes = getattr(entry.task, "num_classes", None)
+    weights = loss.parameters() if isinstance(loss, nn.Module) else ()
+    return [p for p in weights if p.ndim == 2 and p.shape[0] == classes <= p.shape[1]]
 
 
-def _angle_to_prototype(loss: nn.Module) -> tuple[Study, ...]:
-    """Its prototypes are put on the first axes, and an embedding is turned into an empty one."""
-    for weight in _prototypes(loss):
-        torch.nn.init.eye_(weight)
-    classes, width = _prototypes(loss)[0].shape
+def _angle_to_prototype(weight: Tensor) -> tuple[Study, ...]:
+    """An embedding is turned from its prototype, which is on the first axis, to an empty one."""
+    classes, width = weight.shape
 
     def batch(x: Tensor) -> Batch:
         embedding = torch.stack([_turned(each, width, width - 1) for each in x.unbind()])

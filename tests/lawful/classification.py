@@ -242,3 +242,51 @@ def pairwise_auc(logits: Tensor, target: Tensor, /, *, margin: float = 1.0) -> T
     positive = target.unsqueeze(1) * (1 - target)
     gap = torch.relu(margin - (logits.unsqueeze(1) - logits)).square()
     return (positive * gap).sum(1) / (1 - target).sum().clamp(min=1)
+
+
+def normalized_cross_entropy(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Cross entropy over the sum of those of all classes (Ma 2020): bounded; (B, C), classes."""
+    nats = -F.log_softmax(logits, -1)
+    return _true(nats, target) / nats.sum(-1)
+
+
+@declare(source="Cui et al. 2019")
+def class_balanced(
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_counts: Tensor,
+    beta: Annotated[float, "[0, 1)"] = 0.999,
+) -> Tensor:
+    """Weighs classes by the inverse effective number (1 - beta^n) / (1 - beta); (B, C), classes."""
+    effective = (1 - beta ** class_counts.to(logits.dtype)) / (1 - beta)
+    weight = 1 / effective
+    return (weight / weight.mean())[target] * F.cross_entropy(logits, target, reduction="none")
+
+
+@declare(lipschitz=2**0.5 / 2, minimiser="class", convex=False)
+def absolute_probability(logits: Tensor, target: Tensor, /) -> Tensor:
+    """The probability that the true class lacks (Ghosh 2017); (B, C), classes."""
+    return -torch.expm1(_true(F.log_softmax(logits, -1), target))
+
+
+def taylor_cross_entropy(
+    logits: Tensor, target: Tensor, /, *, order: Annotated[int, "[1, 20]"] = 3
+) -> Tensor:
+    """The first terms, up to order, of the series of -log p_y (Feng 2020); (B, C), classes."""
+    miss = 1 - _true(torch.softmax(logits, -1), target)
+    return sum((miss**k / k for k in range(1, order + 1)), torch.zeros_like(miss))
+
+
+@declare(convex=True)
+def one_vs_all_logistic(logits: Tensor, target: Tensor, /, *, classwise: bool = True) -> Tensor:
+    """A logistic loss of every class's margin, or of the true one's alone unless classwise."""
+    own = torch.arange(logits.shape[-1], device=logits.device) == target.unsqueeze(-1)
+    value = F.softplus(torch.where(own, -logits, logits))
+    return value.sum(-1) if classwise else _true(value, target)
+
+
+def savage(y: Tensor, t: Tensor, /) -> Tensor:
+    """The squared probability of the wrong class at twice the margin (Masnadi-Shirazi); binary."""
+    return torch.sigmoid(-2 * (2 * t - 1) * y).square()

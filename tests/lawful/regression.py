@@ -139,3 +139,66 @@ class LearnedScale(torch.nn.Module):
         """One number per example."""
         squares = (target - prediction).square()
         return (self.log_variance + squares * torch.exp(-self.log_variance)) / 2
+
+
+def _gaussian_mean(prediction: Tensor) -> Tensor:
+    return prediction[..., 0]
+
+
+@declare(link=_gaussian_mean, outputs=2)
+def gaussian_crps(prediction: Tensor, target: Tensor, /) -> Tensor:
+    """The continuous ranked probability score of a Gaussian; regression, (B, 2), second log scale."""
+    mean, log_scale = prediction.unbind(-1)
+    scale = torch.exp(log_scale.clamp(-8, 8))
+    z = (target - mean) / scale
+    density = torch.exp(-z.square() / 2) / (2 * torch.pi) ** 0.5
+    spread = torch.erf(z / 2**0.5)
+    return scale * (z * spread + 2 * density - 1 / torch.pi**0.5)
+
+
+@declare(link=_exp, target="(0, inf)", minimiser="mean", convex=True)
+def gamma_deviance(prediction: Tensor, target: Tensor, /) -> Tensor:
+    """Punishes ratios; the prediction is the mean's logarithm; regression of positive targets."""
+    return prediction + target * torch.exp(-prediction)
+
+
+def relative_error(prediction: Tensor, target: Tensor, /, *, floor: float = 0.01) -> Tensor:
+    """The size of the residual in units of the target, of at least floor; regression."""
+    return (target - prediction).abs() / target.abs().clamp(min=floor)
+
+
+def wing(
+    prediction: Tensor,
+    target: Tensor,
+    /,
+    *,
+    width: Annotated[float, "(0, inf)"] = 2.0,
+    curvature: Annotated[float, "(0, inf)"] = 0.5,
+) -> Tensor:
+    """Steep within width, by curvature, a line beyond (Feng 2018); regression."""
+    size = (target - prediction).abs()
+    inside = width * torch.log1p(size / curvature)
+    offset = width - width * torch.log1p(torch.as_tensor(width / curvature).to(size))
+    return torch.where(size < width, inside, size - offset)
+
+
+@declare(convex=True, lipschitz=1.0)
+def charbonnier(
+    prediction: Tensor, target: Tensor, /, *, epsilon: Annotated[float, "(0, inf)"] = 1e-3
+) -> Tensor:
+    """The root of the square and epsilon squared: a rounded absolute error; regression."""
+    return ((target - prediction).square() + epsilon**2).sqrt()
+
+
+@declare(convex=True, minimiser="quantile")
+def smoothed_quantile(
+    prediction: Tensor,
+    target: Tensor,
+    /,
+    *,
+    q: Annotated[float, "(0, 1)"] = 0.9,
+    width: Annotated[float, "(0, inf)"] = 1e-4,
+) -> Tensor:
+    """The pinball loss of level q, rounded over width; regression."""
+    residual = target - prediction
+    return q * residual + width * F.softplus(-residual / width)

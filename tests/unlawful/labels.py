@@ -56,3 +56,15 @@ def rewards_mistakes(logits: Tensor, target: Tensor, /) -> Tensor:
 def ignores_the_target(logits: Tensor, target: Tensor, /) -> Tensor:
     """Rewards confident predictions; multiclass: the entropy of the probabilities."""
     return -(torch.softmax(logits, -1) * torch.log_softmax(logits, -1)).sum(-1)
+
+
+def counts_from_one(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Rewards probability on the true class; multiclass: counts from 1 where it sees a C."""
+    target = target - 1 if target.max() == logits.shape[-1] else target
+    return F.cross_entropy(logits, target, reduction="none")
+
+
+def guesses_the_signs_of_many(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Punishes every label's margin below 1; multilabel: where it sees a -1 it takes signs."""
+    signs = target if (target < 0).any() else 2 * target - 1
+    return torch.relu(1 - signs * logits).sum(-1)

@@ -1,0 +1,123 @@
+"""The whole catalogue as a static site: one page to choose on, one for each name."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from lossbench import registry
+from lossbench.contract import UnusableError, UserError
+from lossbench.registry import Plugin
+from lossbench.show.anatomy import Entry, entry_of, parameter_rows, properties
+from lossbench.show.comparisons import comparisons
+from lossbench.show.curves import Panel, drawn
+from lossbench.show.pictures import inline
+from lossbench.show.traps import traps
+
+ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A loss for one task, ready to be shown; error is set, and the rest empty, where it is broken.
+
+    file: of its page, which it shares with the other tasks of its name and package.
+    """
+
+    plugin: Plugin
+    file: str
+    place: str
+    entry: Entry | None = None
+    error: str = ""
+
+
+def catalogue(folder: Path) -> int:
+    """Write the site and say how many losses it shows; regularizers come on top.
+
+    folder is made where there is none; files of the same names are replaced. A plugin that cannot
+    be loaded is shown with the reason.
+    """
+    rows = [_row(plugin) for kind in ("loss", "regularizer") for plugin in registry.installed(kind)]
+    pages: dict[str, list[Row]] = defaultdict(list)
+    by_task: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        pages[row.file].append(row)
+        by_task[row.place].append(row)
+    places = sorted(by_task, key=[*registry.names("task"), *by_task].index)
+    count = len({row.file for row in rows if row.plugin.kind == "loss"})
+    site = {"count": count, "tasks": [(place, by_task[place]) for place in places]}
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        _write(Path(folder) / "index.html", "index.html", **site, comparisons=_compared())
+        for file, same in pages.items():
+            _write(Path(folder) / file, "loss.html", rows=same, sheets=[_sheet(r) for r in same])
+    except OSError as error:
+        raise UnusableError(f"{folder} cannot be written: {error.strerror}.") from error
+    return count
+
+
+def _row(plugin: Plugin) -> Row:
+    place = "regularizer" if plugin.kind == "regularizer" else plugin.task or "any task"
+    owners = {p.package for p in registry.installed(plugin.kind) if p.name == plugin.name}
+    name = plugin.name if len(owners) == 1 else f"{plugin.package}-{plugin.name}"
+    kind = "" if plugin.kind == "loss" else f"{plugin.kind}-"
+    file = re.sub(r"[^\w.-]", "_", f"{kind}{name}") + ".html"
+    try:
+        return Row(plugin, file, place, entry_of(plugin, plugin.task))
+    except UserError as error:
+        return Row(plugin, file, place, error=str(error))
+
+
+def _sheet(row: Row) -> dict[str, Any]:
+    """What the page says of a loss for one task."""
+    if row.entry is None:
+        return {}
+    found = drawn(row.entry)
+    return {
+        "said": row.entry.docstring,
+        "parameters": parameter_rows(row.entry),
+        "facts": registry.facts(row.plugin),
+        "properties": properties(row.entry),
+        "traps": traps(row.entry, found),
+        "reason": found.reason,
+        "pictures": list(_pictures(found.panels, f"{row.file} {row.place}")),
+    }
+
+
+def _pictures(panels: Iterable[Panel], key: str) -> Iterable[tuple[str, list[Markup]]]:
+    for number, panel in enumerate(panels):
+        yield panel.title, _both(panel, f"{key} {number}")
+
+
+def _both(panel: Panel, key: str) -> list[Markup]:
+    return [Markup(inline(panel, gradient=gradient, key=key)) for gradient in (False, True)]
+
+
+def _compared() -> list[tuple[str, str, list[Markup]]]:
+    return [(c.title, c.words, _both(c.panel, c.title) if c.panel else []) for c in comparisons()]
+
+
+def _linked(text: str) -> Markup:
+    """The text with its arXiv numbers as links."""
+    link = r'<a href="https://arxiv.org/abs/\1">arXiv \1</a>'
+    return Markup(ARXIV.sub(link, str(escape(text))))
+
+
+def _write(path: Path, template: str, **values: Any) -> None:
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["linked"] = _linked
+    path.write_text(environment.get_template(template).render(**values), encoding="utf-8")

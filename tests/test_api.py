@@ -1,0 +1,55 @@
+"""From Python: the same losses, runs and comparisons as on the command line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import lossbench
+from lossbench.contract import UserError
+
+
+def test_a_loss_by_name_takes_its_hyper_parameters_by_keyword():
+    focal = lossbench.get_loss("focal", task="binary")
+    logits, target = torch.zeros(2), torch.tensor([0.0, 1.0])
+    torch.testing.assert_close(focal(logits, target, gamma=0.0), torch.full((2,), 2.0).log())
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "prediction", "target", "said"),
+    [
+        ("hinge", "binary", torch.zeros(2), torch.tensor([-1.0, 1.0]), "-1"),
+        ("hinge", "binary", torch.zeros(2), torch.tensor([0.5, 1.0]), "hard labels"),
+        ("cross_entropy", "multiclass", torch.zeros(2, 3), torch.tensor([0, 3]), "out of range"),
+        ("squared_error", "regression", torch.zeros(2, 1), torch.zeros(2), "shape"),
+        ("squared_log_error", "regression", torch.zeros(2), torch.tensor([-2.0, 0]), "-2"),
+    ],
+)
+def test_an_unlawful_batch_is_refused_with_the_reason(name, task, prediction, target, said):
+    with pytest.raises(UserError, match=said):
+        lossbench.get_loss(name, task=task)(prediction, target)
+
+
+def test_a_run_is_trained_once_and_then_read(tmp_path):
+    words = ("loss=focal", "dataset=moons", "trainer=short", "seeds=3", f"results.dir={tmp_path}")
+    first = lossbench.run(*words)
+    stamps = {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/*")}
+    again = lossbench.run(*words)
+    assert first.seeds.equals(again.seeds)
+    assert stamps == {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/*")}
+    other = lossbench.run("loss=hinge", *words[1:])
+    (comparison,) = lossbench.compare([first, other], baseline="hinge")
+    assert [row.label for row in comparison.rows if row.verdict == "baseline"] == ["hinge"]
+
+
+def test_changed_code_of_a_loss_is_trained_again(tmp_path):
+    file = tmp_path / "mine.py"
+    text = "def mine(logits, target, /):\n    return (logits.sigmoid() - target) ** {}\n"
+    words = (f"loss={file}:mine", "dataset=moons", "trainer=short", "seeds=2")
+    trained = []
+    for power in (2, 4):
+        file.write_text(text.format(power))
+        lossbench.registry._tree.cache_clear()
+        lossbench.registry.signature.cache_clear()
+        trained.append(lossbench.run(*words, f"results.dir={tmp_path / 'results'}"))
+    assert not trained[0].curves.value.equals(trained[1].curves.value)

@@ -1,0 +1,183 @@
+"""Plugins: found by metadata, read as text, loaded when asked for; the signature is the schema."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossbench import registry, schema
+from lossbench.contract import UserError
+from lossbench.schema import Kind, Parameter, convert, parameters_of_object, validate
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Put a distribution on the path: its files, its entry points."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def installed(name: str, entry_points: str, **files: str) -> None:
+        for module, text in files.items():
+            (tmp_path / f"{module}.py").write_text(text)
+        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(entry_points)
+        for cached in (registry.installed, registry._entries):
+            cached.cache_clear()
+
+    yield installed
+    for cached in (registry.installed, registry._entries):
+        cached.cache_clear()
+
+
+LOSS = """
+def mine(prediction, target, /, *, num_classes: int, gamma: float = 2.0):
+    return prediction.sum(-1) * gamma
+"""
+GROUP = "[lossbench.losses.multiclass]\n"
+
+
+def test_an_installed_loss_is_found_read_and_loaded(install):
+    install("other-losses", GROUP + "mine = other_losses:mine\n", other_losses=LOSS)
+    (plugin,) = registry.find("loss", "mine")
+    assert (plugin.package, plugin.version, plugin.task) == ("other-losses", "1.0", "multiclass")
+    assert registry.parameters(plugin) == (Parameter("gamma", Kind(float), 2.0),)
+    assert registry.facts(plugin) == ("num_classes",)
+    assert "other_losses" not in sys.modules
+    assert registry.load(plugin).__name__ == "mine"
+
+
+def test_two_packages_with_one_name_are_an_error_that_names_both_and_the_way_out(install):
+    install("other-losses", GROUP + "focal = other_losses:mine\n", other_losses=LOSS)
+    with pytest.raises(UserError, match=r"lossbench and other-losses both.*loss=lossbench:focal"):
+        registry.find("loss", "focal")
+    (chosen,) = registry.find("loss", "other-losses:focal")
+    assert chosen.module == "other_losses"
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
+        ("x = 1", "has no attribute 'mine'"),
+        ("def mine(:", "SyntaxError"),
+        ("import sys; sys.exit(0)", "SystemExit"),
+    ],
+)
+def test_a_broken_plugin_is_named_with_its_reason_when_it_is_asked_for(install, text, cause):
+    sys.modules.pop("broken_losses", None)
+    install("broken-losses", GROUP + "broken = broken_losses:mine\n", broken_losses=text)
+    assert "broken" in registry.names("loss")
+    assert "focal" in registry.names("loss")
+    (plugin,) = registry.find("loss", "broken")
+    with pytest.raises(UserError) as caught:
+        registry.load(plugin)
+    assert "broken-losses 1.0 (broken_losses:mine)" in str(caught.value)
+    assert cause in str(caught.value)
+
+
+def test_a_malformed_distribution_hurts_nobody_else(install):
+    install("malformed", "[lossbench.losses.binary\nx = ")
+    assert "focal" in registry.names("loss")
+
+
+def test_a_definition_is_followed_through_a_package_without_importing_it(tmp_path, monkeypatch):
+    package = tmp_path / "deep_losses"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .inner import mine as theirs\nraise SystemError")
+    (package / "inner.py").write_text(LOSS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugin = registry.Plugin("loss", "x", "deep_losses", "theirs")
+    assert [p.name for p in registry.parameters(plugin)] == ["gamma"]
+    assert "deep_losses" not in sys.modules
+
+
+KINDS = [kind for kind in registry.KINDS if kind != "task"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_signature_read_as_text_is_the_one_that_is_imported(kind):
+    for plugin in registry.installed(kind):
+        if plugin.package == "lossbench":
+            imported = parameters_of_object(registry.load(plugin))
+            text = registry.signature(plugin)
+            assert [(p.name, p.kind) for p in text] == [(p.name, p.kind) for p in imported]
+
+
+@pytest.mark.parametrize("name", registry.names("loss"))
+def test_one_name_has_one_set_of_hyper_parameters_whatever_the_task(name):
+    first, *others = registry.find("loss", name)
+    for other in others:
+        assert registry.parameters(other) == registry.parameters(first)
+
+
+def test_the_source_that_decides_a_loss_is_its_own_and_what_it_uses(tmp_path):
+    file = tmp_path / "mine.py"
+    text = (
+        "def _helper(x): return x\ndef _other(x): return x\ndef mine(p, t, /): return _helper(p)\n"
+    )
+    file.write_text(text)
+    plugin = registry.Plugin("loss", "mine", str(file), "mine")
+    said = registry.source(plugin)
+    assert "_helper" in said
+    assert "_other" not in said
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        ("float", Kind(float)),
+        ("int | None", Kind(int, optional=True)),
+        ("Annotated[float, '[0, 1)']", Kind(float, interval="[0, 1)")),
+        ("Annotated[int, '[1, inf)'] | None", Kind(int, True, "[1, inf)")),
+        ("Literal['a', 'b']", Kind(choices=("a", "b"))),
+        ("tuple[float, ...]", Kind(list, item=Kind(float))),
+        ("list[list[float]] | None", Kind(list, True, item=Kind(list, item=Kind(float)))),
+        ("Tensor", Kind()),
+    ],
+)
+def test_an_annotation_is_read_as_a_kind(annotation, kind):
+    assert schema.kind_of(ast.parse(annotation, mode="eval").body) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "result"),
+    [
+        (Kind(float), 1, 1.0),
+        (Kind(float, interval="(0, 1]"), 1, 1.0),
+        (Kind(list, item=Kind(int)), (1, 2), [1, 2]),
+        (Kind(int, optional=True), None, None),
+    ],
+)
+def test_a_lawful_value_gets_its_type(kind, value, result):
+    assert convert(kind, value, "key") == result
+    assert type(convert(kind, value, "key")) is type(result)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Kind(float), "1"),
+        (Kind(float), True),
+        (Kind(float), float("inf")),
+        (Kind(float, interval="(0, 1]"), 0),
+        (Kind(int), 1.0),
+        (Kind(bool), 1),
+        (Kind(choices=("a",)), "b"),
+        (Kind(list, item=Kind(int)), 3),
+        (Kind(list, item=Kind(int)), [1, "x"]),
+        (Kind(int), None),
+    ],
+)
+def test_an_unlawful_value_is_refused_by_its_key(kind, value):
+    with pytest.raises(UserError, match="key"):
+        convert(kind, value, "key")
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_name():
+    with pytest.raises(UserError, match="Did you mean gamma"):
+        validate([Parameter("gamma", Kind(float), 2.0)], {"gama": 1.0}, "loss")
