@@ -32,7 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lossbench import registry
 from lossbench.contract import UserError
 from lossbench.schema import REQUIRED, choices, parameters_of_object, unknown_key, validate
-from lossbench.settings import SECTIONS
+from lossbench.settings import SECTIONS, experiment_files, packaged
 
 Config = dict[str, Any]
 CHOICES = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
@@ -92,12 +92,6 @@ class PluginSearchPath(SearchPathPlugin):
         search_path.append("lossbench-plugins", f"{SCHEME}://")
 
 
-def packaged(name: str) -> Path:
-    """A folder of data (`conf`, `experiments`): inside the wheel, or beside the package."""
-    here = Path(__file__).resolve().parent
-    return next(p for p in (here / name, here.parent / name) if p.is_dir())
-
-
 @contextlib.contextmanager
 def hydra(config_dir: str | None = None) -> Iterator[None]:
     """Hydra with our sources, for the compositions inside the block."""
@@ -120,16 +114,9 @@ class Experiment:
     overrides: dict[str, Any] = field(default_factory=dict)
 
 
-def experiments() -> dict[str, Path]:
-    """Every experiment's file by name: those of the working directory, then the packaged ones."""
-    folders = [Path("experiments"), packaged("experiments")]
-    files = [f for folder in folders for f in sorted(folder.glob("*/experiment.yaml"))]
-    return {f.parent.name: f for f in reversed(files)}
-
-
 def read_experiment(name: str) -> Experiment:
     """The experiment of this name; UserError where there is none or its file is not lawful."""
-    known = experiments()
+    known = experiment_files()
     if name not in known:
         raise UserError(f"experiment={name}: there is no such experiment. {choices(name, known)}")
     content = _plain(known[name])

@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, distributions
@@ -157,6 +157,38 @@ def load(plugin: Plugin) -> Any:
             f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded: "
             f"{type(error).__name__}: {reason}"
         ) from error
+
+
+def check_signature(plugin: Plugin, target: Any) -> None:
+    """Refuse a loss that could not be configured: open or positional hyper-parameters."""
+    where = f"{plugin.kind}={plugin.name} of {plugin.origin}"
+    if not callable(target):
+        raise UserError(f"{where} is {type(target).__name__}, not a function or a class.")
+    for p in inspect.signature(target).parameters.values():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            raise UserError(f"{where}: the signature has {p}; name each hyper-parameter.")
+        if p.kind is not p.KEYWORD_ONLY and p.default is not p.empty:
+            raise UserError(f"{where}: {p.name} is positional; make it keyword-only, after a '*'.")
+
+
+def missing_modules(plugins: Iterable[Plugin]) -> dict[Plugin, str]:
+    """The plugins of which the module or the attribute is not there, seen without importing."""
+    faults = {}
+    for plugin in plugins:
+        file = _file(plugin.module)
+        if file is None and not _compiled(plugin.module):
+            faults[plugin] = f"there is no module {plugin.module}"
+        elif not plugin.attribute:
+            faults[plugin] = "the entry point names no object; expected module:object"
+    return faults
+
+
+def _compiled(module: str) -> bool:
+    """Whether the top of a module is there in another form than source."""
+    try:
+        return importlib.util.find_spec(module.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _import(module: str) -> Any:

@@ -14,12 +14,12 @@ LAYERS = [
     {"datasets", "stack", "results", "check", "testing", "launcher"},
     {"tracking", "comparison", "report", "training", "config", "show"},
     {"sweep", "api"},
-    {"cli", "__init__"},
+    {"cli", "commands", "new", "completion", "__init__"},
 ]
 OWNERS = {
     "lightning": {"stack", "training"},
     "mlflow": {"tracking"},
-    "hydra": {"config", "cli"},
+    "hydra": {"config", "commands"},
     "pebble": {"launcher"},
     "matplotlib": {"report", "show"},
 }

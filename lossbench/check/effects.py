@@ -54,7 +54,7 @@ def state() -> dict[str, Any]:
         "the precision of matrix products": torch.get_float32_matmul_precision(),
         "numpy's error handling": np.geterr(),
         "the environment": dict(os.environ),
-        "the working directory": os.getcwd(),  # noqa: PTH109 (a plain text compares)
+        "the working directory": os.getcwd(),
     }
 
 

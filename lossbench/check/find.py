@@ -60,7 +60,7 @@ def _is_module(place: str) -> bool:
 
 
 def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
-    """The task asked for, or registered, or else the likeliest by what the loss runs on and says."""
+    """The task asked for or registered, else the likeliest by what the loss runs on and says."""
     if name or plugin.task:
         return posed(name or plugin.task or "")
     names = sorted(registry.names("task"), key=[*WORDS, *registry.names("task")].index)
@@ -84,7 +84,7 @@ def _text(loss: Callable[..., Any]) -> str:
 
 
 def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
-    """4 where the loss gives one number per example of the task, 3 for one, 2 for anything."""
+    """From 6, each example of the task has a value of its own, over one for all to 0, it fails."""
     subject = Subject(plugin, loss, task, {})
     try:
         values = subject(*subject.example)
@@ -92,7 +92,9 @@ def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
         return 0
     if not isinstance(values, Tensor):
         return 2
-    return 4 if values.shape == (len(subject.example[1]),) else 3 if values.ndim == 0 else 2
+    if values.shape != (len(subject.example[1]),):
+        return 3 if values.ndim == 0 else 2
+    return 6 if subject.independent else 4
 
 
 def posed(name: str) -> Task:

@@ -48,7 +48,7 @@ def _signatures(subject: Subject) -> tuple[list[inspect.Parameter], list[inspect
     if not subject.is_module:
         named = [p for p in everything if p.kind is not p.KEYWORD_ONLY]
         return named, [p for p in everything if p.kind is p.KEYWORD_ONLY]
-    if not issubclass(subject.loss, nn.Module):  # type: ignore[arg-type]
+    if not (inspect.isclass(subject.loss) and issubclass(subject.loss, nn.Module)):
         raise Failed("it is a class; a loss is a function, or an nn.Module with its own weights.")
     positional = [p.name for p in everything if p.kind is not p.KEYWORD_ONLY]
     if positional:

@@ -158,7 +158,7 @@ def _descent(function: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     def closure() -> float:
         optimiser.zero_grad()
         value = function(point.unsqueeze(0)).sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value.item()
 
     optimiser.step(closure)

@@ -10,11 +10,11 @@ WIDTH = 100
 Verdict = Literal["passed", "failed", "skipped"]
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818 (a verdict, not an error)
     """The loss breaks the rule that the check states; the message says where."""
 
 
-class Skipped(Exception):
+class Skipped(Exception):  # noqa: N818
     """The check has nothing to look at, or cannot look; the message says why."""
 
 

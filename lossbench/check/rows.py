@@ -84,7 +84,7 @@ def labels_not_guessed(subject: Subject) -> None:
 
 
 def _special_rows(batch: Batch) -> list[tuple[str, Tensor]]:
-    """Rows that could make a loss guess: one label, part of them, predictions like probabilities."""
+    """Rows that could make a loss guess: one label, some labels, predictions of one kind."""
     prediction, target = batch
     rows = prediction.flatten(1) if prediction.ndim > 1 else prediction.unsqueeze(1)
     found = [("predictions in [0, 1]", ((rows >= 0) & (rows <= 1)).all(1))]

@@ -79,7 +79,7 @@ def shapes(
     rng: np.random.Generator,
     /,
     *,
-    samples: Annotated[int, "[10, inf)"] = 600,
+    samples: Annotated[int, "[10, inf)"] = 1000,
     size: Annotated[int, "[8, inf)"] = 16,
     share: Annotated[float, "(0, 0.3]"] = 0.05,
     empty: Annotated[float, "[0, 1)"] = 0.1,

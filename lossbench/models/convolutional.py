@@ -69,7 +69,7 @@ def unet(
     output_shape: tuple[int, ...],
     /,
     *,
-    channels: tuple[Annotated[int, "[1, inf)"], ...] = (8, 16, 32),
+    channels: tuple[Annotated[int, "[1, inf)"], ...] = (8, 16),
 ) -> nn.Module:
     """A small U-shaped convolutional model: (B, C, H, W) -> (B, H, W); one size for each entry."""
     refuse_other_than_images("unet", input_shape)

@@ -106,9 +106,7 @@ def parts_of(text: str) -> Docstring:
             part, line = "source", line.removeprefix("Source: ")
         elif NAMES.match(line) or line.startswith("Result: "):
             part = "arguments"
-        elif part == "arguments" and ended and "Result: " in "\n".join(parts["arguments"]):
-            part = "notes"
-        elif part == "source" and ended:
+        elif ended and (part == "source" or "Result: " in "\n".join(parts[part])):
             part = "notes"
         parts[part].append(line)
         ended = line.rstrip().endswith(".")
@@ -172,6 +170,8 @@ def _lipschitz(constant: float | None) -> str:
 
 def _link(entry: Entry) -> str:
     link = entry.declaration.link
+    if link is None and entry.place == "multiclass" and hasattr(entry.loss, "logits"):
+        return "its own scores of the classes, then the task's softmax"
     if link is None:
         return f"the task's own: {LINKS.get(entry.place, 'see the task')}"
     return f"its own: {(inspect.getdoc(link) or link.__name__).splitlines()[0]}"

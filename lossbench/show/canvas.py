@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -57,7 +58,7 @@ def _dots(each: Curve, low: float, high: float, columns: int, rows: int) -> list
         if math.isfinite(y)
     ]
     found: dict[tuple[int, int], None] = {}
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         count = max(1, math.ceil(min(abs(y1 - y0), 4 * rows)), math.ceil(abs(x1 - x0)))
         for i in range(count + 1):
             share = i / count
@@ -76,6 +77,7 @@ def _character(cell: int, braille: bool) -> str:
 def _framed(lines: list[str], panel: Panel, low: float, high: float, braille: bool) -> list[str]:
     """The numbers at the ends of both axes, and what runs along the lower one."""
     bar, corner, rule = ("│", "└", "─") if braille else ("|", "+", "-")
+    low, high = (0.0 if abs(y) < (high - low) / 1000 else y for y in (low, high))
     labels = {0: f"{high:.3g}", len(lines) - 1: f"{low:.3g}"}
     framed = [f"{labels.get(i, ''):>9} {bar}{line}".rstrip() for i, line in enumerate(lines)]
     x = panel.curves[0].x

@@ -1,11 +1,13 @@
-"""Curves as pictures: a file of a loss's own, or parts of a page that takes on the page's colours."""
+"""Curves as pictures: a file for each loss, or parts of a page that take on its colours."""
 
 from __future__ import annotations
 
 import html
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -69,7 +71,7 @@ def _figure(name: str, panels: Sequence[tuple[str, Panel]]) -> Figure:
 
 def inline(panel: Panel, *, gradient: bool, key: str) -> str:
     """One of a panel's two pictures as an SVG element; key keeps its inner names unique."""
-    style = {
+    style: Any = {
         **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
         **dict.fromkeys(("xtick.color", "ytick.color"), INK),
         "svg.fonttype": "none",
@@ -77,8 +79,9 @@ def inline(panel: Panel, *, gradient: bool, key: str) -> str:
         "font.size": 9,
     }
     with mpl.rc_context(style):
-        figure = Figure(figsize=(4.2, 3.0), layout="constrained", facecolor="none")
-        axes = figure.add_subplot(facecolor="none")
+        # fixed margins: a layout that is worked out costs as much as the picture
+        figure = Figure(figsize=(4.2, 3.0), facecolor="none")
+        axes = figure.add_axes((0.15, 0.18, 0.83, 0.79), facecolor="none")
         _plot(axes, panel, gradient=gradient)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
@@ -101,7 +104,7 @@ def _plot(axes: Axes, panel: Panel, *, gradient: bool) -> None:
     low, high = window(panel.curves, values)
     pad = 0.05 * (high - low)
     axes.set_ylim(low - pad, high + pad)
-    axes.set_xlabel(panel.axis)
+    axes.set_xlabel(textwrap.fill(panel.axis, 56))
     axes.set_ylabel(panel.slope if gradient else "value")
     axes.axhline(0, color="#808080", linewidth=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)

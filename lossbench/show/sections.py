@@ -43,7 +43,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Study:
-    """Sections to draw on the same axes. The hyper-parameters are varied on the first, if at all."""
+    """Sections to draw on the same axes; vary: the hyper-parameters are varied on the first."""
 
     title: str
     cases: tuple[tuple[str, Section], ...]
@@ -176,8 +176,8 @@ def _embedding(entry: Entry) -> tuple[Study, ...]:
         rows = [_unit(width, 0), _turned(forty_five, width, 2), negative, negative]
         return torch.stack(rows), identities
 
-    axis = "degrees between the anchor and its positive, unit vectors, two negatives at 90"
-    other = "degrees between the anchor and both negatives, unit vectors, the positive at 45"
+    axis = "degrees from anchor to positive, unit vectors, two negatives at 90"
+    other = "degrees from anchor to both negatives, unit vectors, positive at 45"
     return (
         Study("positive", (("", replace(DEGREES, axis=axis, batch=positive_turns)),)),
         Study("negatives", (("", replace(DEGREES, axis=other, batch=negatives_turn)),)),
@@ -199,8 +199,8 @@ def _pairs(entry: Entry) -> tuple[Study, ...]:
     def wrong_turns(x: Tensor) -> Batch:
         return batch(torch.full_like(x, 45.0), x)
 
-    axis = "degrees between a left and its own right, unit vectors, two wrong rights at 90"
-    other = "degrees between a left and a wrong right, unit vectors, its own at 45"
+    axis = "degrees from left to its own right, unit vectors, two wrong ones at 90"
+    other = "degrees from left to a wrong right, unit vectors, its own at 45"
     return (
         Study("own right", (("", replace(DEGREES, axis=axis, batch=own_turns)),)),
         Study("a wrong right", (("", replace(DEGREES, axis=other, batch=wrong_turns)),)),
@@ -211,7 +211,7 @@ def prototypes(entry: Entry, loss: Callable[..., Any]) -> list[nn.Parameter]:
     """The weights of a loss that have a row for each class."""
     classes = getattr(entry.task, "num_classes", None)
     weights = loss.parameters() if isinstance(loss, nn.Module) else ()
-    return [p for p in weights if p.ndim == 2 and p.shape[0] == classes <= p.shape[1]]
+    return [p for p in weights if p.ndim == 2 and p.shape[0] == classes]
 
 
 def _angle_to_prototype(weight: Tensor) -> tuple[Study, ...]:
@@ -222,7 +222,7 @@ def _angle_to_prototype(weight: Tensor) -> tuple[Study, ...]:
         embedding = torch.stack([_turned(each, width, width - 1) for each in x.unbind()])
         return embedding, torch.zeros(len(x), dtype=torch.int64)
 
-    axis = f"degrees between a unit embedding and its class's prototype, {classes - 1} others at 90"
+    axis = f"degrees from a unit embedding to its prototype, {classes - 1} others at 90"
     return (Study("", (("", replace(DEGREES, axis=axis, batch=batch, coupled=False)),)),)
 
 

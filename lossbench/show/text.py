@@ -7,11 +7,11 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable
 
+from lossbench import registry
 from lossbench.show.anatomy import Entry, entries_of, parameter_rows, properties
 from lossbench.show.canvas import plotted
 from lossbench.show.curves import drawn
 from lossbench.show.traps import traps
-from lossbench import registry
 
 COLUMNS = 100
 HEADINGS = ("name", "type", "range", "default", "tuned in")
@@ -68,8 +68,9 @@ def _lines(entry: Entry, others: list[Entry], braille: bool) -> Iterable[str]:
     yield from _others(said.formula, others)
     if found.panels:
         panel = found.panels[0]
-        what = f"\nPicture: value against {panel.axis}"
-        yield from _wrapped(what + (f" ({panel.title})" if panel.title else ""), "")
+        yield "\nPicture"
+        known = f" ({panel.title})" if panel.title else ""
+        yield from _wrapped(f"value against {panel.axis}{known}", "  ")
         yield from plotted(panel, braille=braille)
     else:
         yield from _block("Picture", found.reason)
@@ -90,9 +91,8 @@ def _block(title: str, text: str) -> Iterable[str]:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text, COLUMNS, initial_indent=indent, subsequent_indent=indent, drop_whitespace=True
-    )
+    rest = " " * len(indent)
+    return textwrap.wrap(text, COLUMNS, initial_indent=indent, subsequent_indent=rest)
 
 
 def _parameters(entry: Entry) -> Iterable[str]:
@@ -123,10 +123,7 @@ def _others(formula: str, others: list[Entry]) -> Iterable[str]:
     if others:
         yield "\nOther tasks"
     for other in others:
-        own = other.docstring.formula
-        yield from _wrapped(
-            f"  {other.place}{', the same formula' if own == formula else ''}", "  "
-        )
-        if own != formula:
-            for line in own.splitlines():
-                yield from _wrapped(line, "    ")
+        own, start = other.docstring.formula, f"  {other.place:14}"
+        for line in own.splitlines() if own != formula else ["the same formula"]:
+            yield from _wrapped(line, start)
+            start = " " * len(start)

@@ -235,7 +235,7 @@ class CosineProxies(torch.nn.Module):
 
 
 def pairwise_auc(logits: Tensor, target: Tensor, /, *, margin: float = 1.0) -> Tensor:
-    """Each positive is compared with each negative, by a squared hinge of margin; couples the batch.
+    """Each positive against each negative, by a squared hinge of margin; couples the batch.
 
     binary: logits (B,), target (B,) in {0, 1}.
     """

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lossbench.contract import declare
 
@@ -147,7 +148,7 @@ def _gaussian_mean(prediction: Tensor) -> Tensor:
 
 @declare(link=_gaussian_mean, outputs=2)
 def gaussian_crps(prediction: Tensor, target: Tensor, /) -> Tensor:
-    """The continuous ranked probability score of a Gaussian; regression, (B, 2), second log scale."""
+    """The ranked probability score of a Gaussian; regression, (B, 2), the second a log scale."""
     mean, log_scale = prediction.unbind(-1)
     scale = torch.exp(log_scale.clamp(-8, 8))
     z = (target - mean) / scale

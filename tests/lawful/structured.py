@@ -140,7 +140,7 @@ def free_bits(
     /,
     *,
     latent_dim: int,
-    beta: Annotated[float, "[0, inf)"] = 1.0,
+    beta: Annotated[float, "(0, inf)"] = 1.0,
     free: Annotated[float, "[0, inf)"] = 0.05,
 ) -> Tensor:
     """The generative bound whose latents cost beta beyond free nats each; (B, P + 2 latent_dim)."""

@@ -1,0 +1,322 @@
+"""What each command does. Heavy imports stay inside the functions that need them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossbench.contract import UnusableError, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lossbench.config import Config, Experiment
+    from lossbench.registry import Plugin
+    from lossbench.results import Result
+    from lossbench.sweep import Job
+
+VERIFY_SECONDS = 20
+KINDS = {
+    "losses": "loss",
+    "datasets": "dataset",
+    "corruptions": "corruption",
+    "models": "model",
+    "regularizers": "regularizer",
+    "optimizers": "optimizer",
+    "tasks": "task",
+}
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal or console.width > 100:
+        console = Console(highlight=False, width=100)
+    return console
+
+
+def run(options: argparse.Namespace) -> int:
+    from lossbench.config import configurations
+
+    if options.info:
+        return info(options)
+    configs, experiment = configurations(
+        options.overrides, sweep=options.multirun, config_dir=options.config_dir
+    )
+    if options.cfg:
+        import yaml
+
+        print("---\n".join(yaml.safe_dump(c, sort_keys=False) for c in configs), end="")
+        return 0
+    from lossbench import sweep
+
+    console = _console()
+    _warn_of_few_seeds(configs, console)
+    jobs = sweep.execute(configs, console)
+    found = sweep.outcome(jobs)
+    if found:
+        _show(found, experiment, console)
+        _where(jobs, found, experiment, console)
+    return _exit_code(jobs, found, console)
+
+
+def info(options: argparse.Namespace) -> int:
+    from hydra.core.global_hydra import GlobalHydra
+
+    from lossbench.config import hydra
+
+    with hydra(options.config_dir):
+        composer = GlobalHydra.instance().hydra
+        assert composer
+        composer.show_info("all", "config", options.overrides)
+    return 0
+
+
+def _warn_of_few_seeds(configs: list[Config], console: Console) -> None:
+    """Say before training what the seeds cannot show."""
+    from lossbench.comparison import ALPHA, few_seeds, setting_of
+    from lossbench.statistics import seeds_needed_for
+
+    settings = [setting_of(config) for config in configs]
+    comparisons = max(settings.count(setting) for setting in settings) - 1
+    seeds = min(len(config["seeds"]) for config in configs)
+    needed = seeds_needed_for(ALPHA, comparisons) if comparisons else 0
+    if seeds < needed:
+        console.print(few_seeds(seeds, comparisons, needed))
+
+
+def _show(
+    found: list[Result],
+    experiment: Experiment | None,
+    console: Console,
+    baseline: str | None = None,
+    metric: str | None = None,
+) -> None:
+    from lossbench.comparison import compare
+    from lossbench.report import tables
+
+    if experiment and experiment.question:
+        console.print(experiment.question.strip(), markup=False)
+    base = baseline or (experiment.baseline if experiment else None)
+    for comparison in compare(found, baseline=base, metric=metric):
+        console.print(tables.heading(comparison), markup=False)
+        console.print(tables.primary_table(comparison))
+        for table in tables.metrics_tables(comparison):
+            console.print(table)
+        console.print(tables.wrapped(comparison.conclusion), markup=False)
+        console.print()
+
+
+def _where(
+    jobs: list[Job], found: list[Result], experiment: Experiment | None, console: Console
+) -> None:
+    """Where everything is, and what to do next."""
+    from lossbench.comparison import compare
+    from lossbench.report import figures
+
+    folder, name = jobs[0].folder, experiment.name if experiment else "latest"
+    lines = [f"Results   {folder}"]
+    for number, comparison in enumerate(compare(found)):
+        suffix = f"-{number}" if number else ""
+        place = folder / "figures" / f"{name}{suffix}.png"
+        place.parent.mkdir(exist_ok=True)
+        figures.comparison(comparison.results, place)
+        lines.append(f"Figure    {place}")
+    uri = jobs[0].config["tracking"]["uri"]
+    if uri is not None:
+        shown = uri.partition("@")[2] or uri
+        relative = shown.removeprefix("sqlite:///")
+        lines.append(f"MLflow    {Path(relative).absolute() if relative != shown else shown}")
+    where = "" if jobs[0].config["results"]["dir"] == "results" else f" --results {folder}"
+    us = "lossbench" if shutil.which("lossbench") else os.path.relpath(sys.argv[0])
+    lines += [
+        f"Next      {us} ui{where}",
+        f"          {us} compare{' ' + name if experiment else ''}{where}",
+        f"          {us} run loss=focal loss.gamma=1 dataset=blobs corruption=label_noise",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, markup=False)
+
+
+def _exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
+    """0 all well, the request's own code where its only run was refused, 3 where some failed."""
+    from lossbench.sweep import failures
+
+    failed = [job for job in jobs if job.error]
+    if failed and len(failed) == len(jobs) and all(isinstance(j.error, UserError) for j in failed):
+        print(f"lossbench: error: {failed[0].error}", file=sys.stderr)
+        return failed[0].error.exit_code  # type: ignore[union-attr]
+    if failed:
+        print(f"lossbench: {len(failed)} of {len(jobs)} runs failed:", file=sys.stderr)
+        print("\n".join(failures(jobs)), file=sys.stderr)
+        return 3
+    diverged = sum(result.diverged for result in found)
+    if diverged:
+        console.print(f"{diverged} replicas diverged; each counts as its loss's worst outcome.")
+        return 3
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    from lossbench import results
+
+    console = _console()
+    experiment = None
+    folder = Path(options.results).absolute()
+    if not folder.is_dir():
+        raise UserError(f"--results {options.results}: there is no folder {folder}.")
+    if options.experiment:
+        found, experiment = _of_experiment(options.experiment, folder, console)
+    else:
+        found = results.everything(folder)
+    if not found:
+        raise UserError(f"{folder} holds no results of this. Train some with: lossbench run …")
+    if options.format == "csv":
+        from lossbench.comparison import compare
+        from lossbench.report import tables
+
+        base = options.baseline or (experiment.baseline if experiment else None)
+        for comparison in compare(found, baseline=base, metric=options.metric):
+            print(tables.as_csv(comparison), end="")
+        return 0
+    _show(found, experiment, console, options.baseline, options.metric)
+    return 0
+
+
+def _of_experiment(
+    name: str, folder: Path, console: Console
+) -> tuple[list[Result], Experiment | None]:
+    """The stored results of an experiment's runs, and a word about those that are missing."""
+    from lossbench import results
+    from lossbench.config import configurations
+
+    configs, experiment = configurations([f"experiment={name}"], sweep=True)
+    stored = [(config, results.stored(config, folder)) for config in configs]
+    found = []
+    for config, result in stored:
+        if result is not None:
+            held = set(result.seeds.seed)
+            found.append(results.of_seeds(result, [s for s in config["seeds"] if s in held]))
+    if len(found) < len(configs):
+        console.print(
+            f"{len(configs) - len(found)} of {len(configs)} runs are missing; "
+            f"train them with: lossbench run experiment={name}"
+        )
+    return found, experiment
+
+
+def list_plugins(options: argparse.Namespace) -> int:
+    from lossbench import registry
+
+    if options.kind == "experiments":
+        from lossbench.config import read_experiment
+        from lossbench.settings import experiment_files
+
+        for name in sorted(experiment_files()):
+            print(f"{name:24} {' '.join(read_experiment(name).question.split())[:75]}")
+        return 0
+    plugins = registry.installed(KINDS[options.kind])
+    faults = _verified(plugins) if options.verify else registry.missing_modules(plugins)
+    for name in registry.names(KINDS[options.kind]):
+        same = [p for p in plugins if p.name == name]
+        tasks = ", ".join(p.task for p in same if p.task)
+        packages = ", ".join(sorted({f"{p.package} {p.version}" for p in same}))
+        print(f"{name:30} {tasks:34} {packages}".rstrip())
+        for plugin in same:
+            if plugin in faults:
+                print(f"    broken: {plugin.origin}: {faults[plugin]}")
+    return 0
+
+
+def _verified(plugins: Sequence[Plugin]) -> dict[Plugin, str]:
+    """Import each plugin in a process of its own, with a limit; what is wrong with the broken."""
+    from lossbench.launcher import launch
+
+    faults = {}
+    for event in launch(_try_to_load, [(plugin,) for plugin in plugins], timeout=VERIFY_SECONDS):
+        wrong = event.value if event.what == "finished" else str(event.value)
+        if wrong:
+            faults[plugins[event.job]] = wrong
+    return faults
+
+
+def _try_to_load(plugin: Plugin, report: object) -> str:
+    """In a worker: why the plugin cannot be used, or nothing."""
+    from lossbench import registry
+
+    try:
+        registry.check_signature(plugin, registry.load(plugin))
+    except UserError as error:
+        return str(error).partition("could not be loaded: ")[2] or str(error)
+    return ""
+
+
+def show(options: argparse.Namespace) -> int:
+    from lossbench.show import catalogue, describe, draw
+
+    if options.all:
+        print(f"{catalogue(Path(options.all))} losses in {Path(options.all) / 'index.html'}")
+    elif not options.loss:
+        raise UserError("show: name a loss, or give --all DIR. Names: lossbench list losses")
+    elif options.picture:
+        print(draw(options.loss, Path(options.picture)))
+    else:
+        print(describe(options.loss))
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    from lossbench.check import check_loss, render
+
+    report = check_loss(options.loss, options.task)
+    print(render(report))
+    return 0 if report.ok else 3
+
+
+def new_package(options: argparse.Namespace) -> int:
+    from lossbench.new import new
+
+    folder = new(options.name, Path.cwd())
+    print(
+        f"{folder.name}/ is a package with one loss. Try it:\n"
+        f"  pip install -e {folder.name}\n"
+        f"  lossbench list losses\n"
+        f"  pytest {folder.name}"
+    )
+    return 0
+
+
+def completion(options: argparse.Namespace) -> int:
+    from lossbench.completion import SCRIPTS
+
+    print(SCRIPTS[options.shell], end="")
+    return 0
+
+
+def ui(options: argparse.Namespace) -> int:
+    from lossbench.tracking import Store, latest_experiment, serve
+
+    uri = options.uri or f"sqlite:///{Path(options.results).absolute() / 'mlflow.db'}"
+    if not options.uri and not (Path(options.results) / "mlflow.db").exists():
+        raise UnusableError(
+            f"--results {options.results}: there is no store {uri.removeprefix('sqlite:///')}. "
+            "Train something first, or give --uri."
+        )
+    store = Store(uri, options.experiment or latest_experiment(uri))
+    print(
+        f"MLflow on http://127.0.0.1:{options.port}/{store.page}\nEnd it with Ctrl-C.", flush=True
+    )
+    return serve(store, options.port)
+
+
+def sync(options: argparse.Namespace) -> int:
+    from lossbench.tracking import deliver
+
+    folder = Path(options.results).absolute()
+    print(f"{deliver(folder)} results delivered.")
+    return 0

@@ -1,0 +1,409 @@
+"""The conformance suite: it passes what is lawful, and fails what is not for the right reason."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lossbench import registry
+from lossbench.check import CHECKS, STAGES, Outcome, Part, Report, check_loss, render
+from lossbench.contract import UserError
+from lossbench.testing import loss_checks
+
+HERE = Path(__file__).parent
+SECONDS = 20  # that one loss may take
+
+# file, loss, the check that tells what is wrong
+# fmt: off
+UNLAWFUL = [
+    ("reduction", "mean_inside", "no_reduction_inside"),
+    ("reduction", "sum_inside", "no_reduction_inside"),
+    ("reduction", "mean_of_everything", "no_reduction_inside"),
+    ("reduction", "worst_of_the_batch", "no_reduction_inside"),
+    ("reduction", "mean_told_to_the_batch", "rows_independent"),
+    ("reduction", "share_of_the_mean", "rows_independent"),
+    ("axis", "softmax_over_the_batch", "rows_independent"),
+    ("axis", "mean_over_the_batch", "shape"),
+    ("axis", "keeps_the_classes", "shape"),
+    ("axis", "column_against_row", "rows_independent"),
+    ("axis", "largest_of_the_batch", "rows_independent"),
+    ("rows", "rolled_target", "rows_independent"),
+    ("rows", "rolled_target", "batch_order"),
+    ("rows", "centred_logits", "rows_independent"),
+    ("rows", "sorted_targets", "rows_independent"),
+    ("rows", "scaled_by_the_batch", "rows_independent"),
+    ("rows", "weighted_by_the_batch", "rows_independent"),
+    ("saturation", "log_of_sigmoid", "finite_at_extremes"),
+    ("saturation", "log_of_softmax", "finite_at_extremes"),
+    ("saturation", "naive_soft_margin", "finite_at_extremes"),
+    ("saturation", "naive_log_cosh", "finite_at_extremes"),
+    ("saturation", "saturated_power", "finite_at_extremes"),
+    ("saturation", "root_at_zero", "finite_at_ties_and_kinks"),
+    ("saturation", "where_of_nan", "finite_on_ordinary_inputs"),
+    ("saturation", "clipped_probability", "float32_agrees"),
+    ("gradients", "detached", "gradient_reaches_prediction"),
+    ("gradients", "counts_errors", "gradient_reaches_prediction"),
+    ("gradients", "through_numpy", "gradient_reaches_prediction"),
+    ("gradients", "detached_weight", "gradcheck"),
+    ("gradients", "clipped_backward", "gradcheck"),
+    ("gradients", "straight_through", "gradcheck"),
+    ("hyper_parameters", "ignored_gamma", "hyper_parameters_used"),
+    ("hyper_parameters", "ignored_choice", "hyper_parameters_used"),
+    ("hyper_parameters", "ignored_weight", "hyper_parameters_used"),
+    ("hyper_parameters", "second_ignored", "hyper_parameters_used"),
+    ("hyper_parameters", "broken_at_the_end", "hyper_parameter_ranges"),
+    ("hyper_parameters", "overflows_when_tuned", "finite_at_extremes"),
+    ("effects", "clamps_in_place", "inputs_unchanged"),
+    ("effects", "relabels_in_place", "inputs_unchanged"),
+    ("effects", "writes_the_true_class", "inputs_unchanged"),
+    ("effects", "draws_noise", "no_global_randomness"),
+    ("effects", "drops_out", "no_global_randomness"),
+    ("effects", "seeds_everything", "no_global_randomness"),
+    ("effects", "draws_from_numpy", "no_global_randomness"),
+    ("effects", "draws_from_python", "no_global_randomness"),
+    ("effects", "remembers", "deterministic"),
+    ("effects", "sets_the_default", "no_global_state"),
+    ("effects", "RunningCentre", "deterministic"),
+    ("effects", "LooseWeights", "own_weights"),
+    ("labels", "guesses_the_signs", "labels_not_guessed"),
+    ("labels", "guesses_like_keras", "labels_not_guessed"),
+    ("labels", "guesses_the_signs_of_many", "labels_not_guessed"),
+    ("labels", "forgives_minus_one", "labels_not_guessed"),
+    ("labels", "guesses_the_first_class", "labels_not_guessed"),
+    ("labels", "counts_from_one", "labels_not_guessed"),
+    ("labels", "guesses_probabilities", "labels_not_guessed"),
+    ("labels", "guesses_each_probability", "labels_not_guessed"),
+    ("labels", "zero_teaches_nothing", "target_used"),
+    ("labels", "ignores_the_target", "target_used"),
+    ("labels", "rewards_mistakes", "right_costs_less"),
+    ("precision", "computes_in_float32", "dtype_kept"),
+    ("precision", "returns_float32", "dtype_kept"),
+    ("precision", "returns_float64", "dtype_kept"),
+    ("precision", "half_of_it", "dtype_kept"),
+    ("precision", "rounds_the_target", "dtype_kept"),
+    ("declared", "not_convex", "convex"),
+    ("declared", "not_convex_for_three", "convex"),
+    ("declared", "too_steep", "lipschitz"),
+    ("declared", "steeper_by_a_class", "lipschitz"),
+    ("declared", "unbounded_slope", "lipschitz"),
+    ("declared", "not_proper", "minimiser"),
+    ("declared", "smoothed_is_biased", "minimiser"),
+    ("declared", "wrong_link", "minimiser"),
+    ("declared", "median_not_mean", "minimiser"),
+    ("declared", "swapped_quantile", "minimiser"),
+    ("declared", "not_that_neighbour", "identities"),
+    ("declared", "neighbour_but_for_a_factor", "identities"),
+    ("declared", "tunes_a_typo", "declaration"),
+    ("declared", "lying_example", "docstring_example"),
+    ("form", "positional_gamma", "signature"),
+    ("form", "target_first", "signature"),
+    ("form", "takes_anything", "signature"),
+    ("form", "reduces_on_request", "signature"),
+    ("form", "untyped", "signature"),
+    ("form", "no_default", "signature"),
+    ("form", "outside_its_interval", "signature"),
+    ("form", "no_docstring", "docstring"),
+    ("form", "unnamed_parameter", "docstring"),
+    ("form", "returns_a_number", "runs"),
+    ("form", "returns_nothing", "runs"),
+]
+# fmt: on
+
+
+def losses_in(folder: str) -> list[tuple[str, str]]:
+    """(file, loss) of every public function and class in a folder's files."""
+    return [
+        (file.stem, node.name)
+        for file in sorted((HERE / folder).glob("*.py"))
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+def task_said(folder: str, file: str, loss: str) -> str | None:
+    """The task that the docstring names."""
+    tree = ast.parse((HERE / folder / f"{file}.py").read_text(encoding="utf-8"))
+    node = next(n for n in tree.body if getattr(n, "name", "") == loss)
+    found = re.search("|".join(registry.names("task")), ast.get_docstring(node) or "")
+    return found[0] if found else None
+
+
+def failed(report: Report) -> dict[str, str]:
+    return {outcome.check: outcome.reason for outcome in report.failed}
+
+
+def file_of(folder: str, file: str, loss: str) -> str:
+    return f"{HERE / folder / file}.py:{loss}"
+
+
+# ---- what it finds -----------------------------------------------------------------------------
+BUILT_IN = [(p.name, p.task) for p in registry.installed("loss") if p.package == "lossbench"]
+
+
+@pytest.mark.parametrize(("name", "task"), BUILT_IN)
+def test_every_built_in_loss_is_lawful(name, task):
+    """A built-in loss passes every check, in time, and most checks do run."""
+    began = time.monotonic()
+    report = check_loss(name, task)
+    assert failed(report) == {}
+    assert time.monotonic() - began < SECONDS
+    assert sum(outcome.verdict == "passed" for outcome in report.outcomes) > len(CHECKS) / 2
+
+
+@pytest.mark.parametrize(("file", "loss"), losses_in("lawful"))
+def test_lawful_losses_pass(file, loss):
+    """A loss from the papers, written as the contract says, fails nothing."""
+    report = check_loss(file_of("lawful", file, loss))
+    assert failed(report) == {}
+    said = task_said("lawful", file, loss)
+    assert said in (None, report.parts[0].task)
+
+
+@pytest.mark.parametrize(("file", "loss", "check"), UNLAWFUL)
+def test_unlawful_losses_fail_by_the_check_that_tells_why(file, loss, check):
+    """An unlawful loss fails the check that is named after its fault, and says where."""
+    report = check_loss(file_of("unlawful", file, loss))
+    assert not report.ok
+    assert check in failed(report)
+    assert len(failed(report)[check]) > 10
+
+
+def test_every_unlawful_file_is_in_the_table():
+    """No loss of the folder is forgotten."""
+    assert {(file, loss) for file, loss, _ in UNLAWFUL} == set(losses_in("unlawful"))
+
+
+def test_every_check_that_judges_has_an_unlawful_loss():
+    """A check that nothing has ever failed proves nothing; these few guard what torch can hide."""
+    told = {check for _, _, check in UNLAWFUL}
+    untried = {"any_memory_layout", "half_precision", "copies_and_pickles", "maps_over_replicas"}
+    assert set(CHECKS) - told == untried | {"any_device", "link"}
+
+
+def write(folder: Path, source: str) -> Path:
+    file = folder / "mine.py"
+    file.write_text(
+        "import torch\nfrom torch import Tensor\nfrom torch.nn import functional as F\n"
+    )
+    with file.open("a") as end:
+        end.write("from lossbench.contract import declare\n" + source)
+    return file
+
+
+LEFT = [
+    ("any_memory_layout", "torch.as_strided(prediction, prediction.shape, (1,))"),
+    ("any_device", "prediction * torch.arange(1.0, 2.0)"),
+    ("half_precision", "(prediction * 1000) * (prediction * 1000) / (1e6 + (1 - 1e-6))"),
+]
+
+
+@pytest.mark.parametrize(("check", "formula"), [LEFT[0], LEFT[1]])
+def test_the_other_checks_fail_too(check, formula, tmp_path):
+    """What only looks at one place in memory, or at one device, is found."""
+    file = write(
+        tmp_path,
+        "def mine(prediction: Tensor, target: Tensor, /) -> Tensor:\n"
+        '    """Punishes the square of the residual; regression."""\n'
+        f"    return (target - {formula}).square()\n",
+    )
+    assert check in failed(check_loss(f"{file}:mine", "regression"))
+
+
+def test_a_lambda_cannot_be_pickled(tmp_path):
+    """What has no name of its own cannot reach a worker."""
+    file = write(tmp_path, "mine = lambda prediction, target: (target - prediction).square()\n")
+    found = failed(check_loss(f"{file}:mine", "regression"))
+    assert {"copies_and_pickles", "docstring"} <= found.keys()
+
+
+def test_a_link_that_leaves_the_simplex_fails(tmp_path):
+    """A link for classes must give probabilities."""
+    file = write(
+        tmp_path,
+        "@declare(link=torch.sigmoid)\n"
+        "def mine(logits: Tensor, target: Tensor, /) -> Tensor:\n"
+        '    """Rewards probability on the true class; multiclass, logits (B, C)."""\n'
+        '    return F.cross_entropy(logits, target, reduction="none")\n',
+    )
+    assert "link" in failed(check_loss(f"{file}:mine"))
+
+
+def test_a_loss_that_sees_its_replicas_fails(tmp_path):
+    """Mapped over replicas a loss must not notice it."""
+    file = write(
+        tmp_path,
+        "def mine(prediction: Tensor, target: Tensor, /) -> Tensor:\n"
+        '    """Punishes the square of the residual; regression."""\n'
+        "    mapped = torch._C._functorch.is_batchedtensor(target)\n"
+        "    return (target - prediction).square() * (2.0 if mapped else 1.0)\n",
+    )
+    assert set(failed(check_loss(f"{file}:mine"))) == {"maps_over_replicas"}
+
+
+def test_an_import_with_side_effects_fails(tmp_path):
+    """A file that seeds everybody's generator or changes a default when imported is found."""
+    body = (
+        "def mine(prediction: Tensor, target: Tensor, /) -> Tensor:\n"
+        '    """Punishes the square of the residual; regression."""\n'
+        "    return (target - prediction).square()\n"
+    )
+    file = write(tmp_path, "torch.manual_seed(0)\ntorch.set_default_dtype(torch.float64)\n" + body)
+    assert set(failed(check_loss(f"{file}:mine"))) == {"no_global_randomness", "no_global_state"}
+    assert torch.get_default_dtype() == torch.float32
+
+
+# ---- what it leaves alone ----------------------------------------------------------------------
+def test_checking_disturbs_nothing():
+    """Global generators and settings are as they were, whatever the loss does to them."""
+    torch.manual_seed(5)
+    np.random.seed(5)
+    before = (torch.get_rng_state(), copy.deepcopy(np.random.get_state()[1]))
+    threads, mode = torch.get_num_threads(), torch.is_grad_enabled()
+    for loss in ("sets_the_default", "seeds_everything", "draws_from_numpy"):
+        check_loss(file_of("unlawful", "effects", loss))
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()
+    assert (torch.get_num_threads(), torch.is_grad_enabled()) == (threads, mode)
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_two_reports_of_one_loss_are_equal():
+    """The checks draw nothing that is not seeded."""
+    assert check_loss("focal", "multiclass") == check_loss("focal", "multiclass")
+
+
+# ---- names -------------------------------------------------------------------------------------
+def test_a_name_for_several_tasks_is_checked_for_each():
+    """Without a task every one that has the name is a part of the report."""
+    parts = check_loss("one_vs_all_hinge").parts
+    assert [part.task for part in parts] == ["multiclass", "multilabel"]
+
+
+def test_a_loss_can_be_named_by_its_module():
+    """`package.module:loss` needs no entry point."""
+    report = check_loss("lossbench.losses.regression:huber", "regression")
+    assert report.ok
+    assert report.parts[0].task == "regression"
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "said"),
+    [
+        ("focl", None, "focal"),
+        ("focal", "regression", "task"),
+        ("focal", "regresion", "regression"),
+        ("nowhere.py:mine", None, "no file"),
+        ("no.such.module:mine", None, "no such loss"),
+        ("lossbench.losses.binary:no_such", None, "no_such"),
+    ],
+)
+def test_a_wrong_name_is_a_request_refused(name, task, said):
+    """What does not exist is named, with what could have been meant."""
+    with pytest.raises(UserError, match=said):
+        check_loss(name, task)
+
+
+# ---- the report --------------------------------------------------------------------------------
+def test_the_report_fits_the_terminal_and_counts():
+    """Every line has at most 100 columns; the last says how many ran, passed, failed, skipped."""
+    report = check_loss(file_of("unlawful", "declared", "swapped_quantile"))
+    lines = render(report).splitlines()
+    assert max(map(len, lines)) <= 100
+    verdicts = [outcome.verdict for outcome in report.outcomes]
+    assert lines[-1] == (
+        f"{len(CHECKS)} checks: {len(CHECKS) - verdicts.count('skipped')} ran, "
+        f"{verdicts.count('passed')} passed, 1 failed, {verdicts.count('skipped')} skipped."
+    )
+    assert any("FAILED" in line and "minimiser" in line for line in lines)
+
+
+def test_what_is_not_passed_has_a_reason():
+    """A skip or a failure says why."""
+    for outcome in check_loss("cross_entropy").outcomes:
+        assert (outcome.verdict == "passed") == (outcome.reason == "")
+
+
+def test_a_broken_loss_is_said_once():
+    """Where a loss does not even run, what builds on that is skipped with this reason."""
+    report = check_loss(file_of("unlawful", "form", "returns_nothing"), "regression")
+    assert set(failed(report)) == {"runs"}
+    assert {o.reason for o in report.outcomes if o.check == "gradcheck"} == {"runs failed."}
+
+
+def test_each_check_is_a_sentence_and_short():
+    """A check's docstring is its sentence: capital, full stop, and it fits two lines."""
+    for check in (check for stage in STAGES for check in stage):
+        sentence = " ".join((check.__doc__ or "").split())
+        assert sentence[0].isupper()
+        assert sentence.endswith(("." if "..." not in sentence else "..."))
+        assert len(sentence) <= 120
+    assert len(set(CHECKS)) == len(CHECKS)
+
+
+# ---- for plugin authors ------------------------------------------------------------------------
+SWAPPED = file_of("unlawful", "declared", "swapped_quantile")
+test_loss_checks_of_a_lawful_loss = loss_checks("smooth_l1", task="regression")
+test_loss_checks_of_a_known_fault = loss_checks(
+    SWAPPED, task="regression", expected_failures={"minimiser": "its q counts from above"}
+)
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ({"minimizer": "a typo"}, "minimiser"),
+        ({"minimiser": ""}, "no reason"),
+        ({"minimiser": "  "}, "no reason"),
+    ],
+)
+def test_an_expected_failure_needs_a_check_and_a_reason(expected, said):
+    """What is expected to fail is named rightly and explained."""
+    with pytest.raises(UserError, match=said):
+        loss_checks(SWAPPED, task="regression", expected_failures=expected)
+
+
+@pytest.mark.parametrize(
+    ("expected", "check", "raised"),
+    [
+        ({}, "minimiser", "Failed"),
+        ({"minimiser": "known"}, "minimiser", "XFailed"),
+        ({"gradcheck": "known"}, "gradcheck", "Failed"),
+        ({"own_weights": "known"}, "own_weights", "Failed"),
+        ({}, "own_weights", "Skipped"),
+    ],
+)
+def test_an_expected_failure_that_does_not_fail_is_a_failure(expected, check, raised):
+    """Failing, failing as expected, passing or skipping against expectation, and skipping."""
+    with pytest.raises(BaseException) as found:  # noqa: PT011 (pytest's own outcomes)
+        loss_checks(SWAPPED, task="regression", expected_failures=expected)(check)
+    assert type(found.value).__name__ == raised
+
+
+def test_three_lines_test_a_plugin(tmp_path):
+    """The helper works in a test file of somebody else's."""
+    (tmp_path / "test_mine.py").write_text(
+        "from lossbench.testing import loss_checks\n\n"
+        'test_huber = loss_checks("huber", task="regression")\n'
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "passed" in done.stdout
+
+
+def test_report_records_are_plain():
+    """A report can be built by hand, compared, and says whether all is well."""
+    bad = Outcome("convex", "It is convex.", "failed", "it is not.")
+    report = Report("mine", (Part("binary", "mine.py", (bad,)),))
+    assert not report.ok
+    assert report.failed == (bad,)
+    assert Report("mine", ()).ok
