@@ -14,7 +14,7 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
@@ -172,23 +172,14 @@ def check_signature(plugin: Plugin, target: Any) -> None:
 
 
 def missing_modules(plugins: Iterable[Plugin]) -> dict[Plugin, str]:
-    """The plugins of which the module or the attribute is not there, seen without importing."""
+    """The plugins whose module is not there, or whose entry point is no object; imports nothing."""
     faults = {}
     for plugin in plugins:
-        file = _file(plugin.module)
-        if file is None and not _compiled(plugin.module):
+        if _spec(plugin.module) is None:
             faults[plugin] = f"there is no module {plugin.module}"
         elif not plugin.attribute:
             faults[plugin] = "the entry point names no object; expected module:object"
     return faults
-
-
-def _compiled(module: str) -> bool:
-    """Whether the top of a module is there in another form than source."""
-    try:
-        return importlib.util.find_spec(module.partition(".")[0]) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _import(module: str) -> Any:
@@ -268,9 +259,16 @@ def _tree(file: Path) -> ast.Module | None:
 
 @functools.cache
 def _file(module: str) -> Path | None:
-    """The source file of a module, found without importing its parent packages."""
+    """The source file of a module, where it has one."""
     if module.endswith(".py"):
         return Path(module)
+    spec = _spec(module)
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+@functools.cache
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module is, found without importing its parent packages."""
     top, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(top)
@@ -279,7 +277,7 @@ def _file(module: str) -> Path | None:
             spec = PathFinder.find_spec(".".join([top, *rest[: i + 1]]), places)
     except (ImportError, ValueError, AttributeError):
         return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    return spec
 
 
 def source(plugin: Plugin) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from lossbench.check import CHECKS, Outcome, check_loss
 from lossbench.contract import UserError
-from lossbench.schema import nearest
+from lossbench.schema import choices
 
 
 def loss_checks(
@@ -27,10 +27,7 @@ def loss_checks(
     expected = dict(expected_failures or {})
     for name, reason in expected.items():
         if name not in CHECKS:
-            raise UserError(
-                f"expected_failures: {name} is no check{nearest(name, CHECKS)} "
-                f"Checks: {', '.join(CHECKS)}."
-            )
+            raise UserError(f"expected_failures: {name} is no check. {choices(name, CHECKS)}")
         if not isinstance(reason, str) or not reason.strip():
             raise UserError(f"expected_failures: {name} has no reason; say why it must fail.")
 

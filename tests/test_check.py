@@ -199,14 +199,13 @@ def write(folder: Path, source: str) -> Path:
     return file
 
 
-LEFT = [
+ELSEWHERE = [
     ("any_memory_layout", "torch.as_strided(prediction, prediction.shape, (1,))"),
-    ("any_device", "prediction * torch.arange(1.0, 2.0)"),
-    ("half_precision", "(prediction * 1000) * (prediction * 1000) / (1e6 + (1 - 1e-6))"),
+    ("any_device", "prediction * torch.ones(len(target))"),
 ]
 
 
-@pytest.mark.parametrize(("check", "formula"), [LEFT[0], LEFT[1]])
+@pytest.mark.parametrize(("check", "formula"), ELSEWHERE)
 def test_the_other_checks_fail_too(check, formula, tmp_path):
     """What only looks at one place in memory, or at one device, is found."""
     file = write(
@@ -300,7 +299,7 @@ def test_a_loss_can_be_named_by_its_module():
     [
         ("focl", None, "focal"),
         ("focal", "regression", "task"),
-        ("focal", "regresion", "regression"),
+        ("focal", "regresion", "there is no such task"),
         ("nowhere.py:mine", None, "no file"),
         ("no.such.module:mine", None, "no such loss"),
         ("lossbench.losses.binary:no_such", None, "no_such"),
@@ -344,7 +343,7 @@ def test_each_check_is_a_sentence_and_short():
     for check in (check for stage in STAGES for check in stage):
         sentence = " ".join((check.__doc__ or "").split())
         assert sentence[0].isupper()
-        assert sentence.endswith(("." if "..." not in sentence else "..."))
+        assert sentence.endswith(".")
         assert len(sentence) <= 120
     assert len(set(CHECKS)) == len(CHECKS)
 

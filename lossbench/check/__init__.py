@@ -37,6 +37,7 @@ STAGES: tuple[tuple[Check, ...], ...] = (
     (
         rows.inputs_unchanged,
         effects.no_global_randomness,
+        effects.no_global_state,
         effects.deterministic,
         basics.gradient_reaches_prediction,
     ),

@@ -41,6 +41,7 @@ def plugins_of(name: str, task: str | None) -> list[Plugin]:
     if place and not place.endswith(".py") and not _is_installed(name) and _is_module(place):
         return [Plugin("loss", name, place, attribute, package=place.partition(".")[0])]
     if task is not None:
+        registry.find("task", task)  # a task that does not exist is refused by its own name
         return [registry.find_for_task(name, task)]
     return list(registry.find("loss", name))
 

@@ -33,7 +33,7 @@ class Population:
 
 
 def minimiser(subject: Subject) -> None:
-    """The minimiser of the expected loss is what is declared: probability, mean, median ..."""
+    """The minimiser of the expected loss is what is declared: probability, mean, quantile."""
     word, task = subject.declaration.minimiser, subject.task.name
     if word is None:
         raise Skipped("nothing is declared.")

@@ -117,7 +117,7 @@ def _overflows(subject: Subject, batch: Batch, dtype: torch.dtype, hyper: dict[s
 
 
 def dtype_kept(subject: Subject) -> None:
-    """float32 gives float32 and float64 gives float64, with all of its digits."""
+    """A float32 prediction gives float32, a float64 one float64 with all of its digits."""
     prediction, target = subject.batch(5)
     for dtype in FLOATS:
         values = subject(prediction.to(dtype), target)
@@ -215,7 +215,7 @@ def _agrees_with_differences(
 
 
 def float32_agrees(subject: Subject) -> None:
-    """float32 gives float64's value and gradient to about 1e-4, on confident predictions too."""
+    """In float32, value and gradient agree with float64, on confident predictions too."""
     for seed, scale in enumerate((1.0, 5.0, 20.0, 50.0)):
         prediction, target = subject.batch(seed, scale, count=64)
         prediction, target = prediction.float(), as_dtype(target, torch.float32)

@@ -64,23 +64,19 @@ def render(report: Report) -> str:
     """The report as text of at most 100 columns, the counts last."""
     lines = []
     for part in report.parts:
-        lines += [f"{report.loss} for {part.task}: {part.origin}", ""]
-        for outcome in part.outcomes:
-            lines += _lines(outcome)
-        lines.append("")
+        lines += [*_wrapped(f"{report.loss} for {part.task}", ""), *_wrapped(part.origin, "")]
+        lines += ["", *(line for outcome in part.outcomes for line in _lines(outcome)), ""]
     return "\n".join([*lines, _counts(report)])
+
+
+def _wrapped(text: str, head: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 def _lines(outcome: Outcome) -> list[str]:
     verdict = outcome.verdict.upper() if outcome.verdict == "failed" else outcome.verdict
-    head = f"  {verdict:8} {outcome.check:28}"
-    lines = textwrap.wrap(outcome.sentence, WIDTH, initial_indent=head, subsequent_indent=" " * 39)
-    if outcome.reason:
-        margin = " " * 11 + "-> "
-        lines += textwrap.wrap(
-            outcome.reason, WIDTH, initial_indent=margin, subsequent_indent=" " * 14
-        )
-    return lines
+    lines = _wrapped(outcome.sentence, f"  {verdict:8} {outcome.check:28}")
+    return lines + (_wrapped(outcome.reason, " " * 11 + "-> ") if outcome.reason else [])
 
 
 def _counts(report: Report) -> str:

@@ -25,9 +25,10 @@ def digit_images(rng: np.random.Generator, /) -> Sample:
 
 
 def digit_identities(rng: np.random.Generator, /) -> Sample:
-    """Handwritten digits (64,) to be embedded: 0 to 6 to learn from, 7 to 9 the test split."""
+    """Digit images (1, 8, 8) to be embedded: 0 to 6 to learn from, 7 to 9 the test split."""
     inputs, targets = _digits()
-    return Sample(inputs, targets, "embedding", held_out=targets >= 7, standardise=False)
+    images = inputs.reshape(-1, 1, DIGIT, DIGIT)
+    return Sample(images, targets, "embedding", held_out=targets >= 7, standardise=False)
 
 
 def digit_pixels(rng: np.random.Generator, /) -> Sample:

@@ -17,12 +17,12 @@ DASHES = ((1, 1), (5, 8), (1, 4), (1, 8))  # dots drawn out of so many
 ROOM = 2.5  # times the first curve's range that others may have
 
 
-def window(curves: Sequence[Curve], values: Sequence[Tensor]) -> tuple[float, float]:
-    """The range to show: all curves, as long as they leave the first one visible."""
+def window(values: Sequence[Tensor]) -> tuple[float, float]:
+    """The range to show: all curves, as long as they leave the first one with a slope visible."""
     ranges = [_range(v) for v in values]
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-    first_low, first_high = ranges[0]
-    spread = (first_high - first_low) or (high - low) or abs(high) or 1.0
+    first_low, first_high = next((r for r in ranges if r[1] > r[0]), ranges[0])
+    spread = (first_high - first_low) or abs(high) or 1.0
     low = max(low, first_low - (ROOM - 1) * spread)
     high = min(high, first_high + (ROOM - 1) * spread)
     return (low, high) if high > low else (low - spread / 2, high + spread / 2)
@@ -35,7 +35,7 @@ def _range(values: Tensor) -> tuple[float, float]:
 
 def plotted(panel: Panel, *, braille: bool) -> list[str]:
     """The values of a panel's curves, with axes and a legend, in lines of at most 76 characters."""
-    low, high = window(panel.curves, [c.value for c in panel.curves])
+    low, high = window([c.value for c in panel.curves])
     columns, rows = (2 * WIDTH, 4 * HEIGHT) if braille else (WIDTH, HEIGHT)
     cells = [[0] * WIDTH for _ in range(HEIGHT)]
     for number, each in reversed(list(enumerate(panel.curves[: len(DASHES)]))):

@@ -45,9 +45,10 @@ def _or_none(panel: Callable[[], Panel]) -> Panel | None:
         return None
 
 
-MARGIN = """Each is a bound on the 0/1 loss from above that can be minimised, the logistic loss once
-it is divided by log 2. They differ in what a large mistake costs, on the left: nothing more than 1
-(squared error), its size (logistic, hinge), its square, or exponentially much."""
+MARGIN = """The 0/1 loss counts mistakes and has no slope. The others can be minimised in its place;
+all but the smooth hinge and the squared error lie above it, the logistic loss once it is divided by
+log 2. They differ in what a large mistake costs, on the left: never more than 1 (squared error), its
+size (logistic, the hinges), its square, or exponentially much."""
 RESIDUAL = """The square lets one outlier outweigh many small errors; the absolute value pulls
 equally hard at any distance; Huber and log-cosh are squares near 0 and lines further out."""
 PROBABILITY = """On a confident mistake, p near 0, cross-entropy grows without end and its gradient

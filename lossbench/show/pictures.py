@@ -23,6 +23,7 @@ COLOURS = ("#2f7fc1", "#c8661a", "#2a9460", "#a258b0", "#d0435a", "#7d7d7d", "#8
 DASHES = ("-", "--", ":", "-.")
 INK = "#0a0b0c"  # stands for the colour of the page's text
 FORMATS = (".svg", ".png")
+WRAP = 56  # characters of an axis's label in a line
 FEW = 3  # panels that stand below each other
 
 
@@ -81,7 +82,8 @@ def inline(panel: Panel, *, gradient: bool, key: str) -> str:
     with mpl.rc_context(style):
         # fixed margins: a layout that is worked out costs as much as the picture
         figure = Figure(figsize=(4.2, 3.0), facecolor="none")
-        axes = figure.add_axes((0.15, 0.18, 0.83, 0.79), facecolor="none")
+        bottom = 0.15 if len(panel.axis) <= WRAP else 0.2
+        axes = figure.add_axes((0.18, bottom, 0.8, 0.97 - bottom), facecolor="none")
         _plot(axes, panel, gradient=gradient)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
@@ -101,10 +103,10 @@ def _plot(axes: Axes, panel: Panel, *, gradient: bool) -> None:
     for number, (each, value) in reversed(list(enumerate(zip(panel.curves, values, strict=True)))):
         colour, dashes = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
         axes.plot(each.x, value, dashes, color=colour, label=each.label, linewidth=1.8)
-    low, high = window(panel.curves, values)
+    low, high = window(values)
     pad = 0.05 * (high - low)
     axes.set_ylim(low - pad, high + pad)
-    axes.set_xlabel(textwrap.fill(panel.axis, 56))
+    axes.set_xlabel(textwrap.fill(panel.axis, WRAP))
     axes.set_ylabel(panel.slope if gradient else "value")
     axes.axhline(0, color="#808080", linewidth=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)

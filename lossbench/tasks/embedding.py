@@ -36,7 +36,7 @@ class Embedding(Task):
     embedding_dim: int = 16
 
     name = "embedding"
-    primary = "recall_at_1"
+    primary = "equal_error_rate"
     directions = {  # noqa: RUF012 (declared ClassVar in Task)
         "recall_at_1": 1,
         "recall_at_5": 1,

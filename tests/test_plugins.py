@@ -1,0 +1,188 @@
+"""Plugins as strangers make them: real packages, the real installer, an own environment."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BROKEN = {
+    "raises": "raise RuntimeError('no luck today')",
+    "needs": "import nowhere_at_all",
+    "lacks": "x = 1",
+    "open": "def mine(p, t, /, *rest): return p",
+    "positional": "def mine(p, t, gamma=2.0): return p",
+    "text": "mine = 'not a function'",
+}
+
+
+class Environment:
+    """A virtual environment that sees this one's packages, and what is installed into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        venv.create(folder / "venv", with_pip=False)
+        self.bin = folder / "venv" / "bin"
+        (site,) = (folder / "venv").glob("lib/python*/site-packages")
+        outer = sysconfig.get_path("purelib")
+        (site / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})")
+        self.environ = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}"}
+        launcher = self.bin / "lossbench"
+        launcher.write_text(
+            f"#!{self.bin}/python\nimport sys\nfrom lossbench.cli import main\n"
+            "if __name__ == '__main__':\n    sys.exit(main())\n"
+        )
+        launcher.chmod(0o755)
+
+    def install(self, folder: Path) -> None:
+        words = ["install", "-q", "--no-deps", "--no-build-isolation", "-e", str(folder)]
+        self.run(sys.executable, "-m", "pip", "--python", str(self.bin / "python"), *words)
+
+    def run(self, *words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            words, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def lossbench(self, *words: str, code: int = 0) -> str:
+        return self.run(str(self.bin / "lossbench"), *words, code=code)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> Environment:
+    """With the package that `lossbench new` writes, and with one that is broken in every way."""
+    made = Environment(tmp_path_factory.mktemp("plugins"))
+    made.lossbench("new", "my-losses")
+    made.install(made.folder / "my-losses")
+    broken = made.folder / "broken-losses"
+    (broken / "broken_losses").mkdir(parents=True)
+    (broken / "broken_losses" / "__init__.py").write_text("")
+    entries = ["gone = 'broken_losses.gone:mine'", "focal = 'broken_losses.text:mine'"]
+    for name, text in BROKEN.items():
+        (broken / "broken_losses" / f"{name}.py").write_text(text)
+        entries.append(f"broken_{name} = 'broken_losses.{name}:mine'")
+    (broken / "pyproject.toml").write_text(
+        "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n"
+        "[project]\nname = 'broken-losses'\nversion = '1.2'\n"
+        "[project.entry-points.'lossbench.losses.multiclass']\n" + "\n".join(entries)
+    )
+    made.install(broken)
+    return made
+
+
+def test_a_new_package_passes_its_own_tests_unedited(environment):
+    said = environment.run(
+        str(environment.bin / "python"), "-m", "pytest", "-q", "--doctest-modules", "my-losses"
+    )
+    assert "failed" not in said
+
+
+def test_a_new_loss_is_listed_checked_shown_and_trained(environment):
+    assert "my-losses 0.1.0" in environment.lossbench("list", "losses")
+    assert " 0 failed" in environment.lossbench("check", "my_loss")
+    assert "temperature" in environment.lossbench("show", "my_loss")
+    said = environment.lossbench(
+        "run", "-m", "loss=cross_entropy,my_loss", "dataset=blobs", "seeds=10", "trainer=short",
+        "tracking=none",
+    )  # fmt: skip
+    assert "my_loss" in said
+
+
+def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environment):
+    plain = environment.lossbench("list", "losses")
+    assert "there is no module broken_losses.gone" in plain
+    said = environment.lossbench("list", "--verify")
+    for reason in (
+        "RuntimeError: no luck today",
+        "No module named 'nowhere_at_all'",
+        "has no attribute 'mine'",
+        "*rest",
+        "gamma is positional",
+        "not a function or a class",
+        "No module named 'broken_losses.gone'",
+    ):
+        assert reason in said
+    assert "broken: lossbench" not in said
+
+
+def test_a_broken_loss_that_is_asked_for_gets_one_line(environment):
+    said = environment.lossbench("run", "loss=broken_raises", "tracking=none", code=2)
+    assert "broken-losses 1.2 (broken_losses.raises:mine)" in said
+    assert "RuntimeError: no luck today" in said
+    assert "Traceback" not in said
+
+
+def test_a_name_of_two_packages_is_refused_until_one_is_chosen(environment):
+    said = environment.lossbench("run", "loss=focal", "--cfg", code=2)
+    assert "broken-losses and lossbench both provide it" in said
+    said = environment.lossbench("run", "loss=lossbench:focal", "loss.gamma=1", "--cfg")
+    assert "name: lossbench:focal" in said
+
+
+def completed(
+    environment: Environment, line: str, enough: Callable[[str], bool]
+) -> tuple[str, float]:
+    """What a real interactive bash shows after the line and two tabs, and the seconds it took."""
+    bash = shutil.which("bash")
+    assert bash
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(environment.folder)
+        os.execve(
+            bash, [bash, "--norc", "-i"], {**environment.environ, "TERM": "dumb", "PS1": "$ "}
+        )
+    shown = ""
+
+    def read_until(condition: Callable[[str], bool], seconds: float) -> float:
+        nonlocal shown
+        began = time.monotonic()
+        while not condition(shown) and time.monotonic() - began < seconds:
+            if select.select([terminal], [], [], 0.02)[0]:
+                shown += os.read(terminal, 65536).decode(errors="replace")
+        return time.monotonic() - began
+
+    os.write(terminal, b"eval \"$(lossbench completion bash)\"; echo read''y\n")
+    read_until(lambda text: "ready" in text, 20)
+    shown = ""
+    os.write(terminal, f"{line}\t\t".encode())
+    took = read_until(enough, 20)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    return shown, took
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("lossbench comp", ["compare", "completion"]),
+        ("lossbench run loss=my_l", ["loss=my_loss"]),
+        ("lossbench run -m loss=hinge,smooth_h", ["smooth_hinge"]),
+        ("lossbench run loss=my_loss loss.t", ["loss.temperature="]),
+        ("lossbench check my_", ["my_loss"]),
+        ("lossbench run corruption=imbalance corruption.kind=l", ["long_tailed"]),
+    ],
+)
+def test_a_real_bash_completes(environment, line, wanted):
+    shown, _ = completed(environment, line, lambda text: all(w in text for w in wanted))
+    assert all(word in shown for word in wanted), shown
+
+
+def test_completion_imports_nothing_heavy(environment):
+    code = (
+        "import sys; from lossbench.completion import complete\n"
+        "assert 'loss=my_loss' in complete('lossbench run loss=my')\n"
+        "heavy = {'torch', 'mlflow', 'numpy', 'hydra', 'my_losses'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    environment.run(str(environment.bin / "python"), "-c", code)
