@@ -29,6 +29,7 @@ KINDS = {
     "regularizers": "regularizer",
     "optimizers": "optimizer",
     "tasks": "task",
+    "configs": "config",
 }
 
 

@@ -112,4 +112,5 @@ def _values(key: str, before: list[str]) -> Iterable[str]:
 
 
 def _presets(group: str) -> list[str]:
-    return [file.stem for file in (packaged("conf") / group).glob("*.yaml")]
+    folders = [packaged("conf"), *registry.config_folders()]
+    return [file.stem for folder in folders for file in (folder / group).glob("*.yaml")]

@@ -82,13 +82,15 @@ def _split(config_path: str) -> tuple[str, str]:
 
 
 class PluginSearchPath(SearchPathPlugin):
-    """Looks in `conf/`, then in the user's folder, then among the plugins."""
+    """Looks in `conf/`, the user's folder, the folders of plugins, then among the plugins."""
 
     user_folder: str | None = None
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         if self.user_folder:
             search_path.append("command-line", f"file://{self.user_folder}")
+        for folder in registry.config_folders():
+            search_path.append("plugin", f"file://{folder}")
         search_path.append("lossbench-plugins", f"{SCHEME}://")
 
 

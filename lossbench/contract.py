@@ -1,6 +1,22 @@
-"""What a plugin may import: the records that losses, datasets and models are made of.
+"""All that a plugin may import, with `lossbench.testing`; the rest may change without notice.
 
-A loss needs none of this. It imports `declare` only to say what a signature cannot.
+declare      says of a loss what a signature cannot; a loss without it is lawful too.
+Declaration  what `declare` attaches: the fields may grow, none goes or changes its meaning.
+declaration_of  reads it back, empty where nothing is declared.
+Sample       what a dataset returns for one seed.
+UserError    raise it for a request that cannot be met: shown in a line, without a traceback.
+UnusableError  the same for the disk, the network or the machine.
+
+Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.datasets`,
+`lossbench.corruptions`, `lossbench.models`, `lossbench.regularizers`, `lossbench.optimizers`,
+`lossbench.configs`), and objects keep the way in which they are called:
+    loss         (prediction, target, /, *, hyper-parameters, facts) -> (B,) or ()
+    dataset      (rng, /, *, parameters) -> Sample
+    corruption   (inputs, targets, rng, /, *, parameters, facts) -> (inputs, targets)
+    model        (input_shape, output_shape, /, *, parameters) -> torch.nn.Module
+    regularizer  (weights, /, *, parameters) -> ()
+    optimizer    (parameters, /, *, parameters) -> torch.optim.Optimizer
+    config       "package:folder", a folder of YAML laid out as `conf/` is
 """
 
 from __future__ import annotations
@@ -12,6 +28,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+__all__ = [
+    "Declaration",
+    "Sample",
+    "UnusableError",
+    "UserError",
+    "declaration_of",
+    "declare",
+]
 
 T = TypeVar("T", bound=Callable[..., Any])
 

@@ -37,6 +37,7 @@ KINDS = {
     "regularizer": "lossbench.regularizers",
     "optimizer": "lossbench.optimizers",
     "task": "lossbench.tasks",
+    "config": "lossbench.configs",
 }
 PLURALS = {"loss": "losses"}
 # A keyword without default is a fact of the problem here; elsewhere the user must give it.
@@ -157,6 +158,12 @@ def load(plugin: Plugin) -> Any:
             f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded: "
             f"{type(error).__name__}: {reason}"
         ) from error
+
+
+def config_folders() -> list[Path]:
+    """The folders of YAML that plugins bring, as `package:folder`; nothing is imported."""
+    packages = [(p, _file(p.module)) for p in installed("config")]
+    return [file.parent / p.attribute for p, file in packages if file]
 
 
 def check_signature(plugin: Plugin, target: Any) -> None:

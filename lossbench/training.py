@@ -138,13 +138,13 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
             f"training examples. Give trainer.batch_size={count} or less."
         )
     model = registry.load(registry.find("model", config["model"]["name"])[0])
-    shapes = (task.input_shape, task.output_shape(outputs))
     return Recipe(
-        model=partial(model, *shapes, **_parameters(config["model"])),
+        model=partial(task.assemble, partial(model, **_parameters(config["model"])), outputs),
         loss=loss,
         facts=facts,
         link=declaration.link,
-        through_loss=hasattr(function, "logits") and shapes[1] != task.output_shape(1),
+        through_loss=hasattr(function, "logits")
+        and task.output_shape(outputs) != task.output_shape(1),
         regularizer=_bound("regularizer", config["regularizer"]),
         optimizer=_bound("optimizer", config["optimizer"]),
         batch_size=config["trainer"]["batch_size"],

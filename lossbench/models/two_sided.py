@@ -1,7 +1,8 @@
-"""Models of two inputs: a side of the model for each, or one scorer for both."""
+"""Models of two inputs: a module for each, or one for both, and how to tell them from others."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -23,6 +24,41 @@ class Towers(nn.Module):
         """The left module sees the first, the right one the second."""
         left, right = inputs.unbind(1)
         return torch.stack([self.left(left), self.right(right)], 1)
+
+
+class Shared(nn.Module):
+    """The same module for each of two inputs: (B, 2, ...) -> (B, 2, ...)."""
+
+    def __init__(self, each: nn.Module) -> None:
+        super().__init__()
+        self.each = each
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Both inputs of an example stand beside each other in one batch."""
+        output: Tensor = self.each(inputs.flatten(0, 1)).unflatten(0, (-1, 2))
+        return output
+
+
+@torch.no_grad()
+def keeps_sides_apart(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    """Whether neither output changes with the input of the other side."""
+    inputs = torch.sin(1.0 + torch.arange(2 * math.prod(input_shape))).reshape(2, *input_shape)
+    crossed = torch.stack([inputs[:, 0], inputs[:, 1].flip(0)], 1)
+    model.eval()
+    before, after = model(inputs), model(crossed)
+    model.train()
+    same = torch.equal(before[:, 0], after[:, 0])
+    return same and torch.equal(before[:, 1].flip(0), after[:, 1])
+
+
+@torch.no_grad()
+def treats_sides_alike(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    """Whether inputs in the other order give the same outputs in the other order."""
+    inputs = torch.sin(1.0 + torch.arange(2 * math.prod(input_shape))).reshape(2, *input_shape)
+    model.eval()
+    before, after = model(inputs), model(inputs.flip(1))
+    model.train()
+    return torch.allclose(before.flip(1), after, rtol=1e-4, atol=1e-6)
 
 
 def two_tower(
@@ -54,7 +90,7 @@ def pair_scorer(
     """The same multi-layer perceptron on each of two inputs: (B, 2, F) -> (B, 2, *rest)."""
     _refuse_one_sided("pair_scorer", input_shape, output_shape)
     each = mlp(input_shape[1:], output_shape[1:], hidden=hidden)
-    return nn.Sequential(nn.Flatten(0, 1), each, nn.Unflatten(0, (-1, 2)))
+    return Shared(each)
 
 
 def _refuse_one_sided(

@@ -110,7 +110,7 @@ def _panels(entry: Entry) -> Iterable[Panel]:
         if len(study.cases) > 1 or not panels:
             cases = tuple(curve(section, loss, label) for label, section in study.cases)
             panels.append(
-                _panel(study.title or " ".join(f"{k} {v:g}" for k, v in base.items()), study, cases)
+                _panel(TT, study, cases)
             )
         yield from panels + _varied(entry, study, optional)
 

@@ -43,10 +43,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Study:
-    """Sections to draw on the same axes; vary: the hyper-parameters are varied on the first."""
+    """Sections to draw on the same axes.
+
+    by: what tells them apart; vary: the hyper-parameters are varied on the first.
+    """
 
     title: str
     cases: tuple[tuple[str, Section], ...]
+    by: str = ""
     vary: bool = True
 
 
@@ -80,7 +84,8 @@ def _binary(entry: Entry) -> tuple[Study, ...]:
             mistakes=MARGINS,
         )
 
-    return (Study("", tuple((f"y = {y:g}", section(y)) for y in (SOFT if soft else SOFT[:1]))),)
+    cases = tuple((f"y = {y:g}", section(y)) for y in (SOFT if soft else SOFT[:1]))
+    return (Study("", cases, "label" if soft else ""),)
 
 
 def _others_at_zero(x: Tensor, count: int) -> Tensor:
@@ -104,7 +109,7 @@ def _multilabel(entry: Entry) -> tuple[Study, ...]:
             len(x), 3
         )
 
-    axis = "logit of one label that applies, the two others right for certain"
+    axis = "logit of a label that applies, two others right"
     return (Study("", (("", Section(axis, "gradient in the logit", line(-5, 5), batch)),)),)
 
 
@@ -118,8 +123,8 @@ def _distribution(entry: Entry) -> tuple[Study, ...]:
             lambda x: (_others_at_zero(x, 3), target.expand(len(x), 3)),
         )
 
-    cases = tuple((f"target {t:g}, rest shared", section(t)) for t in SOFT)
-    return (Study("", cases),)
+    cases = tuple((f"t_1 = {t:g}, rest shared", section(t)) for t in SOFT)
+    return (Study("", cases, "target"),)
 
 
 def _regression(entry: Entry) -> tuple[Study, ...]:
@@ -145,16 +150,17 @@ def _regression(entry: Entry) -> tuple[Study, ...]:
     if not more:
         return (Study("", (("", section(0.0)),)),)
     cases = tuple((f"second output {s:g}", section(s)) for s in (0.0, -2.0, 2.0))
-    return (Study("", cases),)
+    return (Study("", cases, "second output"),)
 
 
 def _unit(width: int, axis: int) -> Tensor:
-    return torch.eye(width, dtype=torch.float64)[axis]
+    """(1, width)."""
+    return torch.eye(width, dtype=torch.float64)[axis : axis + 1]
 
 
 def _turned(x: Tensor, width: int, axis: int) -> Tensor:
-    """(width,): the unit vector at x degrees from the first axis, towards another."""
-    angle = torch.deg2rad(x).squeeze()
+    """(N, width): unit vectors at x (N,) degrees from the first axis, towards another."""
+    angle = torch.deg2rad(x).unsqueeze(-1)
     return torch.cos(angle) * _unit(width, 0) + torch.sin(angle) * _unit(width, axis)
 
 
@@ -168,16 +174,16 @@ def _embedding(entry: Entry) -> tuple[Study, ...]:
     def positive_turns(x: Tensor) -> Batch:
         negative = _unit(width, 1)
         rows = [_unit(width, 0), _turned(x, width, 2), negative, negative]
-        return torch.stack(rows), identities
+        return torch.cat(rows), identities
 
     def negatives_turn(x: Tensor) -> Batch:
         forty_five = torch.full_like(x, 45.0)
         negative = _turned(x, width, 1)
         rows = [_unit(width, 0), _turned(forty_five, width, 2), negative, negative]
-        return torch.stack(rows), identities
+        return torch.cat(rows), identities
 
-    axis = "degrees from anchor to positive, unit vectors, two negatives at 90"
-    other = "degrees from anchor to both negatives, unit vectors, positive at 45"
+    axis = "degrees from anchor to positive, two negatives at 90"
+    other = "degrees from anchor to both negatives, positive at 45"
     return (
         Study("positive", (("", replace(DEGREES, axis=axis, batch=positive_turns)),)),
         Study("negatives", (("", replace(DEGREES, axis=other, batch=negatives_turn)),)),
@@ -189,8 +195,8 @@ def _pairs(entry: Entry) -> tuple[Study, ...]:
     identities = torch.arange(3)
 
     def batch(own: Tensor, wrong: Tensor) -> Batch:
-        left = torch.stack([_unit(width, i) for i in range(3)])
-        right = torch.stack([_turned(own, width, 4), _turned(wrong, width, 1), _unit(width, 2)])
+        left = torch.cat([_unit(width, i) for i in range(3)])
+        right = torch.cat([_turned(own, width, 4), _turned(wrong, width, 1), _unit(width, 2)])
         return torch.stack([left, right], 1), identities
 
     def own_turns(x: Tensor) -> Batch:
@@ -199,8 +205,8 @@ def _pairs(entry: Entry) -> tuple[Study, ...]:
     def wrong_turns(x: Tensor) -> Batch:
         return batch(torch.full_like(x, 45.0), x)
 
-    axis = "degrees from left to its own right, unit vectors, two wrong ones at 90"
-    other = "degrees from left to a wrong right, unit vectors, its own at 45"
+    axis = "degrees from left to its own right, two wrong at 90"
+    other = "degrees from left to a wrong right, its own at 45"
     return (
         Study("own right", (("", replace(DEGREES, axis=axis, batch=own_turns)),)),
         Study("a wrong right", (("", replace(DEGREES, axis=other, batch=wrong_turns)),)),
@@ -219,11 +225,10 @@ def _angle_to_prototype(weight: Tensor) -> tuple[Study, ...]:
     classes, width = weight.shape
 
     def batch(x: Tensor) -> Batch:
-        embedding = torch.stack([_turned(each, width, width - 1) for each in x.unbind()])
-        return embedding, torch.zeros(len(x), dtype=torch.int64)
+        return _turned(x, width, width - 1), torch.zeros(len(x), dtype=torch.int64)
 
-    axis = f"degrees from a unit embedding to its prototype, {classes - 1} others at 90"
-    return (Study("", (("", replace(DEGREES, axis=axis, batch=batch, coupled=False)),)),)
+    axis = f"degrees from embedding to prototype, {classes - 1} others at 90"
+    return (Study("", (("", Section(axis, DEGREES.slope, line(0, 180), batch)),)),)
 
 
 def _ranking(entry: Entry) -> tuple[Study, ...]:
@@ -244,13 +249,14 @@ def _segmentation(entry: Entry) -> tuple[Study, ...]:
             return logits, mask.expand(len(x), 10, 10)
 
         name, rest = ("foreground", "background") if moved else ("background", "foreground")
-        axis = f"probability on every {name} pixel, the {rest} right"
+        axis = f"probability on {name} pixels, {rest} right"
         return Section(axis, "gradient in the probability", line(0.01, 0.99), batch)
 
     shares = (10, 50, 1)
     right = tuple((f"{share} % foreground", section(share, True)) for share in shares)
     wrong = tuple((f"{share} % foreground", section(share, False)) for share in shares)
-    return Study("", right), Study("false alarms", wrong, vary=False)
+    by = "share of foreground"
+    return Study("", right, by), Study("false alarms", wrong, by, vary=False)
 
 
 def _sequence(entry: Entry) -> tuple[Study, ...]:
@@ -261,7 +267,7 @@ def _sequence(entry: Entry) -> tuple[Study, ...]:
         target = torch.stack([frames, labels]).expand(len(x), 2, 6)
         return x.reshape(-1, 1, 1) * right, target
 
-    axis = "lead of the right class at each of the steps 1 1 - 2 2 -, two others at 0"
+    axis = "lead of the right class at each step of 11-22-"
     return (Study("", (("", Section(axis, "slope, all steps at once", line(-5, 5), batch)),)),)
 
 
@@ -274,15 +280,15 @@ def _generative(entry: Entry) -> tuple[Study, ...]:
             columns[moved] = x
             return torch.stack(columns, -1), torch.full_like(x, data).unsqueeze(-1)
 
-        return Section(axis, f"gradient in {axis.split()[0]}", line(-4, 4), batch)
+        return Section(axis, f"gradient in {axis.split(',')[0]}", line(-4, 4), batch)
 
     pixel = "z, the reconstruction of one pixel, posterior N(0, 1)"
     pixels = tuple((f"pixel {x:g}", section(pixel, 0, x, 0.0)) for x in (1.0, 0.5))
-    mean = section("mu, the mean of one latent, of variance 1; pixel 1, z = 1", 1, 1.0, 1.0)
-    spread = "s, the log-variance of one latent, of mean 0; pixel 1, z = 1"
+    mean = section("mu, the mean of a latent; s = 0, pixel and z 1", 1, 1.0, 1.0)
+    spread = "s, the log-variance of a latent; mu = 0, pixel and z 1"
     variance = section(spread, 1 + latents, 1.0, 1.0)
     return (
-        Study("reconstruction", pixels, vary=False),
+        Study("reconstruction", pixels, "pixel", vary=False),
         Study("a latent's mean", (("", mean),)),
         Study("a latent's variance", (("", variance),)),
     )
@@ -299,7 +305,7 @@ def _regularizer() -> tuple[Study, ...]:
         return Section("w, beside another weight of 1", "gradient in w", line(-3, 3), batch, True)
 
     cases = (("in the same column", section(False)), ("in the same row", section(True)))
-    return (Study("", cases, vary=False),)
+    return (Study("", cases, "place of the other weight", vary=False),)
 
 
 STUDIES: dict[str, Callable[[Entry], tuple[Study, ...]]] = {

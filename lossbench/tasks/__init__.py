@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+Backbone = Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class Task(ABC):
     def facts(self, target: Tensor) -> dict[str, Any]:
         """What a loss may ask for by a keyword without default, from the training targets."""
         return {}
+
+    def assemble(self, backbone: Backbone, outputs: int) -> nn.Module:
+        """A model of this task, for a loss that needs so many outputs per target."""
+        return backbone(self.input_shape, self.output_shape(outputs))
 
     def order(self, target: Tensor, generator: torch.Generator) -> Tensor:
         """The order (N,) in which an epoch visits a replica's training examples."""

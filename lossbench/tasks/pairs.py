@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lossbench.tasks import Task
+from lossbench.models.two_sided import Towers, keeps_sides_apart
+from lossbench.tasks import Backbone, Task
 from lossbench.tasks.lawful import (
     refuse_indices,
     refuse_shapes,
@@ -56,6 +57,14 @@ class Pairs(Task):
         if outputs != self.embedding_dim:
             refuse_single_output(self.name, outputs)
         return (2, self.embedding_dim)
+
+    def assemble(self, backbone: Backbone, outputs: int) -> nn.Module:
+        """A backbone that would let one side see the other is built once for each side instead."""
+        model = super().assemble(backbone, outputs)
+        if keeps_sides_apart(model, self.input_shape):
+            return model
+        each = (self.input_shape[1:], self.output_shape(outputs)[1:])
+        return Towers(backbone(*each), backbone(*each))
 
     def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
         """Eight pairs; the last two share an identity."""

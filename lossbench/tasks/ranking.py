@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lossbench.tasks import Task
+from lossbench.models.two_sided import Shared, keeps_sides_apart, treats_sides_alike
+from lossbench.tasks import Backbone, Task
 from lossbench.tasks.lawful import (
     refuse_not_binary,
     refuse_outside_unit,
@@ -46,6 +47,14 @@ class Ranking(Task):
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         refuse_single_output(self.name, outputs)
         return (2,)
+
+    def assemble(self, backbone: Backbone, outputs: int) -> nn.Module:
+        """A backbone that is no scorer of single items is built for one item and used on both."""
+        model = super().assemble(backbone, outputs)
+        alike = treats_sides_alike(model, self.input_shape)
+        if alike and keeps_sides_apart(model, self.input_shape):
+            return model
+        return Shared(backbone(self.input_shape[1:], self.output_shape(outputs)[1:]))
 
     def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
         self.output_shape(outputs)

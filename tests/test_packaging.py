@@ -1,0 +1,81 @@
+"""What is installed is what is in the checkout, and the public contract is what it says."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from test_layers import imported
+from test_plugins import Environment
+
+import lossbench.contract
+
+ROOT = Path(__file__).parent.parent
+PUBLIC = {"lossbench.contract", "lossbench.testing"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """A wheel, an sdist, and the wheel that is built from the sdist."""
+    folder = tmp_path_factory.mktemp("built")
+    build = [sys.executable, "-m", "build", "--no-isolation", "-o", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    return folder
+
+
+def test_the_wheel_far_from_any_checkout_has_commands_configurations_and_experiments(
+    built, tmp_path
+):
+    environment = Environment(tmp_path)
+    (wheel,) = built.glob("*.whl")
+    pip = [sys.executable, "-m", "pip", "--python", str(environment.bin / "python")]
+    environment.run(*pip, "install", "-q", "--no-deps", "--force-reinstall", str(wheel))
+    place = environment.run(
+        str(environment.bin / "python"), "-c", "import lossbench; print(lossbench.__file__)"
+    )
+    assert str(tmp_path) in place
+    assert "quickstart" in environment.lossbench("list", "experiments")
+    configs = list(
+        yaml.safe_load_all(environment.lossbench("run", "--cfg", "experiment=quickstart"))
+    )
+    assert len(configs) == 5
+    said = environment.lossbench(
+        "run", "dataset=moons", "trainer=short", "seeds=2", "tracking=none"
+    )
+    assert "cross_entropy" in said
+
+
+def test_the_sdist_gives_the_same_wheel(built, tmp_path):
+    (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    words = ["wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(sdist)]
+    subprocess.run([sys.executable, "-m", "pip", *words], check=True, capture_output=True)
+    (again,) = tmp_path.glob("*.whl")
+    names = [sorted(zipfile.ZipFile(file).namelist()) for file in (wheel, again)]
+    assert names[0] == names[1]
+    assert "lossbench/conf/config.yaml" in names[0]
+
+
+def test_the_contract_lists_what_it_offers_and_offers_what_it_lists():
+    tree = ast.parse(Path(lossbench.contract.__file__).read_text())
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    documented = set(re.findall(r"^(\w+) {2,}\S", lossbench.contract.__doc__ or "", re.M))
+    assert defined == set(lossbench.contract.__all__) == documented
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("plugins/*/lossbench_*/**/*.py")), ids=str)
+def test_plugins_use_only_the_public_contract(file):
+    ours = {m for m in imported(file) if m.split(".")[0] == "lossbench"}
+    assert {".".join(m.split(".")[:2]) for m in ours} <= PUBLIC
+
+
+def test_no_pin_in_the_project_and_every_pin_in_the_constraints():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert "==" not in text
+    lines = (ROOT / "constraints.txt").read_text().split()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
