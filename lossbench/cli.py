@@ -124,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     new = command("new", commands.new_package, "write a plugin package that passes its own check")
     new.add_argument("name", help="such as my-losses")
 
+    doctor = command("doctor", commands.doctor, "versions, plugins, results and store: a line each")
+    doctor.add_argument("--results", default="results", metavar="DIR")
+
     completion = command("completion", commands.completion, "print a shell's completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
 

@@ -6,7 +6,6 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lossbench.config import Config, Experiment
-    from lossbench.registry import Plugin
     from lossbench.results import Result
     from lossbench.sweep import Job
 
-VERIFY_SECONDS = 20
 KINDS = {
     "losses": "loss",
     "datasets": "dataset",
@@ -222,7 +219,12 @@ def list_plugins(options: argparse.Namespace) -> int:
             print(f"{name:24} {' '.join(read_experiment(name).question.split())[:75]}")
         return 0
     plugins = registry.installed(KINDS[options.kind])
-    faults = _verified(plugins) if options.verify else registry.missing_modules(plugins)
+    if options.verify:
+        from lossbench.doctor import broken
+
+        faults = broken(plugins)
+    else:
+        faults = registry.missing_modules(plugins)
     for name in registry.names(KINDS[options.kind]):
         same = [p for p in plugins if p.name == name]
         tasks = ", ".join(p.task for p in same if p.task)
@@ -234,27 +236,12 @@ def list_plugins(options: argparse.Namespace) -> int:
     return 0
 
 
-def _verified(plugins: Sequence[Plugin]) -> dict[Plugin, str]:
-    """Import each plugin in a process of its own, with a limit; what is wrong with the broken."""
-    from lossbench.launcher import launch
+def doctor(options: argparse.Namespace) -> int:
+    from lossbench.doctor import diagnose
 
-    faults = {}
-    for event in launch(_try_to_load, [(plugin,) for plugin in plugins], timeout=VERIFY_SECONDS):
-        wrong = event.value if event.what == "finished" else str(event.value)
-        if wrong:
-            faults[plugins[event.job]] = wrong
-    return faults
-
-
-def _try_to_load(plugin: Plugin, report: object) -> str:
-    """In a worker: why the plugin cannot be used, or nothing."""
-    from lossbench import registry
-
-    try:
-        registry.check_signature(plugin, registry.load(plugin))
-    except UserError as error:
-        return str(error).partition("could not be loaded: ")[2] or str(error)
-    return ""
+    for line in diagnose(Path(options.results).absolute()):
+        print(line, flush=True)
+    return 0
 
 
 def show(options: argparse.Namespace) -> int:

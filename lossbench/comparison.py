@@ -136,6 +136,11 @@ def _comparison(results: list[Result], baseline: str | None, metric: str | None)
             f"--metric {metric}: the task {summary['task']} has no such metric. "
             f"{choices(metric, summary['directions'])}"
         )
+    if not summary["directions"][metric]:
+        raise UserError(
+            f"--metric {metric}: neither more nor less of it is better, so it is shown beside the "
+            f"metric that is compared. Compare by {summary['primary']}, for example."
+        )
     base = baseline or ("cross_entropy" if "cross_entropy" in labelled else next(iter(labelled)))
     if base not in labelled:
         raise UserError(

@@ -9,7 +9,7 @@ from lossbench.contract import UserError
 from lossbench.schema import parameters_of_object
 from lossbench.settings import SECTIONS, experiment_files, packaged
 
-COMMANDS = ("run", "compare", "list", "show", "check", "new", "ui", "sync", "completion")
+COMMANDS = ("run", "compare", "list", "show", "check", "new", "ui", "sync", "doctor", "completion")
 CHOICES = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
 SHELLS = ("bash", "zsh", "fish")
 

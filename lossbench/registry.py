@@ -147,17 +147,17 @@ def _from_file(kind: str, path: str, attribute: str) -> Plugin:
 
 def load(plugin: Plugin) -> Any:
     """Import the plugin's object; UserError names package, entry point and cause."""
+    where = f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded"
     try:
-        module = _import(plugin.module)
-        return functools.reduce(getattr, plugin.attribute.split("."), module)
+        target = functools.reduce(getattr, plugin.attribute.split("."), _import(plugin.module))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise UserError(
-            f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded: "
-            f"{type(error).__name__}: {reason}"
-        ) from error
+        raise UserError(f"{where}: {type(error).__name__}: {reason}") from error
+    if fault := _fault(plugin, target):
+        raise UserError(f"{where}: {fault}.")
+    return target
 
 
 def config_folders() -> list[Path]:
@@ -166,16 +166,16 @@ def config_folders() -> list[Path]:
     return [file.parent / p.attribute for p, file in packages if file]
 
 
-def check_signature(plugin: Plugin, target: Any) -> None:
-    """Refuse a loss that could not be configured: open or positional hyper-parameters."""
-    where = f"{plugin.kind}={plugin.name} of {plugin.origin}"
+def _fault(plugin: Plugin, target: Any) -> str:
+    """Why an imported object cannot be configured, or nothing."""
     if not callable(target):
-        raise UserError(f"{where} is {type(target).__name__}, not a function or a class.")
-    for p in inspect.signature(target).parameters.values():
+        return f"it is a {type(target).__name__}, not a function or a class"
+    for p in inspect.signature(target).parameters.values() if plugin.kind != "task" else ():
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            raise UserError(f"{where}: the signature has {p}; name each hyper-parameter.")
+            return f"its signature has {p}; name each hyper-parameter"
         if p.kind is not p.KEYWORD_ONLY and p.default is not p.empty:
-            raise UserError(f"{where}: {p.name} is positional; make it keyword-only, after a '*'.")
+            return f"{p.name} is positional; make it keyword-only, after a '*'"
+    return ""
 
 
 def missing_modules(plugins: Iterable[Plugin]) -> dict[Plugin, str]:

@@ -13,7 +13,7 @@ LAYERS = [
     {"schema", "registry", "tasks", "models"},
     {"datasets", "stack", "results", "check", "testing", "launcher"},
     {"tracking", "comparison", "report", "training", "config", "show"},
-    {"sweep", "api"},
+    {"sweep", "api", "doctor"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
 OWNERS = {

@@ -68,7 +68,9 @@ def test_the_contract_lists_what_it_offers_and_offers_what_it_lists():
     assert defined == set(lossbench.contract.__all__) == documented
 
 
-@pytest.mark.parametrize("file", sorted(ROOT.glob("plugins/*/lossbench_*/**/*.py")), ids=str)
+@pytest.mark.parametrize(
+    "file", sorted(ROOT.glob("plugins/*/lossbench_*/**/*.py")), ids=lambda f: f.stem
+)
 def test_plugins_use_only_the_public_contract(file):
     ours = {m for m in imported(file) if m.split(".")[0] == "lossbench"}
     assert {".".join(m.split(".")[:2]) for m in ours} <= PUBLIC

@@ -116,6 +116,12 @@ def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environme
     assert "broken: lossbench" not in said
 
 
+def test_doctor_names_the_broken_and_exits_with_0(environment):
+    said = environment.lossbench("doctor")
+    assert "loss=broken_raises of broken-losses 1.2" in said
+    assert "RuntimeError: no luck today" in said
+
+
 def test_a_broken_loss_that_is_asked_for_gets_one_line(environment):
     said = environment.lossbench("run", "loss=broken_raises", "tracking=none", code=2)
     assert "broken-losses 1.2 (broken_losses.raises:mine)" in said

@@ -70,8 +70,15 @@ def _reaches_weights(subject: Subject) -> None:
 
 def no_reduction_inside(subject: Subject) -> None:
     """A value that exists for each example is not averaged, summed or otherwise reduced."""
-    if not subject.whole:
-        return
+    found = reduction_of(subject) if subject.whole else ""
+    if found:
+        raise Failed(
+            f"the value of a batch is {found} of its examples' own values; return those, (B,)."
+        )
+
+
+def reduction_of(subject: Subject) -> str:
+    """What one number for a batch is of its examples' own, "3 times the mean", or nothing."""
     wholes, singles = [], []
     for seed in range(4):
         prediction, target = subject.batch(seed, scale=2.0)
@@ -80,13 +87,10 @@ def no_reduction_inside(subject: Subject) -> None:
         try:
             singles.append(torch.stack([subject(*row) for row in rows]))
         except Exception:
-            return  # one example has no value of its own
+            return ""  # one example has no value of its own
+    pairs = list(zip(wholes, singles, strict=True))
     for name in ("mean", "amax", "amin", "median"):
-        ratios = torch.stack(
-            [whole / getattr(alone, name)() for whole, alone in zip(wholes, singles, strict=True)]
-        )
+        ratios = torch.stack([whole / getattr(alone, name)() for whole, alone in pairs])
         if ratios.isfinite().all() and (ratios - ratios[0]).abs().max() < 1e-9 * ratios[0].abs():
-            raise Failed(
-                f"the value of a batch is {ratios[0]:.4g} times the {name.removeprefix('a')} of "
-                "its examples' own values; return those, (B,)."
-            )
+            return f"{ratios[0]:.4g} times the {name.removeprefix('a')}"
+    return ""

@@ -12,27 +12,32 @@ from typing import Any
 from torch import Tensor
 
 from lossbench import registry
+from lossbench.check.basics import reduction_of
 from lossbench.check.subject import Subject
-from lossbench.contract import UserError
+from lossbench.contract import UserError, declaration_of
 from lossbench.registry import Plugin
 from lossbench.tasks import Task
 
 INPUT_SHAPE = (6, 4)  # steps and features, where a task reads it
-OWN_FIELDS: dict[str, Any] = {"int": 5, "tuple[int, int]": (4, 5), "tuple[int, ...]": (4,)}
+OWN_FIELDS: dict[str, Any] = {"int": 4, "tuple[int, int]": (4, 5), "tuple[int, ...]": (4,)}
+LOGITS = r"logits"
 # How a loss speaks of its task; where two fit alike, the first is meant.
 WORDS = {
-    "binary": r"\{0, 1\}|sigmoid|softplus|target - 1\b",
-    "multiclass": r"multi-?class|\(B, C\)|int64|softmax|gather|one_hot|logsumexp|\bclass(?:es)?\b",
-    "regression": r"residual|target - prediction|prediction - target|real targets?\b",
-    "multilabel": r"multi-?label|\(B, L\)",
-    "distribution": r"soft targets?\b|target: \(B, C\)|\bdistributions?\b",
-    "segmentation": r"segment|\(B, H|pixel|\bmask",
-    "embedding": r"\(B, D\)|\bidentit",
-    "pairs": r"\bpair\b|two views|modalit",
+    "binary": rf"{LOGITS}|\{{0, 1\}}|\b0 and 1\b|sigmoid|softplus|target - 1\b|binary_",
+    "multiclass": rf"{LOGITS}|multi-?class|\(B, C\)|int64|softmax|gather|one_hot|logsumexp"
+    r"|\bclass(?:es)?\b|\bcross_entropy|nll_loss",
+    "regression": r"\bprediction|residual|error\b|target - prediction|real targets?\b|quantile"
+    r"|huber",
+    "multilabel": rf"{LOGITS}|multi-?label|\(B, L\)",
+    "distribution": rf"{LOGITS}|soft targets?\b|target: \(B, C\)|\bdistributions?\b",
+    "segmentation": rf"{LOGITS}|segment|\(B, H|pixel|\bmask",
+    "embedding": r"\bembedding: Tensor|\(B, D\)|\bidentit",
+    "pairs": r"\bembeddings: Tensor|\bpair\b|two views|modalit",
     "ranking": r"\branks?\b|\bordered\b",
-    "sequence": r"\bCTC\b|\bblank\b|\(B, T\b|\(T, B\b",
+    "sequence": rf"{LOGITS}|\bCTC\b|\bblank\b|\(B, T\b|\(T, B\b",
     "generative": r"\bELBO\b|variational|reconstruction|\blatent",
 }
+NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates
 
 
 def plugins_of(name: str, task: str | None) -> list[Plugin]:
@@ -67,14 +72,16 @@ def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
     names = sorted(registry.names("task"), key=[*WORDS, *registry.names("task")].index)
     text = plugin.module + plugin.attribute + _text(loss)
     fits = {each: _fit(plugin, loss, posed(each)) for each in names}
-    return posed(max(names, key=lambda each: fits[each] + _likeness(each, text)))
+    return posed(max(names, key=lambda each: fits[each] + _likeness(each, text, loss)))
 
 
-def _likeness(task: str, text: str) -> int:
-    """How much a loss's text speaks of a task, its name counting threefold."""
-    named = 3 if re.search(rf"\b{task}s?\b", text, re.IGNORECASE) else 0
+def _likeness(task: str, text: str, loss: Callable[..., Any]) -> int:
+    """How much a loss's text speaks of a task, its name and what it declares counting most."""
+    declared = declaration_of(loss)
+    numbers = declared.outputs > 1 or declared.minimiser in NUMBERS
+    said = re.search(rf"\b{task}s?\b", text, re.IGNORECASE) or (numbers and task == "regression")
     words = re.findall(WORDS.get(task, r"(?!)"), text, re.IGNORECASE)
-    return named + len({word.lower() for word in words})
+    return (5 if said else 0) + len({word.lower() for word in words})
 
 
 def _text(loss: Callable[..., Any]) -> str:
@@ -85,7 +92,7 @@ def _text(loss: Callable[..., Any]) -> str:
 
 
 def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
-    """From 6, each example of the task has a value of its own, over one for all to 0, it fails."""
+    """From 6, each example of the task has a value of its own, to 0, it fails on the task."""
     subject = Subject(plugin, loss, task, {})
     try:
         values = subject(*subject.example)
@@ -94,7 +101,7 @@ def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
     if not isinstance(values, Tensor):
         return 2
     if values.shape != (len(subject.example[1]),):
-        return 3 if values.ndim == 0 else 2
+        return 3 if values.ndim == 0 and reduction_of(subject) else 2
     return 6 if subject.independent else 4
 
 

@@ -21,7 +21,6 @@ REDUCTIONS = ("reduction", "reduce", "size_average", "average", "mean", "sum_bat
 TARGETS = ("target", "targets", "label", "labels", "y_true", "truth", "ground_truth")
 PREDICTIONS = ("prediction", "predictions", "pred", "logits", "scores", "output", "y_pred")
 LITERALS = (type(None), bool, int, float, str)
-SHORTEST = 20  # characters of a docstring that can say anything
 
 
 def signature(subject: Subject) -> None:
@@ -88,7 +87,7 @@ def _is_literal(value: Any) -> bool:
 def docstring(subject: Subject) -> None:
     """The docstring says what the loss is, and names every hyper-parameter."""
     text = text_of(subject.loss)
-    if len(text) < SHORTEST:
+    if not text:
         raise Failed("there is no docstring that says what the loss rewards or punishes.")
     missing = [p.name for p in subject.parameters if not re.search(rf"\b{p.name}\b", text)]
     if missing:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from lossbench.check.report import Failed, Skipped
 from lossbench.check.subject import Subject, close, one_line
@@ -137,9 +138,21 @@ def _numbers(subject: Subject, hyper: Hyper) -> list[Tensor] | None:
     try:
         for batch in subject.batches:
             found += subject.differentiate(*batch, **hyper)
+        return found + (_of_trained_weights(subject, hyper) if subject.is_module else [])
     except Exception:
         return None
-    return found
+
+
+def _of_trained_weights(subject: Subject, hyper: Hyper) -> list[Tensor]:
+    """A module's value, and the gradients of its weights, a little off where these begin."""
+    module = subject.made(**hyper)
+    assert isinstance(module, nn.Module)
+    weights = list(module.parameters())
+    with torch.no_grad():
+        for k, weight in enumerate(weights):
+            weight.add_(torch.sin(torch.arange(weight.numel()) + k).reshape(weight.shape) / 100)
+    value = subject.call(module, *subject.example)
+    return [value.detach(), *torch.autograd.grad(value.sum(), weights, allow_unused=False)]
 
 
 def hyper_parameter_ranges(subject: Subject) -> None:

@@ -188,6 +188,8 @@ def right_costs_less(subject: Subject) -> None:
         right = FAR * (2 * target.double() - 1)
         wrong = [-right]
     elif subject.task.name == "multiclass":
+        if prediction.shape[-1] != len(target.unique()):
+            raise Skipped("its predictions are not one per class.")
         ways = torch.eye(prediction.shape[-1], dtype=torch.float64) * FAR
         right, others = ways[target], range(1, prediction.shape[-1])
         wrong = [ways[(target + k) % prediction.shape[-1]] for k in others]

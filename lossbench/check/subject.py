@@ -19,6 +19,7 @@ from lossbench.schema import REQUIRED, Parameter, within
 from lossbench.tasks import Task
 
 Batch = tuple[Tensor, Tensor]
+LARGEST_LOG = 20.0  # of a second output, which is the logarithm of a scale as a rule
 WEIGHTS_SEED = 1  # of a loss with weights of its own
 COUPLED = ("embedding", "pairs")  # tasks whose losses compare the examples of a batch
 
@@ -89,7 +90,10 @@ class Subject:
 
     def __call__(self, prediction: Tensor, target: Tensor, **hyper: Any) -> Tensor:
         """The loss's values on copies of the batch; float targets take the prediction's dtype."""
-        loss = self.made(prediction.dtype, **hyper)
+        return self.call(self.made(prediction.dtype, **hyper), prediction, target)
+
+    def call(self, loss: Callable[..., Any], prediction: Tensor, target: Tensor) -> Tensor:
+        """The values of a loss that is already made, on copies of the batch."""
         return loss(prediction.clone(), as_dtype(target, prediction.dtype).clone())
 
     def differentiate(
@@ -133,6 +137,13 @@ class Subject:
         signs = torch.randint(2, prediction.shape, generator=generator) * 2 - 1
         return self.into_domain(sizes[choice] * signs).to(dtype), target
 
+    def _tamed(self, prediction: Tensor) -> Tensor:
+        """Of several outputs per target, all but the first kept where their exponential is."""
+        if self.declaration.outputs == 1:
+            return prediction
+        first, others = prediction.tensor_split([1], -1)
+        return torch.cat([first, others.clamp(-LARGEST_LOG, LARGEST_LOG)], -1)
+
     @cached_property
     def batches(self) -> list[Batch]:
         """Batches of every size of prediction."""
@@ -153,6 +164,8 @@ class Subject:
         return any(map(math.isfinite, self.domain))
 
     def into_domain(self, prediction: Tensor) -> Tensor:
+        """Lawful predictions, one to one with any real ones but for the largest."""
+        prediction = self._tamed(prediction)
         low, high = self.domain
         if math.isfinite(low) and math.isfinite(high):
             return low + (high - low) * (0.01 + 0.98 * torch.sigmoid(prediction))

@@ -39,26 +39,33 @@ class Shared(nn.Module):
         return output
 
 
-@torch.no_grad()
 def keeps_sides_apart(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
     """Whether neither output changes with the input of the other side."""
-    inputs = torch.sin(1.0 + torch.arange(2 * math.prod(input_shape))).reshape(2, *input_shape)
+    inputs = _two_examples(input_shape)
     crossed = torch.stack([inputs[:, 0], inputs[:, 1].flip(0)], 1)
-    model.eval()
-    before, after = model(inputs), model(crossed)
-    model.train()
-    same = torch.equal(before[:, 0], after[:, 0])
-    return same and torch.equal(before[:, 1].flip(0), after[:, 1])
+    before, after = _evaluated(model, inputs), _evaluated(model, crossed)
+    return _close(before[:, 0], after[:, 0]) and _close(before[:, 1].flip(0), after[:, 1])
+
+
+def treats_sides_alike(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    """Whether inputs in the other order give the same outputs in the other order."""
+    inputs = _two_examples(input_shape)
+    return _close(_evaluated(model, inputs).flip(1), _evaluated(model, inputs.flip(1)))
+
+
+def _two_examples(shape: tuple[int, ...]) -> Tensor:
+    return torch.sin(1.0 + torch.arange(2 * math.prod(shape))).reshape(2, *shape)
 
 
 @torch.no_grad()
-def treats_sides_alike(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
-    """Whether inputs in the other order give the same outputs in the other order."""
-    inputs = torch.sin(1.0 + torch.arange(2 * math.prod(input_shape))).reshape(2, *input_shape)
-    model.eval()
-    before, after = model(inputs), model(inputs.flip(1))
+def _evaluated(model: nn.Module, inputs: Tensor) -> Tensor:
+    output: Tensor = model.eval()(inputs)
     model.train()
-    return torch.allclose(before.flip(1), after, rtol=1e-4, atol=1e-6)
+    return output
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def two_tower(

@@ -28,6 +28,16 @@ def window(values: Sequence[Tensor]) -> tuple[float, float]:
     return (low, high) if high > low else (low - spread / 2, high + spread / 2)
 
 
+def labels(panel: Panel, values: Sequence[Tensor]) -> list[str]:
+    """The curves' names, with a word where one is out of the window altogether."""
+    low, high = window(values)
+    seen = [bool(((v >= low) & (v <= high)).any()) for v in values]
+    return [
+        each.label + ("" if is_seen else " (out of sight)")
+        for each, is_seen in zip(panel.curves, seen, strict=True)
+    ]
+
+
 def _range(values: Tensor) -> tuple[float, float]:
     finite = values[values.isfinite()]
     return (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 0.0)
@@ -78,8 +88,8 @@ def _framed(lines: list[str], panel: Panel, low: float, high: float, braille: bo
     """The numbers at the ends of both axes, and what runs along the lower one."""
     bar, corner, rule = ("│", "└", "─") if braille else ("|", "+", "-")
     low, high = (0.0 if abs(y) < (high - low) / 1000 else y for y in (low, high))
-    labels = {0: f"{high:.3g}", len(lines) - 1: f"{low:.3g}"}
-    framed = [f"{labels.get(i, ''):>9} {bar}{line}".rstrip() for i, line in enumerate(lines)]
+    numbers = {0: f"{high:.3g}", len(lines) - 1: f"{low:.3g}"}
+    framed = [f"{numbers.get(i, ''):>9} {bar}{line}".rstrip() for i, line in enumerate(lines)]
     x = panel.curves[0].x
     left, middle, right = f"{x[0]:g}", f"{(x[0] + x[-1]) / 2:g}", f"{x[-1]:g}"
     half = WIDTH // 2 + len(middle) // 2
@@ -91,10 +101,11 @@ def _legend(panel: Panel, braille: bool) -> list[str]:
     """How each curve is drawn, where there are several."""
     if len(panel.curves) == 1:
         return []
+    values = [each.value for each in panel.curves]
     samples = [_sample(number, braille) for number in range(len(DASHES))]
     return [
-        f"{'':>11}{sample} {each.label}"
-        for sample, each in zip(samples, panel.curves, strict=False)
+        f"{'':>11}{sample} {label}"
+        for sample, label in zip(samples, labels(panel, values), strict=False)
     ]
 
 

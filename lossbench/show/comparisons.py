@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,8 +48,8 @@ def _or_none(panel: Callable[[], Panel]) -> Panel | None:
 
 MARGIN = """The 0/1 loss counts mistakes and has no slope. The others can be minimised in its place;
 all but the smooth hinge and the squared error lie above it, the logistic loss once it is divided by
-log 2. They differ in what a large mistake costs, on the left: never more than 1 (squared error), its
-size (logistic, the hinges), its square, or exponentially much."""
+log 2. They differ in what a large mistake costs, on the left: never more than 1 (squared error),
+its size (logistic, hinges), its square, or exponentially much."""
 RESIDUAL = """The square lets one outlier outweigh many small errors; the absolute value pulls
 equally hard at any distance; Huber and log-cosh are squares near 0 and lines further out."""
 PROBABILITY = """On a confident mistake, p near 0, cross-entropy grows without end and its gradient
@@ -73,7 +74,7 @@ def _margin() -> Panel:
     section = _positive("margin", line(-3, 3, 601))
     names = ("hinge", "squared_hinge", "smooth_hinge", "modified_huber", "exponential")
     found = [_along(section, "binary", name, name) for name in names]
-    nats, log_2 = _along(section, "binary", "logistic", "logistic / log 2"), torch.tensor(2.0).log()
+    nats, log_2 = _along(section, "binary", "logistic", "logistic / log 2"), math.log(2)
     scaled = replace(nats, value=nats.value / log_2, gradient=nats.gradient / log_2)
     bounded = _along(section, "binary", "squared_error", "squared_error of p")
     wrong = (section.x <= 0).double()

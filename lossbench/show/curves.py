@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,12 +23,13 @@ Loss = Callable[..., Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Value and gradient at each x, all (N,)."""
+    """Value and gradient at each x, all (N,). alone: every x was a batch of its own."""
 
     label: str
     x: Tensor
     value: Tensor
     gradient: Tensor
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,25 @@ class Drawn:
 def drawn(entry: Entry) -> Drawn:
     """All that can be drawn of a loss; a loss that fails on its sections gives a reason."""
     try:
-        panels = tuple(_panels(entry))
+        with _one_thread():
+            panels = tuple(_panels(entry))
     except Exception as error:
         text = (str(error).splitlines() or [""])[0]
         return Drawn((), f"It fails on its section: {type(error).__name__}: {text}"[:200])
     if panels:
         return Drawn(panels)
     return Drawn((), "No one-dimensional section of it is known to mean something.")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Hundreds of tiny batches: threads would wait for each other more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def made(entry: Entry, **hyper: Any) -> Loss:
@@ -85,7 +99,8 @@ def curve(section: Section, loss: Loss, label: str) -> Curve:
             return Curve(label, section.x, value, section.sign * gradient)
     pairs = [_differentiated(section, loss, x) for x in section.x.split(1)]
     value = torch.stack([v.flatten()[0] for v, _ in pairs])
-    return Curve(label, section.x, value, section.sign * torch.cat([g for _, g in pairs]))
+    gradient = section.sign * torch.cat([g for _, g in pairs])
+    return Curve(label, section.x, value, gradient, alone=not section.coupled)
 
 
 def _differentiated(section: Section, loss: Loss, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,22 +117,22 @@ def _differentiated(section: Section, loss: Loss, x: Tensor) -> tuple[Tensor, Te
 def _panels(entry: Entry) -> Iterable[Panel]:
     # of a penalty, other strengths would show the same picture on another scale
     base = {"strength": 1.0} if entry.task is None and entry.parameters else {}
-    loss = made(entry, **base)
+    at, loss = [f"{name} = {value:g}" for name, value in base.items()], made(entry, **base)
     scaled = [p for p in entry.parameters if p.default is not None]
     optional = [p for p in entry.parameters if p.default is None]
     for study in studies(entry, loss):
         panels = _varied(entry, study, scaled)
         if len(study.cases) > 1 or not panels:
             cases = tuple(curve(section, loss, label) for label, section in study.cases)
-            panels.append(
-                _panel(TT, study, cases)
-            )
+            title = ", ".join(filter(None, (study.title, study.by, *at)))
+            panels.append(_panel(title, study, cases))
         yield from panels + _varied(entry, study, optional)
 
 
 def _panel(title: str, study: Study, curves: tuple[Curve, ...]) -> Panel:
-    section = study.cases[0][1]
-    return Panel(title, section.axis, section.slope, curves)
+    section, alone = study.cases[0][1], any(each.alone for each in curves)
+    axis = f"{section.axis}, a batch of one" if alone else section.axis
+    return Panel(title, axis, section.slope, curves)
 
 
 def _varied(entry: Entry, study: Study, parameters: list[Parameter]) -> list[Panel]:
@@ -141,5 +156,5 @@ def _merged(curves: list[Curve]) -> Iterable[Curve]:
         first = rest[0]
         same = [c for c in rest if torch.allclose(c.value, first.value, 1e-6, 1e-9, equal_nan=True)]
         others = [c.label.partition(" = ")[2] for c in same[1:]]
-        yield Curve(", ".join([first.label, *others]), first.x, first.value, first.gradient)
+        yield replace(first, label=", ".join([first.label, *others]))
         rest = [c for c in rest if not any(c is each for each in same)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +17,13 @@ from torch import Tensor
 
 from lossbench.contract import UnusableError, UserError
 from lossbench.show.anatomy import entries_of
-from lossbench.show.canvas import window
+from lossbench.show.canvas import labels, window
 from lossbench.show.curves import Curve, Panel, drawn
 
 COLOURS = ("#2f7fc1", "#c8661a", "#2a9460", "#a258b0", "#d0435a", "#7d7d7d", "#8a7500", "#008b9e")
 DASHES = ("-", "--", ":", "-.")
 INK = "#0a0b0c"  # stands for the colour of the page's text
+NUMBERED = re.compile(r' id="[a-zA-Z0-9.]+_\d+"')
 FORMATS = (".svg", ".png")
 WRAP = 56  # characters of an axis's label in a line
 FEW = 3  # panels that stand below each other
@@ -44,17 +46,14 @@ def draw(name: str, path: Path, *, task: str | None = None) -> Path:
         raise UserError(f"loss={name}: nothing is drawn. {' '.join(reasons)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _figure(name, panels).savefig(path, dpi=110, metadata=_without_date(path))
+        _write(name, panels, path)
     except OSError as error:
         raise UnusableError(f"{path} cannot be written: {error.strerror}.") from error
     return path
 
 
-def _without_date(path: Path) -> dict[str, str | None]:
-    return {"Date": None} if path.suffix.lower() == ".svg" else {}
-
-
-def _figure(name: str, panels: Sequence[tuple[str, Panel]]) -> Figure:
+def _write(name: str, panels: Sequence[tuple[str, Panel]], path: Path) -> None:
+    """Each panel's value beside its gradient, under its title."""
     across = 1 if len(panels) <= FEW else 2
     rows = -(-len(panels) // across)
     with mpl.rc_context({"font.size": 8, "svg.hashsalt": name}):
@@ -67,7 +66,9 @@ def _figure(name: str, panels: Sequence[tuple[str, Panel]]) -> Figure:
             _plot(gradient, panel, gradient=True)
             value.set_title(title, loc="left", fontsize=8, fontweight="bold")
         figure.suptitle(name, fontsize=11)
-    return figure
+        # with a date in it, the same picture would be another file
+        undated = {"Date": None} if path.suffix.lower() == ".svg" else None
+        figure.savefig(path, dpi=110, metadata=undated)
 
 
 def inline(panel: Panel, *, gradient: bool, key: str) -> str:
@@ -87,32 +88,31 @@ def inline(panel: Panel, *, gradient: bool, key: str) -> str:
         _plot(axes, panel, gradient=gradient)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
-    _, _, body = stream.getvalue().partition("<svg ")
-    what = f"{panel.slope if gradient else 'value'} against {panel.axis}; {_labels(panel)}"
+    # its parts are numbered from 1 in every picture, and nothing refers to those numbers
+    body = NUMBERED.sub("", stream.getvalue().partition("<svg ")[2])
+    names = ", ".join(filter(None, (each.label for each in panel.curves)))
+    what = f"{panel.slope if gradient else 'value'} against {panel.axis}; {names}"
     label = html.escape(what.strip("; "), quote=True)
     return f'<svg role="img" aria-label="{label}" {body}'.replace(INK, "currentColor")
-
-
-def _labels(panel: Panel) -> str:
-    return "; ".join(each.label for each in panel.curves)
 
 
 def _plot(axes: Axes, panel: Panel, *, gradient: bool) -> None:
     """Value or gradient of each curve, within a window that leaves the first one visible."""
     values = [_of(each, gradient) for each in panel.curves]
+    named = labels(panel, values)
     for number, (each, value) in reversed(list(enumerate(zip(panel.curves, values, strict=True)))):
         colour, dashes = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
-        axes.plot(each.x, value, dashes, color=colour, label=each.label, linewidth=1.8)
+        axes.plot(each.x, value, dashes, color=colour, label=named[number], linewidth=1.8)
     low, high = window(values)
     pad = 0.05 * (high - low)
     axes.set_ylim(low - pad, high + pad)
-    axes.set_xlabel(textwrap.fill(panel.axis, WRAP))
+    axes.set_xlabel(textwrap.fill(panel.axis, WRAP, break_on_hyphens=False))
     axes.set_ylabel(panel.slope if gradient else "value")
     axes.axhline(0, color="#808080", linewidth=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
     if len(panel.curves) > 1 and not gradient:
-        handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize="small")
+        handles, names = axes.get_legend_handles_labels()
+        axes.legend(handles[::-1], names[::-1], frameon=False, fontsize="small")
 
 
 def _of(each: Curve, gradient: bool) -> Tensor:

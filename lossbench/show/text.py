@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import textwrap
 import unicodedata
@@ -14,6 +15,7 @@ from lossbench.show.curves import drawn
 from lossbench.show.traps import traps
 
 COLUMNS = 100
+WIDEST = 40  # of a column of a table but the last
 HEADINGS = ("name", "type", "range", "default", "tuned in")
 
 
@@ -107,14 +109,15 @@ def _parameters(entry: Entry) -> Iterable[str]:
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as they must be; a last one that is too long goes on below itself."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    """Columns as wide as they must be; a cell that is too long goes on below itself."""
+    widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
+    widths[-1] = max(WIDEST // 4, COLUMNS - 2 - sum(width + 2 for width in widths[:-1]))
     lines = []
     for row in rows:
-        start = "  " + "".join(f"{c:{w}}  " for c, w in zip(row[:-1], widths, strict=True))
-        room = max(20, COLUMNS - len(start))
-        first, *more = textwrap.wrap(row[-1], room) or [""]
-        lines += [f"{start}{first}".rstrip(), *(" " * len(start) + line for line in more)]
+        cells = [textwrap.wrap(c, w) for c, w in zip(row, widths, strict=True)]
+        for parts in itertools.zip_longest(*cells, fillvalue=""):
+            padded = (f"{part:{width}}" for part, width in zip(parts, widths, strict=True))
+            lines.append(f"  {'  '.join(padded)}".rstrip())
     return lines
 
 

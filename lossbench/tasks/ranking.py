@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lossbench.contract import UserError
 from lossbench.models.two_sided import Shared, keeps_sides_apart, treats_sides_alike
 from lossbench.tasks import Backbone, Task
 from lossbench.tasks.lawful import (
@@ -51,9 +52,14 @@ class Ranking(Task):
     def assemble(self, backbone: Backbone, outputs: int) -> nn.Module:
         """A backbone that is no scorer of single items is built for one item and used on both."""
         model = super().assemble(backbone, outputs)
-        alike = treats_sides_alike(model, self.input_shape)
-        if alike and keeps_sides_apart(model, self.input_shape):
+        apart = keeps_sides_apart(model, self.input_shape)
+        if apart and treats_sides_alike(model, self.input_shape):
             return model
+        if apart:
+            raise UserError(
+                "model: it scores the two items of a ranking by different rules; "
+                "use model=pair_scorer."
+            )
         return Shared(backbone(self.input_shape[1:], self.output_shape(outputs)[1:]))
 
     def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,258 @@
+"""What `show` says and draws of a loss."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import matplotlib.image
+import pytest
+import torch
+
+from lossbench import registry
+from lossbench.contract import UserError
+from lossbench.registry import Plugin
+from lossbench.show import catalogue, describe, draw, sections, text
+from lossbench.show.anatomy import entries_of
+from lossbench.show.canvas import plotted
+from lossbench.show.comparisons import comparisons
+from lossbench.show.curves import drawn
+from lossbench.show.traps import traps
+
+OURS = [p for p in registry.installed("loss") if p.package == "lossbench"]
+SHOWN = [p for p in OURS if p.name in ("focal", "squared_error", "contrastive", "center", "elbo")]
+LOSSES = [(p.name, p.task) for p in OURS]
+ENTRIES = LOSSES + [(name, None) for name in registry.names("regularizer")]
+
+# loss, task, hyper-parameters of the curve, x, value, gradient
+POINTS = [
+    ("focal", "binary", "gamma = 2", 0.0, 0.25 * 0.693147, -0.5 * (0.25 + 0.5 * 0.693147)),
+    ("focal", "binary", "gamma = 0", 0.0, 0.693147, -0.5),
+    ("hinge", "binary", "margin = 1", -1.0, 2.0, -1.0),
+    ("cross_entropy", "binary", "y = 0.75", 0.0, 0.693147, -0.25),
+    ("cross_entropy", "multiclass", "", 0.0, 1.098612, -2 / 3),
+    ("squared_error", "regression", "", 2.0, 4.0, -4.0),
+    ("quantile", "regression", "q = 0.9", 2.0, 1.8, -0.9),
+    ("quantile", "regression", "q = 0.9", -2.0, 0.2, 0.1),
+    ("huber", "regression", "delta = 1", 3.0, 2.5, -1.0),
+    ("squared_log_error", "regression", "", 0.0, 0.0, 0.0),
+    ("gaussian_nll", "regression", "second output -2", 0.0, -1.0, 0.0),
+    ("one_vs_all_hinge", "multilabel", "", 0.0, 1.0, -1.0),
+    ("margin_ranking", "ranking", "margin = 1", -1.0, 2.0, -1.0),
+    ("dice_linear", "segmentation", "50 % foreground", 0.5, 1 - 51 / 76, None),
+    ("contrastive", "embedding", "margin = 1", 90.0, 2 / 3, None),
+    ("info_nce", "pairs", "temperature = 1", 90.0, 1.098612, None),
+    ("arcface", "embedding", "margin = 0.5", 0.0, 0.0, None),
+    ("elbo", "generative", "pixel 0.5", 0.0, 0.693147, 0.0),
+    ("l21", None, "in the same column", 0.0, 1.0, 0.0),
+]
+
+
+@pytest.mark.parametrize(("name", "task"), ENTRIES)
+def test_every_loss_is_described_within_the_terminal(name, task):
+    lines = describe(name, task=task).splitlines()
+    assert lines[0] == name
+    assert max(map(len, lines)) <= 100
+    said = "\n".join(lines)
+    for heading in ("Formula", "Arguments and result", "Parameters", "Properties", "Source"):
+        assert f"\n{heading}" in said
+    for parameter in entries_of(name, task)[0].parameters:
+        assert f"\n  {parameter.name} " in said
+
+
+@pytest.mark.parametrize(("name", "task"), ENTRIES)
+def test_every_loss_has_pictures_with_finite_values_and_gradients(name, task):
+    found = drawn(entries_of(name, task)[0])
+    assert not found.reason
+    for panel in found.panels:
+        for each in panel.curves:
+            assert each.value.isfinite().all()
+            assert each.gradient.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "task", "label", "x", "value", "gradient"), POINTS)
+def test_curves_go_through_points_worked_out_by_hand(name, task, label, x, value, gradient):
+    panels = drawn(entries_of(name, task)[0]).panels
+    each = next(c for p in panels for c in p.curves if label in c.label)
+    place = int((each.x - x).abs().argmin())
+    assert each.value[place].item() == pytest.approx(value, abs=1e-5)
+    if gradient is not None:
+        assert each.gradient[place].item() == pytest.approx(gradient, abs=1e-5)
+
+
+@pytest.mark.parametrize(("name", "task"), [("poly", "binary"), ("ctc", "sequence")])
+def test_the_gradient_is_the_slope_of_the_value(name, task):
+    each = drawn(entries_of(name, task)[0]).panels[0].curves[0]
+    slope = (each.value[2:] - each.value[:-2]) / (each.x[2:] - each.x[:-2])
+    torch.testing.assert_close(each.gradient[1:-1], slope, rtol=0, atol=1e-3)
+
+
+def test_parameters_come_with_type_range_default_and_tuning_range():
+    assert re.search(r"gamma +a number +\[0, inf\) +2 +0\.1 \.\. 5", describe("focal"))
+    assert "supplied by the task: num_classes, embedding_dim" in describe("arcface")
+
+
+def test_a_long_list_of_choices_is_wrapped(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from typing import Literal\n"
+        f"def mine(prediction, target, /, *, way: Literal{[c * 20 for c in 'abcdef']} = 'a'):\n"
+        "    return (prediction - target).abs()\n"
+    )
+    said = describe(f"{tmp_path / 'mine.py'}:mine", task="regression")
+    assert "f" * 20 in said
+    assert max(map(len, said.splitlines()[3:])) <= 100
+
+
+def test_other_tasks_are_named_with_their_formulas():
+    said = describe("focal", task="multiclass")
+    assert "for multiclass (shown here), binary" in said
+    assert re.search(r"\n  binary +L = -\(1 - p_t\)\^gamma log p_t", said)
+
+
+def test_an_output_of_ascii_gets_ascii(monkeypatch):
+    monkeypatch.setattr(text.sys, "stdout", SimpleNamespace(encoding="ascii"))
+    said = describe("gaussian_nll")
+    assert said.isascii()
+    assert "L = 1/2 (s + r^2 e^-s)" in said
+    assert "****" in said
+
+
+def test_a_text_picture_has_every_curve_that_is_in_sight():
+    panel = drawn(entries_of("focal", "binary")[0]).panels[0]
+    drawing = "\n".join(plotted(panel, braille=False))
+    for mark, label in (("*", "gamma = 2"), ("o", "gamma = 0"), ("+", "gamma = 5")):
+        assert f"{mark * 4} {label}" in drawing
+        assert drawing.count(mark) > 20
+
+
+def test_traps_are_measured():
+    def of(name, task):
+        entry = entries_of(name, task)[0]
+        return " ".join(traps(entry, drawn(entry)))
+
+    assert "hardly teaches" in of("squared_error", "binary")
+    assert "outweighs" in of("squared_error", "regression")
+    assert "whole batch" in of("root_mean_squared_error", "regression")
+    assert "can be negative" in of("gaussian_nll", "regression")
+    assert of("logistic", "binary") == ""
+
+
+def test_a_loss_from_a_file_is_shown(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def cauchy(prediction, target, /, *, c: float = 1.0):\n"
+        '    """Punishes the residual. L = log(1 + r^2/c^2)"""\n'
+        "    return ((prediction - target) / c).square().log1p()\n"
+        "def broken(prediction, target, /):\n    raise ValueError('by design')\n"
+    )
+    assert "c = 0.5" in describe(f"{file}:cauchy")
+    assert draw(f"{file}:cauchy", tmp_path / "cauchy.png").exists()
+    assert "It fails on its section: ValueError: by design" in describe(f"{file}:broken")
+    with pytest.raises(UserError, match="nothing is drawn"):
+        draw(f"{file}:broken", tmp_path / "broken.png")
+    assert not (tmp_path / "broken.png").exists()
+
+
+def test_what_cannot_be_shown_is_refused_in_words(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="Did you mean focal"):
+        describe("foccal")
+    with pytest.raises(UserError, match=r"ends in \.svg or \.png"):
+        draw("focal", tmp_path / "focal.gif")
+    monkeypatch.delitem(sections.STUDIES, "ranking")
+    with pytest.raises(UserError, match="No one-dimensional section"):
+        draw("margin_ranking", tmp_path / "picture.png")
+    assert "No one-dimensional section" in describe("margin_ranking")
+
+
+def test_pictures_are_written_by_their_suffix_and_the_same_each_time(tmp_path):
+    first = draw("focal", tmp_path / "new" / "focal.svg", task="binary").read_bytes()
+    assert ElementTree.fromstring(first).tag.endswith("svg")
+    assert draw("focal", tmp_path / "again.svg", task="binary").read_bytes() == first
+    pixels = matplotlib.image.imread(draw("hinge", tmp_path / "hinge.png", task="binary"))
+    assert pixels.shape[1] > 500
+    assert pixels[..., :3].std() > 0.05
+
+
+def test_the_articles_comparisons_are_drawn():
+    found = {c.title: c.panel for c in comparisons()}
+    assert len(found) == 5
+    zero_one, *others = found["Margin losses and the 0/1 loss"].curves
+    above = [c.label for c in others if (c.value >= zero_one.value - 1e-9).all()]
+    assert sorted({c.label for c in others} - set(above)) == ["smooth_hinge", "squared_error of p"]
+    assert len(found["The focal family"].curves) == 5
+
+
+class Page(HTMLParser):
+    """Links, element names and open elements of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.tags, self.ids = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [v for k, v in attributes if k in ("href", "src", "xlink:href")]
+        self.ids += [v for k, v in attributes if k == "id"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The catalogue of some losses and of two plugins, one broken and one hostile."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "hostile.py").write_text(
+        'def evil(logits, target, /):\n    """<script>alert(1)</script> & more."""\n'
+        "    return (1 - logits).relu()\n"
+    )
+    real = registry.installed
+
+    def installed(kind):
+        broken = Plugin("loss", "broken", "no_such_module", "x", "acme", "1.0", "binary")
+        evil = Plugin("loss", "<evil>", str(folder / "hostile.py"), "evil", "acme", "1.0", "binary")
+        return (*SHOWN, broken, evil) if kind == "loss" else real(kind)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "installed", installed)
+        count = catalogue(folder / "pages")
+    return folder / "pages", count
+
+
+def test_the_catalogue_has_a_page_for_every_loss(site):
+    folder, count = site
+    assert count == len({p.name for p in SHOWN}) + 2
+    index = (folder / "index.html").read_text()
+    for plugin in SHOWN:
+        assert f'href="{plugin.name}.html#{plugin.task}"' in index
+        assert f'<h2 id="{plugin.task}">' in (folder / f"{plugin.name}.html").read_text()
+    for name in registry.names("regularizer"):
+        assert (folder / f"regularizer-{name}.html").exists()
+
+
+def test_the_catalogue_needs_no_network_and_its_links_lead_somewhere(site):
+    folder, _ = site
+    for file in folder.glob("*.html"):
+        page = Page()
+        page.feed(file.read_text())
+        assert not {"script", "link", "img", "iframe"} & set(page.tags)
+        assert len(page.ids) == len(set(page.ids)), f"{file.name}: an id occurs twice"
+        for link in page.links:
+            if not link.startswith("https://arxiv.org/abs/"):
+                target, _, place = link.partition("#")
+                assert not target or (folder / target).exists(), f"{file.name}: {link}"
+                assert target or place in page.ids, f"{file.name}: {link}"
+
+
+def test_the_catalogue_survives_broken_plugins_and_escapes_what_they_say(site):
+    folder, _ = site
+    index = (folder / "index.html").read_text()
+    assert "could not be loaded: ModuleNotFoundError" in index
+    assert "could not be loaded" in (folder / "broken.html").read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more." in index
+
+
+def test_the_catalogue_follows_light_and_dark(site):
+    page = (site[0] / "focal.html").read_text()
+    assert "prefers-color-scheme: dark" in page
+    assert "currentColor" in page
+    assert page.count("<svg ") == 2 * sum(len(drawn(e).panels) for e in entries_of("focal"))
