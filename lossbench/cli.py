@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "show", commands.show, "formula, source, parameters, properties, picture of a loss"
     )
     show.add_argument("loss", nargs="?")
+    show.add_argument("--task", help="the task to show first, where the loss is for several")
     show.add_argument("--picture", metavar="FILE", help="draw it to an SVG or PNG file instead")
     show.add_argument("--all", metavar="DIR", help="write every loss as a static page into DIR")
 

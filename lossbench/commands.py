@@ -252,9 +252,9 @@ def show(options: argparse.Namespace) -> int:
     elif not options.loss:
         raise UserError("show: name a loss, or give --all DIR. Names: lossbench list losses")
     elif options.picture:
-        print(draw(options.loss, Path(options.picture)))
+        print(draw(options.loss, Path(options.picture), task=options.task))
     else:
-        print(describe(options.loss))
+        print(describe(options.loss, task=options.task), end="")
     return 0
 
 

@@ -94,7 +94,9 @@ REFERENCES = [
 ]
 
 
-@pytest.mark.parametrize(("task", "expected"), REFERENCES, ids=lambda x: getattr(x, "name", "reference"))
+@pytest.mark.parametrize(
+    ("task", "expected"), REFERENCES, ids=lambda x: getattr(x, "name", "reference")
+)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), n=st.integers(8, 60))
 def test_every_replica_scores_as_scikit_learn_does(task, expected, seed, n):

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from lossbench import registry
 from lossbench.check import (
     basics,
     effects,
@@ -21,7 +20,7 @@ from lossbench.check import (
     properties,
     rows,
 )
-from lossbench.check.find import plugins_of, task_of
+from lossbench.check.find import object_of, plugins_of, task_of
 from lossbench.check.report import Failed, Outcome, Part, Report, Skipped, Verdict, render
 from lossbench.check.subject import Subject, one_line
 from lossbench.registry import Plugin
@@ -65,7 +64,7 @@ def check_loss(name: str, task: str | None = None) -> Report:
 
 def _part(plugin: Plugin, task: str | None) -> Part:
     with _undisturbed() as before:
-        loss = registry.load(plugin)
+        loss = object_of(plugin)
         after = {"generators after": effects.generators(), "state after": effects.state()}
         effects.restore(before["state"])
         torch.set_num_threads(1)

@@ -65,6 +65,17 @@ def _is_module(place: str) -> bool:
         return False
 
 
+def object_of(plugin: Plugin) -> Any:
+    """The plugin's object, of whatever signature: that is for a check to judge."""
+    try:
+        return registry.load(plugin)
+    except UserError as refused:
+        try:  # only losses and the like are refused for their signature
+            return registry.load(dataclasses.replace(plugin, kind="task"))
+        except UserError:
+            raise refused from None
+
+
 def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
     """The task asked for or registered, else the likeliest by what the loss runs on and says."""
     if name or plugin.task:

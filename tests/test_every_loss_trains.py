@@ -1,0 +1,35 @@
+"""Every registered loss, trained on data of its task, beats the untrained model."""
+
+from __future__ import annotations
+
+import pytest
+
+from lossbench import registry
+from lossbench.config import configurations
+from lossbench.training import train
+
+DATA = {
+    "binary": ["dataset=moons", "dataset.samples=300", "trainer.max_epochs=10"],
+    "multiclass": ["dataset=wine", "trainer.max_epochs=10"],
+    "multilabel": ["dataset=tags", "trainer.max_epochs=10"],
+    "distribution": ["dataset=soft_blobs", "trainer.max_epochs=10"],
+    "regression": ["dataset=diabetes", "trainer.max_epochs=15"],
+    "embedding": ["dataset=digit_identities", "trainer.max_epochs=3"],
+    "pairs": ["dataset=paired_views", "model=two_tower", "trainer.max_epochs=3"],
+    "ranking": ["dataset=scored_pairs", "model=pair_scorer", "trainer.max_epochs=5"],
+    "segmentation": ["dataset=shapes", "model=unet", "trainer.max_epochs=4"],
+    "sequence": ["dataset=digit_strips", "model=temporal_conv", "trainer.max_epochs=8"],
+    "generative": ["dataset=digit_pixels", "model=vae", "trainer.max_epochs=3"],
+}
+LOSSES = [(p.task, p.name) for p in registry.installed("loss") if p.package == "lossbench"]
+
+
+@pytest.mark.parametrize(("task", "loss"), sorted(LOSSES))
+def test_a_trained_model_beats_the_untrained_one(task, loss):
+    words = [f"loss={loss}", "optimizer.lr=0.003", *DATA[task], "tracking=none"]
+    result = train(configurations(words)[0][0], [0, 1])
+    primary = result.summary["primary"]
+    curve = result.curves[result.curves.metric == f"val/{primary}"]
+    means = curve.groupby("epoch").value.mean() * result.summary["directions"][primary]
+    assert result.diverged == 0
+    assert means[means.index > 0].max() > means[0]
