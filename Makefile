@@ -1,14 +1,16 @@
 # `make demo` and `make test` do their own set-up; a second call installs nothing.
-.PHONY: demo test install lint
+.PHONY: demo test install lint plugins
 
 PYTHON ?= python3
 BIN := .venv/bin
+PLUGINS := .venv/plugins
 
 demo: install
 	$(BIN)/lossbench run experiment=quickstart
 
-test: install lint
+test: install lint plugins
 	$(BIN)/python -m pytest -n 2
+	$(PLUGINS)/bin/python -m pytest -n 2 -p no:cacheprovider plugins
 
 lint: install
 	$(BIN)/ruff check .
@@ -22,4 +24,15 @@ install: .venv/installed
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+# The packages below plugins/ in an environment of their own, over the packages of .venv.
+plugins: install $(PLUGINS)/installed
+
+$(PLUGINS)/installed: .venv/installed $(wildcard plugins/*/pyproject.toml)
+	$(BIN)/python -m venv --without-pip $(PLUGINS)
+	$(BIN)/python -c "import sysconfig as s; print('import site; site.addsitedir(%r)' % s.get_path('purelib'))" \
+	  > $$($(PLUGINS)/bin/python -c "import sysconfig as s; print(s.get_path('purelib'))")/outer.pth
+	$(BIN)/python -m pip --python $(PLUGINS)/bin/python install --quiet --disable-pip-version-check \
+	  -c constraints.txt --no-build-isolation $(addprefix -e ,$(wildcard plugins/lossbench-*))
 	touch $@

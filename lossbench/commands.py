@@ -119,7 +119,13 @@ def _where(
     from lossbench.report import figures
 
     folder, name = jobs[0].folder, experiment.name if experiment else "latest"
-    lines = [f"Results   {folder}"]
+    lines = [
+        f"{result.config['loss']['name']} was run replica by replica: "
+        f"{result.summary['unmapped_because']}"
+        for result in found
+        if not result.summary["mapped"]
+    ]
+    lines.append(f"Results   {folder}")
     for number, comparison in enumerate(compare(found)):
         suffix = f"-{number}" if number else ""
         place = folder / "figures" / f"{name}{suffix}.png"

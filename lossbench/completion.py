@@ -112,5 +112,5 @@ def _values(key: str, before: list[str]) -> Iterable[str]:
 
 
 def _presets(group: str) -> list[str]:
-    folders = [packaged("conf"), *registry.config_folders()]
+    folders = [packaged("conf"), *(folder for _, folder in registry.config_folders())]
     return [file.stem for folder in folders for file in (folder / group).glob("*.yaml")]

@@ -82,16 +82,16 @@ def _split(config_path: str) -> tuple[str, str]:
 
 
 class PluginSearchPath(SearchPathPlugin):
-    """Looks in `conf/`, the user's folder, the folders of plugins, then among the plugins."""
+    """Looks in `conf/`, the user's folder, among the plugins, then in the folders of plugins."""
 
     user_folder: str | None = None
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         if self.user_folder:
             search_path.append("command-line", f"file://{self.user_folder}")
-        for folder in registry.config_folders():
-            search_path.append("plugin", f"file://{folder}")
         search_path.append("lossbench-plugins", f"{SCHEME}://")
+        for package, folder in registry.config_folders():  # last, so that no file hides a plugin
+            search_path.append(package, f"file://{folder}")
 
 
 @contextlib.contextmanager
@@ -232,11 +232,28 @@ class _Composer:
     def _known(self, group: str, name: Any) -> None:
         options = self.loader.get_group_options(group)
         if name in options:
+            _refuse_two_files(group, name)
             return
         if group in CHOICES and isinstance(name, str) and ":" in name:
             registry.find(group, name)
         else:
             raise UserError(f"{group}={name}: there is no such {group}. {choices(name, options)}")
+
+
+def _refuse_two_files(group: str, name: Any) -> None:
+    """UserError where two packages bring a file of this name, and nothing stands before them."""
+    file, user = Path(group, f"{name}.yaml"), PluginSearchPath.user_folder
+    before = [packaged("conf"), *([Path(user)] if user else [])]
+    if any((folder / file).is_file() for folder in before):
+        return
+    if group in CHOICES and name in registry.names(group):
+        return
+    found = [f"{p} ({d / file})" for p, d in registry.config_folders() if (d / file).is_file()]
+    if len(found) > 1:
+        raise UserError(
+            f"{group}={name} is ambiguous: {' and '.join(found)} both provide it.\n"
+            "Copy one into a folder of your own and name that with --config-dir."
+        )
 
 
 def _set(config: Config, override: Override) -> None:

@@ -160,10 +160,10 @@ def load(plugin: Plugin) -> Any:
     return target
 
 
-def config_folders() -> list[Path]:
-    """The folders of YAML that plugins bring, as `package:folder`; nothing is imported."""
-    packages = [(p, _file(p.module)) for p in installed("config")]
-    return [file.parent / p.attribute for p, file in packages if file]
+def config_folders() -> list[tuple[str, Path]]:
+    """The folders of YAML that plugins bring as `package:folder`, by package; none is imported."""
+    files = [(p, _file(p.module)) for p in installed("config") if p.attribute]
+    return [(p.package, file.parent / p.attribute) for p, file in files if file]
 
 
 def _fault(plugin: Plugin, target: Any) -> str:

@@ -7,7 +7,6 @@ import copy
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from lossbench.contract import UserError
 from lossbench.testing import loss_checks
 
 HERE = Path(__file__).parent
-SECONDS = 20  # that one loss may take
 
 # file, loss, the check that tells what is wrong
 # fmt: off
@@ -112,7 +110,6 @@ UNLAWFUL = [
     ("form", "no_default", "signature"),
     ("form", "outside_its_interval", "signature"),
     ("form", "no_docstring", "docstring"),
-    ("form", "unnamed_parameter", "docstring"),
     ("form", "returns_a_number", "runs"),
     ("form", "returns_nothing", "runs"),
 ]
@@ -151,11 +148,10 @@ BUILT_IN = [(p.name, p.task) for p in registry.installed("loss") if p.package ==
 
 @pytest.mark.parametrize(("name", "task"), BUILT_IN)
 def test_every_built_in_loss_is_lawful(name, task):
-    """A built-in loss passes every check, in time, and most checks do run."""
-    began = time.monotonic()
+    """A built-in loss passes every check, and most checks do run."""
     report = check_loss(name, task)
     assert failed(report) == {}
-    assert time.monotonic() - began < SECONDS
+    assert all(o.verdict == "passed" for o in report.outcomes if o.check == "docstring")
     assert sum(outcome.verdict == "passed" for outcome in report.outcomes) > len(CHECKS) / 2
 
 

@@ -139,6 +139,19 @@ def test_the_autoencoder_draws_in_training_and_decodes_the_mean_in_evaluation():
     assert torch.equal(model(inputs)[:, :6], model.decoder(first[:, 6:8]))
 
 
+def test_any_backbone_becomes_an_autoencoder():
+    """A perceptron's reconstruction would not go through the latents; a vae stays as it is."""
+    task = Generative((6,), 6, 2)
+    model = task.assemble(mlp, 1)
+    assert model(torch.rand(3, 6)).shape == (3, 10)
+    first, second = model.eval()(torch.rand(2, 6)).split(1)
+    assert torch.allclose(model.decoder(first[:, 6:8]), first[:, :6], atol=1e-6)
+    assert not torch.equal(first, second)
+    assert model.encoder(torch.rand(3, 6)).shape == (3, 4)
+    shapes = [p.shape for p in task.assemble(vae, 1).parameters()]
+    assert shapes == [p.shape for p in vae((6,), (10,)).parameters()]
+
+
 REFUSED = [
     (conv, (64,), (10,), ["model=conv", "(64,)", "model=mlp"]),
     (unet, (64,), (64,), ["model=unet", "(64,)"]),

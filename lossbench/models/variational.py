@@ -28,6 +28,13 @@ class Autoencoder(nn.Module):
         return torch.cat([self.decoder(latents), posterior], -1)
 
 
+@torch.no_grad()
+def draws_latents(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    """Whether two passes in training differ, as they do with latents drawn at random."""
+    inputs = torch.sin(1.0 + torch.arange(math.prod(input_shape))).reshape(1, *input_shape)
+    return not torch.equal(model.train()(inputs), model(inputs))
+
+
 def vae(
     input_shape: tuple[int, ...],
     output_shape: tuple[int, ...],

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lossbench.tasks import Task
+from lossbench.models.variational import Autoencoder, draws_latents
+from lossbench.tasks import Backbone, Task
 from lossbench.tasks.lawful import (
     refuse_outside_unit,
     refuse_shapes,
@@ -62,6 +63,17 @@ class Generative(Task):
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         refuse_single_output(self.name, outputs)
         return (self.pixels + 2 * self.latent_dim,)
+
+    def assemble(self, backbone: Backbone, outputs: int) -> nn.Module:
+        """A backbone that draws no latents is used twice, for what encodes and what decodes them.
+
+        Otherwise its reconstruction could pass the latents by, and would owe them nothing.
+        """
+        model = super().assemble(backbone, outputs)
+        if draws_latents(model, self.input_shape):
+            return model
+        encoder = backbone(self.input_shape, (2 * self.latent_dim,))
+        return Autoencoder(encoder, backbone((self.latent_dim,), (self.pixels,)))
 
     def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
         shape = (8, *self.output_shape(outputs))

@@ -49,11 +49,6 @@ def no_docstring(prediction: Tensor, target: Tensor, /) -> Tensor:
     return (target - prediction).square()
 
 
-def unnamed_parameter(prediction: Tensor, target: Tensor, /, *, delta: float = 1.0) -> Tensor:
-    """Punishes like a square near the target, linearly further out; regression."""
-    return F.huber_loss(prediction, target, delta=delta, reduction="none")
-
-
 def returns_a_number(prediction: Tensor, target: Tensor, /) -> Any:
     """Punishes the square of the residual; regression."""
     return (target - prediction).square().mean().item()

@@ -1,0 +1,1 @@
+"""A worked example of a plugin: a dataset, a model and a configuration file."""

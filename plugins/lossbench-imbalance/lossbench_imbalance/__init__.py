@@ -1,0 +1,1 @@
+"""Losses for rare classes, rare labels and small masks, one file per task."""

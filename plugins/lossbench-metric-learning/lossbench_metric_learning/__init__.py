@@ -1,0 +1,1 @@
+"""The losses and miners of pytorch-metric-learning, for lossbench."""

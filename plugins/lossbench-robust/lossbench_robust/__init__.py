@@ -1,0 +1,1 @@
+"""Losses for label noise and for outliers, one file per task."""

@@ -1,0 +1,86 @@
+"""The losses are lawful, and worth what the table and their equations say."""
+
+from __future__ import annotations
+
+from importlib.metadata import distribution
+from itertools import product
+
+import pytest
+import torch
+from robust_table import EQUATIONS, IDENTITIES, LOGITS, RESIDUALS, TABLE, exact
+
+from lossbench import get_loss
+from lossbench.testing import loss_checks
+
+GROUP = "lossbench.losses."
+ENTRIES = [e for e in distribution("lossbench-robust").entry_points if e.group.startswith(GROUP)]
+TASKS = {entry.name: entry.group.removeprefix(GROUP) for entry in ENTRIES}
+DIGITS = {torch.float64: 1e-9, torch.float32: 1e-5}
+LOST = {torch.float64: 1e-200, torch.float32: 1e-30}  # near underflow
+
+for entry in ENTRIES:
+    lawful = loss_checks(entry.value, task=TASKS[entry.name])
+    globals()[f"test_{entry.name}_is_lawful"] = lawful
+
+
+def batch(name, prediction, target, dtype=torch.float64):
+    kind = torch.int64 if TASKS[name] == "multiclass" else dtype
+    return torch.tensor(prediction, dtype=dtype), torch.tensor(target, dtype=kind)
+
+
+def call(name, prediction, target, task=None, **hyper):
+    return get_loss(name, task=task or TASKS[name])(prediction, target, **hyper)
+
+
+def gradient(name, prediction, target, task=None, **hyper):
+    """Of the sum of the values, with respect to the prediction."""
+    leaf = prediction.clone().requires_grad_()
+    return torch.autograd.grad(call(name, leaf, target, task, **hyper).sum(), leaf)[0]
+
+
+def same(actual, expected, rtol=1e-9, atol=1e-15):
+    expected = torch.as_tensor(expected, dtype=actual.dtype)
+    torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
+
+
+def test_every_loss_has_a_row():
+    """A loss that the packaging names is in the table."""
+    assert set(TASKS) == {name for name, *_ in TABLE}
+
+
+@pytest.mark.parametrize(("name", "prediction", "target", "hyper", "value"), TABLE)
+def test_value_is_the_arithmetic(name, prediction, target, hyper, value):
+    """A loss has the value that the table computes by hand, in float64 and in float32."""
+    for dtype in (torch.float64, torch.float32):
+        given = batch(name, prediction, target, dtype)
+        same(call(name, *given, **hyper), value, DIGITS[dtype], LOST[dtype])
+        assert gradient(name, *given, **hyper).isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "hyper", "equation"), EQUATIONS)
+def test_keeps_its_digits(name, hyper, equation):
+    """Value and gradient, a row as a whole, have 9 digits in float64 and 5 in float32."""
+    labels = TASKS[name] == "multiclass"
+    for place, label in product(LOGITS if labels else RESIDUALS, (0, 1, 2) if labels else (None,)):
+        value, slope = exact(equation, place, label)
+        for dtype in (torch.float64, torch.float32):
+            given = batch(name, [place], [label or 0], dtype)
+            same(call(name, *given, **hyper), [value], DIGITS[dtype], LOST[dtype])
+            size = max(abs(x) for x in (slope if labels else [slope]))
+            lost = max(LOST[dtype], DIGITS[dtype] * size)
+            same(gradient(name, *given, **hyper), [slope], 0, lost)
+
+
+@pytest.mark.parametrize(("name", "hyper", "factor", "other", "others"), IDENTITIES)
+def test_limits_are_the_neighbours(name, hyper, factor, other, others):
+    """At this hyper-parameter a loss equals its neighbour, in value and gradient, also far out."""
+    task = TASKS[name]
+    generator = torch.Generator().manual_seed(7)
+    shape = (50, 3) if task == "multiclass" else (50,)
+    for scale in (1.0, 30.0, 1e4):
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float64) * scale
+        target = torch.arange(50) % 3 if task == "multiclass" else torch.zeros(50).double()
+        expected = factor * call(other, drawn, target, task, **others)
+        same(call(name, drawn, target, **hyper), expected, atol=1e-14)
+        expected = factor * gradient(other, drawn, target, task, **others)
+        same(gradient(name, drawn, target, **hyper), expected, atol=1e-14)
