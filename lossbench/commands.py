@@ -138,7 +138,9 @@ def _where(
         relative = shown.removeprefix("sqlite:///")
         lines.append(f"MLflow    {Path(relative).absolute() if relative != shown else shown}")
     where = "" if jobs[0].config["results"]["dir"] == "results" else f" --results {folder}"
-    us = "lossbench" if shutil.which("lossbench") else os.path.relpath(sys.argv[0])
+    script = Path(sys.argv[0])
+    hidden = script.name == "lossbench" and not shutil.which("lossbench")  # not on the PATH
+    us = os.path.relpath(script) if hidden else "lossbench"
     lines += [
         f"Next      {us} ui{where}",
         f"          {us} compare{' ' + name if experiment else ''}{where}",

@@ -123,11 +123,18 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
         fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
         return partial(function, **hyper, **fixed)
 
-    facts, outputs = registry.facts(plugin), declaration.outputs
-    if "embedding_dim" in facts:
-        outputs = task.facts(splits.train[1][0])["embedding_dim"]
-    check_loss(values["name"], loss, facts, task, outputs)
-    if declaration.target and "lowest" in task.facts(splits.train[1][0]):
+    known = task.facts(splits.train[1][0])
+    wanted = _wanted(values["name"], registry.facts(plugin), known, task)
+    outputs = wanted.get("embedding_dim", declaration.outputs)
+    through_loss = task.scores_classes and "embedding_dim" in wanted
+    if through_loss and not hasattr(function, "logits"):
+        raise UserError(
+            f"loss={values['name']} takes embeddings, and the task {task.name} scores classes; "
+            "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
+        )
+    check_loss(values["name"], loss, wanted, task, outputs)
+    facts = tuple(wanted)
+    if declaration.target and "lowest" in known:
         facts, function = (*facts, "lowest"), _above_lowest(function)
     elif declaration.target:
         _check_targets(values["name"], declaration.target, splits)
@@ -143,12 +150,22 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
         loss=loss,
         facts=facts,
         link=declaration.link,
-        through_loss=hasattr(function, "logits")
-        and task.output_shape(outputs) != task.output_shape(1),
+        through_loss=through_loss,
         regularizer=_bound("regularizer", config["regularizer"]),
         optimizer=_bound("optimizer", config["optimizer"]),
         batch_size=config["trainer"]["batch_size"],
     )
+
+
+def _wanted(name: str, facts: tuple[str, ...], known: dict[str, Any], task: Task) -> dict[str, Any]:
+    """Those of the problem's facts that a loss asks for; UserError where one is not known."""
+    for fact in facts:
+        if fact not in known:
+            raise UserError(
+                f"loss={name} asks for {fact}, which the task {task.name} does not supply. "
+                f"It supplies: {', '.join(known) or 'nothing'}."
+            )
+    return {fact: known[fact] for fact in facts}
 
 
 def _above_lowest(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -161,20 +178,12 @@ def _above_lowest(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def check_loss(
-    name: str, make: Callable[..., Any], facts: tuple[str, ...], task: Task, outputs: int
+    name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
 ) -> None:
     """Hold a loss against the task's example batch; UserError says what came back."""
     prediction, target = task.example(outputs)
-    known = task.facts(target)
-    for fact in facts:
-        if fact not in known:
-            raise UserError(
-                f"loss={name} asks for {fact}, which the task {task.name} does not supply. "
-                f"It supplies: {', '.join(known) or 'nothing'}."
-            )
-    wanted = {fact: known[fact] for fact in facts}
-    loss = make(wanted)
-    tensors = {n: v for n, v in wanted.items() if isinstance(v, Tensor)}
+    loss = make(facts)
+    tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
     extra = {} if isinstance(loss, nn.Module) else tensors
     try:
         values = loss(prediction.requires_grad_(), target, **extra)

@@ -205,7 +205,7 @@ UNUSABLE = [
     (table(GOOD, np.zeros(30, int), "binary"), ["both present"]),
     (table(GOOD, np.arange(30) // 27), ["class 1 has 3", "at least 5"]),
     (table(GOOD[:9], np.arange(9.0), "regression"), ["9 examples", "at least 10"]),
-    (table(GOOD, HALVES, "multiclas"), ["multiclas", "did you mean multiclass"]),
+    (table(GOOD, HALVES, "multiclas"), ["multiclas", "Did you mean multiclass"]),
 ]
 
 

@@ -83,7 +83,7 @@ def test_the_target_poses_its_task(save, column, asked, task, first):
 DAYS = pd.date_range("2024-01-01", periods=20).astype(str)
 REFUSED_TABLES = [
     (frame(), {"target": "z"}, ["dataset.target=z", "x, y"]),
-    (frame().rename(columns={"y": "label"}), {"target": "lable"}, ["did you mean label"]),
+    (frame().rename(columns={"y": "label"}), {"target": "lable"}, ["Did you mean label"]),
     (frame(9), {}, ["9 rows", "at least 10"]),
     (frame()[["y"]], {}, ["a feature"]),
     (frame(x=[1.0, None, None] + [2.0] * 17), {}, ["x (2)", "2 of 20", "data row 2"]),

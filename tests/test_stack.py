@@ -192,6 +192,18 @@ def test_a_loss_with_weights_of_its_own_is_trained_for_each_replica():
     assert scale[0] != scale[1]
 
 
+@pytest.mark.parametrize("classes", [3, 16])
+def test_embeddings_are_scored_through_the_logits_of_the_loss_however_many_classes(classes):
+    """Also where an embedding has as many numbers as there are classes."""
+    data = ["dataset=blobs", f"dataset.classes={classes}", "dataset.samples=200"]
+    config = configured(*data, "loss=center", "trainer.max_epochs=1")
+    stack = stack_of(config, [0, 1])
+    scored = stack.mapped(stack.scored, stack.state, stack.test_inputs)
+    embeddings = stack.mapped(stack.predict, stack.state, stack.test_inputs)
+    weight, bias = stack.state["loss.weight"], stack.state["loss.bias"]
+    torch.testing.assert_close(scored, embeddings @ weight.mT + bias[:, None])
+
+
 def test_the_best_epoch_is_chosen_by_the_primary_metric_on_validation():
     result = training.train(
         configured("dataset=wine", "trainer.max_epochs=12", "optimizer.lr=0.05"), [0, 1, 2]

@@ -226,7 +226,8 @@ def test_the_example_is_lawful_and_always_the_same(task):
     scores = task.metrics(task.estimate(prediction, None), target)
     assert set(scores) == set(task.directions)
     assert task.primary in scores
-    assert set(task.directions.values()) <= {-1, 1}
+    assert set(task.directions.values()) <= {-1, 0, 1}
+    assert task.directions[task.primary] != 0
 
 
 @pytest.mark.parametrize("task", [SCALAR, VECTOR], ids=str)
@@ -324,12 +325,12 @@ def test_lawful_data_pose_their_task():
     assert Regression.of(X, np.arange(8.0).reshape(4, 2)) == Regression((2,), (2,))
 
 
-def test_classification_outputs_are_one_per_class():
-    """Only a regression can give a loss more outputs per target."""
+def test_binary_outputs_are_one_per_example():
+    """Only a regression can give a loss more outputs per target; classes may meet an embedding."""
     assert (BINARY.output_shape(1), THREE.output_shape(1)) == ((), (3,))
-    for task in (BINARY, THREE):
-        with pytest.raises(UserError, match="outputs=2"):
-            task.output_shape(2)
+    assert THREE.output_shape(THREE.embedding_dim) == (THREE.embedding_dim,)
+    with pytest.raises(UserError, match="outputs=2"):
+        BINARY.output_shape(2)
 
 
 def test_facts_count_the_classes_of_each_replica():
@@ -340,4 +341,4 @@ def test_facts_count_the_classes_of_each_replica():
     assert facts["class_counts"].tolist() == [[2, 0, 2], [0, 3, 1]]
     assert torch.equal(facts["class_counts"][0], torch.bincount(target[0], minlength=3))
     assert BINARY.facts(torch.tensor([0.0, 1.0, 1.0]))["class_counts"].tolist() == [1, 2]
-    assert SCALAR.facts(torch.zeros(3)) == {}
+    assert SCALAR.facts(torch.tensor([2.0, -1.0, 3.0])) == {"lowest": -1.0}

@@ -21,6 +21,7 @@ class Task(ABC):
     name, primary: of the task and of the metric that chooses epochs and orders tables.
     directions: every metric's name -> +1 where more is better, -1 where less is, 0 for neither.
     target_dtype: of the targets that losses and metrics meet.
+    scores_classes: whether an embedding counts only by the logits that the loss makes of it.
     """
 
     input_shape: tuple[int, ...]
@@ -29,6 +30,7 @@ class Task(ABC):
     primary: ClassVar[str]
     directions: ClassVar[dict[str, int]]
     target_dtype: ClassVar[torch.dtype]
+    scores_classes: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

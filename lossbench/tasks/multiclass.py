@@ -40,6 +40,7 @@ class Multiclass(Task):
         "ece": -1,
     }
     target_dtype = torch.int64
+    scores_classes = True
     embedding_dim = 16  # of the embeddings that a loss with a prototype for each class asks for
 
     @classmethod
