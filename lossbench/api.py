@@ -18,6 +18,8 @@ from lossbench.schema import within
 from lossbench.tasks import Task
 from lossbench.training import train_and_write
 
+SOFT = ("binary", "multilabel", "segmentation")  # tasks whose targets may lie between 0 and 1
+
 
 def get_loss(name: str, *, task: str) -> Callable[..., Any]:
     """The loss of this name for a task, which refuses batches that break the task's contract.
@@ -52,7 +54,7 @@ def check_values(name: str, task: str, declaration: Declaration, target: Tensor)
         for value in (target.min().item(), target.max().item()) if target.numel() else ():
             if not within(declaration.target, value):
                 raise UserError(f"loss={name}: target {value:g} is not in {declaration.target}.")
-    elif task == "binary" and not ((target == 0) | (target == 1)).all():
+    elif task in SOFT and not ((target == 0) | (target == 1)).all():
         raise UserError(f"loss={name} takes hard labels only: every target must be 0 or 1.")
 
 

@@ -20,6 +20,8 @@ def test_a_loss_by_name_takes_its_hyper_parameters_by_keyword():
     [
         ("hinge", "binary", torch.zeros(2), torch.tensor([-1.0, 1.0]), "-1"),
         ("hinge", "binary", torch.zeros(2), torch.tensor([0.5, 1.0]), "hard labels"),
+        ("focal", "multilabel", torch.zeros(1, 2), torch.tensor([[0.5, 1.0]]), "hard labels"),
+        ("focal", "segmentation", torch.zeros(1, 1, 2), torch.full((1, 1, 2), 0.5), "hard labels"),
         ("cross_entropy", "multiclass", torch.zeros(2, 3), torch.tensor([0, 3]), "out of range"),
         ("squared_error", "regression", torch.zeros(2, 1), torch.zeros(2), "shape"),
         ("squared_log_error", "regression", torch.zeros(2), torch.tensor([-2.0, 0]), "-2"),
