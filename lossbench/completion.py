@@ -28,6 +28,7 @@ complete -F _lossbench lossbench
 """,
     "zsh": """\
 #compdef lossbench
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -u; }
 _lossbench() {
     local -a found
     found=("${(@f)$(lossbench complete "$LBUFFER" 2>/dev/null)}")

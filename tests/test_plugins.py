@@ -136,17 +136,21 @@ def test_a_name_of_two_packages_is_refused_until_one_is_chosen(environment):
     assert "name: lossbench:focal" in said
 
 
+QUIET = {"bash": "--norc", "zsh": "-f"}  # without the user's own settings
+
+
 def completed(
-    environment: Environment, line: str, enough: Callable[[str], bool]
+    environment: Environment, line: str, enough: Callable[[str], bool], name: str = "bash"
 ) -> tuple[str, float]:
-    """What a real interactive bash shows after the line and two tabs, and the seconds it took."""
-    bash = shutil.which("bash")
-    assert bash
+    """What a real interactive shell shows after the line and two tabs, and the seconds it took."""
+    shell = shutil.which(name)
+    if not shell:
+        pytest.skip(f"{name} is not installed")
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(environment.folder)
         os.execve(
-            bash, [bash, "--norc", "-i"], {**environment.environ, "TERM": "dumb", "PS1": "$ "}
+            shell, [name, QUIET[name], "-i"], {**environment.environ, "TERM": "dumb", "PS1": "$ "}
         )
     shown = ""
 
@@ -158,7 +162,7 @@ def completed(
                 shown += os.read(terminal, 65536).decode(errors="replace")
         return time.monotonic() - began
 
-    os.write(terminal, b"eval \"$(lossbench completion bash)\"; echo read''y\n")
+    os.write(terminal, f"eval \"$(lossbench completion {name})\"; echo read''y\n".encode())
     read_until(lambda text: "ready" in text, 20)
     shown = ""
     os.write(terminal, f"{line}\t\t".encode())
@@ -182,6 +186,22 @@ def completed(
 def test_a_real_bash_completes(environment, line, wanted):
     shown, _ = completed(environment, line, lambda text: all(w in text for w in wanted))
     assert all(word in shown for word in wanted), shown
+
+
+def test_a_real_zsh_completes(environment):
+    def found(text: str) -> bool:
+        return "loss=my_loss" in text
+
+    shown, _ = completed(environment, "lossbench run loss=my_l", found, "zsh")
+    assert found(shown), shown
+
+
+def test_a_real_fish_completes(environment):
+    fish = shutil.which("fish")
+    if not fish:
+        pytest.skip("fish is not installed")
+    script = "lossbench completion fish | source; complete -C 'lossbench run loss=my_loss loss.t'"
+    assert "loss.temperature=" in environment.run(fish, "--no-config", "-c", script)
 
 
 def test_completion_imports_nothing_heavy(environment):
