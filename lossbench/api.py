@@ -16,7 +16,7 @@ from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.results import Result
 from lossbench.schema import within
 from lossbench.tasks import Task
-from lossbench.training import train_and_write
+from lossbench.tuning import train_and_write
 
 SOFT = ("binary", "multilabel", "segmentation")  # tasks whose targets may lie between 0 and 1
 

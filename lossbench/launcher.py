@@ -15,7 +15,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-PRELOAD = ["lossbench.training"]
+PRELOAD = ["lossbench.tuning"]
 POLL_SECONDS = 0.1
 DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 

@@ -1,8 +1,9 @@
 """The results folder: the truth, readable without us. A result is written whole or not at all.
 
 `results/<key>/` holds `seeds.parquet` (a row per seed), `curves.parquet` (seed, epoch, metric,
-value), `config.yaml`, `summary.yaml`, `versions.yaml` and `curves.png`. Seeds added later stand
-beside it as `<key>-1`, `<key>-2`; a folder once written never changes.
+value), `config.yaml`, `summary.yaml`, `versions.yaml`, `curves.png` and, where hyper-parameters
+were tuned, `tuning.parquet` (trial, seed, parameters, value). Seeds added later stand beside it as
+`<key>-1`, `<key>-2`; a folder once written never changes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Result:
 
     seeds: a row per seed (seed, status, best_epoch, diverged_epoch, metrics; a diverged seed has
     no metrics). curves: seed, epoch (0 is before training), metric, value.
-    summary: task, primary metric, directions, seconds, how replicas were mapped.
+    summary: task, primary metric, directions, seconds, how replicas were mapped; `tuning`, where
+    there was some, is its ledger, and the table of that name has a row per trial and tuning seed.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Result:
     curves: pd.DataFrame
     summary: dict[str, Any]
     versions: dict[str, Any]
+    tuning: pd.DataFrame | None = None
 
     @property
     def diverged(self) -> int:
@@ -63,7 +66,15 @@ def key_of(config: Config) -> str:
         "trainer": {name: config["trainer"][name] for name in NUMERIC_TRAINER},
         "data": _file_digest(config["dataset"]),
     }
+    if budget(config):
+        parts["tune"] = config["tune"]
     return _digest(json.dumps(parts, sort_keys=True))
+
+
+def budget(config: Config) -> int:
+    """How many candidates the hyper-parameters are chosen from; 0 where they are not chosen."""
+    trials: int = config.get("tune", {}).get("trials", 0)
+    return trials
 
 
 def sources(config: Config, task: str) -> dict[str, str]:
@@ -116,6 +127,8 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
         temporary.mkdir()
         result.seeds.to_parquet(temporary / "seeds.parquet", index=False)
         result.curves.to_parquet(temporary / "curves.parquet", index=False)
+        if result.tuning is not None:
+            result.tuning.to_parquet(temporary / "tuning.parquet", index=False)
         for name in ("config", "summary", "versions"):
             text = yaml.safe_dump(getattr(result, name), sort_keys=False, allow_unicode=True)
             (temporary / f"{name}.yaml").write_text(text, encoding="utf-8")
@@ -167,12 +180,14 @@ def read(place: Path) -> Result:
             name: yaml.safe_load((place / f"{name}.yaml").read_text(encoding="utf-8"))
             for name in ("config", "summary", "versions")
         }
-        seeds, curves = (pd.read_parquet(place / f"{n}.parquet") for n in ("seeds", "curves"))
+        names = ("seeds", "curves", *(["tuning"] if "tuning" in texts["summary"] else []))
+        tables = [pd.read_parquet(place / f"{name}.parquet") for name in names]
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{place} is damaged ({reason}). Move it away and run again.") from error
     config, summary, versions = (texts[name] for name in ("config", "summary", "versions"))
-    return Result(summary["key"], config, seeds, curves, summary, versions)
+    seeds, curves, *tuning = tables
+    return Result(summary["key"], config, seeds, curves, summary, versions, *tuning)
 
 
 def merged(results: Sequence[Result]) -> Result:

@@ -45,8 +45,22 @@ class Launcher:
     timeout: Annotated[float, "(0, inf)"] | None
 
 
+@dataclass(frozen=True)
+class Tune:
+    """The budget with which each loss's hyper-parameters are chosen; 0 trials choose nothing.
+
+    seeds is how many trainings a candidate is judged by, on seeds that no result uses.
+    sampler "sobol" tries the same learning rates for every loss, "tpe" is Optuna's.
+    """
+
+    trials: Annotated[int, "[0, inf)"]
+    seeds: Annotated[int, "[1, inf)"]
+    sampler: Literal["sobol", "tpe"]
+
+
 SECTIONS = {
     "trainer": Trainer,
+    "tune": Tune,
     "tracking": Tracking,
     "results": Results,
     "launcher": Launcher,

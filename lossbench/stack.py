@@ -6,7 +6,7 @@ gradient of the sum over replicas is every replica's own gradient, since none to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -38,8 +38,8 @@ class Recipe:
     facts: tuple[str, ...]
     link: Callable[[Tensor], Tensor] | None
     through_loss: bool
-    regularizer: Callable[[list[Tensor]], Tensor]
-    optimizer: Callable[[Any], torch.optim.Optimizer]
+    regularizer: Callable[..., Tensor]
+    optimizer: Callable[..., torch.optim.Optimizer]
     batch_size: int
 
     def batches(self, count: int) -> int:
@@ -87,17 +87,27 @@ def idle_replicas(batch: int) -> int:
 class Stack(LightningModule):
     """One call of Lightning is one epoch: its own cost for a step is larger than the step."""
 
-    def __init__(self, recipe: Recipe, splits: Splits, seeds: list[int]) -> None:
+    def __init__(
+        self, recipe: Recipe, splits: Splits, seeds: list[int], own: State | None = None
+    ) -> None:
+        """own: what replicas have of their own beside seeds, (R,) each.
+
+        `lr` is the learning rate, `fact.gamma` a hyper-parameter of the loss, which must be a
+        function, and `regularizer.strength` one of the regularizer.
+        """
         super().__init__()
         self.train_inputs: Tensor
         self.train_targets: Tensor
+        self.rates: Tensor | None
+        own = dict(own or {})
+        self.register_buffer("rates", own.pop("lr", None), persistent=False)
         self.automatic_optimization = False
         self.recipe, self.task, self.seeds = recipe, splits.task, seeds
         for name in ("train", "validation", "test"):
             inputs, targets = getattr(splits, name)
             self.register_buffer(f"{name}_inputs", inputs, persistent=False)
             self.register_buffer(f"{name}_targets", targets, persistent=False)
-        self._build()
+        self._build(own)
         missing = torch.full((len(seeds),), -1)
         self.history = History(
             missing.clone(), missing.clone(), torch.full(missing.shape, -torch.inf)
@@ -105,10 +115,10 @@ class Stack(LightningModule):
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
         self.steps_done = 0
 
-    def _build(self) -> None:
+    def _build(self, own: State) -> None:
         """Make each replica from its own streams; stack what is trained and what is not."""
         trained, fixed, forms = [], [], []
-        for seed, target in zip(self.seeds, self.train_targets, strict=True):
+        for r, (seed, target) in enumerate(zip(self.seeds, self.train_targets, strict=True)):
             facts = {n: v for n, v in self.task.facts(target).items() if n in self.recipe.facts}
             model = _seeded(stream(seed, "weights"), self.recipe.model)
             loss = _seeded(stream(seed, "loss weights"), partial(self.recipe.loss, facts))
@@ -118,7 +128,8 @@ class Stack(LightningModule):
                 facts = {}
             trained.append(dict(forms[-1].named_parameters()))
             tensors = {f"fact.{n}": v for n, v in facts.items() if isinstance(v, Tensor)}
-            fixed.append({**dict(forms[-1].named_buffers()), **tensors})
+            buffers = dict(forms[-1].named_buffers())
+            fixed.append({**buffers, **tensors, **_replica(own, r)})
         self.names, self.fixed_names = list(trained[0]), list(fixed[0])
         self.stacked = nn.ParameterList(
             torch.stack([t[n].detach() for t in trained]) for n in self.names
@@ -141,7 +152,8 @@ class Stack(LightningModule):
         }
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.recipe.optimizer(self.stacked)
+        rate = {} if self.rates is None else {"lr": 1.0}
+        return self.recipe.optimizer(self.stacked, **rate)
 
     # ---- one replica ---------------------------------------------------------------------------
     def predict(self, state: State, inputs: Tensor) -> Tensor:
@@ -156,7 +168,8 @@ class Stack(LightningModule):
             values = functional_call(loss, _part(state, "loss."), (prediction, target))
         else:
             values = loss(prediction, target, **_part(state, "fact."))
-        return values.mean() + self.recipe.regularizer([state[name] for name in self.weights])
+        weights = [state[name] for name in self.weights]
+        return values.mean() + self.recipe.regularizer(weights, **_part(state, "regularizer."))
 
     def scored(self, state: State, inputs: Tensor) -> Tensor:
         """What a replica's link meets: its predictions, or the loss's logits of them."""
@@ -184,9 +197,7 @@ class Stack(LightningModule):
 
     def choose_mapping(self) -> None:
         """Find by trying whether model and loss can be mapped, and whether it is the same."""
-        batch = self._batch(
-            torch.arange(min(8, self.train_targets.shape[1])).expand(len(self.seeds), -1)
-        )
+        batch = self.first_batch()
         with torch.no_grad():
             try:
                 mapped = vmap(self.objective)(self.state, *batch)
@@ -197,6 +208,11 @@ class Stack(LightningModule):
             looped = self.looped(self.objective, self.state, *batch)
         if not torch.allclose(mapped, looped, TOLERANCE, 1e-6, equal_nan=True):
             self.unmapped = f"mapped values differ by {(mapped - looped).abs().max():.1e}"
+
+    def first_batch(self) -> tuple[Tensor, Tensor]:
+        """Each replica's first few examples, to try things on."""
+        count = min(8, self.train_targets.shape[1])
+        return self._batch(torch.arange(count).expand(len(self.seeds), -1))
 
     def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The training examples of each replica at its own indices (R, B)."""
@@ -228,7 +244,7 @@ class Stack(LightningModule):
             losses = self.mapped(self.objective, self.state, *self._batch(index))
             optimizer.zero_grad()
             losses.sum().backward()
-            optimizer.step()
+            step(optimizer, self.stacked, self.rates)
             total += losses.detach() * (index.shape[1] / order.shape[1])
             self.steps_done += 1
         self._mark_diverged(total)
@@ -276,6 +292,21 @@ class Stack(LightningModule):
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             self.history.curves.append((epoch, f"{place}/{name}", value.cpu()))
+
+
+def step(
+    optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], rates: Tensor | None
+) -> None:
+    """One step; with rates (R,) each replica goes its own share of the step at learning rate 1."""
+    if rates is None:
+        optimizer.step()
+        return
+    before = [parameter.detach().clone() for parameter in parameters]
+    optimizer.step()
+    with torch.no_grad():
+        for parameter, old in zip(parameters, before, strict=True):
+            share = rates.reshape(-1, *[1] * (parameter.ndim - 1))
+            parameter.copy_(old.lerp(parameter, share))
 
 
 class _Logits(nn.Module):

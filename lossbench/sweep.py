@@ -142,7 +142,7 @@ def _train(jobs: list[Job], console: Console) -> None:
 
 def _work(*arguments: Any) -> Path:
     """In the worker, where the heavy imports are done already."""
-    from lossbench.training import train_and_write
+    from lossbench.tuning import train_and_write
 
     return train_and_write(*arguments)
 
@@ -173,8 +173,9 @@ class Display:
             transient=True,
             disable=not console.is_terminal,
         )
-        epochs = sum(job.config["trainer"]["max_epochs"] for job in jobs)
-        self.all = self.bars.add_task(f"{len(jobs)} runs", total=epochs, unit="epochs")
+        self.epochs = {i: job.config["trainer"]["max_epochs"] for i, job in enumerate(jobs)}
+        total = sum(self.epochs.values())
+        self.all = self.bars.add_task(f"{len(jobs)} runs", total=total, unit="epochs")
         self.each: dict[int, TaskID] = {}
         self.ended = 0
         self.began = time.monotonic()
@@ -208,9 +209,11 @@ class Display:
         if number not in self.each:
             name = f"  {self.jobs[number].name}"
             self.each[number] = self.bars.add_task(name, total=total, unit="epochs")
+            self.epochs[number] = total  # more than one training's where candidates come first
         self.bars.update(self.each[number], completed=done)
         self.bars.update(
             self.all,
+            total=sum(self.epochs.values()),
             completed=sum(task.completed for task in self.bars.tasks if task.id != self.all),
         )
 

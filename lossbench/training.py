@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -22,10 +21,9 @@ from torch import Tensor, nn
 from lossbench import registry, results
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits, prepare
-from lossbench.report import figures
 from lossbench.results import Config, Result
 from lossbench.schema import within
-from lossbench.stack import History, Recipe, Stack, idle_replicas
+from lossbench.stack import History, Recipe, Stack, State, idle_replicas
 from lossbench.tasks import Task
 
 Report = Callable[[int, int], None]
@@ -37,31 +35,46 @@ def silent(done: int, total: int) -> None:
 
 
 def train(config: Config, seeds: list[int], report: Report = silent) -> Result:
-    """Train these seeds of a configuration; report(epochs done, epochs in all) as it goes."""
+    """Train these seeds of a configuration as it stands; report(epochs done, in all) as it goes."""
+    assert not results.budget(config), "a configuration to be tuned is trained by lossbench.tuning"
     torch.set_num_threads(1)
     began = time.monotonic()
     epochs = config["trainer"]["max_epochs"]
     splits = data(config, seeds)
     recipe = make_recipe(config, splits)
     report(0, epochs)
-    width = config["trainer"]["max_replicas"]
+    histories, unmapped = fit_stacks(config, recipe, splits, seeds, report)
+    return _result(config, seeds, splits.task, histories, unmapped, time.monotonic() - began)
+
+
+def fit_stacks(
+    config: Config,
+    recipe: Recipe,
+    splits: Splits,
+    seeds: list[int],
+    report: Report = silent,
+    own: State | None = None,
+    *,
+    test: bool = True,
+) -> tuple[list[History], str | None]:
+    """Train a replica for each seed, so many as one as the configuration allows.
+
+    own: what replicas have of their own beside seeds. test: whether to read the test split.
+    Gives what each stack left, and why replicas were run one by one, where they were.
+    """
+    epochs, width = (config["trainer"][name] for name in ("max_epochs", "max_replicas"))
     chunks = [range(i, min(i + width, len(seeds))) for i in range(0, len(seeds), width)]
     histories, notes = [], []
     idle = idle_replicas(recipe.smallest_batch(splits.train[1].shape[1]))
     for number, chunk in enumerate(chunks):
         replicas = [*chunk, *[chunk.start] * idle]
-        stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas])
-        fit(stack, config, partial(_shifted, report, number * epochs, len(chunks) * epochs))
+        owned = {name: values[replicas] for name, values in (own or {}).items()}
+        stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], owned)
+        told = partial(_shifted, report, number * epochs, len(chunks) * epochs)
+        fit(stack, config, told, test=test)
         histories.append(stack.history.first(len(chunk)))
         notes.append(stack.unmapped)
-    return _result(config, seeds, splits.task, histories, notes[0], time.monotonic() - began)
-
-
-def train_and_write(
-    config: Config, seeds: list[int], folder: Path, report: Report = silent
-) -> Path:
-    """Train these seeds and give the folder that holds their result."""
-    return results.write(train(config, seeds, report), folder, figures.curves)
+    return histories, notes[0]
 
 
 def _shifted(report: Report, before: int, total: int, done: int) -> None:
@@ -226,7 +239,7 @@ class _Progress(pl.Callback):
         self.report(trainer.current_epoch + 1)
 
 
-def fit(stack: Stack, config: Config, report: Callable[[int], None]) -> None:
+def fit(stack: Stack, config: Config, report: Callable[[int], None], *, test: bool = True) -> None:
     """Let Lightning train and test a stack; one batch of its loaders is one pass over the data."""
     settings = config["trainer"]
     gpu = settings["device"] != "cpu" and torch.cuda.is_available()
@@ -248,7 +261,8 @@ def fit(stack: Stack, config: Config, report: Callable[[int], None]) -> None:
             num_sanity_val_steps=0,
         )
         trainer.fit(stack, range(1), range(1))
-        trainer.test(stack, range(1), verbose=False)
+        if test:
+            trainer.test(stack, range(1), verbose=False)
 
 
 def _result(

@@ -12,7 +12,7 @@ LAYERS = [
     {"contract", "streams", "losses", "statistics", "optimizers", "settings"},
     {"schema", "registry", "tasks", "models"},
     {"datasets", "stack", "results", "check", "testing", "launcher"},
-    {"tracking", "comparison", "report", "training", "config", "show"},
+    {"tracking", "comparison", "report", "training", "tuning", "config", "show"},
     {"sweep", "api", "doctor"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]

@@ -1,0 +1,331 @@
+"""Hyper-parameters chosen with one budget for every loss, on seeds that no result uses.
+
+A candidate is judged by the task's primary metric on validation data after the last epoch, as the
+mean over the tuning seeds; one that diverged on any of them is never chosen. The first candidate is
+the configuration itself and wins ties. Candidates x tuning seeds are the replicas of one stack.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import qmc
+from torch import nn
+from torch.func import vmap
+
+from lossbench import registry, results, training
+from lossbench.contract import UserError, declaration_of
+from lossbench.datasets import Splits
+from lossbench.report import figures
+from lossbench.results import Config, Result
+from lossbench.stack import TOLERANCE, History, Recipe, Stack, State, step
+from lossbench.training import Report, data, fit_stacks, make_recipe, part_of, silent
+
+RATE = "optimizer.lr"
+RATE_SPAN = 32.0  # the learning rate is searched from the configured one / this to it * this
+DECADE = 10.0  # ends of a range at least so many times apart: searched by the logarithm
+EDGE = 0.1  # the share of a range at each of its ends that is its edge
+DIGITS = 4  # of a candidate's values
+BATCH = 4  # candidates that Optuna gives before it is told how good they are
+
+Candidate = dict[str, Any]  # "loss.gamma" -> value, as on the command line
+Evaluate = Callable[[Sequence[Candidate]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One hyper-parameter and the range in which it is searched."""
+
+    key: str
+    low: float
+    high: float
+    whole: bool = False
+
+    @property
+    def log(self) -> bool:
+        return self.low > 0 and self.high >= DECADE * self.low
+
+    def value(self, place: float) -> float:
+        """The value at a place of the range, 0 at its low end and 1 at its high end."""
+        if self.log:
+            found = self.low * (self.high / self.low) ** place
+        else:
+            found = self.low + (self.high - self.low) * place
+        return self.rounded(found)
+
+    def rounded(self, value: float) -> float:
+        return round(value) if self.whole else float(f"{value:.{DIGITS}g}")
+
+    def at_edge(self, value: Any) -> bool:
+        """Whether a value is in the outermost part of the range, or beyond it."""
+        if not isinstance(value, int | float):
+            return False
+        ends = sorted((self.value(EDGE), self.value(1 - EDGE)))
+        return not ends[0] < value < ends[1]
+
+
+def tuning_seeds(config: Config) -> list[int]:
+    """Negative, and so none that a configuration may name for its results."""
+    return [-1 - i for i in range(config["tune"]["seeds"])]
+
+
+def axes_of(config: Config, task: str) -> list[Axis]:
+    """What is searched: what the losses share first, so that it gets the same points for each."""
+    name = config["optimizer"]["name"]
+    if "lr" not in config["optimizer"]:
+        raise UserError(f"tune.trials: optimizer={name} has no lr to tune. Choose another, or 0.")
+    rate = config["optimizer"]["lr"]
+    axes = [Axis(RATE, rate / RATE_SPAN, rate * RATE_SPAN)]
+    for section, plugin in (
+        ("regularizer", registry.find("regularizer", config["regularizer"]["name"])[0]),
+        ("loss", registry.find_for_task(config["loss"]["name"], task)),
+    ):
+        whole = {p.name for p in registry.parameters(plugin) if p.kind.base is int}
+        declared = declaration_of(registry.load(plugin)).tune
+        axes += [Axis(f"{section}.{n}", low, high, n in whole) for n, low, high in declared]
+    return axes
+
+
+def configured(config: Config, axes: Sequence[Axis]) -> Candidate:
+    """The configuration's own values."""
+    parted = {axis.key: axis.key.partition(".") for axis in axes}
+    return {key: config[section][name] for key, (section, _, name) in parted.items()}
+
+
+def with_values(config: Config, candidate: Candidate) -> Config:
+    """The configuration with a candidate's values, and nothing left to tune."""
+    changed = {**config, "tune": {**config["tune"], "trials": 0}}
+    for key, value in candidate.items():
+        section, _, name = key.partition(".")
+        changed[section] = {**changed[section], name: value}
+    return changed
+
+
+# ---- which candidates --------------------------------------------------------------------------
+def sobol(axes: Sequence[Axis], trials: int) -> list[Candidate]:
+    """Points of Sobol's sequence, of which each axis has the same whatever axes come after it.
+
+    Its first point is a corner and its second the middle, where the configured rate is already.
+    """
+    places = qmc.Sobol(len(axes), scramble=False).fast_forward(2).random(trials)
+    return [{a.key: a.value(p) for a, p in zip(axes, row, strict=True)} for row in places]
+
+
+def search_sobol(
+    axes: Sequence[Axis], first: Candidate, trials: int, evaluate: Evaluate
+) -> Iterator[tuple[Candidate, np.ndarray]]:
+    """Candidates and their scores, all evaluated at once."""
+    candidates = [first, *sobol(axes, trials - 1)]
+    yield from zip(candidates, evaluate(candidates), strict=True)
+
+
+def search_tpe(
+    axes: Sequence[Axis], first: Candidate, trials: int, evaluate: Evaluate
+) -> Iterator[tuple[Candidate, np.ndarray]]:
+    """Candidates that Optuna draws near the better ones so far, and their scores."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError("tune.sampler=tpe needs Optuna: pip install 'lossbench[optuna]'") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    space: dict[str, Any] = {
+        a.key: optuna.distributions.IntDistribution(round(a.low), round(a.high))
+        if a.whole
+        else optuna.distributions.FloatDistribution(a.low, a.high, log=a.log)
+        for a in axes
+    }
+    sampler = optuna.samplers.TPESampler(seed=0, constant_liar=True)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    yield first, evaluate([first])[0]
+    for done in range(1, trials, BATCH):
+        asked = [study.ask(space) for _ in range(min(BATCH, trials - done))]
+        batch = [{a.key: a.rounded(trial.params[a.key]) for a in axes} for trial in asked]
+        for trial, candidate, scores in zip(asked, batch, evaluate(batch), strict=True):
+            lost = None if np.isfinite(scores).all() else optuna.trial.TrialState.FAIL
+            study.tell(trial, None if lost else float(scores.mean()), lost)
+            yield candidate, scores
+
+
+SEARCHES = {"sobol": search_sobol, "tpe": search_tpe}
+
+
+# ---- how good they are -------------------------------------------------------------------------
+@dataclass
+class Judge:
+    """Trains candidates on the tuning seeds; called with K it gives their scores (K, S).
+
+    A score is the primary metric, signed so that more is better; NaN where training diverged.
+    obstacle: why candidates are not trained as one stack but one after the other, if they are.
+    report: the share of all candidates that is done.
+    """
+
+    config: Config
+    splits: Splits
+    seeds: list[int]
+    report: Callable[[float], None]
+    obstacle: str | None = None
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.recipe = make_recipe(self.config, self.splits)
+
+    def __call__(self, candidates: Sequence[Candidate]) -> np.ndarray:
+        count = len(self.seeds)
+        self.obstacle = self.obstacle or self._obstacle(candidates)
+        if self.obstacle:
+            found = [self._alone(candidate) for candidate in candidates]
+        else:
+            splits = part_of(self.splits, [*range(count)] * len(candidates))
+            own = {n: v.repeat_interleave(count) for n, v in owned(candidates).items()}
+            found = [self._trained(self.config, self.recipe, splits, len(candidates), own)]
+        return np.concatenate(found).reshape(len(candidates), count)
+
+    def _alone(self, candidate: Candidate) -> np.ndarray:
+        config = with_values(self.config, candidate)
+        return self._trained(config, make_recipe(config, self.splits), self.splits, 1)
+
+    def _trained(
+        self, config: Config, recipe: Recipe, splits: Splits, count: int, own: State | None = None
+    ) -> np.ndarray:
+        def told(done: int, total: int) -> None:
+            self.report((self.done + count * done / total) / self.config["tune"]["trials"])
+
+        stacks, _ = fit_stacks(config, recipe, splits, self.seeds * count, told, own, test=False)
+        self.done += count
+        return np.concatenate([self._scores(history) for history in stacks])
+
+    def _scores(self, history: History) -> np.ndarray:
+        """Of each replica after its last epoch."""
+        task = self.splits.task
+        last = [v for _, name, v in history.curves if name == f"val/{task.primary}"][-1]
+        scores = last.double() * task.directions[task.primary]
+        return torch.where(history.diverged_epoch < 0, scores, torch.nan).numpy()
+
+    def _obstacle(self, candidates: Sequence[Candidate]) -> str | None:
+        """Why these candidates cannot be replicas of one stack, found by trying."""
+        rate = self.config["optimizer"]["lr"]
+        if not proportional(self.recipe.optimizer, rate):
+            return f"{self.config['optimizer']['name']} is not proportional to its learning rate"
+        tried = candidates[: self.config["trainer"]["max_replicas"]]
+        seed, one = self.seeds[:1], part_of(self.splits, [0])
+        alone = []
+        for candidate in tried:
+            stack = Stack(make_recipe(with_values(self.config, candidate), one), one, seed)
+            alone.append(stack.looped(stack.objective, stack.state, *stack.first_batch()))
+        if isinstance(stack.form[1], nn.Module) and any(k.startswith("loss.") for k in tried[0]):
+            return "a loss with weights of its own is made with its hyper-parameters"
+        many = part_of(one, [0] * len(tried))
+        try:
+            stack = Stack(self.recipe, many, seed * len(tried), owned(tried))
+            together = vmap(stack.objective)(stack.state, *stack.first_batch())
+        except Exception as error:  # whatever a loss may raise that is given a tensor
+            return (str(error).splitlines() or [type(error).__name__])[0]
+        agree = torch.allclose(together, torch.cat(alone), TOLERANCE, 1e-6, equal_nan=True)
+        return None if agree else "the loss takes a tensor for another hyper-parameter"
+
+
+def owned(candidates: Sequence[Candidate]) -> State:
+    """The candidates' values as a stack's replicas have them, (K,) each."""
+    names = {key: key.replace("loss.", "fact.") for key in candidates[0]} | {RATE: "lr"}
+    return {names[key]: torch.tensor([float(c[key]) for c in candidates]) for key in names}
+
+
+def proportional(make: Callable[..., torch.optim.Optimizer], rate: float) -> bool:
+    """Whether a step is the rate's share of the step at rate 1, tried on a few."""
+    plain, shared = (nn.Parameter(torch.tensor([[0.5, -1.0, 2.0]])) for _ in range(2))
+    try:
+        one, other = make([plain], lr=rate), make([shared], lr=1.0)
+        for _ in range(5):
+            plain.grad, shared.grad = plain.detach().cos(), shared.detach().cos()
+            step(one, [plain], None)
+            step(other, [shared], torch.tensor([rate]))
+    except Exception:  # an optimiser that wants more than gradients
+        return False
+    return torch.allclose(plain, shared, TOLERANCE, 1e-6)
+
+
+# ---- the choice --------------------------------------------------------------------------------
+def tune(config: Config, report: Callable[[float], None]) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The ledger, with the chosen values, and a row for each trial and tuning seed."""
+    began, settings, seeds = time.monotonic(), config["tune"], tuning_seeds(config)
+    judge = Judge(config, data(config, seeds), seeds, report)
+    task = judge.splits.task
+    axes = axes_of(config, task.name)
+    report(0.0)
+    search = SEARCHES[settings["sampler"]]
+    found = list(search(axes, configured(config, axes), settings["trials"], judge))
+    values = np.array([scores for _, scores in found]) * task.directions[task.primary]
+    chosen = best([scores for _, scores in found])
+    ledger = {
+        **settings,
+        "metric": f"val/{task.primary}",
+        "chosen": found[chosen][0],
+        "value": _mean(values[chosen]),
+        "configured": found[0][0],
+        "configured_value": _mean(values[0]),
+        "diverged": int((~np.isfinite(values)).any(1).sum()),
+        "edges": [
+            f"{axis.key}={found[chosen][0][axis.key]:g} of {axis.low:.3g} .. {axis.high:.3g}"
+            for axis in axes
+            if axis.at_edge(found[chosen][0][axis.key])
+        ],
+        "one_by_one": judge.obstacle,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    rows = [
+        {"trial": trial, "seed": seed, **candidate, "value": value}
+        for trial, ((candidate, _), own) in enumerate(zip(found, values, strict=True))
+        for seed, value in zip(seeds, own, strict=True)
+    ]
+    return ledger, pd.DataFrame(rows)
+
+
+def best(scores: Sequence[np.ndarray]) -> int:
+    """The candidate with the best mean; the first of equals, and where all have diverged."""
+    means = [s.mean() if np.isfinite(s).all() else -np.inf for s in scores]
+    return int(np.argmax(means))
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if np.isfinite(values).all() else None
+
+
+def train(
+    config: Config, seeds: list[int], report: Report = silent, held: Result | None = None
+) -> Result:
+    """Train these seeds, tuned where that is asked for; as in a result of theirs already held."""
+    if not results.budget(config):
+        return training.train(config, seeds, report)
+    torch.set_num_threads(1)
+    epochs, settings = config["trainer"]["max_epochs"], config["tune"]
+    # A training of one candidate from one seed counts as much as one of the result's.
+    before = 0 if held else max(1, epochs * settings["trials"] * settings["seeds"] // len(seeds))
+
+    def tuned(share: float) -> None:
+        report(math.ceil(before * share), before + epochs)
+
+    def trained(done: int, total: int) -> None:
+        report(before + epochs * done // total, before + epochs)
+
+    ledger, table = (held.summary["tuning"], held.tuning) if held else tune(config, tuned)
+    result = training.train(with_values(config, ledger["chosen"]), seeds, trained)
+    key = results.key_of(config)
+    summary = {**result.summary, "key": key, "tuning": ledger}
+    config = {**config, "seeds": seeds}
+    return replace(result, key=key, config=config, summary=summary, tuning=table)
+
+
+def train_and_write(
+    config: Config, seeds: list[int], folder: Path, report: Report = silent
+) -> Path:
+    """Train these seeds and give the folder that holds their result."""
+    held = results.stored(config, folder) if results.budget(config) else None
+    return results.write(train(config, seeds, report, held), folder, figures.curves)
