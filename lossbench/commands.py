@@ -107,7 +107,10 @@ def _show(
         console.print(tables.primary_table(comparison))
         for table in tables.metrics_tables(comparison):
             console.print(table)
-        console.print(tables.wrapped(comparison.conclusion), markup=False)
+        if (ledger := tables.ledger(comparison)) is not None:
+            console.print(ledger)
+        said = [*comparison.conclusion, *tables.ledger_notes(comparison)]
+        console.print(tables.wrapped(said), markup=False)
         console.print()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lossbench import statistics
 from lossbench.contract import UserError
-from lossbench.results import Config, Result, of_seeds
+from lossbench.results import Config, Result, budget, of_seeds
 from lossbench.schema import choices
 from lossbench.statistics import Interval
 
@@ -117,14 +117,26 @@ def compare(
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """The loss of each result, with the hyper-parameters in which namesakes differ."""
+    """The loss of each result, with the hyper-parameters in which namesakes differ.
+
+    "tuned" is said where others are not, with the budget's settings in which tuned ones differ.
+    """
     said = []
+    budgets = [r.config["tune"] for r in results if budget(r.config)]
     for result in results:
         name, *_ = result.config["loss"].values()
         namesakes = [r.config["loss"] for r in results if r.config["loss"]["name"] == name]
-        differing = [k for k in namesakes[0] if len({str(n.get(k)) for n in namesakes}) > 1]
-        said.append(" ".join([name, *(f"{k}={result.config['loss'][k]}" for k in differing)]))
+        words = [name, *_differing(result.config["loss"], namesakes)]
+        if budget(result.config):
+            words += ["tuned"] if len(budgets) < len(results) else []
+            words += _differing(result.config["tune"], budgets)
+        said.append(" ".join(words))
     return said
+
+
+def _differing(values: Config, others: Sequence[Config]) -> list[str]:
+    """The values that are not the same in all others."""
+    return [f"{k}={v}" for k, v in values.items() if len({str(o.get(k)) for o in others}) > 1]
 
 
 def _comparison(results: list[Result], baseline: str | None, metric: str | None) -> Comparison:

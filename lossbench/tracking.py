@@ -132,6 +132,8 @@ class Store:
         for start in range(0, len(metrics), AT_ONCE):
             self.client.log_batch(run_id, metrics=metrics[start : start + AT_ONCE])
         tags = [RunTag("lossbench.folder", folder.name), RunTag("task", result.summary["task"])]
+        chosen = result.summary.get("tuning", {"chosen": {}})["chosen"]
+        tags += [RunTag(f"tuned.{key}", str(value)) for key, value in chosen.items()]
         if result.diverged:
             tags.append(RunTag("diverged", f"{result.diverged} of {len(result.seeds)} seeds"))
         self.client.log_batch(run_id, tags=tags)

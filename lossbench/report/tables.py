@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from lossbench.comparison import Comparison, Row
+from lossbench.results import budget
 from lossbench.statistics import Interval
 
 WIDTH = 100
@@ -28,10 +29,49 @@ def heading(comparison: Comparison) -> str:
             said.append(f"{name} ({keywords})" if keywords else name)
     better = "more" if comparison.direction > 0 else "less"
     return (
-        f"{' · '.join(said)} · {comparison.seeds} seeds · untuned\n"
+        f"{' · '.join(said)} · {comparison.seeds} seeds · {_tuning(comparison)}\n"
         f"{comparison.metric} on the test split, {better} is better; "
         f"differences are to {comparison.baseline}, paired by seed"
     )
+
+
+def _tuning(comparison: Comparison) -> str:
+    trials = {budget(result.config) for result in comparison.results.values()}
+    words = [f"tuned with {count} trials" if count else "untuned" for count in sorted(trials)]
+    return " and ".join(words)
+
+
+def ledger(comparison: Comparison) -> Table | None:
+    """What tuning chose for each loss, on which budget, and what that gained; None without any."""
+    found = {n: r.summary["tuning"] for n, r in comparison.results.items() if budget(r.config)}
+    if not found:
+        return None
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("loss", no_wrap=True)
+    for column in ("trials x seeds", next(iter(found.values()))["metric"], "as configured"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("chosen")
+    for label, tuning in found.items():
+        values = [tuning[name] for name in ("value", "configured_value")]
+        cells = ["diverged" if value is None else f"{value:.4f}" for value in values]
+        chosen = ", ".join(f"{key} {value:g}" for key, value in tuning["chosen"].items())
+        table.add_row(label, f"{tuning['trials']} x {tuning['seeds']}", *cells, chosen)
+    return table
+
+
+def ledger_notes(comparison: Comparison) -> list[str]:
+    """Where tuning may have stopped short, and where it could not train candidates as one."""
+    notes = []
+    for label, result in comparison.results.items():
+        tuning = result.summary.get("tuning", {"edges": [], "one_by_one": None})
+        notes += [
+            f"{label}: the best trial has {edge}, at the edge of what was searched; better values "
+            "may lie beyond."
+            for edge in tuning["edges"]
+        ]
+        if tuning["one_by_one"]:
+            notes.append(f"{label}: candidates were trained one by one: {tuning['one_by_one']}.")
+    return notes
 
 
 def primary_table(comparison: Comparison) -> Table:
@@ -46,7 +86,7 @@ def primary_table(comparison: Comparison) -> Table:
         "diverged",
         "s",
     )
-    table.add_column("loss", no_wrap=True)
+    table.add_column("loss", overflow="fold")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for row in comparison.rows:
