@@ -211,8 +211,7 @@ class Judge:
 
     def _obstacle(self, candidates: Sequence[Candidate]) -> str | None:
         """Why these candidates cannot be replicas of one stack, found by trying."""
-        rate = self.config["optimizer"]["lr"]
-        if not proportional(self.recipe.optimizer, rate):
+        if not proportional(self.recipe.optimizer):
             return f"{self.config['optimizer']['name']} is not proportional to its learning rate"
         tried = candidates[: self.config["trainer"]["max_replicas"]]
         seed, one = self.seeds[:1], part_of(self.splits, [0])
@@ -238,8 +237,8 @@ def owned(candidates: Sequence[Candidate]) -> State:
     return {names[key]: torch.tensor([float(c[key]) for c in candidates]) for key in names}
 
 
-def proportional(make: Callable[..., torch.optim.Optimizer], rate: float) -> bool:
-    """Whether a step is the rate's share of the step at rate 1, tried on a few."""
+def proportional(make: Callable[..., torch.optim.Optimizer], rate: float = 0.05) -> bool:
+    """Whether a step at a rate is that share of the step at rate 1, tried on a few."""
     plain, shared = (nn.Parameter(torch.tensor([[0.5, -1.0, 2.0]])) for _ in range(2))
     try:
         one, other = make([plain], lr=rate), make([shared], lr=1.0)
@@ -269,7 +268,7 @@ def tune(config: Config, report: Callable[[float], None]) -> tuple[dict[str, Any
         "metric": f"val/{task.primary}",
         "chosen": found[chosen][0],
         "value": _mean(values[chosen]),
-        "configured": found[0][0],
+        "configured": dict(found[0][0]),
         "configured_value": _mean(values[0]),
         "diverged": int((~np.isfinite(values)).any(1).sum()),
         "edges": [

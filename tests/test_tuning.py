@@ -227,7 +227,7 @@ def test_a_loss_that_takes_no_tensors_is_tuned_one_by_one_with_the_same_scores(f
     ids=["sgd", "adam", "adamw", "Adagrad", "Rprop", "LBFGS"],
 )
 def test_optimizers_whose_steps_are_no_multiple_of_their_rate_are_found(make, expected):
-    assert tuning.proportional(make, 0.05) is expected
+    assert tuning.proportional(make) is expected
 
 
 # ---- the choice --------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def ledger_notes(comparison: Comparison) -> list[str]:
             for edge in tuning["edges"]
         ]
         if tuning["one_by_one"]:
-            notes.append(f"{label}: candidates were trained one by one: {tuning['one_by_one']}.")
+            notes.append(f"{label}: candidates were trained one by one ({tuning['one_by_one']}).")
     return notes
 
 
