@@ -97,12 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--cfg", action="store_true", help="print the resolved configuration and stop")
     run.add_argument("--info", action="store_true", help="print how Hydra composes it and stop")
 
-    compare = command("compare", commands.compare, "table and conclusions from the results")
-    compare.add_argument("experiment", nargs="?", help="an experiment; default: all results")
-    compare.add_argument("--results", default="results", metavar="DIR")
-    compare.add_argument("--baseline", help="the loss to compare with (default cross_entropy)")
-    compare.add_argument("--metric", help="default: the task's primary metric")
-    compare.add_argument("--format", choices=["table", "csv"], default="table")
+    _add_compare(command("compare", commands.compare, "tables and conclusions from results"))
 
     listing = command("list", commands.list_plugins, "what is installed")
     listing.add_argument(
@@ -140,6 +135,37 @@ def _parser() -> argparse.ArgumentParser:
     sync = command("sync", commands.sync, "deliver to MLflow the results that it missed")
     sync.add_argument("--results", default="results", metavar="DIR")
     return parser
+
+
+def _add_compare(compare: argparse.ArgumentParser) -> None:
+    compare.add_argument("experiment", nargs="?", help="an experiment; default: all results")
+    compare.add_argument("--results", default="results", metavar="DIR")
+    compare.add_argument("--baseline", help="the loss to compare with (default cross_entropy)")
+    compare.add_argument("--metric", help="default: the task's primary metric")
+    compare.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="only these, such as dataset=digits,wine or corruption.ratio=0.2; repeatable",
+    )
+    compare.add_argument(
+        "--by", metavar="KEY", help="a line for each value of dataset, corruption.ratio, …"
+    )
+    compare.add_argument(
+        "--same-within",
+        type=float,
+        metavar="DIFFERENCE",
+        help="a difference that does not matter: what is shown to be less is called the same",
+    )
+    compare.add_argument(
+        "--mixed-budgets",
+        action="store_true",
+        help="rank losses against each other that were tuned with different budgets",
+    )
+    compare.add_argument(
+        "--format", choices=["table", "markdown", "latex", "csv", "json"], default="table"
+    )
 
 
 if __name__ == "__main__":

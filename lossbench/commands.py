@@ -14,6 +14,7 @@ from lossbench.contract import UnusableError, UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lossbench.comparison import Comparison
     from lossbench.config import Config, Experiment
     from lossbench.results import Result
     from lossbench.sweep import Job
@@ -53,14 +54,16 @@ def run(options: argparse.Namespace) -> int:
         print("---\n".join(yaml.safe_dump(c, sort_keys=False) for c in configs), end="")
         return 0
     from lossbench import sweep
+    from lossbench.comparison import compare as compare_results
 
     console = _console()
     _warn_of_few_seeds(configs, console)
     jobs = sweep.execute(configs, console)
     found = sweep.outcome(jobs)
     if found:
-        _show(found, experiment, console)
-        _where(jobs, found, experiment, console)
+        comparisons = compare_results(found, baseline=experiment.baseline if experiment else None)
+        _show(comparisons, experiment, console)
+        _where(jobs, found, comparisons, experiment, console)
     return _exit_code(jobs, found, console)
 
 
@@ -79,10 +82,11 @@ def info(options: argparse.Namespace) -> int:
 def _warn_of_few_seeds(configs: list[Config], console: Console) -> None:
     """Say before training what the seeds cannot show."""
     from lossbench.comparison import ALPHA, few_seeds, setting_of
+    from lossbench.results import budget
     from lossbench.statistics import seeds_needed_for
 
-    settings = [setting_of(config) for config in configs]
-    comparisons = max(settings.count(setting) for setting in settings) - 1
+    settings = [(setting_of(config), budget(config)) for config in configs]
+    comparisons = len(settings) - len(set(settings))
     seeds = min(len(config["seeds"]) for config in configs)
     needed = seeds_needed_for(ALPHA, comparisons) if comparisons else 0
     if seeds < needed:
@@ -90,36 +94,27 @@ def _warn_of_few_seeds(configs: list[Config], console: Console) -> None:
 
 
 def _show(
-    found: list[Result],
+    comparisons: list[Comparison],
     experiment: Experiment | None,
     console: Console,
-    baseline: str | None = None,
-    metric: str | None = None,
+    by: str | None = None,
 ) -> None:
-    from lossbench.comparison import compare
     from lossbench.report import tables
 
     if experiment and experiment.question:
         console.print(experiment.question.strip(), markup=False)
-    base = baseline or (experiment.baseline if experiment else None)
-    for comparison in compare(found, baseline=base, metric=metric):
-        console.print(tables.heading(comparison), markup=False)
-        console.print(tables.primary_table(comparison))
-        for table in tables.metrics_tables(comparison):
-            console.print(table)
-        if (ledger := tables.ledger(comparison)) is not None:
-            console.print(ledger)
-        said = [*comparison.conclusion, *tables.ledger_notes(comparison)]
-        console.print(tables.wrapped(said), markup=False)
-        console.print()
+    tables.print_table(comparisons, by, console)
 
 
 def _where(
-    jobs: list[Job], found: list[Result], experiment: Experiment | None, console: Console
+    jobs: list[Job],
+    found: list[Result],
+    comparisons: list[Comparison],
+    experiment: Experiment | None,
+    console: Console,
 ) -> None:
     """Where everything is, and what to do next."""
-    from lossbench.comparison import compare
-    from lossbench.report import figures
+    from lossbench.report import across, figures
 
     folder, name = jobs[0].folder, experiment.name if experiment else "latest"
     lines = [
@@ -129,12 +124,13 @@ def _where(
         if not result.summary["mapped"]
     ]
     lines.append(f"Results   {folder}")
-    for number, comparison in enumerate(compare(found)):
+    drawn = across.draw(comparisons, folder / "figures", name)
+    for number, comparison in enumerate(comparisons):
         suffix = f"-{number}" if number else ""
         place = folder / "figures" / f"{name}{suffix}.png"
-        place.parent.mkdir(exist_ok=True)
         figures.comparison(comparison.results, place)
-        lines.append(f"Figure    {place}")
+        drawn.append(place)
+    lines += [f"Figure    {place}" for place in drawn]
     uri = jobs[0].config["tracking"]["uri"]
     if uri is not None:
         shown = uri.partition("@")[2] or uri
@@ -172,34 +168,63 @@ def _exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    from lossbench import results
+    from lossbench.comparison import compare as compare_results
+    from lossbench.comparison import where
+    from lossbench.report import tables
 
     console = _console()
-    experiment = None
+    machine = tables.FORMATS.get(options.format)
     folder = Path(options.results).absolute()
+    found, experiment = _stored(options, folder)
+    comparisons = compare_results(
+        where(found, options.where),
+        baseline=options.baseline or (experiment.baseline if experiment else None),
+        metric=options.metric,
+        same_within=options.same_within,
+        mixed_budgets=options.mixed_budgets,
+    )
+    if machine:
+        print(machine(comparisons, options.by), end="")
+    else:
+        _show(comparisons, experiment, console, options.by)
+    _draw(comparisons, folder, options.experiment or "latest")
+    return 0
+
+
+def _draw(comparisons: list[Comparison], folder: Path, name: str) -> None:
+    """Draw what several settings allow, and say where; a folder that is read-only has no figure."""
+    from lossbench.comparison import datasets, robustness
+
+    if not robustness(comparisons) and not datasets(comparisons):
+        return
+    from lossbench.report import across  # matplotlib: slow to import
+
+    try:
+        for place in across.draw(comparisons, folder / "figures", name):
+            print(f"Figure    {place}", file=sys.stderr)
+    except OSError as error:
+        print(f"lossbench: no figure was drawn: {error.strerror}.", file=sys.stderr)
+
+
+def _stored(options: argparse.Namespace, folder: Path) -> tuple[list[Result], Experiment | None]:
+    """The results that `compare` is asked for."""
+    from lossbench import results
+
+    experiment = None
+    if "=" in (options.experiment or ""):
+        raise UserError(f"{options.experiment}: a filter needs its own --where in front.")
     if not folder.is_dir():
         raise UserError(f"--results {options.results}: there is no folder {folder}.")
     if options.experiment:
-        found, experiment = _of_experiment(options.experiment, folder, console)
+        found, experiment = _of_experiment(options.experiment, folder)
     else:
         found = results.everything(folder)
     if not found:
         raise UserError(f"{folder} holds no results of this. Train some with: lossbench run …")
-    if options.format == "csv":
-        from lossbench.comparison import compare
-        from lossbench.report import tables
-
-        base = options.baseline or (experiment.baseline if experiment else None)
-        for comparison in compare(found, baseline=base, metric=options.metric):
-            print(tables.as_csv(comparison), end="")
-        return 0
-    _show(found, experiment, console, options.baseline, options.metric)
-    return 0
+    return found, experiment
 
 
-def _of_experiment(
-    name: str, folder: Path, console: Console
-) -> tuple[list[Result], Experiment | None]:
+def _of_experiment(name: str, folder: Path) -> tuple[list[Result], Experiment | None]:
     """The stored results of an experiment's runs, and a word about those that are missing."""
     from lossbench import results
     from lossbench.config import configurations
@@ -212,9 +237,10 @@ def _of_experiment(
             held = set(result.seeds.seed)
             found.append(results.of_seeds(result, [s for s in config["seeds"] if s in held]))
     if len(found) < len(configs):
-        console.print(
+        print(
             f"{len(configs) - len(found)} of {len(configs)} runs are missing; "
-            f"train them with: lossbench run experiment={name}"
+            f"train them with: lossbench run experiment={name}",
+            file=sys.stderr,
         )
     return found, experiment
 

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
+from made_results import BASE, BETTER, RNG, SAME, on, result
 from scipy import stats
 
+from lossbench import statistics
 from lossbench.comparison import compare
 from lossbench.contract import UserError
 from lossbench.report import tables
 from lossbench.results import Result
-
-SHARED = {k: {"name": k} for k in ("dataset", "corruption", "model", "regularizer", "optimizer")}
-
-
-def result(loss: str, values, seeds=None, diverged=(), **hyper) -> Result:
-    values = np.array(values, dtype=float)
-    seeds = list(range(len(values))) if seeds is None else seeds
-    ill = np.isin(seeds, diverged)
-    rows = pd.DataFrame({"seed": seeds, "status": np.where(ill, "diverged", "finished")})
-    rows["test/accuracy"] = np.where(ill, np.nan, values)
-    rows["test/log_loss"] = np.where(ill, np.nan, 1 - values)
-    config = {**SHARED, "trainer": {}, "loss": {"name": loss, **hyper}, "seeds": seeds}
-    summary = {
-        "task": "multiclass",
-        "primary": "accuracy",
-        "directions": {"accuracy": 1, "log_loss": -1},
-        "seconds": 1.0,
-    }
-    return Result(loss, config, rows, CURVES, summary, {})
-
-
-CURVES = pd.DataFrame({"seed": [], "epoch": [], "metric": [], "value": []})
-RNG = np.random.default_rng(0)
-BASE = 0.8 + 0.01 * RNG.standard_normal(20)
-BETTER = BASE + 0.02 + 0.005 * RNG.standard_normal(20)
-SAME = BASE + 0.005 * RNG.standard_normal(20)
 
 
 def rows_of(*results: Result, **how):
@@ -97,7 +72,7 @@ def test_a_loss_that_always_diverged_comes_last_and_can_be_printed():
     _, comparison = rows_of(result("cross_entropy", BASE), ill)
     assert comparison.rows[-1].label == "focal"
     assert comparison.rows[-1].verdict == "worse"
-    assert "diverged" in tables.as_csv(comparison)
+    assert "diverged" in tables.as_csv([comparison])
 
 
 def test_too_few_seeds_are_said_with_the_number_needed():
@@ -131,3 +106,152 @@ def test_an_unknown_metric_or_baseline_is_refused_by_name():
         compare(losses, metric="acuracy")
     with pytest.raises(UserError, match="Did you mean focal"):
         compare(losses, baseline="foccal")
+
+
+def test_losses_identical_to_each_other_are_said_to_be():
+    _, comparison = rows_of(
+        result("cross_entropy", BASE), result("focal", BETTER), result("poly", BETTER)
+    )
+    assert "focal, poly gave exactly the same results, seed for seed." in comparison.conclusion
+
+
+def test_two_losses_that_always_diverged_are_not_identical():
+    ill = [result(n, BASE, diverged=range(20)) for n in ("cross_entropy", "focal")]
+    rows, _ = rows_of(*ill)
+    assert rows["focal"].verdict == "open"
+
+
+def test_a_loss_is_placed_by_its_mean_with_diverged_replicas_as_the_worst():
+    """Eight fine replicas of twenty do not make a winner, though their mean is the highest."""
+    ill = result("focal", BETTER, diverged=range(12))
+    rows, comparison = rows_of(result("cross_entropy", BASE), ill)
+    assert [row.label for row in comparison.rows] == ["cross_entropy", "focal"]
+    assert rows["focal"].metrics["accuracy"].estimate > rows["cross_entropy"].score
+    assert rows["focal"].leads < 0.05
+    assert "12 seeds diverged and count as the worst" in comparison.conclusion[0]
+    assert "over the 8 seeds on which both finished" in comparison.conclusion[0]
+
+
+def test_p_is_corrected_over_every_comparison_of_the_call():
+    """Two datasets of two comparisons each are a family of four."""
+    tables_of = {
+        name: [
+            result(loss, values, sections=on(name))
+            for loss, values in (("cross_entropy", BASE), ("focal", worse), ("poly", SAME))
+        ]
+        for name, worse in (("moons", SAME - 0.003), ("blobs", BETTER))
+    }
+    found = compare([r for results in tables_of.values() for r in results])
+    raw = [
+        statistics.sign_flip_test(values - BASE) for values in (SAME - 0.003, SAME, BETTER, SAME)
+    ]
+    corrected = [c.row(label).p for c in found for label in ("focal", "poly")]
+    np.testing.assert_allclose(corrected, statistics.holm(raw), rtol=1e-6)
+    assert all(c.family == 4 for c in found)
+    assert "p is corrected over all 4 comparisons that were asked for." in found[0].conclusion
+
+
+def test_an_open_question_says_what_could_be_seen_and_what_would_settle_it():
+    rows, comparison = rows_of(result("cross_entropy", BASE), result("poly", SAME))
+    needed = statistics.seeds_to_settle(SAME - BASE)
+    seen = statistics.smallest_detectable_difference(np.std(SAME - BASE, ddof=1), 20)
+    assert rows["poly"].settled_by == needed
+    assert rows["poly"].detectable == pytest.approx(seen)
+    assert f"difference found 4 times in 5 is {seen:.4f}" in comparison.conclusion[0]
+    assert f"{needed:,} seeds would settle it" in comparison.conclusion[0]
+
+
+@pytest.mark.parametrize(("margin", "verdict"), [(0.01, "same"), (0.002, "open")])
+def test_practically_the_same_needs_a_margin_and_evidence(margin, verdict):
+    rows, comparison = rows_of(
+        result("cross_entropy", BASE), result("poly", SAME), same_within=margin
+    )
+    assert rows["poly"].verdict == verdict
+    assert rows["poly"].same_p == pytest.approx(statistics.equivalence_test(SAME - BASE, margin))
+    assert ("practically the same: within 0.01" in comparison.conclusion[0]) == (verdict == "same")
+
+
+def test_a_real_but_small_difference_is_both():
+    rows, comparison = rows_of(
+        result("cross_entropy", BASE), result("focal", BETTER), same_within=0.05
+    )
+    assert rows["focal"].verdict == "better"
+    assert "real but within 0.05" in comparison.conclusion[0]
+
+
+def test_a_replica_that_diverged_is_never_practically_the_same():
+    ill = result("poly", SAME, diverged=[3])
+    rows, _ = rows_of(result("cross_entropy", BASE), ill, same_within=1.0)
+    assert rows["poly"].same_p == 1
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_margin_that_is_none_is_refused(margin):
+    with pytest.raises(UserError, match="expected a number above 0"):
+        compare([result("cross_entropy", BASE)], same_within=margin)
+
+
+def test_a_loss_on_other_seeds_is_compared_unpaired_and_said_to_be():
+    other = result("alias", RNG.permutation(BASE), seeds=list(range(20, 40)))
+    rows, comparison = rows_of(result("cross_entropy", BASE), other)
+    assert not comparison.paired
+    assert rows["alias"].verdict == "open"
+    assert any("compared unpaired" in line for line in comparison.conclusion)
+
+
+def test_a_loss_against_itself_on_other_seeds_is_open_at_the_nominal_rate():
+    """Of 150 comparisons at most 5 %, plus three standard errors, find a difference."""
+    generator, seeds = np.random.default_rng(1), list(range(20, 40))
+    found = 0
+    for _ in range(150):
+        one, other = generator.standard_normal((2, 20))
+        rows, _ = rows_of(result("cross_entropy", one), result("alias", other, seeds=seeds))
+        found += rows["alias"].verdict != "open"
+    assert found / 150 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+
+
+def test_seeds_that_not_all_losses_have_are_left_out_and_said_to_be():
+    fewer = result("focal", BETTER[:12])
+    rows, comparison = rows_of(result("cross_entropy", BASE), fewer)
+    assert rows["cross_entropy"].seeds == comparison.seeds == 12
+    assert any("Seeds left out" in x and "8 of cross_entropy" in x for x in comparison.notes)
+
+
+def test_one_loss_twice_is_two_rows():
+    rows, _ = rows_of(result("focal", BASE), result("focal", BASE + 1, seeds=list(range(20, 40))))
+    assert set(rows) == {"focal", "focal #2"}
+
+
+# --- tuning budgets -------------------------------------------------------------------------
+
+
+def test_runs_of_different_budgets_are_ranked_apart_and_said_to_be():
+    default = [result(n, v) for n, v in (("cross_entropy", BASE), ("focal", SAME))]
+    tuned = [result(n, v, trials=16) for n, v in (("cross_entropy", BASE), ("focal", BETTER))]
+    found = compare([*default, *tuned])
+    assert [c.setting["tuning"] for c in found] == ["untuned", "tuned with 16 trials x 3 seeds"]
+    assert all(len(c.rows) == 2 for c in found)
+    assert "not ranked against each other" in found[0].conclusion[-1]
+
+
+def test_budgets_that_leave_nothing_to_rank_are_refused_by_name():
+    uneven = [result("cross_entropy", BASE), result("focal", BETTER, trials=16)]
+    said = "focal tuned: tuned with 16 trials x 3 seeds.*--mixed-budgets"
+    with pytest.raises(UserError, match=said):
+        compare(uneven)
+    (comparison,) = compare(uneven, mixed_budgets=True)
+    assert comparison.row("focal tuned").verdict == "better"
+    assert "not fair" in comparison.conclusion[-1]
+    one_loss = compare([result("focal", BASE), result("focal", BETTER, trials=16)])
+    assert [len(c.rows) for c in one_loss] == [1, 1]
+
+
+# --- tasks together -------------------------------------------------------------------------
+
+
+def test_a_metric_that_a_task_lacks_falls_back_to_its_primary_one_and_says_so():
+    other = result("squared_error", BASE, sections=on("diabetes"))
+    other.summary.update(task="regression", primary="log_loss", directions={"log_loss": -1})
+    found = compare([result("cross_entropy", BASE), other], metric="accuracy")
+    assert [c.metric for c in found] == ["accuracy", "log_loss"]
+    assert found[1].notes == ("regression is compared by log_loss: it has no accuracy.",)

@@ -18,7 +18,7 @@ import lossbench
 from lossbench import comparison, optimizers, results, training, tuning
 from lossbench.config import configurations
 from lossbench.contract import UserError
-from lossbench.report import tables
+from lossbench.report import sheets, tables
 from lossbench.results import Config
 from lossbench.stack import Stack
 from lossbench.tuning import Axis
@@ -378,7 +378,7 @@ def test_the_command_line_shows_tuned_beside_untuned_with_the_ledger(lossbench_c
     done = lossbench_command("run", "-m", *words)
     assert done.returncode == 0, done.stderr
     assert "4 runs" in done.stdout
-    for said in ("focal tuned", "cross_entropy tuned", "untuned and tuned with 3 trials", "3 x 2"):
+    for said in ("focal tuned", "cross_entropy tuned", "tuned with 3 trials x 2 seeds", "3 x 2"):
         assert said in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "/" not in line) <= 100
 
@@ -388,13 +388,13 @@ def test_the_ledger_tells_budget_choice_gain_and_edges(tmp_path):
     tuned = ["tune.trials=3", "tune.seeds=2", "optimizer.lr=1e-6", "seeds=2"]
     found = [lossbench.run(*words, *tuned, f"loss={loss}") for loss in ("focal", "arcface")]
     (shown,) = comparison.compare(found, baseline="focal")
-    table = tables.ledger(shown)
+    table = sheets.ledger(shown)
     assert table
-    cells = [list(column.cells) for column in table.columns]
-    assert cells[0] == ["focal", "arcface"]
-    assert cells[1] == ["3 x 2", "3 x 2"]
+    cells = list(zip(*table.rows, strict=True))
+    assert cells[0] == ("focal", "arcface")
+    assert cells[1] == ("3 x 2", "3 x 2")
     for column, name in ((2, "value"), (3, "configured_value")):
-        assert cells[column] == [f"{r.summary['tuning'][name]:.4f}" for r in found]
+        assert list(cells[column]) == [f"{r.summary['tuning'][name]:.4f}" for r in found]
     notes = " ".join(tables.ledger_notes(shown))
     assert "arcface: candidates were trained one by one" in notes
-    assert tables.heading(shown).splitlines()[0].endswith("tuned with 3 trials")
+    assert tables.heading(shown).splitlines()[0].endswith("tuned with 3 trials x 2 seeds")

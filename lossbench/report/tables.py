@@ -1,62 +1,77 @@
-"""The comparison as text: at most 100 columns, the same with and without a terminal."""
+"""Comparisons as text, for people and for machines, from one source of rows."""
 
 from __future__ import annotations
 
-import csv
-import io
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from rich import box
-from rich.table import Table
+from rich.console import Console
 
-from lossbench.comparison import Comparison, Row
-from lossbench.results import budget
-from lossbench.statistics import Interval
+from lossbench.comparison import (
+    Comparison,
+    Group,
+    budgets,
+    datasets,
+    grouped,
+    ranking,
+    robustness,
+)
+from lossbench.report import sheets
+from lossbench.report.records import as_csv, as_json
+from lossbench.report.sheets import Sheet
 
 WIDTH = 100
-METRICS_ABREAST = 4
+
+
+class Part(NamedTuple):
+    """What stands together: a title, sheets, and sentences."""
+
+    title: str
+    sheets: list[Sheet]
+    said: list[str]
 
 
 def heading(comparison: Comparison) -> str:
     """What was compared, on what, and how to read the differences."""
-    said = []
-    for kind in ("dataset", "corruption", "model"):
-        values = dict(comparison.setting[kind])
-        name = values.pop("name")
-        keywords = ", ".join(f"{k} {v}" for k, v in values.items())
-        if name != "none":
-            said.append(f"{name} ({keywords})" if keywords else name)
     better = "more" if comparison.direction > 0 else "less"
+    paired = "paired by seed" if comparison.paired else "unpaired"
+    tuning = comparison.setting["tuning"]
     return (
-        f"{' · '.join(said)} · {comparison.seeds} seeds · {_tuning(comparison)}\n"
+        f"{shared(comparison.setting)} · {comparison.seeds} seeds · {tuning}\n"
         f"{comparison.metric} on the test split, {better} is better; "
-        f"differences are to {comparison.baseline}, paired by seed"
+        f"differences are to {comparison.baseline}, {paired}"
     )
 
 
-def _tuning(comparison: Comparison) -> str:
-    trials = {budget(result.config) for result in comparison.results.values()}
-    words = [f"tuned with {count} trials" if count else "untuned" for count in sorted(trials)]
-    return " and ".join(words)
+def shared(setting: dict[str, Any]) -> str:
+    """Data, corruption and model of a setting, with their parameters, as far as it holds them."""
+    sections = [setting[kind] for kind in ("dataset", "corruption", "model") if kind in setting]
+    return " · ".join(_named(values) for values in sections if values.get("name") != "none")
 
 
-def ledger(comparison: Comparison) -> Table | None:
-    """What tuning chose for each loss, on which budget, and what that gained; None without any."""
-    found = {n: r.summary["tuning"] for n, r in comparison.results.items() if budget(r.config)}
-    if not found:
-        return None
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("loss", no_wrap=True)
-    for column in ("trials x seeds", next(iter(found.values()))["metric"], "as configured"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("chosen")
-    for label, tuning in found.items():
-        values = [tuning[name] for name in ("value", "configured_value")]
-        cells = ["diverged" if value is None else f"{value:.4f}" for value in values]
-        chosen = ", ".join(f"{key} {value:g}" for key, value in tuning["chosen"].items())
-        table.add_row(label, f"{tuning['trials']} x {tuning['seeds']}", *cells, chosen)
-    return table
+def _named(section: dict[str, Any]) -> str:
+    keywords = ", ".join(f"{key} {value}" for key, value in section.items() if key != "name")
+    return f"{section['name']} ({keywords})" if keywords else str(section["name"])
+
+
+def content(comparisons: Sequence[Comparison], by: str | None = None) -> Iterator[Part]:
+    """Each comparison and what several show together; or, by a key, a line for each value."""
+    if by is None:
+        yield from map(_of_comparison, comparisons)
+    together = [*budgets(comparisons), *robustness(comparisons), *datasets(comparisons)]
+    for group in together if by is None else grouped(comparisons, by):
+        yield _of_group(group)
+    for group in datasets(comparisons) if by in (None, "dataset") else ():
+        if ranked := ranking(group):
+            title = f"Ranks over {len(group.comparisons)} datasets · {shared(group.fixed)}"
+            yield Part(title, [sheets.ranks(ranked)], ranked.conclusion)
+
+
+def _of_comparison(comparison: Comparison) -> Part:
+    found = [sheets.primary(comparison), *sheets.metrics(comparison), sheets.ledger(comparison)]
+    said = [*comparison.conclusion, *ledger_notes(comparison)]
+    return Part(heading(comparison), [sheet for sheet in found if sheet], said)
 
 
 def ledger_notes(comparison: Comparison) -> list[str]:
@@ -74,75 +89,55 @@ def ledger_notes(comparison: Comparison) -> list[str]:
     return notes
 
 
-def primary_table(comparison: Comparison) -> Table:
-    """Mean, interval and paired difference in the compared metric."""
-    table = Table(box=box.SIMPLE_HEAD)
-    columns = (
-        "mean",
-        "95 % interval",
-        "difference",
-        "p (Holm)",
-        "P(better)",
-        "diverged",
-        "s",
+def _of_group(group: Group) -> Part:
+    comparisons = group.comparisons.values()
+    metrics, bases, seeds = (
+        ", ".join(sorted({str(getattr(c, name)) for c in comparisons}))
+        for name in ("metric", "baseline", "seeds")
     )
-    table.add_column("loss", overflow="fold")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in comparison.rows:
-        table.add_row(*_primary_cells(row, comparison.metric))
-    return table
+    title = f"{metrics} by {group.key} · {shared(group.fixed)} · {seeds} seeds · baseline {bases}"
+    return Part(f"{title}\n{sheets.LEGEND}", list(sheets.group(group)), group.conclusion)
 
 
-def _primary_cells(row: Row, metric: str) -> list[str]:
-    interval = row.metrics[metric]
-    mean = f"{interval.estimate:.4f}" if interval else "diverged"
-    ends = f"{interval.low:.4f} {interval.high:.4f}" if interval else ""
-    if row.verdict in ("baseline", "identical"):
-        versus = [row.verdict, "", ""]
-    else:
-        assert row.p is not None
-        difference = f"{row.difference.estimate:+.4f}" if row.difference else "-"
-        p = f"{row.p:.4f}" if row.p >= 0.0001 else f"{row.p:.0e}"
-        versus = [difference, p, f"{row.improvement:.0%}"]
-    return [row.label, mean, ends, *versus, str(row.diverged), f"{row.seconds:.1f}"]
+def print_table(comparisons: Sequence[Comparison], by: str | None, console: Console) -> None:
+    """In the console's width; where that is less than the numbers need, they run over it."""
+    for part in content(comparisons, by):
+        console.print(part.title, markup=False)
+        for sheet in part.sheets:
+            width = max(console.width, sheets.narrowest(sheet))
+            Console(highlight=False, width=width, file=console.file).print(sheets.as_table(sheet))
+        console.print(wrapped(part.said), markup=False)
+        console.print()
 
 
-def metrics_tables(comparison: Comparison) -> Iterator[Table]:
-    """Every other test metric, mean and half the width of its 95 % interval, few to a table."""
-    names = [n for n in comparison.rows[0].metrics if n != comparison.metric]
-    for start in range(0, len(names), METRICS_ABREAST):
-        table = Table(box=box.SIMPLE_HEAD)
-        table.add_column("loss", no_wrap=True)
-        shown = names[start : start + METRICS_ABREAST]
-        for name in shown:
-            table.add_column(name.replace("_", " "), justify="right")
-        for row in comparison.rows:
-            table.add_row(row.label, *(_short(row.metrics[name]) for name in shown))
-        yield table
+def as_markdown(comparisons: Sequence[Comparison], by: str | None) -> str:
+    """Headings, tables and lists."""
+    blocks: list[str] = []
+    for title, tables, said in content(comparisons, by):
+        blocks += map(sheets.escaped_markdown, title.split("\n"))
+        blocks += map(sheets.as_markdown, tables)
+        blocks.append("\n".join(f"- {sheets.escaped_markdown(line)}" for line in said))
+    return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
-def as_csv(comparison: Comparison) -> str:
-    """A line for each loss and test metric: mean, interval, and for the compared one the rest."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    head = ("loss", "seeds", "diverged", "metric", "mean", "low", "high")
-    writer.writerow([*head, "difference", "p_holm", "probability_of_improvement", "verdict"])
-    for row in comparison.rows:
-        for metric, interval in row.metrics.items():
-            ends = [interval.estimate, interval.low, interval.high] if interval else [None] * 3
-            compared = metric == comparison.metric
-            difference = row.difference.estimate if row.difference else None
-            versus = [difference, row.p, row.improvement, row.verdict] if compared else [None] * 4
-            numbers = [f"{v:.6g}" if isinstance(v, float) else v for v in (*ends, *versus)]
-            writer.writerow([row.label, row.seeds, row.diverged, metric, *numbers])
-    return out.getvalue()
+def as_latex(comparisons: Sequence[Comparison], by: str | None) -> str:
+    """Tabulars for booktabs; titles and sentences are comments."""
+    blocks: list[str] = []
+    for title, tables, said in content(comparisons, by):
+        blocks += [_comment(title.split("\n")), *map(sheets.as_latex, tables), _comment(said)]
+    return "\n".join(block for block in blocks if block)
 
 
-def _short(interval: Interval | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{interval.estimate:.3f} ±{(interval.high - interval.low) / 2:.3f}"
+def _comment(lines: Iterable[str]) -> str:
+    return "".join(f"% {' '.join(line.split())}\n" for line in lines)
+
+
+FORMATS: dict[str, Callable[[Sequence[Comparison], str | None], str]] = {
+    "markdown": as_markdown,
+    "latex": as_latex,
+    "csv": lambda comparisons, _: as_csv(comparisons),
+    "json": lambda comparisons, _: as_json(comparisons),
+}
 
 
 def wrapped(lines: Iterable[str]) -> str:

@@ -1,0 +1,235 @@
+"""Do the statistics keep what they promise? Simulated results, judged by `compare`; -> table.csv.
+
+python experiments/statistics/simulate.py [SHARE]    a share below 1 makes it quick and rough
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import Pool
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lossbench import statistics
+from lossbench.comparison import Comparison, compare, datasets, ranking
+from lossbench.results import Result
+
+SEEDS = 20
+LOSSES = 5  # the baseline among them
+NAMES = ["cross_entropy", "a", "b", "c", "d"]
+
+
+class Line(NamedTuple):
+    """One promise: the measured share of `trials` must lie within the bounds, noise allowed."""
+
+    what: str
+    low: float
+    high: float
+    trial: Callable[[np.random.Generator], bool]
+    trials: int
+
+
+def result(loss: str, values: np.ndarray, *, first_seed: int = 0, dataset: str = "x") -> Result:
+    """A result as training writes it, of one metric; NaN is a diverged replica."""
+    shared = ("corruption", "model", "regularizer", "optimizer")
+    seeds = list(range(first_seed, first_seed + len(values)))
+    table = pd.DataFrame({"seed": seeds, "test/score": values})
+    table["status"] = np.where(np.isnan(values), "diverged", "finished")
+    config = {**{k: {"name": k} for k in shared}, "trainer": {}, "dataset": {"name": dataset}}
+    summary = {"task": "t", "primary": "score", "directions": {"score": 1}, "seconds": 1.0}
+    config |= {"loss": {"name": loss}, "seeds": seeds}
+    curves = pd.DataFrame({"seed": []})
+    return Result(loss, config, table, curves, summary, {})
+
+
+def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.standard_normal(shape)
+
+
+def heavy(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Student's t with two degrees of freedom: no variance."""
+    return generator.standard_t(2, shape)
+
+
+def skewed(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.lognormal(0.0, 1.0, shape)
+
+
+def diverging(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Normal, with one replica in ten diverged."""
+    values = generator.standard_normal(shape)
+    values[generator.random(shape) < 0.1] = np.nan
+    return values
+
+
+def judged(values: np.ndarray, dataset: str = "x") -> list[Result]:
+    """Results of the columns of seeds x losses."""
+    names = NAMES[: values.shape[1]]
+    return [result(name, values[:, i], dataset=dataset) for i, name in enumerate(names)]
+
+
+def found(comparisons: list[Comparison]) -> bool:
+    return any(row.verdict in ("better", "worse") for c in comparisons for row in c.rows)
+
+
+def null(noise: Callable[..., np.ndarray], seeds: int) -> Callable[..., bool]:
+    """One table of losses that do not differ; each seed's split shifts all of them alike."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        split = generator.standard_normal((seeds, 1))
+        return found(compare(judged(split + noise(generator, (seeds, LOSSES)))))
+
+    return trial
+
+
+def null_on_datasets(generator: np.random.Generator) -> bool:
+    """Three datasets in one call: a false finding in any of the twelve comparisons counts."""
+    tables = [judged(normal(generator, (SEEDS, LOSSES)), dataset) for dataset in "xyz"]
+    return found(compare([r for table in tables for r in table]))
+
+
+def itself_with_other_seeds(generator: np.random.Generator) -> bool:
+    """A loss against itself under another name, on seeds of its own: called open."""
+    first, other = normal(generator, (2, SEEDS))
+    (comparison,) = compare([result("cross_entropy", first), result("a", other, first_seed=SEEDS)])
+    return comparison.row("a").verdict == "open"
+
+
+def itself_with_equal_seeds(generator: np.random.Generator) -> bool:
+    values = normal(generator, (SEEDS, 1))
+    (comparison,) = compare(judged(np.repeat(values, 2, axis=1)))
+    return comparison.row("a").verdict == "identical"
+
+
+def planted(seeds: int, losses: int) -> Callable[..., bool]:
+    """The difference that `compare` calls detectable, planted in one loss: found."""
+    level = statistics.smallest_detectable_difference(1.0, seeds, comparisons=losses - 1)
+
+    def trial(generator: np.random.Generator) -> bool:
+        values = generator.standard_normal((seeds, losses)) / np.sqrt(2)
+        values[:, 1] += level
+        (comparison,) = compare(judged(values))
+        return comparison.row("a").verdict == "better"
+
+    return trial
+
+
+def settled(generator: np.random.Generator) -> bool:
+    """A true d_z of 0.6 and as many seeds as would settle it, were it seen exactly: found."""
+    seen = np.linspace(-1, 1, SEEDS)
+    seeds = statistics.seeds_to_settle(0.6 + seen / seen.std(ddof=1))
+    assert seeds
+    (comparison,) = compare(judged(normal(generator, (seeds, 2)) / np.sqrt(2) + [0.0, 0.6]))
+    return comparison.row("a").verdict == "better"
+
+
+def called_same(difference: float) -> Callable[..., bool]:
+    """Differences of deviation 1 and a margin of 1, the true one given: called the same."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        values = normal(generator, (SEEDS, 2)) / np.sqrt(2) + [0.0, difference]
+        (comparison,) = compare(judged(values), same_within=1.0)
+        p = comparison.row("a").same_p
+        return p is not None and p <= 0.05
+
+    return trial
+
+
+def covered(noise: Callable[..., np.ndarray], seeds: int, truth: float) -> Callable[..., bool]:
+    """The interval of a mean holds the truth."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        interval = statistics.t_interval(noise(generator, (seeds,)))
+        return interval.low <= truth <= interval.high
+
+    return trial
+
+
+def covered_on_datasets(generator: np.random.Generator) -> bool:
+    """The interval of the interquartile gain over four datasets holds the true gain of 0.5."""
+    offsets, split = np.arange(4) * 0.3, normal(generator, (SEEDS, 4))
+    x, y = (offsets + split + normal(generator, (SEEDS, 4)) / 2 for _ in range(2))
+    interval = statistics.interquartile_mean_difference(x + 0.5, y, resamples=1000)
+    return interval.low <= 0.5 <= interval.high
+
+
+def null_ranks(generator: np.random.Generator) -> bool:
+    """Friedman's test on ten datasets with nothing to find: p <= .05."""
+    tables = [judged(normal(generator, (8, LOSSES)), str(k)) for k in range(10)]
+    (group,) = datasets(compare([r for table in tables for r in table]))
+    ranked = ranking(group)
+    assert ranked
+    return ranked.p <= 0.05
+
+
+LINES = [
+    *[
+        Line(f"95 % interval of a mean, {n} seeds, {name}: covers", low, 0.95, trial, 4_000)
+        for n, name, low, trial in (
+            (3, "normal", 0.95, covered(normal, 3, 0.0)),
+            (5, "normal", 0.95, covered(normal, 5, 0.0)),
+            (20, "normal", 0.95, covered(normal, 20, 0.0)),
+            (20, "log-normal (skewness 6)", 0.85, covered(skewed, 20, float(np.exp(0.5)))),
+        )
+    ],
+    Line("gain over 4 datasets, 20 seeds: interval covers", 0.92, 0.95, covered_on_datasets, 500),
+    Line("5 equal losses, normal: a false finding", 0, 0.05, null(normal, SEEDS), 2_000),
+    Line("5 equal losses, heavy tails: a false finding", 0, 0.05, null(heavy, SEEDS), 500),
+    Line("5 equal losses, skewed: a false finding", 0, 0.05, null(skewed, SEEDS), 500),
+    Line("5 equal losses, 1 in 10 diverged: a false finding", 0, 0.05, null(diverging, 20), 500),
+    Line("5 equal losses, 10 seeds: a false finding", 0, 0.05, null(normal, 10), 500),
+    Line("5 equal losses on 3 datasets: a false finding", 0, 0.05, null_on_datasets, 300),
+    Line("a loss against itself, other seeds: open", 0.95, 1, itself_with_other_seeds, 2_000),
+    Line("a loss against itself, same seeds: identical", 1, 1, itself_with_equal_seeds, 200),
+    Line("detectable difference, 2 losses, 10 seeds: found", 0.8, 1, planted(10, 2), 1_000),
+    Line("detectable difference, 2 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, 2), 1_000),
+    Line("detectable difference, 5 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, LOSSES), 1_000),
+    Line("seeds that settle a d_z of 0.6: found", 0.8, 1, settled, 1_000),
+    Line("a difference of just the margin: called the same", 0, 0.05, called_same(1.0), 1_000),
+    Line("no difference, margin of one deviation: called the same", 0.9, 1, called_same(0.0), 500),
+    Line("Friedman, 10 datasets, 5 equal losses: p <= .05", 0, 0.05, null_ranks, 300),
+]
+
+
+def measure(job: tuple[int, float]) -> float:
+    """The share of a line's trials; each trial has a generator of its own."""
+    number, share = job
+    line = LINES[number]
+    trials = max(20, round(line.trials * share))
+    return float(np.mean([line.trial(np.random.default_rng([number, t])) for t in range(trials)]))
+
+
+def table(share: float) -> Iterator[list[str]]:
+    """The lines as they finish: promised bounds, measured share, verdict at three errors."""
+    with Pool(2) as pool:
+        measured = pool.imap(measure, [(number, share) for number in range(len(LINES))])
+        for line, value in zip(LINES, measured, strict=True):
+            trials = max(20, round(line.trials * share))
+            noise = 3 * np.sqrt(0.25 / trials if value in (0, 1) else value * (1 - value) / trials)
+            kept = line.low - noise <= value <= line.high + noise
+            bounds = f"{line.low:g} to {line.high:g}"
+            yield [line.what, bounds, f"{value:.4f}", str(trials), "kept" if kept else "BROKEN"]
+
+
+def main() -> int:
+    """Print and write the table; 3 where a promise is broken."""
+    share = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+    began, rows = time.monotonic(), []
+    for row in table(share):
+        rows.append(row)
+        print(f"{time.monotonic() - began:5.0f} s  {row[2]}  {row[4]:6}  {row[0]}", flush=True)
+    if share >= 1:
+        with Path(__file__).with_name("table.csv").open("w", newline="") as file:
+            head = ["what", "promised", "measured", "trials", "verdict"]
+            csv.writer(file, lineterminator="\n").writerows([head, *rows])
+    return 3 if any(row[4] == "BROKEN" for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Several comparisons at once: ranks over datasets, and what a corruption's strength does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lossbench import statistics
+from lossbench.comparison.records import Comparison
+from lossbench.comparison.select import Group
+from lossbench.comparison.words import ALPHA, p_text
+from lossbench.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Losses over several datasets; a dataset counts once, however many its seeds.
+
+    ranks: each loss's average rank by `Row.score`, 1 the best, best first.
+    critical_difference: Nemenyi's; losses whose ranks are further apart differ.
+    """
+
+    group: Group
+    ranks: dict[str, float]
+    p: float
+    critical_difference: float
+
+    @cached_property
+    def gains(self) -> dict[str, Interval] | None:
+        """Interquartile mean over seeds and datasets less the baseline's, positive where better.
+
+        A diverged seed is the worst of its dataset; seeds are drawn in pairs within each dataset.
+        None where datasets have metrics or baselines of their own.
+        """
+        return _gains(list(self.group.comparisons.values()), list(self.ranks))
+
+    @property
+    def conclusion(self) -> list[str]:
+        """What the ranks show, in words."""
+        datasets, losses = len(self.group.comparisons), len(self.ranks)
+        best, *others = self.ranks
+        widest = losses - 1
+        said = f"Friedman's test over {datasets} datasets: p = {p_text(self.p)}."
+        if self.critical_difference > widest:
+            needed = int(np.ceil(datasets * (self.critical_difference / widest) ** 2))
+            return [
+                f"{said} Ranks of {losses} losses lie at most {widest} apart, and on {datasets} "
+                f"datasets only {self.critical_difference:.2f} would tell two apart: nothing can "
+                f"be concluded from ranks below {needed} datasets."
+            ]
+        behind = [x for x in others if self.ranks[x] - self.ranks[best] > self.critical_difference]
+        if self.p > ALPHA or not behind:
+            return [f"{said} No loss is shown to rank above another."]
+        return [
+            f"{said} {best} ranks above {', '.join(behind)}: average ranks differ by more than "
+            f"{self.critical_difference:.2f}."
+        ]
+
+
+def ranking(group: Group) -> Ranking | None:
+    """The losses that all datasets of the group have, ranked; None for one dataset or loss."""
+    comparisons = list(group.comparisons.values())
+    shared = [x for x in group.labels if all(x in c.results for c in comparisons)]
+    if len(comparisons) < 2 or len(shared) < 2:
+        return None
+    scores = np.array([[c.row(label).score for label in shared] for c in comparisons])
+    test = statistics.friedman(scores)
+    ranks = dict(sorted(zip(shared, test.average_ranks.tolist(), strict=True), key=lambda x: x[1]))
+    critical = statistics.nemenyi_critical_difference(len(shared), len(comparisons), ALPHA)
+    return Ranking(group, ranks, test.p, critical)
+
+
+def _gains(comparisons: list[Comparison], shared: list[str]) -> dict[str, Interval] | None:
+    first = comparisons[0]
+    alike = {(c.metric, c.baseline) for c in comparisons} == {(first.metric, first.baseline)}
+    if not alike or first.baseline not in shared:
+        return None
+    seeds = min(c.seeds for c in comparisons)
+    scores = np.stack([_scores(c, shared)[:seeds] for c in comparisons], axis=2)
+    base = scores[:, shared.index(first.baseline)]
+    return {
+        label: statistics.interquartile_mean_difference(scores[:, place], base)
+        for place, label in enumerate(shared)
+        if label != first.baseline
+    }
+
+
+def _scores(comparison: Comparison, shared: list[str]) -> statistics.Array:
+    """Seeds x losses, higher better, diverged ones worst."""
+    column = f"test/{comparison.metric}"
+    values = [comparison.results[label].seeds[column].to_numpy(float) for label in shared]
+    return statistics.oriented_scores(
+        np.stack(values, axis=1), higher_is_better=comparison.direction > 0
+    )

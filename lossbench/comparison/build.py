@@ -1,0 +1,325 @@
+"""Results -> comparisons: who is compared with whom, and the numbers of each row."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossbench import statistics
+from lossbench.comparison.records import Comparison, Row, budget_of
+from lossbench.comparison.words import ALPHA, same_numbers
+from lossbench.contract import UserError
+from lossbench.results import Config, Result, budget, of_seeds
+from lossbench.schema import choices
+from lossbench.statistics import Interval
+
+Array = NDArray[np.float64]
+SHARED = ("dataset", "corruption", "model", "regularizer", "optimizer", "trainer")
+YARDSTICKS = ("cross_entropy", "squared_error")  # the baseline where none is named
+
+
+def setting_of(config: Config) -> str:
+    """What runs must share to be compared: all that shapes training, but for the loss."""
+    return json.dumps({name: config[name] for name in SHARED}, sort_keys=True)
+
+
+def labels(results: Sequence[Result]) -> list[str]:
+    """The loss of each result, with the hyper-parameters in which namesakes differ.
+
+    "tuned" is said where others are not, with the budget's settings in which tuned ones differ.
+    """
+    said = []
+    budgets = [r.config["tune"] for r in results if budget(r.config)]
+    for result in results:
+        name, *_ = result.config["loss"].values()
+        namesakes = [r.config["loss"] for r in results if r.config["loss"]["name"] == name]
+        words = [name, *_differing(result.config["loss"], namesakes)]
+        if budget(result.config):
+            words += ["tuned"] if len(budgets) < len(results) else []
+            words += _differing(result.config["tune"], budgets)
+        said.append(" ".join(words))
+    return said
+
+
+def _differing(values: Config, others: Sequence[Config]) -> list[str]:
+    """The values that are not the same in all others."""
+    return [f"{k}={v}" for k, v in values.items() if len({str(o.get(k)) for o in others}) > 1]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The losses of one setting, and of the compared metric a value for each seed."""
+
+    results: dict[str, Result]
+    metric: str
+    direction: int
+    baseline: str
+    paired: bool
+    notes: tuple[str, ...]
+
+    @property
+    def others(self) -> list[str]:
+        return [label for label in self.results if label != self.baseline]
+
+    def values(self, label: str) -> Array:
+        """The metric on the test split, seed by seed; NaN where the replica diverged."""
+        return self.results[label].seeds[f"test/{self.metric}"].to_numpy(dtype=np.float64)
+
+    def differences(self, label: str) -> Array:
+        """The loss less the baseline; NaN where one of the two diverged."""
+        return self.values(label) - self.values(self.baseline)
+
+    def gains(self, label: str) -> Array:
+        """The differences, positive where the loss is better, diverged replicas the worst."""
+        return statistics.paired_differences(
+            self.values(label), self.values(self.baseline), higher_is_better=self.direction > 0
+        )
+
+
+def compare(
+    results: Sequence[Result],
+    *,
+    baseline: str | None = None,
+    metric: str | None = None,
+    same_within: float | None = None,
+    mixed_budgets: bool = False,
+) -> list[Comparison]:
+    """One comparison for each setting and tuning budget; p values corrected over all of them.
+
+    same_within: a difference that does not matter; what is shown to be less is "same".
+    mixed_budgets: rank runs that were tuned with different budgets against each other.
+    UserError names a metric or baseline that no setting has, and budgets that leave no ranking.
+    """
+    if same_within is not None and not (same_within > 0 and np.isfinite(same_within)):
+        raise UserError(f"--same-within {same_within}: expected a number above 0, such as 0.005.")
+    samples = _samples(results, baseline, metric, mixed_budgets)
+    pairs = [(sample, label) for sample in samples for label in sample.others]
+    p = statistics.holm([statistics.sign_flip_test(s.gains(label)) for s, label in pairs])
+    same_p = statistics.holm(
+        [_equivalence(s.gains(label), s.differences(label), same_within) for s, label in pairs]
+    )
+    tests = iter(zip(p, same_p, strict=True))
+    return [
+        _comparison(sample, list(islice(tests, len(sample.others))), len(pairs), same_within)
+        for sample in samples
+    ]
+
+
+def _equivalence(gains: Array, differences: Array, margin: float | None) -> float:
+    """The p of the equivalence test; NaN without a margin, 1 where just one of a pair diverged."""
+    finished = np.isfinite(differences)
+    if margin is None or not finished.any():
+        return float("nan")
+    lost = np.any(gains[~finished] != 0)
+    return 1.0 if lost else statistics.equivalence_test(differences[finished], margin)
+
+
+# --- who is compared with whom --------------------------------------------------------------
+
+
+def _samples(
+    results: Sequence[Result], baseline: str | None, metric: str | None, mixed: bool
+) -> list[_Sample]:
+    settings: dict[str, list[Result]] = {}
+    for result in results:
+        settings.setdefault(setting_of(result.config), []).append(result)
+    groups = [group for found in settings.values() for group in _of_one_budget(found, mixed)]
+    if settings and all(len(found) == 1 for found, _ in groups):
+        _refuse_mixed_budgets(list(settings.values()))
+    _check_metric([found for found, _ in groups], metric)
+    samples = [_sample(found, notes, baseline, metric) for found, notes in groups]
+    if baseline and not any(_named(baseline, s.results) for s in samples):
+        held = {label for sample in samples for label in sample.results}
+        raise UserError(
+            f"--baseline {baseline}: it is not among the losses compared. {choices(baseline, held)}"
+        )
+    return samples
+
+
+def _of_one_budget(found: list[Result], mixed: bool) -> list[tuple[list[Result], list[str]]]:
+    """The results of a setting apart by tuning budget, or together with a word of warning."""
+    budgets: dict[str, list[Result]] = {}
+    for result in found:
+        budgets.setdefault(budget_of(result), []).append(result)
+    if len(budgets) == 1:
+        return [(found, [])]
+    said = "; ".join(f"{words}: {', '.join(labels(group))}" for words, group in budgets.items())
+    if mixed:
+        return [(found, [f"The tuning budgets differ, so the ranking is not fair. {said}."])]
+    note = f"Runs of different tuning budgets are not ranked against each other. {said}."
+    return [(group, [note]) for group in budgets.values()]
+
+
+def _refuse_mixed_budgets(settings: list[list[Result]]) -> None:
+    """UserError where budgets that differ keep different losses apart and leave none to rank."""
+    for found in settings:
+        said = dict(zip(labels(found), map(budget_of, found), strict=True))
+        losses = {json.dumps(result.config["loss"]) for result in found}
+        if len(losses) > 1 and len(set(said.values())) > 1:
+            listed = "; ".join(f"{label}: {words}" for label, words in said.items())
+            raise UserError(
+                f"the tuning budgets differ, and a ranking would not be fair ({listed}). "
+                "Tune all losses alike, or rank them all the same with --mixed-budgets."
+            )
+
+
+def _check_metric(groups: list[list[Result]], metric: str | None) -> None:
+    """UserError for a metric that no setting has, or that is not better in either direction."""
+    summaries = [found[0].summary for found in groups]
+    held = [s for s in summaries if metric in s["directions"]]
+    if metric is None or any(s["directions"][metric] for s in held):
+        return
+    if held:
+        raise UserError(
+            f"--metric {metric}: neither more nor less of it is better, so it is shown beside the "
+            f"metric that is compared. Compare by {held[0]['primary']}, for example."
+        )
+    tasks = ", ".join(sorted({s["task"] for s in summaries}))
+    known = {name for s in summaries for name, direction in s["directions"].items() if direction}
+    raise UserError(f"--metric {metric}: {tasks} has no such metric. {choices(metric, known)}")
+
+
+def _sample(
+    found: list[Result], notes: list[str], baseline: str | None, metric: str | None
+) -> _Sample:
+    labelled = dict(zip(_unique_labels(found), found, strict=True))
+    summary, notes = found[0].summary, list(notes)
+    if metric and not summary["directions"].get(metric):
+        notes.append(f"{summary['task']} is compared by {summary['primary']}: it has no {metric}.")
+        metric = None
+    metric = metric or summary["primary"]
+    base = _named(baseline, labelled) if baseline else None
+    base = base or next(filter(None, (_named(y, labelled) for y in YARDSTICKS)), None)
+    base = base or next(iter(labelled))
+    if baseline and not _named(baseline, labelled):
+        notes.append(f"{baseline} was not trained here, so the baseline is {base}.")
+    labelled, paired, said = _on_common_seeds(labelled)
+    return _Sample(labelled, metric, summary["directions"][metric], base, paired, (*notes, *said))
+
+
+def _named(name: str, labelled: dict[str, Result]) -> str | None:
+    """The label of this name, or the one loss of this name, whatever its hyper-parameters."""
+    same = [label for label, r in labelled.items() if r.config["loss"]["name"] == name]
+    return name if name in labelled else same[0] if len(same) == 1 else None
+
+
+def _unique_labels(found: list[Result]) -> list[str]:
+    """Labels, told apart by a number where they would be equal."""
+    seen: Counter[str] = Counter()
+    told = []
+    for label in labels(found):
+        seen[label] += 1
+        told.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
+    return told
+
+
+def _on_common_seeds(labelled: dict[str, Result]) -> tuple[dict[str, Result], bool, list[str]]:
+    """The results on the seeds that all have, or on as many seeds each where none is shared."""
+    held = {label: sorted(r.seeds.seed) for label, r in labelled.items()}
+    common = sorted(set.intersection(*map(set, held.values())))
+    fewest = min(map(len, held.values()))
+    used = {label: common or seeds[:fewest] for label, seeds in held.items()}
+    notes = []
+    if not common:
+        notes.append(
+            "Some losses share no seed, so their seeds are compared unpaired; with the same seeds "
+            "smaller differences would be found."
+        )
+    dropped = {label: len(s) - len(used[label]) for label, s in held.items() if s != used[label]}
+    if dropped:
+        said = ", ".join(f"{count} of {label}" for label, count in dropped.items())
+        notes.append(f"Seeds left out, because not every loss has as many or the same: {said}.")
+    return {k: of_seeds(r, used[k]) for k, r in labelled.items()}, bool(common), notes
+
+
+# --- the numbers of each row ----------------------------------------------------------------
+
+
+def _comparison(
+    sample: _Sample, tests: list[tuple[float, float]], family: int, margin: float | None
+) -> Comparison:
+    values = np.stack([sample.values(label) for label in sample.results], axis=1)
+    scores = statistics.oriented_scores(values, higher_is_better=sample.direction > 0)
+    leads = statistics.rank_stability(scores).first
+    rows = {
+        label: _row(label, result, float(mean), float(first))
+        for (label, result), mean, first in zip(
+            sample.results.items(), scores.mean(axis=0), leads, strict=True
+        )
+    }
+    for label, (p, same_p) in zip(sample.others, tests, strict=True):
+        rows[label] = _against(sample, rows[label], p, same_p, family)
+    results = list(sample.results.values())
+    budgets = {row.budget for row in rows.values()}
+    shared = json.loads(setting_of(results[0].config))
+    return Comparison(
+        setting={**shared, "tuning": budgets.pop() if len(budgets) == 1 else "mixed budgets"},
+        metric=sample.metric,
+        direction=sample.direction,
+        baseline=sample.baseline,
+        seeds=len(values),
+        paired=sample.paired,
+        family=family,
+        margin=margin,
+        notes=sample.notes,
+        rows=tuple(sorted(rows.values(), key=lambda row: -row.score)),
+        results=sample.results,
+    )
+
+
+def _row(label: str, result: Result, score: float, leads: float) -> Row:
+    return Row(
+        label,
+        len(result.seeds),
+        result.diverged,
+        result.summary["seconds"],
+        budget_of(result),
+        _intervals(result, "test/"),
+        _intervals(result, "test_best/"),
+        score,
+        leads,
+    )
+
+
+def _intervals(result: Result, place: str) -> dict[str, Interval | None]:
+    """Each metric's mean and interval over the seeds that finished; None where none did."""
+    columns = [c for c in result.seeds.columns if c.startswith(place)]
+    values = {c.removeprefix(place): result.seeds[c].dropna().to_numpy() for c in columns}
+    return {n: statistics.t_interval(v) if len(v) else None for n, v in values.items()}
+
+
+def _against(sample: _Sample, row: Row, p: float, same_p: float, family: int) -> Row:
+    gains, differences = sample.gains(row.label), sample.differences(row.label)
+    finished = differences[np.isfinite(differences)]
+    same = same_numbers(sample.results[row.label], sample.results[sample.baseline])
+    return replace(
+        row,
+        differences=tuple(differences.tolist()),
+        difference=statistics.t_interval(finished) if len(finished) else None,
+        p=float(p),
+        improvement=statistics.probability_of_improvement(gains),
+        effect=statistics.effect_size(gains),
+        detectable=_detectable(finished, len(gains), family),
+        settled_by=statistics.seeds_to_settle(gains, comparisons=family),
+        same_p=None if np.isnan(same_p) else float(same_p),
+        verdict="identical" if same else _verdict(float(gains.mean()), p, same_p),
+    )
+
+
+def _detectable(differences: Array, seeds: int, family: int) -> float | None:
+    deviation = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+    if not deviation > 0:
+        return None
+    return statistics.smallest_detectable_difference(deviation, seeds, comparisons=family)
+
+
+def _verdict(gain: float, p: float, same_p: float) -> str:
+    if p <= ALPHA:
+        return "better" if gain > 0 else "worse"
+    return "same" if same_p <= ALPHA else "open"

@@ -1,0 +1,185 @@
+"""Which results are compared, and which comparisons stand in one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lossbench.comparison.records import Comparison, budget_of
+from lossbench.contract import UserError
+from lossbench.results import Result
+from lossbench.schema import choices
+
+ABSENT = "-"  # shown for a setting that does not have the key
+
+
+def where(results: Sequence[Result], conditions: Sequence[str]) -> list[Result]:
+    """The results that meet every condition KEY=VALUE or KEY=VALUE,VALUE.
+
+    A key is one of the configuration (`dataset`, `corruption.ratio`), or `task` or `tuning`.
+    UserError names a key that no result has, or a value that leaves none.
+    """
+    kept = list(results)
+    for condition in conditions:
+        key, _, text = condition.partition("=")
+        if not key or not text:
+            raise UserError(
+                f"--where {condition}: expected KEY=VALUE, as in --where dataset=digits."
+            )
+        values = [value_at(_facts(result), key) for result in kept]
+        if all(value == ABSENT for value in values):
+            raise _unknown(f"--where {condition}", key, [_facts(result) for result in kept])
+        wanted = {_normal(word) for word in (text, *text.split(","))}
+        held = {value for value in values if value != ABSENT}
+        kept = [r for r, value in zip(kept, values, strict=True) if _normal(value) in wanted]
+        if not kept:
+            raise UserError(f"--where {condition}: no result has it. {choices(text, held)}")
+    return kept
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    return {**result.config, "task": result.summary["task"], "tuning": budget_of(result)}
+
+
+def value_at(facts: dict[str, Any], key: str) -> str:
+    """What stands under a dotted key, as text; a section is known by its plugin's name."""
+    node: Any = facts
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return ABSENT
+        node = node[part]
+    if isinstance(node, dict):
+        node = node.get("name", node)
+    return node if isinstance(node, str) else json.dumps(node)
+
+
+def _normal(text: str) -> str:
+    """Texts of one number, truth value or list are the same: 0.20 and 2e-1."""
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text.replace(" ", "").lower()
+
+
+def _unknown(option: str, key: str, facts: Sequence[dict[str, Any]]) -> UserError:
+    known = {path for each in facts for path in _paths(each)}
+    return UserError(f"{option}: there is no such key here. {choices(key, known)}")
+
+
+def _paths(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Comparisons whose settings differ in one key only.
+
+    key: such as `dataset` or `corruption.ratio`. fixed: the setting that they share, without it.
+    comparisons: by the text of the key's value, numbers ascending.
+    """
+
+    key: str
+    fixed: dict[str, Any]
+    comparisons: dict[str, Comparison]
+
+    @property
+    def labels(self) -> list[str]:
+        """Every loss, in order of its mean place, rank 1 the best."""
+        places: dict[str, list[int]] = {}
+        for comparison in self.comparisons.values():
+            for place, row in enumerate(comparison.rows):
+                places.setdefault(row.label, []).append(place)
+        return sorted(places, key=lambda label: sum(places[label]) / len(places[label]))
+
+    @property
+    def conclusion(self) -> list[str]:
+        """For each loss that was judged more than once: where it was better, where worse."""
+        said = []
+        for label in self.labels:
+            verdicts = self._verdicts(label)
+            if verdicts:
+                where = [_where(word, verdicts) for word in ("better", "worse", "same")]
+                known = " and ".join(filter(None, where)) or "open everywhere"
+                said.append(f"{label}: {known}, of {len(verdicts)} compared.")
+        return said
+
+    def _verdicts(self, label: str) -> dict[str, str]:
+        found = {v: c.row(label).verdict for v, c in self.comparisons.items() if label in c.results}
+        return {value: verdict for value, verdict in found.items() if verdict != "baseline"}
+
+
+def _where(word: str, verdicts: dict[str, str]) -> str:
+    values = [value for value, verdict in verdicts.items() if verdict == word]
+    than = {"better": "better than the baseline", "worse": "worse than the baseline"}
+    return f"{than.get(word, 'practically the same')} at {', '.join(values)}" if values else ""
+
+
+def grouped(comparisons: Sequence[Comparison], key: str) -> list[Group]:
+    """The comparisons apart by all but one key; UserError where no setting has the key."""
+    if all(value_at(c.setting, key) == ABSENT for c in comparisons):
+        raise _unknown(f"--by {key}", key, [c.setting for c in comparisons])
+    groups: dict[str, dict[str, Comparison]] = {}
+    for comparison in comparisons:
+        fixed = json.dumps(_without(comparison.setting, key), sort_keys=True)
+        values = groups.setdefault(fixed, {})
+        values[_told_apart(value_at(comparison.setting, key), comparison, key, values)] = comparison
+    return [
+        Group(key, json.loads(fixed), dict(sorted(found.items(), key=_ascending)))
+        for fixed, found in sorted(groups.items())
+    ]
+
+
+def _without(setting: dict[str, Any], key: str) -> dict[str, Any]:
+    first, _, rest = key.partition(".")
+    if first not in setting:
+        return setting
+    others = {name: value for name, value in setting.items() if name != first}
+    if rest and isinstance(setting[first], dict):
+        others[first] = _without(setting[first], rest)
+    return others
+
+
+def _told_apart(value: str, comparison: Comparison, key: str, taken: dict[str, Comparison]) -> str:
+    """The value; of two settings of one plugin the second with its parameters."""
+    if value not in taken:
+        return value
+    section = comparison.setting[key]
+    return f"{value} {json.dumps({k: v for k, v in section.items() if k != 'name'})}"
+
+
+def _ascending(item: tuple[str, Comparison]) -> tuple[float, str]:
+    try:
+        return float(item[0]), item[0]
+    except ValueError:
+        return float("inf"), item[0]
+
+
+def datasets(comparisons: Sequence[Comparison]) -> list[Group]:
+    """The groups in which only the dataset differs."""
+    return _several(comparisons, ["dataset"])
+
+
+def budgets(comparisons: Sequence[Comparison]) -> list[Group]:
+    """The groups in which only the tuning budget differs: defaults beside tuned."""
+    return _several(comparisons, ["tuning"])
+
+
+def robustness(comparisons: Sequence[Comparison]) -> list[Group]:
+    """The groups in which only a number of the corruption differs: its strength."""
+    keys = {
+        f"corruption.{name}"
+        for comparison in comparisons
+        for name, value in comparison.setting["corruption"].items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    return _several(comparisons, sorted(keys))
+
+
+def _several(comparisons: Sequence[Comparison], keys: Sequence[str]) -> list[Group]:
+    groups = [group for key in keys for group in grouped(comparisons, key)]
+    return [group for group in groups if len(group.comparisons) > 1]

@@ -1,0 +1,132 @@
+"""Comparisons -> flat rows of numbers: the one source of every table, for people and machines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lossbench.comparison import Comparison, Row, datasets, ranking, value_at
+from lossbench.statistics import Interval
+
+Record = dict[str, Any]
+ALWAYS = ("dataset", "corruption", "model")
+
+
+def records(comparisons: Sequence[Comparison]) -> list[Record]:
+    """A row for each comparison, loss and test metric, best loss first, the compared metric first.
+
+    What settings differ in (`corruption.ratio`, …) has columns; what only the compared metric has
+    is None for the others.
+    """
+    keys = [*ALWAYS, *(key for key in _differing(comparisons) if key not in ALWAYS)]
+    return [
+        {**{key: value_at(comparison.setting, key) for key in keys}, **record}
+        for comparison in comparisons
+        for row in comparison.rows
+        for record in _of_row(comparison, row)
+    ]
+
+
+def _differing(comparisons: Sequence[Comparison]) -> list[str]:
+    """The dotted keys of settings that are not everywhere the same."""
+    paths = {path: None for c in comparisons for path in _leaves(c.setting)}
+    return [p for p in paths if len({value_at(c.setting, p) for c in comparisons}) > 1]
+
+
+def _leaves(setting: Record) -> Iterator[str]:
+    for section, values in setting.items():
+        if isinstance(values, dict):
+            yield section
+            yield from (f"{section}.{name}" for name in values if name != "name")
+        else:
+            yield section
+
+
+def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
+    others = [name for name in row.metrics if name != comparison.metric]
+    for metric in (comparison.metric, *others):
+        compared = metric == comparison.metric
+        yield {
+            "loss": row.label,
+            "tuning": row.budget,
+            "seeds": row.seeds,
+            "diverged": row.diverged,
+            "metric": metric,
+            **_interval("", row.metrics[metric]),
+            **_interval("best_epoch_", row.best_epoch.get(metric)),
+            "baseline": comparison.baseline if compared else None,
+            **_interval("difference_", row.difference if compared else None),
+            "p_holm": row.p if compared else None,
+            "comparisons": comparison.family if compared else None,
+            "probability_of_improvement": row.improvement if compared else None,
+            "effect_size": row.effect if compared else None,
+            "leads": row.leads if compared else None,
+            "detectable_difference": row.detectable if compared else None,
+            "seeds_to_settle": row.settled_by if compared else None,
+            "p_equivalence": row.same_p if compared else None,
+            "seconds": row.seconds if compared else None,
+            "verdict": row.verdict if compared else None,
+        }
+
+
+def _interval(prefix: str, interval: Interval | None) -> Record:
+    ends = (interval.estimate, interval.low, interval.high) if interval else (None, None, None)
+    return dict(zip((f"{prefix}mean", f"{prefix}low", f"{prefix}high"), ends, strict=True))
+
+
+def as_csv(comparisons: Sequence[Comparison]) -> str:
+    """The records as CSV; no text in it starts a spreadsheet's formula."""
+    rows = records(comparisons)
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _csv_cell(value) for key, value in row.items()} for row in rows)
+    return out.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str) and not _is_number(value) and value[:1] in ("=", "+", "-", "@", "\t"):
+        return f"'{value}" if len(value) > 1 else value
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def as_json(comparisons: Sequence[Comparison]) -> str:
+    """The records, the sentences and the rankings over datasets; what is not finite is null."""
+    rankings = [found for group in datasets(comparisons) if (found := ranking(group))]
+    content = {
+        "rows": [{k: _finite(v) for k, v in row.items()} for row in records(comparisons)],
+        "conclusions": [
+            {"setting": c.setting, "metric": c.metric, "conclusion": c.conclusion}
+            for c in comparisons
+        ],
+        "rankings": [
+            {
+                "fixed": found.group.fixed,
+                "datasets": list(found.group.comparisons),
+                "average_ranks": found.ranks,
+                "p_friedman": found.p,
+                "critical_difference": found.critical_difference,
+                "conclusion": found.conclusion,
+            }
+            for found in rankings
+        ],
+    }
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,197 @@
+"""Comparisons -> sheets of printed cells, drawn from the records; and how a sheet is rendered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from lossbench.comparison import Comparison, Group, Ranking
+from lossbench.comparison.words import p_text
+from lossbench.report.records import Record, records
+from lossbench.results import budget
+
+METRICS_ABREAST = 4
+LOSSES_ABREAST = 6
+FOLDED = 16  # columns for names, at least
+MARKS = {"better": "+", "worse": "-", "identical": "=", "same": "~", "open": " ", "baseline": "b"}
+LEGEND = "+ better, - worse, = identical, ~ practically the same, b baseline, unmarked: open"
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of texts; the first column and those in words are not numbers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> list[bool]:
+        """Whether each column is of numbers."""
+        return [bool(i) and name not in self.words for i, name in enumerate(self.columns)]
+
+
+def primary(comparison: Comparison) -> Sheet:
+    """Mean, interval and paired difference in the compared metric, last epoch beside best."""
+    found = [r for r in records([comparison]) if r["metric"] == comparison.metric]
+    head = ["loss", "mean", "95 % interval", "best epoch", "difference", "p (Holm)", "P(better)"]
+    cells = [_primary_cells(record) for record in found]
+    if any(record["diverged"] for record in found):
+        head.append("diverged")
+        cells = [[*c, str(r["diverged"])] for c, r in zip(cells, found, strict=True)]
+    return Sheet(tuple(head), tuple(map(tuple, cells)))
+
+
+def _primary_cells(record: Record) -> list[str]:
+    mean = _mean(record, "")
+    ends = f"{record['low']:.4f} {record['high']:.4f}" if record["low"] is not None else ""
+    versus = [record["verdict"], "", ""]
+    if record["verdict"] not in ("baseline", "identical"):
+        difference = record["difference_mean"]
+        p = p_text(record["p_holm"])
+        better = f"{record['probability_of_improvement']:.0%}"
+        versus = ["-" if difference is None else f"{difference:+.4f}", p, better]
+    return [record["loss"], mean, ends, _mean(record, "best_epoch_"), *versus]
+
+
+def _mean(record: Record, prefix: str) -> str:
+    """The mean; starred where seeds that diverged are not in it."""
+    mean = record[f"{prefix}mean"]
+    if mean is None:
+        return "diverged" if record["diverged"] == record["seeds"] else ""
+    return f"{mean:.4f}" + ("*" if record["diverged"] else "")
+
+
+def metrics(comparison: Comparison) -> Iterator[Sheet]:
+    """Every other test metric, mean and half the width of its 95 % interval, few to a sheet."""
+    found: dict[str, dict[str, str]] = {}
+    for record in records([comparison]):
+        found.setdefault(record["loss"], {})[record["metric"]] = _short(record)
+    names = [name for name in comparison.rows[0].metrics if name != comparison.metric]
+    for shown in _few(names, METRICS_ABREAST):
+        head = ("loss", *(name.replace("_", " ") for name in shown))
+        yield Sheet(head, tuple((loss, *(of[n] for n in shown)) for loss, of in found.items()))
+
+
+def _short(record: Record) -> str:
+    if record["mean"] is None:
+        return "-"
+    return f"{record['mean']:.3f} ±{(record['high'] - record['low']) / 2:.3f}"
+
+
+def group(found: Group) -> Iterator[Sheet]:
+    """A line for each value of the key, a column for each loss, few to a sheet; MARKS explain."""
+    cells = {
+        (value, record["loss"]): f"{_mean(record, '')} {MARKS[record['verdict']]}"
+        for value, comparison in found.comparisons.items()
+        for record in records([comparison])
+        if record["metric"] == comparison.metric
+    }
+    for shown in _few(found.labels, LOSSES_ABREAST):
+        lines = (
+            (value, *(cells.get((value, x), "") for x in shown)) for value in found.comparisons
+        )
+        yield Sheet((found.key, *shown), tuple(lines))
+
+
+def ranks(found: Ranking) -> Sheet:
+    """Average ranks over datasets, and the gain over the baseline where it has one scale."""
+    head = ["loss", "average rank"]
+    rows = [[label, f"{rank:.2f}"] for label, rank in found.ranks.items()]
+    if found.gains is not None:
+        head += ["interquartile gain", "95 % interval"]
+        for row in rows:
+            gain = found.gains.get(row[0])
+            ends = [f"{gain.estimate:+.4f}", f"{gain.low:+.4f} {gain.high:+.4f}"] if gain else None
+            row += ends or ["baseline", ""]
+    return Sheet(tuple(head), tuple(map(tuple, rows)))
+
+
+def ledger(comparison: Comparison) -> Sheet | None:
+    """What tuning chose for each loss, on which budget, and what that gained; None without any."""
+    found = {n: r.summary["tuning"] for n, r in comparison.results.items() if budget(r.config)}
+    if not found:
+        return None
+    metric = next(iter(found.values()))["metric"]
+    rows = []
+    for label, tuning in found.items():
+        values = [tuning[name] for name in ("value", "configured_value")]
+        cells = ["diverged" if value is None else f"{value:.4f}" for value in values]
+        chosen = ", ".join(f"{key} {value:g}" for key, value in tuning["chosen"].items())
+        rows.append((label, f"{tuning['trials']} x {tuning['seeds']}", *cells, chosen))
+    head = ("loss", "trials x seeds", metric, "as configured", "chosen")
+    return Sheet(head, tuple(rows), words=("chosen",))
+
+
+def _few(names: Sequence[str], abreast: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), abreast):
+        yield names[start : start + abreast]
+
+
+# --- renderings -----------------------------------------------------------------------------
+
+
+def as_table(sheet: Sheet) -> Table:
+    """For a terminal: names fold, numbers are never cut."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column, number, width in zip(sheet.columns, sheet.numbers, _widths(sheet), strict=True):
+        if number:
+            table.add_column(column, justify="right", overflow="fold", min_width=width)
+        else:
+            table.add_column(column, overflow="fold")
+    for row in sheet.rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _widths(sheet: Sheet) -> list[int]:
+    """What each column needs: its widest cell, or the longest word above it; names fold."""
+    cells = zip(*sheet.rows, strict=True)
+    return [
+        max(map(len, [*head.split(), *column])) if number else FOLDED
+        for head, number, column in zip(sheet.columns, sheet.numbers, cells, strict=True)
+    ]
+
+
+def narrowest(sheet: Sheet) -> int:
+    """The width at which nothing is cut, with a fold in long names."""
+    return sum(width + 2 for width in _widths(sheet))
+
+
+def as_markdown(sheet: Sheet) -> str:
+    """A table of GitHub's dialect."""
+    rule = ["---:" if number else "---" for number in sheet.numbers]
+    lines = [[escaped_markdown(c) for c in row] for row in (sheet.columns, *sheet.rows)]
+    lines.insert(1, rule)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def escaped_markdown(cell: str) -> str:
+    """The text on one line, with what has a meaning in Markdown escaped."""
+    return re.sub(r"([\\|`*<\[])", r"\\\1", " ".join(cell.split()))
+
+
+def as_latex(sheet: Sheet) -> str:
+    """A tabular in the style of booktabs."""
+    head, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in (sheet.columns, *sheet.rows))
+    columns = "".join("r" if number else "l" for number in sheet.numbers)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _latex(cell: str) -> str:
+    if re.fullmatch(r"[+-][\d.]+", cell):
+        return f"${cell}$"
+    return "".join(LATEX.get(sign, sign) for sign in " ".join(cell.split()))

@@ -1,0 +1,73 @@
+"""Intervals, paired tests, corrections, ranks and power; the seed is the unit, pairs share a seed.
+
+Every score is oriented, higher is better, before it enters: `oriented_scores` and
+`paired_differences` do that, and there a diverged replica becomes the worst outcome.
+"""
+
+from lossbench.statistics.basic import (
+    Array,
+    Interval,
+    effect_size,
+    oriented_scores,
+    paired_differences,
+    probability_of_improvement,
+    t_interval,
+)
+from lossbench.statistics.paired import (
+    EXACT_LIMIT,
+    equivalence_test,
+    exact_sign_flip_test,
+    holm,
+    sampled_sign_flip_test,
+    seeds_needed_for,
+    sign_flip_test,
+    smallest_p,
+    wilcoxon_test,
+)
+from lossbench.statistics.power import (
+    paired_t_power,
+    seeds_to_settle,
+    sign_flip_power,
+    smallest_detectable_difference,
+)
+from lossbench.statistics.ranks import (
+    Friedman,
+    RankStability,
+    friedman,
+    interquartile_mean,
+    interquartile_mean_difference,
+    interquartile_mean_interval,
+    nemenyi_critical_difference,
+    rank_stability,
+)
+
+__all__ = [
+    "EXACT_LIMIT",
+    "Array",
+    "Friedman",
+    "Interval",
+    "RankStability",
+    "effect_size",
+    "equivalence_test",
+    "exact_sign_flip_test",
+    "friedman",
+    "holm",
+    "interquartile_mean",
+    "interquartile_mean_difference",
+    "interquartile_mean_interval",
+    "nemenyi_critical_difference",
+    "oriented_scores",
+    "paired_differences",
+    "paired_t_power",
+    "probability_of_improvement",
+    "rank_stability",
+    "sampled_sign_flip_test",
+    "seeds_needed_for",
+    "seeds_to_settle",
+    "sign_flip_power",
+    "sign_flip_test",
+    "smallest_detectable_difference",
+    "smallest_p",
+    "t_interval",
+    "wilcoxon_test",
+]

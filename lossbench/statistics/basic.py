@@ -1,0 +1,101 @@
+"""Checked values, intervals and effect sizes; diverged replicas as the worst outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the ends of its confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def finite(values: ArrayLike, axes: int = 1) -> Array:
+    """The values as float64; anything that is empty, not finite or of other shape is refused."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != axes or array.size == 0:
+        raise ValueError(f"statistics: expected {axes} axes and a value, given shape {array.shape}")
+    bad = int(np.sum(~np.isfinite(array)))
+    if bad:
+        raise ValueError(
+            f"statistics: expected finite values, given {bad} NaN or infinite of {array.size}; "
+            "oriented_scores and paired_differences turn diverged replicas into worst outcomes"
+        )
+    return array
+
+
+def deviation_of(values: Array) -> float:
+    """Sample standard deviation; what rounding leaves of a constant counts as zero."""
+    deviation = float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
+    return 0.0 if deviation <= 1e-12 * np.max(np.abs(values)) else deviation
+
+
+# --- diverged replicas ----------------------------------------------------------------------
+
+
+def oriented_scores(scores: ArrayLike, *, higher_is_better: bool) -> Array:
+    """Scores of one family with higher better and each diverged (non-finite) one the worst.
+
+    It falls below the worst finite score by the range of the finite ones (by 1 where they are all
+    equal): an order, not a measurement, so take intervals of means over finite replicas.
+    """
+    oriented = np.array(scores, dtype=np.float64) * (1.0 if higher_is_better else -1.0)
+    finite = oriented[np.isfinite(oriented)]
+    worst = finite.min() - (np.ptp(finite) or 1.0) if finite.size else 0.0
+    return np.where(np.isfinite(oriented), oriented, worst)
+
+
+def paired_differences(
+    treatment: ArrayLike, baseline: ArrayLike, *, higher_is_better: bool
+) -> Array:
+    """Differences by seed, positive where the treatment is better.
+
+    One diverged of a pair loses by at least the range of all finite scores, hence by no less than
+    any finite difference; two diverged tie at 0.
+    """
+    pair = np.stack([np.asarray(treatment), np.asarray(baseline)])
+    better, worse = oriented_scores(pair, higher_is_better=higher_is_better)
+    return np.asarray(better - worse)
+
+
+# --- intervals and effects ------------------------------------------------------------------
+
+
+def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Student's interval for the mean; of differences, the paired one; one value has NaN ends."""
+    x = finite(values)
+    mean = float(np.mean(x))
+    half = stats.t.isf((1 - level) / 2, x.size - 1) * deviation_of(x) / np.sqrt(x.size)
+    return Interval(mean, float(mean - half), float(mean + half))
+
+
+def probability_of_improvement(differences: ArrayLike) -> float:
+    """Share of seeds on which the treatment is better, ties half; paired."""
+    return float(np.mean((np.sign(finite(differences)) + 1) / 2))
+
+
+def effect_size(differences: ArrayLike) -> float:
+    """Cohen's d_z (mean over deviation of the differences) without its small-sample bias.
+
+    NaN below three seeds; infinite where the differences are one non-zero constant.
+    Source: Hedges (1981), exact correction J; Lakens (2013) for d_z.
+    """
+    d = finite(differences)
+    df = d.size - 1
+    if df < 2:
+        return float("nan")
+    mean, deviation = float(np.mean(d)), deviation_of(d)
+    if deviation == 0:
+        return float(np.sign(mean) * np.inf) if mean else 0.0
+    log_j = special.gammaln(df / 2) - special.gammaln((df - 1) / 2) - np.log(df / 2) / 2
+    return float(np.exp(log_j) * mean / deviation)

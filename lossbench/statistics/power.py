@@ -1,0 +1,88 @@
+"""What a number of seeds can find, and how many would settle a question."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import count
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, stats
+
+from lossbench.statistics.basic import deviation_of, finite
+from lossbench.statistics.paired import EXACT_LIMIT, seeds_needed_for, smallest_p
+
+
+def paired_t_power(effect: float, seeds: int, alpha: float = 0.05) -> float:
+    """Power of the two-sided paired t test at a true d_z, by the noncentral t distribution.
+
+    Source: Cohen (1988), Statistical Power Analysis, chapter 2.
+    """
+    df = seeds - 1
+    critical = stats.t.isf(alpha / 2, df)
+    shift = abs(effect) * np.sqrt(seeds)
+    # nct.cdf is NaN rather than 0 in its far tail
+    other_tail = np.nan_to_num(stats.nct.cdf(-critical, df, shift))
+    return float(stats.nct.sf(critical, df, shift) + other_tail)
+
+
+def sign_flip_power(effect: float, seeds: int, alpha: float = 0.05) -> float:
+    """Power of the exact sign-flip test on normal differences, from above, close from 12 seeds on.
+
+    That of t at the largest level which the test's steps of 2/2^n allow; and no more than the
+    chance of few enough minority signs, since j of them leave 2^j sign choices at least as extreme.
+    """
+    if seeds > EXACT_LIMIT:
+        return paired_t_power(effect, seeds, alpha)
+    step = smallest_p(seeds)
+    steps = np.floor(alpha / step)
+    if steps == 0:
+        return 0.0
+    minority, chances = np.floor(np.log2(steps)), stats.norm.cdf([-abs(effect), abs(effect)])
+    signs_agree = np.sum(stats.binom.cdf(minority, seeds, chances))
+    return float(min(paired_t_power(effect, seeds, steps * step), signs_agree))
+
+
+def smallest_detectable_difference(
+    deviation: float, seeds: int, *, alpha: float = 0.05, comparisons: int = 1, power: float = 0.8
+) -> float:
+    """The true mean difference found with this power, given the deviation of the differences.
+
+    At level alpha / comparisons, Holm's first step; infinite where no p gets there.
+    """
+    return deviation * _smallest_effect(seeds, alpha / comparisons, power)
+
+
+@cache
+def _smallest_effect(seeds: int, level: float, power: float) -> float:
+    if seeds < 2 or sign_flip_power(0.0, seeds, level) == 0:
+        return float("inf")
+
+    def surplus(effect: float) -> float:
+        return sign_flip_power(effect, seeds, level) - power
+
+    enough = next(2.0**k for k in count(-8) if surplus(2.0**k) > 0)
+    return float(optimize.brentq(surplus, 0.0, enough, xtol=1e-10))
+
+
+def seeds_to_settle(
+    differences: ArrayLike, *, alpha: float = 0.05, comparisons: int = 1, power: float = 0.8
+) -> int | None:
+    """Seeds that would find the observed effect with this power, at level alpha / comparisons.
+
+    None where no number would: a mean of exactly 0, a single seed, or more than a million seeds.
+    """
+    d = finite(differences)
+    mean, deviation = abs(float(np.mean(d))), deviation_of(d)
+    fewest = max(2, seeds_needed_for(alpha, comparisons))
+    if d.size < 2 or mean == 0:
+        return None
+    if deviation == 0:
+        return fewest
+    effect, level = mean / deviation, alpha / comparisons
+    # a known deviation needs fewer seeds than t, so the search starts just below
+    known = ((stats.norm.isf(level / 2) + stats.norm.isf(1 - power)) / effect) ** 2
+    if known > 1e6:
+        return None
+    start = max(fewest, int(known))
+    return next(n for n in count(start) if sign_flip_power(effect, n, level) >= power)

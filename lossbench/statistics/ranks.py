@@ -1,0 +1,121 @@
+"""Several datasets, and whether a ranking would survive other seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from lossbench.statistics.basic import Array, Interval, finite
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's chi-square, its p, and each loss's average rank; rank 1 is best."""
+
+    statistic: float
+    p: float
+    average_ranks: Array
+
+
+@dataclass(frozen=True)
+class RankStability:
+    """How a ranking by mean survives other seeds.
+
+    first: per treatment, the share of resamples that it leads, a shared lead divided.
+    tau: mean Kendall tau-b between resampled and full ranking; 0 where all means are equal.
+    """
+
+    first: Array
+    tau: float
+
+
+def friedman(scores: ArrayLike) -> Friedman:
+    """Friedman's test on datasets x losses, higher better, ties corrected.
+
+    Source: Friedman (1937); the form with ties from Conover (1999), section 5.8.
+    """
+    x = finite(scores, axes=2)
+    losses = x.shape[1]
+    ranks = stats.rankdata(-x, axis=1)
+    centred = ranks - (losses + 1) / 2
+    spread = float(np.sum(centred**2))
+    between = float(np.sum(centred.sum(axis=0) ** 2))
+    statistic = (losses - 1) * between / spread if spread > 0 else 0.0
+    p = float(stats.chi2.sf(statistic, losses - 1)) if spread > 0 else 1.0
+    return Friedman(statistic, p, ranks.mean(axis=0))
+
+
+def nemenyi_critical_difference(losses: int, datasets: int, alpha: float = 0.05) -> float:
+    """Average ranks further apart than this differ, over all pairs at once.
+
+    Source: Nemenyi (1963); Demsar (2006), section 3.2.2.
+    """
+    q = stats.studentized_range.isf(alpha, losses, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(losses * (losses + 1) / (6 * datasets)))
+
+
+def rank_stability(scores: ArrayLike, resamples: int = 2_000, seed: int = 0) -> RankStability:
+    """Bootstrap over seeds of the ranking by mean; seeds x treatments, higher better."""
+    x = finite(scores, axes=2)
+    rows = np.random.default_rng(seed).integers(0, len(x), (resamples, len(x)))
+    means = x[rows].mean(axis=1)
+    leads = means == means.max(axis=1, keepdims=True)
+    first = np.mean(leads / leads.sum(axis=1, keepdims=True), axis=0)
+    i, j = np.triu_indices(x.shape[1], k=1)
+    full = x.mean(axis=0)
+    drawn, whole = np.sign(means[:, i] - means[:, j]), np.sign(full[i] - full[j])
+    untied = np.sqrt(np.sum(drawn**2, axis=1) * np.sum(whole**2))
+    tau = np.divide(drawn @ whole, untied, out=np.zeros(resamples), where=untied > 0)
+    return RankStability(first, float(np.mean(tau)))
+
+
+def interquartile_mean(scores: ArrayLike) -> float:
+    """Mean of the middle half of all scores pooled, whatever their axes.
+
+    Source: Agarwal et al. (2021), section 4.3 (rliable's aggregate_iqm).
+    """
+    return float(stats.trim_mean(finite(np.ravel(np.asarray(scores))), 0.25))
+
+
+def interquartile_mean_interval(
+    scores: ArrayLike, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> Interval:
+    """Percentile interval of the interquartile mean of runs x datasets.
+
+    Runs are resampled within each dataset. Source: Agarwal et al. (2021), section 4.1.
+    """
+    nothing = np.zeros(np.shape(scores))
+    return interquartile_mean_difference(scores, nothing, level, resamples, seed)
+
+
+def interquartile_mean_difference(
+    treatment: ArrayLike,
+    baseline: ArrayLike,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of treatment's interquartile mean less baseline's, runs x datasets.
+
+    Paired: both take the same runs in every resample.
+    """
+    x, y = finite(treatment, axes=2), finite(baseline, axes=2)
+    if x.shape != y.shape:
+        raise ValueError(f"statistics: expected equal shapes, given {x.shape} and {y.shape}")
+    drawn_x, drawn_y = (_stratified_interquartile_means(s, resamples, seed) for s in (x, y))
+    estimate = interquartile_mean(x) - interquartile_mean(y)
+    low, high = np.quantile(drawn_x - drawn_y, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(low), float(high))
+
+
+def _stratified_interquartile_means(scores: Array, resamples: int, seed: int) -> Array:
+    """The interquartile mean of each resample; one seed draws the same runs for equal shapes."""
+    generator, columns = np.random.default_rng(seed), np.arange(scores.shape[1])
+    drawn = []
+    for start in range(0, resamples, 500):  # bounded memory
+        rows = generator.integers(0, len(scores), (min(500, resamples - start), *scores.shape))
+        drawn.append(stats.trim_mean(scores[rows, columns].reshape(len(rows), -1), 0.25, axis=1))
+    return np.concatenate(drawn)

@@ -1,0 +1,50 @@
+"""Results with the numbers that a test wants, as training would have written them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lossbench.results import Result
+
+KINDS = ("dataset", "corruption", "model", "regularizer", "optimizer")
+CURVES = pd.DataFrame({"seed": [], "epoch": [], "metric": [], "value": []})
+RNG = np.random.default_rng(0)
+BASE = 0.8 + 0.01 * RNG.standard_normal(20)
+BETTER = BASE + 0.02 + 0.005 * RNG.standard_normal(20)
+SAME = BASE + 0.005 * RNG.standard_normal(20)
+
+
+def result(
+    loss: str, values, seeds=None, diverged=(), sections=None, trials: int | None = None, **hyper
+) -> Result:
+    """A loss's accuracy on each seed; sections replace parts of the configuration."""
+    values = np.array(values, dtype=float)
+    seeds = list(range(len(values))) if seeds is None else seeds
+    ill = np.isin(seeds, diverged)
+    rows = pd.DataFrame({"seed": seeds, "status": np.where(ill, "diverged", "finished")})
+    for place, shift in (("test", 0), ("test_best", 0.001)):
+        rows[f"{place}/accuracy"] = np.where(ill, np.nan, values + shift)
+        rows[f"{place}/log_loss"] = np.where(ill, np.nan, 1 - values - shift)
+    config: dict[str, Any] = {kind: {"name": kind} for kind in KINDS} | (sections or {})
+    config |= {"trainer": {}, "loss": {"name": loss, **hyper}, "seeds": seeds}
+    summary: dict[str, Any] = {
+        "task": "multiclass",
+        "primary": "accuracy",
+        "directions": {"accuracy": 1, "log_loss": -1},
+        "seconds": 1.0,
+    }
+    if trials:
+        config["tune"] = {"trials": trials, "seeds": 3, "sampler": "sobol"}
+        ledger = {"metric": "accuracy", "value": 0.9, "configured_value": 0.8, "edges": []}
+        chosen = {"chosen": {"optimizer.lr": 0.002}, "one_by_one": None}
+        summary["tuning"] = {"trials": trials, "seeds": 3, **ledger, **chosen}
+    return Result(loss, config, rows, CURVES, summary, {})
+
+
+def on(dataset: str, rate: float | None = None) -> dict[str, Any]:
+    """The sections of a dataset, clean or with label noise."""
+    noise = {"name": "none"} if rate is None else {"name": "label_noise", "rate": rate}
+    return {"dataset": {"name": dataset}, "corruption": noise}

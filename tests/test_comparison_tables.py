@@ -1,0 +1,298 @@
+"""Comparisons selected, grouped and printed: every format says the same, and cuts no number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_results import BASE, BETTER, RNG, SAME, on, result
+from rich.console import Console
+from scipy import stats
+
+from lossbench import results
+from lossbench.cli import main
+from lossbench.comparison import compare, datasets, grouped, ranking, robustness, where
+from lossbench.contract import UserError
+from lossbench.report import across, tables
+
+LOSSES = {"cross_entropy": BASE, "focal": BETTER, "poly": SAME}
+LONG = "a_loss_with_a_name_of_forty_letters_here"
+
+
+def studied():
+    """Three losses on three datasets, each at two rates of noise."""
+    return [
+        result(loss, values + 0.01 * place - rate, sections=on(name, rate))
+        for place, name in enumerate(("moons", "blobs", "digits"))
+        for rate in (0.4, 0.05)
+        for loss, values in LOSSES.items()
+    ]
+
+
+def printed(found, width=100, by=None) -> str:
+    out = io.StringIO()
+    tables.print_table(found, by, Console(file=out, width=width))
+    return out.getvalue()
+
+
+# --- filters and groups ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("conditions", "kept"),
+    [
+        (["dataset=moons"], 6),
+        (["dataset=moons,blobs"], 12),
+        (["corruption.rate=0.40"], 9),
+        (["corruption.rate=5e-2", "loss=focal"], 3),
+        (["task=multiclass", "tuning=untuned"], 18),
+        (["corruption=label_noise"], 18),
+    ],
+)
+def test_filters_keep_what_meets_all_of_them(conditions, kept):
+    assert len(where(studied(), conditions)) == kept
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("dataset=mons", "Did you mean moons"),
+        ("datset=moons", "Did you mean dataset"),
+        ("corruption.rate=0.3", "0.05, 0.4"),
+        ("dataset", "expected KEY=VALUE"),
+        ("dataset=", "expected KEY=VALUE"),
+        ("=moons", "expected KEY=VALUE"),
+    ],
+)
+def test_a_filter_that_keeps_nothing_is_refused_with_what_there_is(condition, said):
+    with pytest.raises(UserError, match=said):
+        where(studied(), [condition])
+
+
+def test_grouping_gives_a_line_for_each_value_numbers_ascending():
+    found = compare(studied())
+    by_rate = grouped(found, "corruption.rate")
+    assert [list(group.comparisons) for group in by_rate] == [["0.05", "0.4"]] * 3
+    assert {group.fixed["dataset"]["name"] for group in by_rate} == {"moons", "blobs", "digits"}
+    (group,) = robustness(where_dataset(found, "moons"))
+    assert "focal: better than the baseline at 0.05, 0.4, of 2 compared." in group.conclusion
+    with pytest.raises(UserError, match=r"--by corruption.rat: .*corruption.rate"):
+        grouped(found, "corruption.rat")
+
+
+def where_dataset(found, name):
+    return [c for c in found if c.setting["dataset"]["name"] == name]
+
+
+def test_one_dataset_with_two_parameters_is_two_lines():
+    made = [
+        result(loss, values, sections={"dataset": {"name": "blobs", "spread": spread}})
+        for spread in (1.0, 2.0)
+        for loss, values in LOSSES.items()
+    ]
+    (group,) = grouped(compare(made), "dataset")
+    assert list(group.comparisons) == ["blobs", 'blobs {"spread": 2.0}']
+
+
+# --- several datasets -----------------------------------------------------------------------
+
+
+def test_ranks_over_datasets_are_scipys_and_a_diverged_loss_ranks_last():
+    made, scores = [], RNG.standard_normal((6, 4))
+    for number, row in enumerate(scores):
+        for loss, value in zip("abcd", row, strict=True):
+            made.append(result(loss, value + 0.1 * BASE, sections=on(f"data{number}")))
+    (group,) = datasets(compare(made))
+    found = ranking(group)
+    expected = stats.rankdata(-scores, axis=1).mean(axis=0)
+    assert [found.ranks[loss] for loss in "abcd"] == pytest.approx(expected)
+    assert found.p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
+    spoilt = [
+        result("a", r.seeds["test/accuracy"], diverged=range(20), sections=on("data0"))
+        if r.config["loss"]["name"] == "a" and r.config["dataset"]["name"] == "data0"
+        else r
+        for r in made
+    ]
+    (group,) = datasets(compare(spoilt))
+    assert group.comparisons["data0"].rows[-1].label == "a"
+
+
+def test_the_interquartile_gain_over_datasets_is_that_of_the_pooled_scores():
+    clean = where(studied(), ["corruption.rate=0.05"])
+    (group,) = datasets(compare(clean))
+    gain = ranking(group).gains["focal"]
+    pooled = [np.concatenate([v + 0.01 * k for k in range(3)]) for v in (BETTER, BASE)]
+    middle = [stats.trim_mean(values, 0.25) for values in pooled]
+    assert gain.estimate == pytest.approx(middle[0] - middle[1])
+    assert gain.low > 0
+
+
+def test_too_few_datasets_are_said_with_the_number_needed():
+    (group,) = datasets(compare(where(studied(), ["corruption.rate=0.05"])))
+    assert "nothing can be concluded from ranks below" not in ranking(group).conclusion[0]
+    two = compare(where(studied(), ["corruption.rate=0.05", "dataset=moons,blobs"]))
+    (group,) = datasets(two)
+    assert "nothing can be concluded from ranks below 3 datasets" in ranking(group).conclusion[0]
+
+
+def test_figures_of_ranks_and_robustness_are_drawn(tmp_path):
+    drawn = across.draw(compare(studied()), tmp_path / "figures", "study")
+    names = ["study-ranks.png", "study-ranks-1.png"]
+    names += [f"study-robustness{suffix}.png" for suffix in ("", "-1", "-2")]
+    assert [file.name for file in drawn] == names
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in drawn)
+
+
+def test_defaults_and_tuned_stand_side_by_side():
+    tuned = [result(loss, values + 0.01, trials=16) for loss, values in LOSSES.items()]
+    found = compare([*(result(loss, values) for loss, values in LOSSES.items()), *tuned])
+    said = printed(found)
+    assert re.search(rf"tuned with 16 trials x 3 seeds +{(BETTER + 0.01).mean():.4f} \+", said)
+    assert re.search(rf"untuned +{BETTER.mean():.4f} \+", said)
+
+
+# --- formats --------------------------------------------------------------------------------
+
+
+def test_every_format_shows_the_same_numbers():
+    found = compare([result(loss, values) for loss, values in LOSSES.items()])
+    content = json.loads(tables.FORMATS["json"](found, None))
+    rows = {(row["loss"], row["metric"]): row for row in content["rows"]}
+    lines = list(csv.DictReader(io.StringIO(tables.FORMATS["csv"](found, None))))
+    assert len(lines) == len(rows) == 6
+    texts = [printed(found), *(tables.FORMATS[f](found, None) for f in ("markdown", "latex"))]
+    for line in lines:
+        row = rows[line["loss"], line["metric"]]
+        for name in ("mean", "low", "high", "best_epoch_mean"):
+            assert float(line[name]) == pytest.approx(row[name], rel=1e-5)
+        if row["metric"] == "accuracy":
+            assert row["best_epoch_mean"] == pytest.approx(row["mean"] + 0.001)
+            assert all(f"{row['mean']:.4f}" in text for text in texts)
+            assert all(f"{row['best_epoch_mean']:.4f}" in text for text in texts)
+    assert rows["focal", "accuracy"]["difference_mean"] == pytest.approx((BETTER - BASE).mean())
+
+
+def test_csv_has_one_head_and_says_what_settings_differ_in():
+    lines = list(csv.DictReader(io.StringIO(tables.as_csv(compare(studied())))))
+    assert len(lines) == 18 * 2
+    assert {line["corruption.rate"] for line in lines} == {"0.05", "0.4"}
+    assert {line["dataset"] for line in lines} == {"moons", "blobs", "digits"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "\tx"])
+def test_no_text_of_a_csv_is_a_formula(name):
+    found = compare([result("cross_entropy", BASE), result(name, SAME - 1)])
+    lines = list(csv.DictReader(io.StringIO(tables.as_csv(found))))
+    assert {line["loss"] for line in lines} == {"cross_entropy", f"'{name}"}
+    (number,) = [x["difference_mean"] for x in lines if x["verdict"] == "worse"]
+    assert float(number) < 0
+
+
+def test_latex_and_markdown_escape_what_has_a_meaning_there():
+    found = compare([result("cross_entropy", BASE), result(r"a_b%&#{x}|y*\z", SAME)])
+    latex, markdown = tables.as_latex(found, None), tables.as_markdown(found, None)
+    assert r"a\_b\%\&\#\{x\}|y*\textbackslash{}z & " in latex
+    assert r"| a_b%&#{x}\|y\*\\z | " in markdown
+    for line in latex.splitlines():
+        assert line.startswith(("%", "\\")) or line.endswith(r"\\") or not line
+    for line in markdown.splitlines():
+        if line.startswith("|") and "---" not in line:
+            assert len(re.findall(r"(?<!\\)\|", line)) in (4, 8, 9, 3)
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 100])
+def test_a_long_name_folds_and_no_number_is_cut(width):
+    made = [result("cross_entropy", BASE), result(LONG, SAME, diverged=[1]), result("[b]", BETTER)]
+    said = printed(compare(made), width)
+    rows = compare(made)[0].rows
+    for row in rows:
+        interval = row.metrics["accuracy"]
+        assert f"{interval.low:.4f} {interval.high:.4f}" in said
+    assert "…" not in said
+    assert "[b]" in said
+    assert LONG in "".join(line.split()[0] for line in said.splitlines() if line.split())
+
+
+def test_means_without_their_diverged_seeds_are_starred():
+    made = [result("cross_entropy", BASE), result("focal", BETTER, diverged=[0, 1])]
+    said = printed(compare(made))
+    assert f"{BETTER[2:].mean():.4f}*" in said
+    assert f"{BASE.mean():.4f} " in said
+
+
+# --- the command ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the study's results in it."""
+    folder = tmp_path_factory.mktemp("study") / "results"
+    folder.mkdir()
+    for number, made in enumerate(studied()):
+        made.summary.update(key=f"key{number:02}", sources={})
+        results.write(replace(made, key=f"key{number:02}"), folder, lambda *_: None)
+    return folder.parent
+
+
+@pytest.fixture
+def command(place, monkeypatch, capsys):
+    """The command line in that folder, in this process: exit code, output, errors."""
+    monkeypatch.chdir(place)
+
+    def run(*words):
+        return main(list(words)), *capsys.readouterr()
+
+    return run
+
+
+def test_a_machine_reads_stdout_and_a_person_stderr(place, command):
+    code, out, errors = command("compare", "--format", "csv", "--where", "corruption.rate=0.05")
+    lines = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert {line["loss"] for line in lines} == set(LOSSES)
+    assert len(lines) == 18
+    assert "figures/latest-ranks.png" in errors
+    assert (place / "results" / "figures" / "latest-ranks.png").exists()
+
+
+def test_missing_runs_are_told_beside_what_a_machine_reads(command):
+    code, out, errors = command("compare", "quickstart", "--format", "json")
+    assert (code, out) == (2, "")
+    assert "5 of 5 runs are missing" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--where dataset=mons", "Did you mean moons?"),
+        ("--where rate=1", "there is no such key"),
+        ("--by rate", "there is no such key"),
+        ("--same-within 0", "expected a number above 0"),
+        ("dataset=moons", "--where"),
+        ("--metric acuracy", "Did you mean accuracy?"),
+        ("--baseline foccal", "Did you mean focal?"),
+    ],
+)
+def test_a_faulty_comparison_gets_one_line(words, said, command):
+    code, out, errors = command("compare", *words.split())
+    assert (code, out) == (2, "")
+    assert said in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_comparing_imports_no_training(place):
+    """Neither torch nor Lightning nor MLflow is imported, nor matplotlib where nothing is drawn."""
+    code = (
+        "import sys; from lossbench.cli import main\n"
+        "main(['compare', '--where', 'dataset=moons', '--where', 'corruption.rate=0.05'])\n"
+        "heavy = {'torch', 'lightning', 'mlflow', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=place, capture_output=True)
