@@ -84,7 +84,7 @@ def _lost(comparison: Comparison, row: Row) -> str:
 
 def _open(comparison: Comparison, row: Row) -> str:
     """What these seeds could have shown, and how many would show what was seen."""
-    seen = f"{_by(row, ': difference')}, p = {p_text(row.p)}.{_lost(comparison, row)}"
+    seen = f"{_by(row, '; difference')}, p = {p_text(row.p)}.{_lost(comparison, row)}"
     if row.detectable is not None and np.isfinite(row.detectable):
         seen += (
             f" With {comparison.seeds} seeds the smallest true difference found 4 times in 5 is "
