@@ -68,7 +68,7 @@ def key_of(config: Config) -> str:
     }
     if budget(config):
         parts["tune"] = config["tune"]
-    return _digest(json.dumps(parts, sort_keys=True))
+    return digest(json.dumps(parts, sort_keys=True))
 
 
 def budget(config: Config) -> int:
@@ -84,12 +84,13 @@ def sources(config: Config, task: str) -> dict[str, str]:
         name = config[kind]["name"]
         plugins = registry.find(kind, name)
         plugin = registry.find_for_task(name, task) if kind == "loss" else plugins[0]
-        code = _digest(registry.source(plugin))
+        code = digest(registry.source(plugin))
         found[kind] = f"{plugin.package} {plugin.version} {code}"
     return found
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Twelve hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

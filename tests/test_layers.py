@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     {"contract", "streams", "losses", "statistics", "optimizers", "settings"},
     {"schema", "registry", "tasks", "models"},
-    {"datasets", "stack", "results", "check", "testing", "launcher"},
+    {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
     {"tracking", "comparison", "report", "training", "tuning", "config", "show"},
     {"sweep", "api", "doctor"},
     {"cli", "commands", "new", "completion", "__init__"},
