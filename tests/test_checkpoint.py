@@ -42,7 +42,7 @@ SETTINGS = [
 DIVERGING = ["dataset=diabetes", "optimizer=sgd", "optimizer.lr=1e20", "loss=squared_error"]
 
 
-class CutOff(Exception):
+class CutOffError(Exception):
     """Ends training from outside."""
 
 
@@ -62,9 +62,9 @@ def cut_off(config: Config, folder: Path, after: int) -> list[Path]:
 
     def report(done: int, total: int) -> None:
         if done == after:
-            raise CutOff
+            raise CutOffError
 
-    with pytest.raises(CutOff):
+    with pytest.raises(CutOffError):
         training.train(config, config["seeds"], report, folder)
     return sorted(folder.glob(".checkpoints/*/*.pt"), reverse=True)
 

@@ -13,7 +13,7 @@ LAYERS = [
     {"schema", "registry", "tasks", "models"},
     {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
     {"tracking", "comparison", "report", "training", "tuning", "config", "show"},
-    {"sweep", "api", "doctor"},
+    {"sweep", "api", "doctor", "reproduce"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
 OWNERS = {
