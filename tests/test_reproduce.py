@@ -123,14 +123,14 @@ def test_a_run_that_gave_no_result_and_a_folder_without_a_store_are_refused(copi
         store.execute("update runs set status = 'KILLED'")
     with pytest.raises(UserError, match="the run is KILLED and has no result"):
         find(run_id, folder, None)
-    (folder / "mlflow.db").write_bytes(b"no database")
-    with pytest.raises(UserError, match="neither a result nor a run"):
-        find(run_id, folder, None)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(UserError, match="has no MLflow store either"):
         find(run_id, empty, None)
     assert not list(empty.iterdir())
+    (empty / "mlflow.db").write_bytes(b"no database")
+    with pytest.raises(UserError, match="neither a result nor a run"):
+        find(run_id, empty, None)
 
 
 DAMAGES = [
