@@ -16,10 +16,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from lossbench import results, training
+from lossbench import results, training, tuning
 from lossbench.config import configurations
 from lossbench.results import Config, Result
-from lossbench.tuning import train_and_write
 
 HERE = Path(__file__).parent
 NOISY = """\
@@ -236,8 +235,23 @@ def test_two_checkpoints_are_kept_and_none_when_the_result_is_written(tmp_path):
     for place in (foreign, abandoned):
         place.mkdir()
     os.utime(abandoned, (0, 0))
-    train_and_write(config, [0, 1], tmp_path)
+    tuning.train_and_write(config, [0, 1], tmp_path)
     assert list((tmp_path / ".checkpoints").iterdir()) == [foreign]
+
+
+def test_a_tuned_run_goes_on_and_clears_up_too(tmp_path):
+    config = configured("dataset=wine", "seeds=2", "tune.trials=2")
+
+    def report(done: int, total: int) -> None:
+        if done == total - 1:
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        tuning.train(config, [0, 1], report, folder=tmp_path)
+    assert list(tmp_path.glob(".checkpoints/*/*.pt"))
+    place = tuning.train_and_write(config, [0, 1], tmp_path)
+    assert_same(results.read(place), tuning.train(config, [0, 1]))
+    assert not list(tmp_path.glob(".checkpoints"))
 
 
 def test_none_is_written_unless_asked_for(tmp_path):
@@ -249,7 +263,7 @@ def test_none_is_written_unless_asked_for(tmp_path):
 def test_a_checkpoint_that_cannot_be_written_is_told_once_and_the_result_is_whole(tmp_path, capsys):
     (tmp_path / ".checkpoints").write_text("in the way")
     config = configured("dataset=wine", "seeds=2")
-    place = train_and_write(config, [0, 1], tmp_path)
+    place = tuning.train_and_write(config, [0, 1], tmp_path)
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert "no checkpoint in" in said[0]
