@@ -99,6 +99,15 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_compare(command("compare", commands.compare, "tables and conclusions from results"))
 
+    reproduce = command(
+        "reproduce", commands.reproduce, "run a result again and say whether it is the same"
+    )
+    reproduce.add_argument(
+        "run", metavar="RUN", help="a folder in the results, or an MLflow run id"
+    )
+    reproduce.add_argument("--results", default="results", metavar="DIR")
+    reproduce.add_argument("--uri", help="another store than the one in the results folder")
+
     listing = command("list", commands.list_plugins, "what is installed")
     listing.add_argument(
         "kind", nargs="?", choices=[*commands.KINDS, "experiments"], default="losses"

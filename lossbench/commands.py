@@ -245,6 +245,20 @@ def _of_experiment(name: str, folder: Path) -> tuple[list[Result], Experiment | 
     return found, experiment
 
 
+def reproduce(options: argparse.Namespace) -> int:
+    from lossbench import reproduce
+    from lossbench.report.tables import wrapped
+
+    console = _console()
+    old = reproduce.find(options.run, Path(options.results).absolute(), options.uri)
+    job, found = reproduce.again(old, console)
+    if not found:
+        return _exit_code([job], found, console)
+    same, words = reproduce.verdict(old, reproduce.differences(old, found[0]))
+    console.print(wrapped([*reproduce.changes(old, found[0]), words]), markup=False)
+    return 0 if same else 3
+
+
 def list_plugins(options: argparse.Namespace) -> int:
     from lossbench import registry
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from lossbench import registry
 from lossbench.contract import UserError
 from lossbench.schema import parameters_of_object
 from lossbench.settings import SECTIONS, experiment_files, packaged
 
-COMMANDS = ("run", "compare", "list", "show", "check", "new", "ui", "sync", "doctor", "completion")
+COMMANDS = [
+    "run",
+    "compare",
+    "reproduce",
+    "list",
+    "show",
+    "check",
+    "new",
+    "ui",
+    "sync",
+    "doctor",
+    "completion",
+]
 CHOICES = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
 SHELLS = ("bash", "zsh", "fish")
 
@@ -66,6 +79,8 @@ def _arguments(command: str) -> Iterable[str]:
         return registry.names("loss")
     if command == "compare":
         return experiment_files()
+    if command == "reproduce":
+        return [file.parent.name for file in Path("results").glob("[!.]*/seeds.parquet")]
     if command == "list":
         return [*(registry.PLURALS.get(kind, f"{kind}s") for kind in registry.KINDS), "experiments"]
     return SHELLS if command == "completion" else ()

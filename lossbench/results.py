@@ -31,6 +31,15 @@ PLUGGED = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
 # What trains: the rest (seeds, places, machines) does not change a seed's numbers.
 NUMERIC_TRAINER = ("max_epochs", "batch_size", "precision")
 
+# What each file of a result must hold to be one.
+EXPECTED = {
+    "config": ("seeds", "trainer", *PLUGGED),
+    "summary": ("key", "task", "primary", "directions", "sources", "seconds"),
+    "versions": ("lossbench",),
+    "seeds": ("seed", "status"),
+    "curves": ("seed", "epoch", "metric", "value"),
+}
+
 
 @dataclass(frozen=True)
 class Result:
@@ -68,7 +77,7 @@ def key_of(config: Config) -> str:
     }
     if budget(config):
         parts["tune"] = config["tune"]
-    return _digest(json.dumps(parts, sort_keys=True))
+    return digest(json.dumps(parts, sort_keys=True))
 
 
 def budget(config: Config) -> int:
@@ -84,12 +93,13 @@ def sources(config: Config, task: str) -> dict[str, str]:
         name = config[kind]["name"]
         plugins = registry.find(kind, name)
         plugin = registry.find_for_task(name, task) if kind == "loss" else plugins[0]
-        code = _digest(registry.source(plugin))
+        code = digest(registry.source(plugin))
         found[kind] = f"{plugin.package} {plugin.version} {code}"
     return found
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Twelve hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -182,7 +192,11 @@ def read(place: Path) -> Result:
         }
         names = ("seeds", "curves", *(["tuning"] if "tuning" in texts["summary"] else []))
         tables = [pd.read_parquet(place / f"{name}.parquet") for name in names]
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        found = {**texts, **dict(zip(names, tables, strict=True))}
+        for name, expected in EXPECTED.items():
+            if lacking := [key for key in expected if key not in found[name]]:
+                raise ValueError(f"{name} lacks {', '.join(lacking)}")
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{place} is damaged ({reason}). Move it away and run again.") from error
     config, summary, versions = (texts[name] for name in ("config", "summary", "versions"))

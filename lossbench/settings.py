@@ -13,6 +13,7 @@ class Trainer:
 
     batch_size is the most examples in a batch; an epoch is cut into batches of equal size (+-1).
     max_replicas is the most replicas trained as one; more seeds are trained stack after stack.
+    checkpoint is the epochs between two checkpoints, from which a killed run goes on; null is none.
     """
 
     max_epochs: Annotated[int, "[1, inf)"]
@@ -20,6 +21,7 @@ class Trainer:
     device: Literal["auto", "cpu", "gpu"]
     precision: Literal["32-true", "64-true", "bf16-mixed"]
     max_replicas: Annotated[int, "[1, inf)"]
+    checkpoint: Annotated[int, "[1, inf)"] | None
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ class History:
     """What training leaves, a value for each replica in the order of the seeds.
 
     curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
-    diverged_epoch, best_epoch: -1 where there is none.
+    diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
+    one spent.
     """
 
     diverged_epoch: Tensor
@@ -63,6 +64,7 @@ class History:
     best_score: Tensor
     curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
     final: dict[str, Tensor] = field(default_factory=dict)
+    earlier: float = 0.0
 
     def first(self, count: int) -> History:
         """The history of the first replicas alone."""
@@ -72,6 +74,7 @@ class History:
             self.best_score[:count],
             [(epoch, name, values[:count]) for epoch, name, values in self.curves],
             {name: values[:count] for name, values in self.final.items()},
+            self.earlier,
         )
 
 
@@ -114,6 +117,7 @@ class Stack(LightningModule):
         )
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
         self.steps_done = 0
+        self.epochs_before = 0  # by a process before this one
 
     def _build(self, own: State) -> None:
         """Make each replica from its own streams; stack what is trained and what is not."""
@@ -150,6 +154,17 @@ class Stack(LightningModule):
             **dict(zip(self.names, self.stacked, strict=True)),
             **dict(zip(self.fixed_names, fixed, strict=True)),
         }
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is trained, the first is 0, also of a run that goes on."""
+        return self.epochs_before + self.current_epoch
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        return optimizer
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         rate = {} if self.rates is None else {"lr": 1.0}
@@ -228,16 +243,17 @@ class Stack(LightningModule):
 
     # ---- Lightning -----------------------------------------------------------------------------
     def on_train_start(self) -> None:
+        if self.epochs_before:
+            return
         self.choose_mapping()
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self._record(0, "val", self.score(self.state, "validation"))
 
     def training_step(self, *_: Any) -> None:
         """One epoch of optimiser steps."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, torch.optim.Optimizer)
+        optimizer = self.optimizer
         self.form[0].train()
-        order = self._order(self.current_epoch)
+        order = self._order(self.epoch)
         batches = order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
         total = torch.zeros(len(self.seeds), device=self.device, dtype=self.stacked[0].dtype)
         for index in batches:
@@ -248,7 +264,7 @@ class Stack(LightningModule):
             total += losses.detach() * (index.shape[1] / order.shape[1])
             self.steps_done += 1
         self._mark_diverged(total)
-        self._record(self.current_epoch + 1, "train", {"loss": total})
+        self._record(self.epoch + 1, "train", {"loss": total})
 
     def _mark_diverged(self, loss: Tensor) -> None:
         """What is not finite stays so: a look at the end of the epoch finds it."""
@@ -256,14 +272,14 @@ class Stack(LightningModule):
         for parameter in self.stacked:
             finite &= parameter.detach().reshape(len(loss), -1).isfinite().all(1)
         new = ~finite.cpu() & (self.history.diverged_epoch < 0)
-        self.history.diverged_epoch[new] = self.current_epoch + 1
+        self.history.diverged_epoch[new] = self.epoch + 1
         if (self.history.diverged_epoch >= 0).all():
             self.trainer.should_stop = True
 
     def validation_step(self, *_: Any) -> None:
         """Score the epoch and keep each replica's parameters where it is its best so far."""
         scores = self.score(self.state, "validation")
-        epoch, history = self.current_epoch + 1, self.history
+        epoch, history = self.epoch + 1, self.history
         self._record(epoch, "val", scores)
         score = scores[self.task.primary].cpu() * self.task.directions[self.task.primary]
         better = (score > history.best_score) & (history.diverged_epoch < 0)

@@ -25,11 +25,12 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from lossbench.contract import UnusableError
+from lossbench.contract import UnusableError, UserError
 from lossbench.results import Config, Result, bands, read
 from lossbench.statistics import t_interval
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from mlflow import MlflowClient
@@ -291,6 +292,22 @@ def serve(store: Store, port: int) -> int:
     finally:
         server.terminate()
         server.wait()
+
+
+def fetch(uri: str, run_id: str, folder: Path) -> Path:
+    """Download what a run logged; UserError where there is no such run, or it has no result."""
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    try:
+        client = MlflowClient(absolute(uri))
+        run = client.get_run(run_id)
+        if run.info.status == "FINISHED":
+            place = folder / run_id
+            place.mkdir()
+            return Path(client.download_artifacts(run_id, "", str(place)))
+    except Exception as error:  # whatever MLflow, its database or its server may raise
+        reason, shown = " ".join(str(error).split())[:200], uri.partition("@")[2] or uri
+        raise UserError(f"{run_id}: neither a result nor a run in {shown}: {reason}") from error
+    raise UserError(f"{run_id}: the run is {run.info.status} and has no result.")
 
 
 def deliver(folder: Path) -> int:

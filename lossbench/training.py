@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import registry, results
+from lossbench.checkpoint import Checkpoint, place_of
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits, prepare
 from lossbench.results import Config, Result
@@ -34,8 +36,13 @@ def silent(done: int, total: int) -> None:
     """A report that nobody reads."""
 
 
-def train(config: Config, seeds: list[int], report: Report = silent) -> Result:
-    """Train these seeds of a configuration as it stands; report(epochs done, in all) as it goes."""
+def train(
+    config: Config, seeds: list[int], report: Report = silent, folder: Path | None = None
+) -> Result:
+    """Train these seeds of a configuration as it stands; report(epochs done, in all) as it goes.
+
+    folder is the results folder, where checkpoints are kept if the configuration asks for them.
+    """
     assert not results.budget(config), "a configuration to be tuned is trained by lossbench.tuning"
     torch.set_num_threads(1)
     began = time.monotonic()
@@ -43,8 +50,10 @@ def train(config: Config, seeds: list[int], report: Report = silent) -> Result:
     splits = data(config, seeds)
     recipe = make_recipe(config, splits)
     report(0, epochs)
-    histories, unmapped = fit_stacks(config, recipe, splits, seeds, report)
-    return _result(config, seeds, splits.task, histories, unmapped, time.monotonic() - began)
+    place = place_of(folder, config, seeds, splits.task.name, versions())
+    histories, unmapped = fit_stacks(config, recipe, splits, seeds, report, place=place)
+    seconds = time.monotonic() - began + sum(history.earlier for history in histories)
+    return _result(config, seeds, splits.task, histories, unmapped, seconds)
 
 
 def fit_stacks(
@@ -56,10 +65,12 @@ def fit_stacks(
     own: State | None = None,
     *,
     test: bool = True,
+    place: Path | None = None,
 ) -> tuple[list[History], str | None]:
     """Train a replica for each seed, so many as one as the configuration allows.
 
     own: what replicas have of their own beside seeds. test: whether to read the test split.
+    place: where checkpoints are kept, if they are.
     Gives what each stack left, and why replicas were run one by one, where they were.
     """
     epochs, width = (config["trainer"][name] for name in ("max_epochs", "max_replicas"))
@@ -71,7 +82,8 @@ def fit_stacks(
         owned = {name: values[replicas] for name, values in (own or {}).items()}
         stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], owned)
         told = partial(_shifted, report, number * epochs, len(chunks) * epochs)
-        fit(stack, config, told, test=test)
+        saved = Checkpoint(place, f"{chunk.start}-{chunk.stop}", config) if place else None
+        fit(stack, config, told, saved, test=test)
         histories.append(stack.history.first(len(chunk)))
         notes.append(stack.unmapped)
     return histories, notes[0]
@@ -230,30 +242,47 @@ def _check_targets(name: str, interval: str, splits: Splits) -> None:
 
 
 class _Progress(pl.Callback):
-    """Tells how far training is."""
+    """Tells how far training is, goes on from a checkpoint, and has them written."""
 
-    def __init__(self, report: Callable[[int], None]) -> None:
-        self.report = report
+    def __init__(self, report: Callable[[int], None], checkpoint: Checkpoint | None) -> None:
+        self.report, self.checkpoint = report, checkpoint
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.checkpoint:
+            self.checkpoint.restore(cast(Stack, pl_module))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.report(trainer.current_epoch + 1)
+        stack = cast(Stack, pl_module)
+        self.report(stack.epoch + 1)
+        if self.checkpoint:
+            self.checkpoint.after_epoch(stack, trainer.should_stop)
 
 
-def fit(stack: Stack, config: Config, report: Callable[[int], None], *, test: bool = True) -> None:
+def fit(
+    stack: Stack,
+    config: Config,
+    report: Callable[[int], None],
+    checkpoint: Checkpoint | None = None,
+    *,
+    test: bool = True,
+) -> None:
     """Let Lightning train and test a stack; one batch of its loaders is one pass over the data."""
     settings = config["trainer"]
     gpu = settings["device"] != "cpu" and torch.cuda.is_available()
     if settings["device"] == "gpu" and not gpu:
         raise UserError("trainer.device=gpu: no CUDA device is visible. Use trainer.device=cpu.")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    done = checkpoint.load() if checkpoint else 0
+    if done:
+        report(done)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = pl.Trainer(
             accelerator="gpu" if gpu else "cpu",
             devices=1,
             precision=settings["precision"],
-            max_epochs=settings["max_epochs"],
-            callbacks=[_Progress(report)],
+            max_epochs=settings["max_epochs"] - done,
+            callbacks=[_Progress(report, checkpoint)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

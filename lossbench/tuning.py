@@ -22,6 +22,7 @@ from torch import nn
 from torch.func import vmap
 
 from lossbench import registry, results, training
+from lossbench.checkpoint import clear, place_of
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
 from lossbench.report import figures
@@ -298,11 +299,15 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def train(
-    config: Config, seeds: list[int], report: Report = silent, held: Result | None = None
+    config: Config,
+    seeds: list[int],
+    report: Report = silent,
+    held: Result | None = None,
+    folder: Path | None = None,
 ) -> Result:
     """Train these seeds, tuned where that is asked for; as in a result of theirs already held."""
     if not results.budget(config):
-        return training.train(config, seeds, report)
+        return training.train(config, seeds, report, folder)
     torch.set_num_threads(1)
     epochs, settings = config["trainer"]["max_epochs"], config["tune"]
     # A training of one candidate from one seed counts as much as one of the result's.
@@ -315,7 +320,7 @@ def train(
         report(before + epochs * done // total, before + epochs)
 
     ledger, table = (held.summary["tuning"], held.tuning) if held else tune(config, tuned)
-    result = training.train(with_values(config, ledger["chosen"]), seeds, trained)
+    result = training.train(with_values(config, ledger["chosen"]), seeds, trained, folder)
     key = results.key_of(config)
     summary = {**result.summary, "key": key, "tuning": ledger}
     config = {**config, "seeds": seeds}
@@ -327,4 +332,12 @@ def train_and_write(
 ) -> Path:
     """Train these seeds and give the folder that holds their result."""
     held = results.stored(config, folder) if results.budget(config) else None
-    return results.write(train(config, seeds, report, held), folder, figures.curves)
+    result = train(config, seeds, report, held, folder)
+    place = results.write(result, folder, figures.curves)
+    as_trained = (
+        with_values(config, result.summary["tuning"]["chosen"])
+        if result.tuning is not None
+        else config
+    )
+    clear(place_of(folder, as_trained, seeds, result.summary["task"], result.versions))
+    return place

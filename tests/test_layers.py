@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     {"contract", "streams", "losses", "statistics", "optimizers", "settings"},
     {"schema", "registry", "tasks", "models"},
-    {"datasets", "stack", "results", "check", "testing", "launcher"},
+    {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
     {"tracking", "comparison", "report", "training", "tuning", "config", "show"},
-    {"sweep", "api", "doctor"},
+    {"sweep", "api", "doctor", "reproduce"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
 OWNERS = {

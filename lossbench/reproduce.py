@@ -1,0 +1,123 @@
+"""A result run again from what was logged, and compared with it number by number."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from lossbench import results, sweep
+from lossbench.config import CHOICES, check, configurations
+from lossbench.contract import UserError
+from lossbench.results import Config, Result
+from lossbench.sweep import Job
+
+TOLERANCE = 1e-3  # of a value's size, or of 1 where that is larger
+
+
+def find(name: str, folder: Path, uri: str | None) -> Result:
+    """The result of this name in the results folder, else of this MLflow run in its store."""
+    if (folder / name / "seeds.parquet").exists():
+        return results.read(folder / name)
+    from lossbench.tracking import fetch  # MLflow: slow to import, not always wanted
+
+    store = folder / "mlflow.db"
+    if uri is None and not store.exists():
+        raise UserError(
+            f"{name}: no result in {folder}, which has no MLflow store either. Give --results DIR, "
+            "or --uri for a store elsewhere."
+        )
+    with tempfile.TemporaryDirectory() as place:
+        return results.read(fetch(uri or f"sqlite:///{store}", name, Path(place)))
+
+
+def again(old: Result, console: Console) -> tuple[Job, list[Result]]:
+    """Train the same configuration and seeds, in a folder that is then deleted."""
+    with tempfile.TemporaryDirectory() as folder:
+        (job,) = sweep.execute([_configuration(old.config, folder)], console)
+        return job, sweep.outcome([job])
+
+
+def _configuration(old: Config, folder: str) -> Config:
+    """What was logged where it decides numbers, and the rest as it is by default now."""
+    config = configurations([])[0][0]
+    trainer = {name: old["trainer"].get(name, value) for name, value in config["trainer"].items()}
+    return check(
+        {
+            **config,
+            **{name: old[name] for name in ("seeds", *CHOICES)},
+            "trainer": {**trainer, "checkpoint": None},
+            "tune": old.get("tune", config["tune"]),
+            "results": {"dir": folder},
+            "tracking": {**config["tracking"], "uri": None},
+        }
+    )
+
+
+def changes(old: Result, new: Result) -> Iterator[str]:
+    """What is another than when the old result was trained, a line each."""
+    for name in {**old.versions, **new.versions}:
+        before, now = old.versions.get(name, "not logged"), new.versions.get(name, "not there")
+        if before != now:
+            yield f"Changed since: {name} {before} -> {now}"
+    for kind, now in new.summary["sources"].items():
+        before = old.summary["sources"].get(kind, "not logged")
+        if before != now:
+            yield f"Changed since: the code of {kind}={new.config[kind]['name']}: {before} -> {now}"
+    if old.key != new.key:
+        yield f"Changed since: the key {old.key} -> {new.key}: other data, or new defaults"
+
+
+def differences(old: Result, new: Result) -> pd.DataFrame:
+    """A row for each number: seed, epoch, metric, old, new, difference; the first come first.
+
+    Curves come in the order of epochs, then what was read at the end. The difference is relative
+    to the value where that is larger than 1; it is infinite where only one of the two is there.
+    """
+    keys = ["seed", "epoch", "metric"]
+    before, now = _numbers(old), _numbers(new)
+    now = now[now.metric.isin(before.metric)]  # a metric added since is no difference
+    before, now = before.rename(columns={"value": "old"}), now.rename(columns={"value": "new"})
+    pairs = before.merge(now, "outer", keys).sort_values(["epoch", "seed", "metric"])
+    a, b = pairs.old.to_numpy(), pairs.new.to_numpy()
+    relative = np.abs(a - b) / np.fmax(1, np.fmax(np.abs(a), np.abs(b)))
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    pairs["difference"] = np.where(same, 0, np.nan_to_num(relative, nan=np.inf))
+    return pairs
+
+
+def _numbers(result: Result) -> pd.DataFrame:
+    """Curves and final metrics as one table, the final ones as of an epoch after the last."""
+    metrics = [name for name in result.seeds.columns if "/" in name]
+    final = result.seeds.melt("seed", metrics, "metric")
+    final.insert(1, "epoch", result.config["trainer"]["max_epochs"] + 1)
+    return pd.concat([result.curves, final])
+
+
+def verdict(old: Result, pairs: pd.DataFrame) -> tuple[bool, str]:
+    """Whether the result is reproduced, and in words how well."""
+    if not pairs.difference.any():
+        return True, f"Identical: all {len(pairs):,} numbers of {len(old.seeds)} seeds, to the bit."
+    worst = pairs.nlargest(1, "difference").iloc[0]
+    beyond = pairs[pairs.difference > TOLERANCE]
+    if beyond.empty:
+        return True, (
+            f"Within tolerance: the largest difference is {worst.difference:.1e}, at "
+            f"{_where(old, worst)}; {TOLERANCE:g} is allowed."
+        )
+    first = beyond.iloc[0]
+    return False, (
+        f"Differs since {_where(old, first)}; the largest difference is {worst.difference:.1e}, "
+        f"at {_where(old, worst)}; {TOLERANCE:g} is allowed."
+    )
+
+
+def _where(old: Result, row: pd.Series) -> str:
+    """A row of differences in words."""
+    end = row.epoch > old.config["trainer"]["max_epochs"]
+    time = "the end" if end else f"epoch {row.epoch}"
+    return f"{time} of seed {row.seed} in {row.metric} ({row.old:.6g} logged, {row.new:.6g} now)"

@@ -1,0 +1,270 @@
+"""A run that is cut off goes on from its checkpoint with the numbers of one that was not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from lossbench import results, training, tuning
+from lossbench.config import configurations
+from lossbench.results import Config, Result
+
+HERE = Path(__file__).parent
+NOISY = """\
+import torch
+
+def noisy(logits, target, /, *, scale: float = 1.0):
+    noise = 1 + scale * torch.rand(())
+    return noise * torch.nn.functional.cross_entropy(logits, target, reduction="none")
+"""
+# Overrides, the epochs done when it is cut off, the first that the resumed run tells of.
+SETTINGS = [
+    (["dataset=digits", "seeds=3"], 3, 2),
+    (["dataset=digits", "seeds=3"], 5, 4),
+    (["dataset=digits", "seeds=5", "trainer.max_replicas=2", "optimizer=sgd"], 9, 6),
+    (["dataset=wine", "loss=focal", "seeds=2", "trainer.precision=64-true"], 5, 4),
+    (["dataset=wine", "loss=center", "seeds=2", "optimizer=adamw"], 3, 2),
+    (["dataset=wine", "loss=noisy.py:noisy", "seeds=2"], 5, 4),
+    (["dataset=diabetes", "loss=squared_error", "optimizer=sgd", "optimizer.lr=0.7"], 4, 2),
+]
+DIVERGING = ["dataset=diabetes", "optimizer=sgd", "optimizer.lr=1e20", "loss=squared_error"]
+
+
+class CutOffError(Exception):
+    """Ends training from outside."""
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noisy.py").write_text(NOISY)
+
+
+def configured(*words: str) -> Config:
+    common = ["tracking=none", "trainer.device=cpu", "trainer.max_epochs=6", "trainer.checkpoint=2"]
+    return configurations([*common, *words])[0][0]
+
+
+def cut_off(config: Config, folder: Path, after: int) -> list[Path]:
+    """Train until so many epochs are done; the checkpoints that are left, newest first."""
+
+    def report(done: int, total: int) -> None:
+        if done == after:
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        training.train(config, config["seeds"], report, folder)
+    return sorted(folder.glob(".checkpoints/*/*.pt"), reverse=True)
+
+
+def assert_same(one: Result, other: Result) -> None:
+    pd.testing.assert_frame_equal(one.seeds, other.seeds, check_exact=True)
+    pd.testing.assert_frame_equal(one.curves, other.curves, check_exact=True)
+
+
+@pytest.mark.parametrize(("words", "after", "first"), SETTINGS)
+def test_a_run_goes_on_with_the_numbers_of_one_that_was_not_cut_off(words, after, first, tmp_path):
+    config = configured(*words)
+    whole = training.train(config, config["seeds"])
+    cut_off(config, tmp_path, after)
+    epochs: list[int] = []
+    resumed = training.train(config, config["seeds"], lambda d, t: epochs.append(d), tmp_path)
+    assert epochs[:2] == [0, first]
+    assert_same(resumed, whole)
+    assert resumed.summary["unmapped_because"] == whole.summary["unmapped_because"]
+
+
+@pytest.mark.parametrize("words", [["dataset=wine"], DIVERGING], ids=["finished", "diverged"])
+def test_a_run_cut_off_before_its_result_is_written_trains_no_epoch_again(words, tmp_path):
+    config = configured(*words, "seeds=2")
+    whole = training.train(config, [0, 1], lambda d, t: time.sleep(0.1 * (d == 1)), tmp_path)
+    epochs: list[int] = []
+    again = training.train(config, [0, 1], lambda d, t: epochs.append(d), tmp_path)
+    assert epochs == [0, 6]
+    assert_same(again, whole)
+    assert_same(again, training.train(config, [0, 1]))
+    assert again.summary["seconds"] > 0.1, "the time of both together"
+
+
+def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, lossbench_command):
+    words = ("run", "dataset=wine", "seeds=3", "trainer.max_epochs=250", "tracking=none")
+    asked = (*words, "trainer.checkpoint=10")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lossbench.cli", *asked], stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("results/.checkpoints/*/*-0000000[2-9]*.pt")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    psutil.wait_procs(children, 20)
+    assert not list(tmp_path.glob("results/*/seeds.parquet"))
+    done = lossbench_command(*asked)
+    assert done.returncode == 0
+    assert "cross_entropy on wine goes on from epoch" in done.stderr
+    (place,) = (file.parent for file in tmp_path.glob("results/*/seeds.parquet"))
+    config = configurations(words[1:])[0][0]
+    assert place.name == results.key_of(config), "the key does not depend on checkpoints"
+    assert_same(results.read(place), training.train(config, [0, 1, 2]))
+    assert not (tmp_path / "results" / ".checkpoints").exists()
+
+
+def truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes) -> bytes:
+    """One bit in the middle, where the numbers are: torch itself reads this without a word."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGES = [truncated, flipped, lambda content: b"", lambda content: b"no checkpoint"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=["truncated", "flipped", "empty", "text"])
+def test_a_damaged_checkpoint_is_told_once_and_the_one_before_is_used(damage, tmp_path, capsys):
+    config = configured("dataset=wine", "seeds=2")
+    newest, _ = cut_off(config, tmp_path, 5)
+    newest.write_bytes(damage(newest.read_bytes()))
+    whole = training.train(config, [0, 1])
+    assert capsys.readouterr().err == ""
+    resumed = training.train(config, [0, 1], folder=tmp_path)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert f"{newest} is damaged" in said[0]
+    assert "goes on from epoch 2 of 6" in said[1]
+    assert_same(resumed, whole)
+
+
+def test_training_starts_anew_where_every_checkpoint_is_damaged(tmp_path, capsys):
+    config = configured("dataset=wine", "seeds=2")
+    for file in cut_off(config, tmp_path, 5):
+        file.write_bytes(b"")
+    assert_same(training.train(config, [0, 1], folder=tmp_path), training.train(config, [0, 1]))
+    said = capsys.readouterr().err
+    assert said.count("is damaged") == 2
+    assert "goes on" not in said
+
+
+class Bomb:
+    """A pickle that creates a file when it is loaded."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.canary,))
+
+
+def test_a_pickle_bomb_in_the_place_of_a_checkpoint_does_not_go_off(tmp_path, capsys):
+    canary = tmp_path / "canary"
+    content = pickle.dumps(Bomb(canary), protocol=2)
+    pickle.loads(content)
+    assert canary.exists(), "it would go off"
+    canary.unlink()
+    config = configured("dataset=wine", "seeds=2")
+    newest, _ = cut_off(config, tmp_path, 5)
+    name = newest.stem.rpartition("-")[0]
+    digest = hashlib.sha256(content).hexdigest()
+    newest.unlink()
+    newest.with_name(f"{name}-{digest}.pt").write_bytes(content)
+    resumed = training.train(config, [0, 1], folder=tmp_path)
+    assert not canary.exists()
+    said = capsys.readouterr().err
+    assert "Weights only load failed" in said
+    assert "goes on from epoch 2 of 6" in said
+    assert_same(resumed, training.train(config, [0, 1]))
+
+
+OTHERS = [["seeds=[1,2]"], ["optimizer.lr=0.002"], ["trainer.batch_size=32"], ["loss=brier"]]
+
+
+@pytest.mark.parametrize("words", OTHERS, ids=lambda words: words[0])
+def test_a_checkpoint_is_not_used_for_another_run_even_when_it_lies_there(words, tmp_path, capsys):
+    config = configured("dataset=wine", "seeds=2")
+    other = configured("dataset=wine", "seeds=2", *words)
+    own, *_ = cut_off(config, tmp_path, 5)
+    epochs: list[int] = []
+    training.train(other, other["seeds"], lambda d, t: epochs.append(d), tmp_path)
+    assert epochs == [0, 1, 2, 3, 4, 5, 6]
+    assert capsys.readouterr().err == ""
+    (foreign,) = {f.parent for f in tmp_path.glob(".checkpoints/*/*.pt")} - {own.parent}
+    for file in foreign.iterdir():
+        file.unlink()
+    (foreign / own.name).write_bytes(own.read_bytes())
+    result = training.train(other, other["seeds"], folder=tmp_path)
+    assert "it is of another run" in capsys.readouterr().err
+    assert_same(result, training.train(other, other["seeds"]))
+
+
+def test_a_checkpoint_is_not_used_when_the_code_of_the_loss_has_changed(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from test_checkpoint import configured, training\n"
+        "config = configured('dataset=wine', 'loss=noisy.py:noisy', 'seeds=2')\n"
+        "training.train(config, [0, 1], folder=Path())"
+    )
+    config = configured("dataset=wine", "loss=noisy.py:noisy", "seeds=2")
+    cut_off(config, tmp_path, 5)
+    (tmp_path / "noisy.py").write_text(NOISY.replace("1 + scale", "2 + scale"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert len(list(tmp_path.glob(".checkpoints/*"))) == 2
+
+
+def test_two_checkpoints_are_kept_and_none_when_the_result_is_written(tmp_path):
+    config = configured("dataset=wine", "seeds=2", "trainer.checkpoint=1")
+    kept = cut_off(config, tmp_path, 5)
+    assert [int(file.stem.split("-")[2]) for file in kept] == [4, 3]
+    foreign, abandoned = (tmp_path / ".checkpoints" / name for name in ("foreign", "abandoned"))
+    for place in (foreign, abandoned):
+        place.mkdir()
+    os.utime(abandoned, (0, 0))
+    tuning.train_and_write(config, [0, 1], tmp_path)
+    assert list((tmp_path / ".checkpoints").iterdir()) == [foreign]
+
+
+def test_a_tuned_run_goes_on_and_clears_up_too(tmp_path):
+    config = configured("dataset=wine", "seeds=2", "tune.trials=2")
+
+    def report(done: int, total: int) -> None:
+        if done == total - 1:
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        tuning.train(config, [0, 1], report, folder=tmp_path)
+    assert list(tmp_path.glob(".checkpoints/*/*.pt"))
+    place = tuning.train_and_write(config, [0, 1], tmp_path)
+    assert_same(results.read(place), tuning.train(config, [0, 1]))
+    assert not list(tmp_path.glob(".checkpoints"))
+
+
+def test_none_is_written_unless_asked_for(tmp_path):
+    config = configured("dataset=wine", "seeds=2", "trainer.checkpoint=null")
+    assert not cut_off(config, tmp_path, 5)
+    assert not list(tmp_path.glob(".checkpoints"))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_once_and_the_result_is_whole(tmp_path, capsys):
+    (tmp_path / ".checkpoints").write_text("in the way")
+    config = configured("dataset=wine", "seeds=2")
+    place = tuning.train_and_write(config, [0, 1], tmp_path)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "no checkpoint in" in said[0]
+    assert_same(results.read(place), training.train(config, [0, 1]))
