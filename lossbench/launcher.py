@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import TimeoutError
+from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
@@ -59,7 +59,8 @@ def launch(
     context = _context()
     receiver, sender = context.Pipe(duplex=False)
     end, alive = context.Pipe(duplex=False)  # `end` ends when this process does
-    begin = concurrent.process(mp_context=context, timeout=timeout)(_perform)
+    # Trap: pebble 5.2 reads the keyword `context`, and forks where it finds its `mp_context` only.
+    begin = concurrent.process(context=context, timeout=timeout)(_perform)  # type: ignore[call-overload]
     gpus = visible_gpus()
     todo = deque((job, 0) for job in range(len(jobs)))
     running: dict[int, tuple[Any, int, int]] = {}
@@ -68,9 +69,8 @@ def launch(
             for slot in range(worker_count(workers, len(jobs))):
                 if todo and slot not in running:
                     job, tried = todo.popleft()
-                    pipes = (sender, end)
-                    future = begin(pipes, work, job, jobs[job], gpu_of(slot, gpus))
-                    running[slot] = future, job, tried
+                    arguments = ((sender, end), work, job, jobs[job], gpu_of(slot, gpus))
+                    running[slot] = _begun(begin, arguments), job, tried
             receiver.poll(POLL_SECONDS)
             ended = [slot for slot, (future, *_) in running.items() if future.done()]
             while receiver.poll():
@@ -89,6 +89,15 @@ def launch(
             process.kill()  # a result is written whole or not at all
             process.join()
         alive.close()
+
+
+def _begun(begin: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        return begin(*arguments)
+    except (EOFError, OSError):  # another server is started for the next
+        lost: Future[Any] = Future()
+        lost.set_exception(WorkerLostError("the server of its process died"))
+        return lost
 
 
 def _context() -> Any:

@@ -34,14 +34,14 @@ def plan(configs: Sequence[Config], *, rerun: bool = False, dry: bool = False) -
     folders: dict[str, Path] = {}
     jobs = []
     for config, name in zip(configs, names(configs), strict=True):
-        directory = config["results"]["dir"]
+        key, directory = results.key_of(config), config["results"]["dir"]
         if directory not in folders:
             folders[directory] = (
                 Path(directory).expanduser().absolute() if dry else results.open_folder(directory)
             )
         folder = folders[directory]
         seeds = config["seeds"] if rerun else results.missing_seeds(config, folder)
-        jobs.append(Job(config, results.key_of(config), name, folder, seeds))
+        jobs.append(Job(config, key, name, folder, seeds))
     return jobs
 
 

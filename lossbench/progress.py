@@ -31,6 +31,7 @@ class Display:
         self.done: dict[int, int] = {}
         self.finished = self.failed = 0
         self.began = time.monotonic()
+        self.trains_since: float | None = None
 
     def __enter__(self) -> Display:
         runs = f"{len(self.jobs)} run{'s' * (len(self.jobs) > 1)}"
@@ -52,6 +53,7 @@ class Display:
         self.bars.update(self.all, total=total, completed=completed)
 
     def _advance(self, number: int, done: int, total: int) -> None:
+        self.trains_since = self.trains_since or time.monotonic()
         if number not in self.each:
             name = f"  {self.jobs[number].name}"[:50]
             self.each[number] = self.bars.add_task(name, total=total, left="")
@@ -88,9 +90,10 @@ class Display:
     def left(self) -> str:
         """The time left as a text, empty until something is known or where nothing is left."""
         done, total = sum(self.done.values()), sum(self.epochs.values())
-        if not 0 < done < total:
+        if self.trains_since is None or not 0 < done < total:
             return ""
-        return f"{duration((time.monotonic() - self.began) * (total - done) / done)} left"
+        spent = time.monotonic() - self.trains_since
+        return f"{duration(spent * (total - done) / done)} left"
 
 
 def duration(seconds: float) -> str:
