@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lossbench.tracking import Store
 
 RETRY_SECONDS = 10
-PATIENCE_SECONDS = 30  # how long the end of a sweep waits for a store that makes no progress
+PATIENCE_SECONDS = 60  # how long the end of a sweep waits for a store that makes no progress
 MARKER = ".undelivered-"
 
 
@@ -70,7 +70,7 @@ class Delivery:
 
     def __exit__(self, *error: object) -> None:
         """Show what is left, and close what was cut off as killed."""
-        patience = PATIENCE_SECONDS if error[0] is None else PATIENCE_SECONDS / 6
+        patience = PATIENCE_SECONDS if error[0] is None else PATIENCE_SECONDS / 10
         for job in self.tracked:
             if job.begun and job.place is None and job.error is None:
                 job.cut_off = True
@@ -79,11 +79,13 @@ class Delivery:
         self.moved = time.monotonic()
         while self.thread.is_alive() and time.monotonic() - self.moved < patience:
             self.thread.join(0.1)
-        if not self.thread.is_alive() and not self.pending:
-            for marker in self.markers:
-                marker.unlink(missing_ok=True)
-            if self.told:
-                self.console.print("MLflow has taken all runs by now.")
+        if self.thread.is_alive() or self.pending:
+            self._tell_trouble(TimeoutError("it takes too long"))
+            return
+        for marker in self.markers:
+            marker.unlink(missing_ok=True)
+        if self.told:
+            self.console.print("MLflow has taken all runs by now.")
 
     def _run(self) -> None:
         wanted = True

@@ -42,6 +42,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 LOCK_SECONDS = 600
 DATABASE_LOCK = 20_261_121  # a number of ours among those of a database's advisory locks
+DATABASES = ("postgresql", "mysql", "mssql")
 AT_ONCE = 1000  # metrics that MLflow takes in one call
 VIEW = "losses"
 
@@ -76,10 +77,14 @@ class Store:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        """One process at a time creates a database; SQLite's under another name until whole."""
-        if self.uri.startswith("postgresql"):
+        """One process at a time creates a database; SQLite's under another name until whole.
+
+        What cannot be opened fails here: MLflow would try for hours.
+        """
+        if self.uri.startswith(DATABASES):
             with create_engine(self.uri, poolclass=NullPool).connect() as connection:
-                connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": DATABASE_LOCK})
+                if self.uri.startswith("postgresql"):
+                    connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": DATABASE_LOCK})
                 yield
             return
         if self._file is None:
@@ -93,6 +98,8 @@ class Store:
                 with contextlib.closing(sqlite3.connect(temporary)) as database:
                     database.execute("PRAGMA journal_mode=WAL")
                 os.replace(temporary, self._file)
+            with contextlib.closing(sqlite3.connect(self._file)) as database:
+                database.execute("PRAGMA schema_version")
             yield
 
     def _experiment(self, name: str) -> str:
