@@ -83,8 +83,6 @@ def launch(
                     event = Event(job, "again", event.value)
                 yield event
     finally:
-        for future, *_ in running.values():
-            future.cancel()
         for process in context.active_children():
             process.kill()  # a result is written whole or not at all
             process.join()
