@@ -359,8 +359,9 @@ def ui(options: argparse.Namespace) -> int:
 
 
 def sync(options: argparse.Namespace) -> int:
+    from lossbench.results import places
     from lossbench.tracking import deliver
 
     folder = Path(options.results).absolute()
-    print(f"{deliver(folder, options.uri)} results delivered.")
+    print(f"{deliver(places(folder), options.uri)} results delivered.")
     return 0

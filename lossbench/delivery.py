@@ -55,7 +55,8 @@ class Delivery:
     def __enter__(self) -> Delivery:
         for job in {job.folder: job for job in self.tracked}.values():
             for marker in left_behind(job.folder):
-                self.pending[str(marker)] = partial(self._make_good, job.config, marker)
+                before = results.places(job.folder)  # what is written from now on is told of
+                self.pending[str(marker)] = partial(self._make_good, job.config, marker, before)
             self.markers.append(job.folder / f"{MARKER}{uuid.uuid4().hex}")
             experiments = sorted({j.config["tracking"]["experiment"] for j in self.tracked})
             with contextlib.suppress(OSError):
@@ -144,7 +145,7 @@ class Delivery:
         elif job.error is not None:
             store.fail(job.run_id, str(job.error))
 
-    def _make_good(self, config: Config, marker: Path) -> None:
+    def _make_good(self, config: Config, marker: Path, before: list[Path]) -> None:
         """Deliver what a sweep before this one did not."""
         from lossbench.tracking import deliver
 
@@ -152,7 +153,7 @@ class Delivery:
         with contextlib.suppress(ValueError):
             for name in json.loads(marker.read_text())["experiments"]:
                 self._store(uri, name)  # closes the runs of processes that are gone
-        deliver(marker.parent, uri, own=True)
+        deliver(before, uri, own=True)
         marker.unlink(missing_ok=True)
 
 

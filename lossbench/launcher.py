@@ -57,11 +57,9 @@ def launch(
 ) -> Generator[Event, None, None]:
     """Run work(*job, report) for each job; a worker that dies takes only its own job with it."""
     context = _context()
-    receiver, sender = context.Pipe(duplex=False)
-    end, alive = context.Pipe(duplex=False)  # `end` ends when this process does
+    (receiver, sender), (end, alive) = context.Pipe(False), context.Pipe(False)
     # Trap: pebble 5.2 reads the keyword `context`, and forks where it finds its `mp_context` only.
     begin = concurrent.process(context=context, timeout=timeout)(_perform)  # type: ignore[call-overload]
-    gpus = visible_gpus()
     todo = deque((job, 0) for job in range(len(jobs)))
     running: dict[int, tuple[Any, int, int]] = {}
     try:
@@ -69,7 +67,8 @@ def launch(
             for slot in range(worker_count(workers, len(jobs))):
                 if todo and slot not in running:
                     job, tried = todo.popleft()
-                    arguments = ((sender, end), work, job, jobs[job], gpu_of(slot, gpus))
+                    gpu = gpu_of(slot, visible_gpus())
+                    arguments = ((sender, end), work, job, jobs[job], gpu)
                     running[slot] = _begun(begin, arguments), job, tried
             receiver.poll(POLL_SECONDS)
             ended = [slot for slot, (future, *_) in running.items() if future.done()]
@@ -179,7 +178,7 @@ def _die_with_launcher(end: Connection) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
 
-    def wait() -> None:
+    def wait() -> None:  # until the launcher's side of the pipe is closed
         end.poll(None)
         os._exit(143)
 

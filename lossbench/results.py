@@ -302,6 +302,11 @@ def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
     )
 
 
+def places(folder: Path) -> list[Path]:
+    """Where the results of a folder are."""
+    return sorted(file.parent for file in folder.glob("[!.]*/seeds.parquet"))
+
+
 def everything(folder: Path) -> list[Result]:
     """Every result in a folder, its parts merged; of changed code only what was written last."""
     keys = {file.parent.name.partition("-")[0] for file in folder.glob("[!.]*/seeds.parquet")}

@@ -17,7 +17,7 @@ import sys
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -341,14 +341,14 @@ def fetch(uri: str, run_id: str, folder: Path) -> Path:
     raise UserError(f"{run_id}: the run is {run.info.status} and has no result.")
 
 
-def deliver(folder: Path, to: str | None = None, *, own: bool = False) -> int:
-    """Show MLflow every result of the folder that it has not got, and count them.
+def deliver(places: Sequence[Path], to: str | None = None, *, own: bool = False) -> int:
+    """Show MLflow every one of these results that it has not got, and count them.
 
     to is another store than the one that a result names; own leaves out what does not name it.
     """
     stores: dict[tuple[str, str], tuple[Store, set[str], set[str]]] = {}
     count = 0
-    for place in sorted(file.parent for file in folder.glob("[!.]*/seeds.parquet")):
+    for place in places:
         result = read(place)
         uri, experiment = result.config["tracking"].values()
         if uri is None or (own and uri != masked(to or "")):

@@ -17,6 +17,7 @@ import pytest
 from killing import start
 from mlflow import MlflowClient
 
+from lossbench import results
 from lossbench.tracking import deliver
 
 PROGRAMS = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ["PATH"].split(":"))]
@@ -149,7 +150,7 @@ def test_two_sweeps_at_once_into_a_fresh_postgresql_keep_its_password(postgres, 
     client = MlflowClient(postgres)
     for run in client.search_runs([client.get_experiment_by_name("race").experiment_id]):
         assert SECRET not in str(run.data.params)
-    assert deliver(tmp_path / "results", postgres) == 0
+    assert deliver(results.places(tmp_path / "results"), postgres) == 0
 
 
 def test_two_sweeps_at_once_into_a_fresh_server(server, tmp_path):
