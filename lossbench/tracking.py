@@ -351,7 +351,7 @@ def deliver(places: Sequence[Path], to: str | None = None, *, own: bool = False)
     for place in places:
         result = read(place)
         uri, experiment = result.config["tracking"].values()
-        if uri is None or (own and uri != masked(to or "")):
+        if uri is None or (own and absolute(uri) != absolute(masked(to or ""))):
             continue
         uri = to or _in_full(uri)
         if (uri, experiment) not in stores:
