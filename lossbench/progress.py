@@ -100,7 +100,7 @@ def duration(seconds: float) -> str:
     """A length of time in words.
 
     >>> duration(3), duration(75), duration(9000), duration(200000)
-    ('3 s', '1 min 15 s', '2 h 30 min', '2 d 8 h')
+    ('3 s', '1 min 15 s', '2 h 30 min', '2 d 7 h')
     """
     whole = round(seconds)
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
