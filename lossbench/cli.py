@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from lossbench import commands
 from lossbench.contract import UserError
+from lossbench.settings import masked
 
 EXAMPLES = """\
 examples:
@@ -20,6 +21,9 @@ examples:
   lossbench compare quickstart
   lossbench list losses
 """
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -37,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         print("\n".join(complete(" ".join(words[1:]))))
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, _interrupt)
     options = _parser().parse_args(words)
     try:
@@ -60,15 +64,16 @@ def main(arguments: list[str] | None = None) -> int:
         if options.debug:
             raise
         print(
-            f"lossbench: a bug of ours: {type(error).__name__}: {error}\n"
-            "Run it again with --debug for the traceback, and report it please.",
+            masked(f"lossbench: a bug of ours: {type(error).__name__}: {error}\n")
+            + "Run it again with --debug for the traceback, and report it please.",
             file=sys.stderr,
         )
         return 1
 
 
 def _interrupt(number: int, _frame: Any) -> NoReturn:
-    signal.signal(number, signal.SIG_DFL)  # the second one ends it at once
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_DFL)  # the second one ends it at once
     raise Interrupted(number)
 
 
@@ -96,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--config-dir", metavar="DIR", help="a folder of your own configurations")
     run.add_argument("--cfg", action="store_true", help="print the resolved configuration and stop")
     run.add_argument("--info", action="store_true", help="print how Hydra composes it and stop")
+    run.add_argument("--dry-run", action="store_true", help="list the runs and what they will cost")
+    run.add_argument("--rerun", action="store_true", help="train again what is done already")
 
     _add_compare(command("compare", commands.compare, "tables and conclusions from results"))
 
@@ -143,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sync = command("sync", commands.sync, "deliver to MLflow the results that it missed")
     sync.add_argument("--results", default="results", metavar="DIR")
+    sync.add_argument("--uri", help="another store than the one that a result names")
     return parser
 
 

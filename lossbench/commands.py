@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossbench.contract import UnusableError, UserError
+from lossbench.settings import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,14 +52,19 @@ def run(options: argparse.Namespace) -> int:
     if options.cfg:
         import yaml
 
-        print("---\n".join(yaml.safe_dump(c, sort_keys=False) for c in configs), end="")
+        print(masked("---\n".join(yaml.safe_dump(c, sort_keys=False) for c in configs)), end="")
         return 0
     from lossbench import sweep
     from lossbench.comparison import compare as compare_results
 
     console = _console()
     _warn_of_few_seeds(configs, console)
-    jobs = sweep.execute(configs, console)
+    if options.dry_run:
+        from lossbench.forecast import forecast
+
+        forecast(configs, console, rerun=options.rerun)
+        return 0
+    jobs = sweep.execute(configs, console, rerun=options.rerun)
     found = sweep.outcome(jobs)
     if found:
         comparisons = compare_results(found, baseline=experiment.baseline if experiment else None)
@@ -85,8 +91,8 @@ def _warn_of_few_seeds(configs: list[Config], console: Console) -> None:
     from lossbench.results import budget
     from lossbench.statistics import seeds_needed_for
 
-    settings = [(setting_of(config), budget(config)) for config in configs]
-    comparisons = len(settings) - len(set(settings))
+    settings = {(setting_of(config), budget(config)) for config in configs}
+    comparisons = len(configs) - len(settings)
     seeds = min(len(config["seeds"]) for config in configs)
     needed = seeds_needed_for(ALPHA, comparisons) if comparisons else 0
     if seeds < needed:
@@ -133,9 +139,8 @@ def _where(
     lines += [f"Figure    {place}" for place in drawn]
     uri = jobs[0].config["tracking"]["uri"]
     if uri is not None:
-        shown = uri.partition("@")[2] or uri
-        relative = shown.removeprefix("sqlite:///")
-        lines.append(f"MLflow    {Path(relative).absolute() if relative != shown else shown}")
+        file = uri.removeprefix("sqlite:///")
+        lines.append(f"MLflow    {Path(file).absolute() if file != uri else masked(uri)}")
     where = "" if jobs[0].config["results"]["dir"] == "results" else f" --results {folder}"
     script = Path(sys.argv[0])
     hidden = script.name == "lossbench" and not shutil.which("lossbench")  # not on the PATH
@@ -354,8 +359,9 @@ def ui(options: argparse.Namespace) -> int:
 
 
 def sync(options: argparse.Namespace) -> int:
+    from lossbench.results import places
     from lossbench.tracking import deliver
 
     folder = Path(options.results).absolute()
-    print(f"{deliver(folder)} results delivered.")
+    print(f"{deliver(places(folder), options.uri)} results delivered.")
     return 0

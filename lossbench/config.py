@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
+import functools
 import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,7 @@ from lossbench.settings import SECTIONS, experiment_files, packaged
 Config = dict[str, Any]
 CHOICES = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
 SCHEME = "lossbench"
+PLAIN_REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)*\}")
 
 
 class PluginSource(ConfigSource):
@@ -195,6 +198,11 @@ def _parsed(words: Sequence[str]) -> list[Override]:
         ) from error
 
 
+@functools.cache
+def _override(word: str) -> Override:
+    return _parsed([word])[0]
+
+
 class _Composer:
     """Composes once for each distinct choice of groups; values are set on a copy."""
 
@@ -204,14 +212,14 @@ class _Composer:
         self.composed: dict[tuple[str, ...], Config] = {}
 
     def compose(self, words: Sequence[str]) -> Config:
-        parsed = _parsed(words)
+        parsed = [_override(word) for word in words]
         chosen = [o for o in parsed if self._is_choice(o)]
         key = tuple(str(o.input_line) for o in chosen)
         if key not in self.composed:
             self.composed[key] = self._compose(chosen)
         config = copy.deepcopy(self.composed[key])
         for override in parsed:
-            if override not in chosen:
+            if not self._is_choice(override):
                 _set(config, override)
         return check(_resolve(config))
 
@@ -294,10 +302,19 @@ def _paths(node: Config, prefix: str = "") -> Iterator[str]:
 
 
 def _resolve(config: Config) -> Config:
+    """The configuration with its references resolved, by OmegaConf where there are some."""
+    texts = {key: repr(value) for key, value in config.items()}
+    using = {key: text for key, text in texts.items() if "${" in text}
+    names = [name for text in using.values() for name in PLAIN_REFERENCE.findall(text)]
+    if len(names) == sum(text.count("${") for text in using.values()):
+        config, rest = {k: config[k] for k in config if k in using or k in names}, config
+    else:
+        rest = {}  # a reference of another form may mean any section
     try:
-        return OmegaConf.to_container(OmegaConf.create(config), resolve=True)  # type: ignore
+        resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(_one_line(error)) from error
+    return {**rest, **resolved}  # type: ignore[dict-item]
 
 
 def check(config: Config) -> Config:

@@ -1,4 +1,8 @@
-"""Runs in worker processes, each forked from a server that has the heavy imports done."""
+"""Jobs in worker processes, each forked from a server that has the heavy imports done.
+
+A job has a process and a pipe of its own and shares no lock, so that a worker may be killed at any
+moment without harm to another.
+"""
 
 from __future__ import annotations
 
@@ -7,92 +11,175 @@ import multiprocessing as mp
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, TimeoutError
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.forkserver import ensure_running
+from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, concurrent
 
 PRELOAD = ["lossbench.tuning"]
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.02
+REPORT_SECONDS = 0.1
 DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
-
-_to_parent: Connection
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a job: 'epoch' (done, total), 'finished' (result) or 'failed' (error)."""
+    """What happened to a job.
+
+    'epoch' (done, total), 'again' (why it is tried once more), 'finished' (result) or 'failed'
+    (error).
+    """
 
     job: int
     what: str
     value: Any = None
 
 
+class WorkerLostError(RuntimeError):
+    """A worker died or took too long: another try may do better."""
+
+
 def launch(
     work: Callable[..., Any],
     jobs: Sequence[tuple[Any, ...]],
+    *,
     workers: int | None = None,
     timeout: float | None = None,
-) -> Iterator[Event]:
+    retries: int = 0,
+) -> Generator[Event, None, None]:
     """Run work(*job, report) for each job; a worker that dies takes only its own job with it."""
+    context = _context()
+    (receiver, sender), (end, alive) = context.Pipe(False), context.Pipe(False)
+    # Trap: pebble 5.2 reads the keyword `context`, and forks where it finds its `mp_context` only.
+    begin = concurrent.process(context=context, timeout=timeout)(_perform)  # type: ignore[call-overload]
+    todo = deque((job, 0) for job in range(len(jobs)))
+    running: dict[int, tuple[Any, int, int]] = {}
+    try:
+        while todo or running:
+            for slot in range(worker_count(workers, len(jobs))):
+                if todo and slot not in running:
+                    job, tried = todo.popleft()
+                    gpu = gpu_of(slot, visible_gpus())
+                    arguments = ((sender, end), work, job, jobs[job], gpu)
+                    running[slot] = _begun(begin, arguments), job, tried
+            receiver.poll(POLL_SECONDS)
+            ended = [slot for slot, (future, *_) in running.items() if future.done()]
+            while receiver.poll():
+                yield Event(*receiver.recv())
+            for slot in ended:
+                future, job, tried = running.pop(slot)
+                event = _ended(job, future, timeout)
+                if isinstance(event.value, WorkerLostError) and tried < retries:
+                    todo.appendleft((job, tried + 1))
+                    event = Event(job, "again", event.value)
+                yield event
+    finally:
+        for process in context.active_children():
+            process.kill()  # a result is written whole or not at all
+            process.join()
+        alive.close()
+
+
+def _begun(begin: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        return begin(*arguments)
+    except (EOFError, OSError):  # another server is started for the next
+        lost: Future[Any] = Future()
+        lost.set_exception(WorkerLostError("the server of its process died"))
+        return lost
+
+
+def _context() -> Any:
+    """The forkserver, started where no Ctrl-C can reach it: to end a sweep is for this process."""
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    receiver, sender = context.Pipe(duplex=False)
-    count = min(workers or _cores(), len(jobs))
-    pool = ProcessPool(count, 1, _prepare_worker, (sender,), context)
-    waiting = {
-        i: pool.schedule(_perform, args=[work, i, job], timeout=timeout)
-        for i, job in enumerate(jobs)
-    }
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        while waiting:
-            if receiver.poll(POLL_SECONDS):
-                yield Event(*receiver.recv())
-                continue
-            for job in [i for i, future in waiting.items() if future.done()]:
-                yield _ended(job, waiting.pop(job), timeout)
-        pool.close()
+        ensure_running()
     finally:
-        pool.stop()
-        pool.join()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    return context
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def worker_count(wanted: int | None, jobs: int) -> int:
+    """How many jobs run at once."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(wanted or cores, jobs)
+
+
+def visible_gpus() -> list[str]:
+    """The CUDA devices that this process may use, found without importing torch."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    return [str(i) for i, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
+
+
+def gpu_of(slot: int, gpus: Sequence[str]) -> str | None:
+    """The device of a worker: they are dealt out in turn.
+
+    >>> [gpu_of(slot, ["0", "3"]) for slot in range(5)], gpu_of(0, [])
+    (['0', '3', '0', '3', '0'], None)
+    """
+    return gpus[slot % len(gpus)] if gpus else None
 
 
 def _ended(job: int, future: Any, timeout: float | None) -> Event:
     try:
         return Event(job, "finished", future.result())
     except TimeoutError:
-        return Event(job, "failed", RuntimeError(f"stopped after launcher.timeout={timeout:g} s"))
+        why = f"stopped after launcher.timeout={timeout:g} s"
     except ProcessExpired as error:
-        how = f"exit code {error.exitcode}"
+        why = f"its process died: exit code {error.exitcode}"
         if error.exitcode and error.exitcode < 0:
-            how = f"signal {signal.Signals(-error.exitcode).name}"
-        hint = " (out of memory?)" if error.exitcode == -signal.SIGKILL else ""
-        return Event(job, "failed", RuntimeError(f"its process died: {how}{hint}"))
-    except (Exception, CancelledError) as error:
+            hint = " (out of memory?)" if error.exitcode == -signal.SIGKILL else ""
+            why = f"its process died: signal {signal.Signals(-error.exitcode).name}{hint}"
+    except Exception as error:
         return Event(job, "failed", error)
+    return Event(job, "failed", WorkerLostError(why))
 
 
-def _prepare_worker(sender: Connection) -> None:
-    """Let the parent decide about interrupts, and die with it."""
-    global _to_parent
-    _to_parent = sender
+def _perform(
+    pipes: tuple[Connection, Connection],
+    work: Callable[..., Any],
+    number: int,
+    job: tuple[Any, ...],
+    gpu: str | None,
+) -> Any:
+    """In the worker: a message is smaller than a pipe's atomic write, so workers need no lock."""
+    sender, end = pipes
+    _die_with_launcher(end)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    last = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done in (0, total) or now - last > REPORT_SECONDS:
+            last = now
+            sender.send((number, "epoch", (done, total)))
+
+    return work(*job, report)
+
+
+def _die_with_launcher(end: Connection) -> None:
+    """Leave interrupts to the launcher, and end with it or with the server."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # else Lightning exits 0, later
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
 
+    def wait() -> None:  # until the launcher's side of the pipe is closed
+        end.poll(None)
+        os._exit(143)
 
-def _perform(work: Callable[..., Any], number: int, job: tuple[Any, ...]) -> Any:
-    """In the worker: a message is smaller than a pipe's atomic write, so workers need no lock."""
-
-    def report(done: int, total: int) -> None:
-        _to_parent.send((number, "epoch", (done, total)))
-
-    return work(*job, report)
+    threading.Thread(target=wait, daemon=True).start()

@@ -8,10 +8,12 @@ were tuned, `tuning.parquet` (trial, seed, parameters, value). Seeds added later
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import yaml
 
 from lossbench import registry
 from lossbench.contract import UnusableError, UserError
+from lossbench.settings import masked
 from lossbench.statistics import t_interval
 
 Config = dict[str, Any]
@@ -30,6 +34,9 @@ NUMERIC_VERSION = 1  # raised when a change of ours changes a result's numbers
 PLUGGED = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
 # What trains: the rest (seeds, places, machines) does not change a seed's numbers.
 NUMERIC_TRAINER = ("max_epochs", "batch_size", "precision")
+ROOM = 2**20  # bytes that must be free
+STALE_SECONDS = 3600  # what is being written for longer was killed
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
 
 # What each file of a result must hold to be one.
 EXPECTED = {
@@ -93,9 +100,13 @@ def sources(config: Config, task: str) -> dict[str, str]:
         name = config[kind]["name"]
         plugins = registry.find(kind, name)
         plugin = registry.find_for_task(name, task) if kind == "loss" else plugins[0]
-        code = digest(registry.source(plugin))
-        found[kind] = f"{plugin.package} {plugin.version} {code}"
+        found[kind] = f"{plugin.package} {plugin.version} {_code_digest(plugin)}"
     return found
+
+
+@functools.cache
+def _code_digest(plugin: registry.Plugin) -> str:
+    return digest(registry.source(plugin))
 
 
 def digest(text: str) -> str:
@@ -109,9 +120,15 @@ def _file_digest(dataset: Config) -> str | None:
     if path is None:
         return None
     try:
-        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+        file = Path(path).expanduser()
+        return _content_digest(file, file.stat().st_mtime_ns)
     except OSError as error:
         raise UserError(f"dataset.path={path}: cannot be read: {error.strerror}.") from error
+
+
+@functools.cache
+def _content_digest(file: Path, changed_at: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def open_folder(directory: str) -> Path:
@@ -120,8 +137,13 @@ def open_folder(directory: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{uuid.uuid4().hex}"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(ROOM))
+        finally:
+            probe.unlink(missing_ok=True)
+        for left in folder.glob(".writing-*"):
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise UnusableError(
             f"results.dir={directory}: {folder} cannot be written: {error.strerror}. "
@@ -141,6 +163,7 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
             result.tuning.to_parquet(temporary / "tuning.parquet", index=False)
         for name in ("config", "summary", "versions"):
             text = yaml.safe_dump(getattr(result, name), sort_keys=False, allow_unicode=True)
+            text = masked(text) if name == "config" else text
             (temporary / f"{name}.yaml").write_text(text, encoding="utf-8")
         draw(result, temporary / "curves.png")
         return _into_place(temporary, folder, result.key)
@@ -186,10 +209,7 @@ def parts(folder: Path, key: str) -> list[Path]:
 def read(place: Path) -> Result:
     """The result in one folder; UserError names a damaged file."""
     try:
-        texts = {
-            name: yaml.safe_load((place / f"{name}.yaml").read_text(encoding="utf-8"))
-            for name in ("config", "summary", "versions")
-        }
+        texts = {name: _load(place / f"{name}.yaml") for name in ("config", "summary", "versions")}
         names = ("seeds", "curves", *(["tuning"] if "tuning" in texts["summary"] else []))
         tables = [pd.read_parquet(place / f"{name}.parquet") for name in names]
         found = {**texts, **dict(zip(names, tables, strict=True))}
@@ -197,22 +217,44 @@ def read(place: Path) -> Result:
             if lacking := [key for key in expected if key not in found[name]]:
                 raise ValueError(f"{name} lacks {', '.join(lacking)}")
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{place} is damaged ({reason}). Move it away and run again.") from error
+        raise _damaged(place, error) from error
     config, summary, versions = (texts[name] for name in ("config", "summary", "versions"))
     seeds, curves, *tuning = tables
     return Result(summary["key"], config, seeds, curves, summary, versions, *tuning)
 
 
+def described(place: Path) -> tuple[Config, dict[str, Any]]:
+    """A result's configuration and summary, without its numbers; UserError names a damaged file."""
+    try:
+        return _load(place / "config.yaml"), _load(place / "summary.yaml")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _damaged(place, error) from error
+
+
+def _damaged(place: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:120]
+    return UserError(f"{place} is damaged ({reason}). Move it away and run again.")
+
+
+def _load(file: Path) -> Any:
+    return yaml.load(file.read_text(encoding="utf-8"), Loader)
+
+
 def merged(results: Sequence[Result]) -> Result:
-    """Several parts of one key as one; a seed's first row counts."""
-    first = results[0]
-    seeds = pd.concat([r.seeds for r in results]).drop_duplicates("seed").sort_values("seed")
-    curves = pd.concat([r.curves for r in results]).drop_duplicates(["seed", "epoch", "metric"])
-    seconds = sum(r.summary["seconds"] for r in results)
-    config = {**first.config, "seeds": seeds.seed.tolist()}
-    summary = {**first.summary, "seconds": seconds}
-    return replace(first, config=config, seeds=seeds, curves=curves, summary=summary)
+    """Several parts of one key as one; of a seed that was trained again the last counts."""
+    last, *before = reversed(results)
+    kept, known = [last], set(last.seeds.seed)
+    for result in before:
+        new = [seed for seed in result.seeds.seed if seed not in known]
+        if new:
+            kept.append(of_seeds(result, new))
+            known.update(new)
+    seeds = pd.concat([r.seeds for r in kept]).sort_values("seed", ignore_index=True)
+    curves = pd.concat([r.curves for r in reversed(kept)], ignore_index=True)
+    seconds = sum(r.summary["seconds"] for r in kept)
+    config = {**last.config, "seeds": seeds.seed.tolist()}
+    summary = {**last.summary, "seconds": seconds}
+    return replace(last, config=config, seeds=seeds, curves=curves, summary=summary)
 
 
 def stored(config: Config, folder: Path) -> Result | None:
@@ -227,16 +269,27 @@ def changed(config: Config, folder: Path) -> list[str]:
     places = parts(folder, key_of(config))
     if not places:
         return []
-    summary = read(places[-1]).summary
+    summary = _head(places[-1])[0]
     now = sources(config, summary["task"])
     return [kind for kind, code in summary["sources"].items() if code != now[kind]]
 
 
 def missing_seeds(config: Config, folder: Path) -> list[int]:
     """The seeds that the folder does not hold yet."""
-    held = stored(config, folder)
-    done = set(held.seeds.seed) if held is not None else set()
+    done: set[int] = set()
+    for summary, seeds in map(_head, parts(folder, key_of(config))):
+        if summary["sources"] == sources(config, summary["task"]):
+            done |= seeds
     return [seed for seed in config["seeds"] if seed not in done]
+
+
+def _head(place: Path) -> tuple[dict[str, Any], set[int]]:
+    """A result's summary and seeds, without its numbers; UserError names a damaged file."""
+    try:
+        seeds = pq.read_table(place / "seeds.parquet", columns=["seed"])
+        return _load(place / "summary.yaml"), set(seeds["seed"].to_pylist())
+    except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+        raise _damaged(place, error) from error
 
 
 def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
@@ -247,6 +300,11 @@ def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
         seeds=result.seeds[result.seeds.seed.isin(seeds)].sort_values("seed", ignore_index=True),
         curves=result.curves[result.curves.seed.isin(seeds)].reset_index(drop=True),
     )
+
+
+def places(folder: Path) -> list[Path]:
+    """Where the results of a folder are."""
+    return sorted(file.parent for file in folder.glob("[!.]*/seeds.parquet"))
 
 
 def everything(folder: Path) -> list[Result]:

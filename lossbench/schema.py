@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -91,6 +92,7 @@ def parameters_of_definition(node: ast.FunctionDef | ast.ClassDef) -> tuple[Para
     return tuple(Parameter(a.arg, kind_of(a.annotation), _literal(d)) for a, d in arguments)
 
 
+@functools.cache
 def parameters_of_object(target: Callable[..., Any]) -> tuple[Parameter, ...]:
     """The keywords of something imported."""
     found = []

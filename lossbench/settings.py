@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,10 +42,14 @@ class Results:
 
 @dataclass(frozen=True)
 class Launcher:
-    """How a sweep is dealt out; workers null is one for each core."""
+    """How a sweep is dealt out; workers null is one for each core.
+
+    retries is how often a run is tried again whose worker died or took longer than timeout.
+    """
 
     workers: Annotated[int, "[1, inf)"] | None
     timeout: Annotated[float, "(0, inf)"] | None
+    retries: Annotated[int, "[0, inf)"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,18 @@ SECTIONS = {
     "results": Results,
     "launcher": Launcher,
 }
+
+
+def masked(text: str) -> str:
+    """The text with the credentials in its addresses hidden.
+
+    >>> masked("postgresql://ann:secret@host/runs?sslpassword=more&x=1")
+    'postgresql://***@host/runs?sslpassword=***&x=1'
+    >>> masked("sqlite:////home/ann@work/mlflow.db")
+    'sqlite:////home/ann@work/mlflow.db'
+    """
+    hidden = re.sub(r"(?<!sqlite)(?<!file)://\S*@", "://***@", text)
+    return re.sub(r"(?i)([?&][^=&\s]*(?:password|token|secret|key)=)[^&\s]*", r"\1***", hidden)
 
 
 def packaged(name: str) -> Path:

@@ -11,33 +11,38 @@ import json
 import logging
 import math
 import os
-import platform
 import sqlite3
 import subprocess
 import sys
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock
 
 from lossbench.contract import UnusableError, UserError
+from lossbench.processes import alive, identity
 from lossbench.results import Config, Result, bands, read
+from lossbench.settings import masked
 from lossbench.statistics import t_interval
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # seconds; MLflow's own is 120
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
-LOCK_SECONDS = 120
+LOCK_SECONDS = 600
+DATABASE_LOCK = 20_261_121  # a number of ours among those of a database's advisory locks
+DATABASES = ("postgresql", "mysql", "mssql")
 AT_ONCE = 1000  # metrics that MLflow takes in one call
 VIEW = "losses"
 
@@ -62,9 +67,8 @@ class Store:
                 self.client = MlflowClient(self.uri)
                 self.experiment = self._experiment(experiment)
             self._close_dead()
-        except (MlflowException, OSError, sqlite3.Error, TimeoutError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UnusableError(f"tracking.uri={uri}: cannot be used: {reason}") from error
+        except (MlflowException, OSError, sqlite3.Error, SQLAlchemyError, ImportError) as error:
+            raise _unusable(uri, error) from error
 
     @property
     def _file(self) -> Path | None:
@@ -73,7 +77,16 @@ class Store:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        """One process at a time creates a SQLite store, under another name until it is whole."""
+        """One process at a time creates a database; SQLite's under another name until whole.
+
+        What cannot be opened fails here: MLflow would try for hours.
+        """
+        if self.uri.startswith(DATABASES):
+            with create_engine(self.uri, poolclass=NullPool).connect() as connection:
+                if self.uri.startswith("postgresql"):
+                    connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": DATABASE_LOCK})
+                yield
+            return
         if self._file is None:
             yield
             return
@@ -85,6 +98,8 @@ class Store:
                 with contextlib.closing(sqlite3.connect(temporary)) as database:
                     database.execute("PRAGMA journal_mode=WAL")
                 os.replace(temporary, self._file)
+            with contextlib.closing(sqlite3.connect(self._file)) as database:
+                database.execute("PRAGMA schema_version")
             yield
 
     def _experiment(self, name: str) -> str:
@@ -98,38 +113,42 @@ class Store:
             return found.experiment_id
         place = (self._file.parent / "mlartifacts" / name).as_uri() if self._file else None
         final = name if number == 1 else f"{name}-{number}"
-        identity = self.client.create_experiment(final, artifact_location=place)
-        return identity
+        try:
+            created: str = self.client.create_experiment(final, artifact_location=place)
+        except MlflowException:
+            faster = self.client.get_experiment_by_name(final)  # by another process, on a server
+            if faster is None:
+                raise
+            created = faster.experiment_id
+        return created
 
     def _close_dead(self) -> None:
         """End the runs whose process is gone."""
-        running = self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'")
-        for run in running:
-            tags = run.data.tags
-            if tags.get("lossbench.host") == platform.node() and not _alive(tags):
+        for run in self._search("RUNNING"):
+            if not alive(_process(run)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
-    def start(self, config: Config, key: str, name: str) -> str:
+    def open(self, config: Config, key: str, name: str) -> str:
         """Open the run of a configuration and give its id."""
-        process = psutil.Process()
         tags = {
             "loss": config["loss"]["name"],
             "dataset": config["dataset"]["name"],
             "corruption": config["corruption"]["name"],
             "lossbench.key": key,
-            "lossbench.pid": str(process.pid),
-            "lossbench.began": str(process.create_time()),
-            "lossbench.host": platform.node(),
+            **{f"lossbench.{name}": value for name, value in identity().items()},
         }
-        run = self.client.create_run(self.experiment, run_name=name, tags=tags)
+        opened: str = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
+        return opened
+
+    def describe(self, run_id: str, config: Config) -> None:
+        """Give the run its parameters; a second time changes nothing."""
         params = [Param(k, v) for k, v in _flat(config) if not k.startswith("tracking.")]
-        self.client.log_batch(run.info.run_id, params=params)
-        return run.info.run_id
+        self.client.log_batch(run_id, params=params)
 
     def finish(self, run_id: str, result: Result, folder: Path) -> None:
-        """Fill the run from its result and end it."""
-        now = int(time.time() * 1000)
-        metrics = [Metric(*m, now, e) for e, m in _measured(result) if math.isfinite(m[1])]
+        """Fill the run from its result and end it; a second time changes nothing."""
+        written = int((folder / "seeds.parquet").stat().st_mtime * 1000)
+        metrics = [Metric(*m, written, e) for e, m in _measured(result) if math.isfinite(m[1])]
         for start in range(0, len(metrics), AT_ONCE):
             self.client.log_batch(run_id, metrics=metrics[start : start + AT_ONCE])
         tags = [RunTag("lossbench.folder", folder.name), RunTag("task", result.summary["task"])]
@@ -150,19 +169,27 @@ class Store:
 
     def delivered(self) -> set[str]:
         """The names of the result folders that the store already shows."""
-        names, token = set(), None
+        return {run.data.tags.get("lossbench.folder", "") for run in self._search("FINISHED")}
+
+    def at_work(self) -> set[str]:
+        """The keys of the runs whose process is alive and will deliver them itself."""
+        running = [run for run in self._search("RUNNING") if alive(_process(run))]
+        return {run.data.tags.get("lossbench.key", "") for run in running}
+
+    def _search(self, status: str) -> Iterator[Run]:
+        token = None
         while True:
             page = self.client.search_runs(
                 [self.experiment],
-                "attributes.status = 'FINISHED'",
+                f"attributes.status = '{status}'",
                 ViewType.ACTIVE_ONLY,
                 1000,
                 page_token=token,
             )
-            names |= {run.data.tags.get("lossbench.folder", "") for run in page}
+            yield from page
             token = page.token
             if not token:
-                return names
+                return
 
     def _save_view(self, summary: dict[str, Any]) -> None:
         """Save a view of charts by loss; MLflow's format for it is not documented, but tested."""
@@ -243,12 +270,16 @@ def _view(summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _alive(tags: dict[str, str]) -> bool:
-    try:
-        process = psutil.Process(int(tags.get("lossbench.pid", "-1")))
-        return str(process.create_time()) == tags.get("lossbench.began")
-    except (psutil.Error, ValueError):
-        return False
+def _process(run: Run) -> dict[str, str]:
+    tags = run.data.tags
+    return {name: tags.get(f"lossbench.{name}", "") for name in ("host", "pid", "began")}
+
+
+def _unusable(uri: str, error: Exception) -> UnusableError:
+    reason = masked(" ".join(str(error).split()))[:200]
+    if isinstance(error, ImportError):
+        reason += "; for PostgreSQL: pip install 'lossbench[postgres]'"
+    return UnusableError(f"tracking.uri={masked(uri)}: cannot be used: {reason}")
 
 
 def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -305,26 +336,42 @@ def fetch(uri: str, run_id: str, folder: Path) -> Path:
             place.mkdir()
             return Path(client.download_artifacts(run_id, "", str(place)))
     except Exception as error:  # whatever MLflow, its database or its server may raise
-        reason, shown = " ".join(str(error).split())[:200], uri.partition("@")[2] or uri
+        reason, shown = masked(" ".join(str(error).split()))[:200], masked(uri)
         raise UserError(f"{run_id}: neither a result nor a run in {shown}: {reason}") from error
     raise UserError(f"{run_id}: the run is {run.info.status} and has no result.")
 
 
-def deliver(folder: Path) -> int:
-    """Show MLflow every result of the folder that it has not got, and count them."""
-    stores: dict[tuple[str, str], tuple[Store, set[str]]] = {}
+def deliver(places: Sequence[Path], to: str | None = None, *, own: bool = False) -> int:
+    """Show MLflow every one of these results that it has not got, and count them.
+
+    to is another store than the one that a result names; own leaves out what does not name it.
+    """
+    stores: dict[tuple[str, str], tuple[Store, set[str], set[str]]] = {}
     count = 0
-    for place in sorted(file.parent for file in folder.glob("[!.]*/seeds.parquet")):
+    for place in places:
         result = read(place)
         uri, experiment = result.config["tracking"].values()
-        if uri is None:
+        if uri is None or (own and absolute(uri) != absolute(masked(to or ""))):
             continue
+        uri = to or _in_full(uri)
         if (uri, experiment) not in stores:
             store = Store(uri, experiment)
-            stores[uri, experiment] = (store, store.delivered())
-        store, known = stores[uri, experiment]
-        if place.name not in known:
+            stores[uri, experiment] = (store, store.delivered(), store.at_work())
+        store, known, at_work = stores[uri, experiment]
+        if place.name not in known and result.key not in at_work:
             name = f"{result.config['loss']['name']} on {result.config['dataset']['name']}"
-            store.finish(store.start(result.config, result.key, name), result, place)
+            run_id = store.open(result.config, result.key, name)
+            store.describe(run_id, result.config)
+            store.finish(run_id, result, place)
             count += 1
     return count
+
+
+def _in_full(uri: str) -> str:
+    """The address, which must not be one that was written without its credentials."""
+    if "://***@" in uri or "=***" in uri:
+        raise UserError(
+            f"{uri}: the results do not keep its credentials. Give the store's address in full: "
+            "lossbench sync --uri URI"
+        )
+    return uri

@@ -9,11 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
-    {"contract", "streams", "losses", "statistics", "optimizers", "settings"},
+    {"contract", "streams", "losses", "statistics", "optimizers", "settings", "processes"},
     {"schema", "registry", "tasks", "models"},
     {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
     {"tracking", "comparison", "report", "training", "tuning", "config", "show"},
-    {"sweep", "api", "doctor", "reproduce"},
+    {"plan", "progress", "delivery", "forecast", "sweep", "api", "doctor", "reproduce"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
 OWNERS = {

@@ -145,8 +145,8 @@ def test_results_that_the_store_missed_are_delivered_later(sweep, tmp_path):
     for file in folder.glob("*/config.yaml"):
         text = file.read_text().replace("sqlite:///results", f"sqlite:///{folder}")
         file.write_text(text)
-    assert deliver(folder) == 3
-    assert deliver(folder) == 0
+    assert deliver(results.places(folder)) == 3
+    assert deliver(results.places(folder)) == 0
     assert len(runs_of(folder)) == 3
 
 

@@ -1,0 +1,82 @@
+"""Workers die, hang and raise; the launcher loses nothing but what they were doing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+
+import psutil
+import pytest
+from worker_jobs import work
+
+from lossbench import launcher
+from lossbench.launcher import WorkerLostError, launch
+
+
+@pytest.fixture(autouse=True)
+def nothing_preloaded(monkeypatch):
+    """A server that starts at once."""
+    monkeypatch.setattr(launcher, "PRELOAD", [])
+
+
+ENDS = [
+    ("ok", ["finished"], "ok"),
+    ("raises", ["failed"], "no good"),
+    ("dies", ["again", "failed"], "signal SIGKILL"),
+    ("dies once", ["again", "finished"], "dies once"),
+    ("exits", ["again", "finished"], "exits"),
+    ("hangs", ["again", "failed"], r"launcher.timeout=2 s"),
+]
+
+
+def test_each_job_ends_as_it_must_whatever_the_others_do(tmp_path):
+    jobs = [(what, tmp_path) for what, *_ in ENDS]
+    events = list(launch(work, jobs, workers=3, timeout=2, retries=1))
+    for number, (what, expected, said) in enumerate(ENDS):
+        own = [e for e in events if e.job == number and e.what != "epoch"]
+        assert [e.what for e in own] == expected, what
+        assert said in str(own[-1].value)
+        assert isinstance(own[0].value, WorkerLostError) == (expected[0] == "again")
+
+
+def test_workers_are_forked_from_the_server_and_not_from_here(tmp_path):
+    (event,) = [e for e in launch(work, [("parent", tmp_path)]) if e.what == "finished"]
+    assert event.value != str(os.getpid())
+
+
+def test_devices_are_dealt_out_in_turn(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, 3")
+    events = launch(work, [("device", tmp_path)] * 6, workers=4)
+    assert sorted(e.value for e in events if e.what == "finished") == ["0", "0", "0", "3", "3", "3"]
+
+
+def test_workers_and_the_server_itself_killed_at_any_moment_stop_nothing(tmp_path):
+    """Whatever is killed is tried again; no lock is left that another waits for."""
+    chance, stop = random.Random(0), threading.Event()
+
+    def kill() -> None:
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline and not stop.wait(chance.uniform(0.05, 0.3)):
+            found = [p for p in psutil.Process().children(recursive=True) if _ours(p)]
+            if found:
+                chance.choice(found).send_signal(signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    events = list(launch(work, [("waits", tmp_path)] * 8, workers=3, retries=1000))
+    stop.set()
+    killer.join()
+    assert [e.job for e in events if e.what == "failed"] == []
+    assert sorted(e.job for e in events if e.what == "finished") == list(range(8))
+    assert [e for e in events if e.what == "again"], "nothing was killed, so nothing was tested"
+
+
+def _ours(process: psutil.Process) -> bool:
+    """The server and its workers, but not what tracks shared memory for this process."""
+    try:
+        return "forkserver" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False

@@ -1,0 +1,178 @@
+"""MLflow on real servers: its own, and PostgreSQL, written to by several sweeps at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from killing import start
+from mlflow import MlflowClient
+
+from lossbench import results
+from lossbench.tracking import deliver
+
+PROGRAMS = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ["PATH"].split(":"))]
+POSTGRES = next((p for p in PROGRAMS if (p / "initdb").exists()), None)
+WORDS = ("dataset=moons", "trainer=short", "seeds=2", "launcher.workers=2")
+SECRET = "hunter2"
+
+pytestmark = pytest.mark.server
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """The address of an empty PostgreSQL database that asks for a password."""
+    if POSTGRES is None:
+        pytest.skip("no PostgreSQL here; as root: apt-get install postgresql")
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("psycopg is missing: pip install 'lossbench[postgres]'")
+    folder, port = tmp_path_factory.mktemp("postgres"), free_port()
+    for parent in [folder, *folder.parents[:2]]:
+        parent.chmod(0o755)
+    (folder / "password").write_text(SECRET)
+    data, log = folder / "data", folder / "log"
+    data.mkdir()
+    as_owner: list[str] = []
+    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(data, "nobody")
+        as_owner = ["setpriv", "--reuid=nobody", "--clear-groups"]
+    password = f"--pwfile={folder / 'password'}"
+    options = ["-D", data, "-U", "ann", "-A", "scram-sha-256", password, "--no-sync"]
+    subprocess.run([*as_owner, POSTGRES / "initdb", *options], check=True, capture_output=True)
+    places = ["-D", data, "-k", data, "-h", "127.0.0.1", "-p", str(port), "-F"]
+    with log.open("w") as out:
+        server = subprocess.Popen([*as_owner, POSTGRES / "postgres", *places], stdout=out, stderr=2)
+    address = f"postgresql+psycopg://ann:{SECRET}@127.0.0.1:{port}/postgres"
+    _wait(lambda: _connects(address))
+    yield address
+    server.send_signal(signal.SIGINT)
+    server.wait(30)
+
+
+def _connects(address: str) -> bool:
+    import psycopg
+
+    psycopg.connect(address.replace("+psycopg", "")).close()
+    return True
+
+
+def _wait(works, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if works():
+                return
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+class Server:
+    """MLflow's own server on a SQLite store, which can go away and come back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+
+    def begin(self) -> None:
+        store = f"sqlite:///{self.folder / 'server.db'}"
+        command = ["server", "--backend-store-uri", store, "--port", str(self.port)]
+        options = ["--workers", "1", "--artifacts-destination", str(self.folder / "artifacts")]
+        with (self.folder / "log").open("a") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", *command, *options],
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        _wait(lambda: urllib.request.urlopen(f"{self.address}/health", timeout=2).status == 200)
+
+    def end(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("server"))
+    running.begin()
+    yield running
+    running.end()
+
+
+def finished(address: str, experiment: str) -> list[str]:
+    """The losses of an experiment's runs, all of which must have ended well."""
+    client = MlflowClient(address)
+    found = client.get_experiment_by_name(experiment)
+    assert found
+    runs = client.search_runs([found.experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * len(runs)
+    for run in runs:
+        assert "test/accuracy" in run.data.metrics
+        assert run.data.params["trainer.max_epochs"] == "5"
+    return sorted(run.data.tags["loss"] for run in runs)
+
+
+def sweeps_at_once(folder: Path, address: str) -> None:
+    """Two sweeps, two workers each, into one fresh store."""
+    where = (f"tracking.uri={address}", "tracking.experiment=race")
+    both = []
+    for losses in ("hinge,focal", "focal,poly"):
+        both.append(start(folder, "-m", f"loss={losses}", *WORDS, *where))
+    for sweep in both:
+        said, errors = sweep.communicate(timeout=400)
+        assert sweep.returncode == 0, errors
+        assert "MLflow does not take the runs" not in said
+        assert SECRET not in said + errors
+
+
+def test_two_sweeps_at_once_into_a_fresh_postgresql_keep_its_password(postgres, tmp_path):
+    sweeps_at_once(tmp_path, postgres)
+    assert finished(postgres, "race") == ["focal", "focal", "hinge", "poly"]
+    for file in tmp_path.rglob("*.yaml"):
+        assert SECRET not in file.read_text(), file
+    client = MlflowClient(postgres)
+    for run in client.search_runs([client.get_experiment_by_name("race").experiment_id]):
+        assert SECRET not in str(run.data.params)
+    assert deliver(results.places(tmp_path / "results"), postgres) == 0
+
+
+def test_two_sweeps_at_once_into_a_fresh_server(server, tmp_path):
+    sweeps_at_once(tmp_path, server.address)
+    assert finished(server.address, "race") == ["focal", "focal", "hinge", "poly"]
+
+
+def test_a_server_that_goes_away_in_a_sweep_gets_everything_when_it_is_back(server, tmp_path):
+    """The server is killed when the first run has begun, and is back before the last has ended."""
+    where = (f"tracking.uri={server.address}", "tracking.experiment=away")
+    words = ("-m", "loss=hinge,focal,poly", *WORDS, "trainer.max_epochs=200")
+    sweep = start(tmp_path, *words, *where)
+    _wait(lambda: MlflowClient(server.address).get_experiment_by_name("away") is not None)
+    server.end()
+    time.sleep(2)
+    server.begin()
+    _, errors = sweep.communicate(timeout=400)
+    assert sweep.returncode == 0, errors
+    again = [sys.executable, "-m", "lossbench.cli", "sync"]
+    subprocess.run(again, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    client = MlflowClient(server.address)
+    runs = client.search_runs([client.get_experiment_by_name("away").experiment_id])
+    ended = [r.data.tags["loss"] for r in runs if r.info.status == "FINISHED"]
+    assert sorted(ended) == ["focal", "hinge", "poly"]
+    assert "RUNNING" not in [r.info.status for r in runs]
