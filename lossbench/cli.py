@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--baseline", help="the loss to compare with (default cross_entropy)")
     compare.add_argument("--metric", help="default: the task's primary metric")
     compare.add_argument("--format", choices=["table", "csv"], default="table")
+    compare.add_argument(
+        "--check", action="store_true", help="exit code 3 where a claim is not as on record"
+    )
 
     listing = command("list", commands.list_plugins, "what is installed")
     listing.add_argument(

@@ -189,9 +189,29 @@ def compare(options: argparse.Namespace) -> int:
         base = options.baseline or (experiment.baseline if experiment else None)
         for comparison in compare(found, baseline=base, metric=options.metric):
             print(tables.as_csv(comparison), end="")
+    else:
+        _show(found, experiment, console, options.baseline, options.metric)
+    return _claims(found, experiment, options)
+
+
+def _claims(found: list[Result], experiment: Experiment | None, options: argparse.Namespace) -> int:
+    """Decide the experiment's claims; 3 where --check finds one that is not as on record."""
+    if not experiment or not experiment.claims:
+        if options.check:
+            raise UserError("--check: name an experiment whose experiment.yaml has claims.")
         return 0
-    _show(found, experiment, console, options.baseline, options.metric)
-    return 0
+    from lossbench.config import configurations
+    from lossbench.report import claims
+    from lossbench.verdicts import decide
+
+    configs = configurations([f"experiment={experiment.name}"])[0]
+    decisions = decide(experiment.claims, configs, found)
+    if options.format == "table":
+        print(claims.text(decisions))
+    changed = claims.changed(decisions) if options.check else []
+    for line in changed:
+        print(f"lossbench: {line}", file=sys.stderr)
+    return 3 if changed else 0
 
 
 def _of_experiment(

@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     {"contract", "streams", "losses", "statistics", "optimizers", "settings"},
-    {"schema", "registry", "tasks", "models"},
+    {"schema", "registry", "tasks", "models", "claims"},
     {"datasets", "stack", "results", "check", "testing", "launcher"},
-    {"tracking", "comparison", "report", "training", "config", "show"},
+    {"tracking", "comparison", "verdicts", "report", "training", "config", "show"},
     {"sweep", "api", "doctor"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
