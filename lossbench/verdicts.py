@@ -241,16 +241,13 @@ def _required(requirement: Requirement, runs: _Runs, place: str) -> Finding:
 
 def _identity(test: Identity, place: str) -> Finding:
     """Whether a loss is what the claim expects, to within its tolerance."""
-    import torch
-
-    value = _computed(test, place)
     expected = test.expect if test.expect is not None else test.differs_from
-    if isinstance(expected, dict):
-        other, times, plus = term(test, expected, place)
-        wanted = times * _computed(other, place) + plus
-    else:
-        wanted = torch.as_tensor(expected, dtype=torch.float64)
-    gap = float((value - wanted).abs().max())
+    try:
+        gap = _gap(test, expected, place)
+    except UserError as error:
+        raise UserError(
+            f"{place}: {str(error).splitlines()[0].removeprefix(f'{place}.')}"
+        ) from error
     near = gap <= test.tolerance
     verdict = SUPPORTED if near == (test.expect is not None) else REFUTED
     how = "is" if test.expect is not None else "is not"
@@ -258,7 +255,19 @@ def _identity(test: Identity, place: str) -> Finding:
     return Finding(f"{said}: off by {gap:.2g}", verdict)
 
 
-def _computed(test: Identity, place: str) -> Tensor:
+def _gap(test: Identity, expected: Any, place: str) -> float:
+    """How far off the loss is, at the most."""
+    import torch
+
+    if isinstance(expected, dict):
+        other, times, plus = term(test, expected, place)
+        wanted = times * _computed(other) + plus
+    else:
+        wanted = torch.as_tensor(expected, dtype=torch.float64)
+    return float((_computed(test) - wanted).abs().max())
+
+
+def _computed(test: Identity) -> Tensor:
     """The value, or the gradient in the prediction, in float64."""
     import torch
 
@@ -268,8 +277,8 @@ def _computed(test: Identity, place: str) -> Tensor:
     kind = registry.load(registry.find("task", test.task)[0])
     loss = registry.load(plugin)
     if inspect.isclass(loss) or registry.facts(plugin):
-        raise UserError(f"{place}.loss={name}: it needs facts of a data set, so has no identities.")
-    hyper = validate(registry.parameters(plugin), values, f"{place}.loss")
+        raise UserError(f"loss={name} needs facts of a data set, so that it has no identities.")
+    hyper = validate(registry.parameters(plugin), values, "loss")
     prediction = torch.tensor(test.prediction, dtype=torch.float64).reshape(-1, *_row(test))
     real = kind.target_dtype.is_floating_point
     target = torch.tensor(test.target, dtype=torch.float64 if real else kind.target_dtype)
