@@ -208,6 +208,10 @@ def _claims(found: list[Result], experiment: Experiment | None, options: argpars
     decisions = decide(experiment.claims, configs, found)
     if options.format == "table":
         print(claims.text(decisions))
+        place = Path(options.results).absolute() / "figures" / f"{experiment.name}-claims.png"
+        place.parent.mkdir(exist_ok=True)
+        claims.draw(decisions, place)
+        print(f"\nFigure    {place}")
     changed = claims.changed(decisions) if options.check else []
     for line in changed:
         print(f"lossbench: {line}", file=sys.stderr)

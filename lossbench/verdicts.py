@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossbench import registry, statistics
-from lossbench.claims import Claim, Difference, Equivalence, Identity, Requirement, matches, term
+from lossbench.claims import (
+    Claim,
+    Difference,
+    Equivalence,
+    Filters,
+    Identity,
+    Requirement,
+    matches,
+    term,
+)
 from lossbench.contract import UserError
 from lossbench.results import Config, Result, key_of
 from lossbench.schema import choices, validate
@@ -97,7 +106,10 @@ def decide(
     """The decision on each claim; UserError names a claim that asks for what there is not."""
     runs = _Runs(configs, {result.key: result for result in results})
     measured = [
-        [_measure(test, runs, f"claim {claim.id}.tests[{i}]") for i, test in enumerate(claim.tests)]
+        [
+            _measure(test, runs, f"claim {claim.id}.tests[{i}]", _common(claim))
+            for i, test in enumerate(claim.tests)
+        ]
         for claim in claims
     ]
     corrected = iter(statistics.holm([m.p for each in measured for m in each]))
@@ -133,20 +145,34 @@ def _found(measured: _Measured, p: float, family: int) -> Finding:
     return replace(measured.finding, p=p, verdict=SUPPORTED if measured.holds else REFUTED)
 
 
-def _measure(test: Difference | Equivalence | Identity, runs: _Runs, place: str) -> _Measured:
+def _common(claim: Claim) -> Filters:
+    """The filters that every side of a claim shares, which its regime says in words."""
+    measured = [test for test in claim.tests if not isinstance(test, Identity)]
+    sides = [side for test in measured for side in (test.first, _other(test)) if side]
+    return {
+        k: v for k, v in (sides[0] if sides else {}).items() if all(s.get(k) == v for s in sides)
+    }
+
+
+def _other(test: Difference | Equivalence) -> Filters:
+    """The second side, empty where that is a number."""
+    other = test.than if isinstance(test, Difference) else test.to
+    return other if isinstance(other, dict) else {}
+
+
+def _measure(
+    test: Difference | Equivalence | Identity, runs: _Runs, place: str, common: Filters
+) -> _Measured:
     if isinstance(test, Identity):
         return _Measured(_identity(test, place))
-    other = test.than if isinstance(test, Difference) else test.to
-    sides = [runs.of(test.first, place)]
-    if isinstance(other, dict):
-        sides.append(runs.of(other, place))
-    finding = Finding(_said(test), OPEN)
+    sides = [runs.of(side, place) for side in (test.first, _other(test)) if side]
+    finding = Finding(_said(test, common), OPEN)
     if None in sides:
         return _Measured(replace(finding, said=f"{finding.said}: not trained"))
     trained = [side for side in sides if side is not None]
     direction = _direction(test, trained[0], place)
     first, *others = _columns(trained, test.metric)
-    second = others[0] if others else np.full(len(first), float(other))  # type: ignore[arg-type]
+    second = others[0] if others else np.full(len(first), float(test.than))  # type: ignore
     if not len(first):
         return _Measured(replace(finding, said=f"{finding.said}: no seed in common"))
     raw = (first - second)[np.isfinite(first - second)]
@@ -196,23 +222,21 @@ def _columns(sides: list[Result], metric: str) -> list[Array]:
     return [row.loc[common].to_numpy(dtype=np.float64) for row in rows]
 
 
-def _said(test: Difference | Equivalence) -> str:
-    """The test in words, shared filters once."""
-    other = test.than if isinstance(test, Difference) else test.to
-    rest = other if isinstance(other, dict) else {}
-    shared = {k: v for k, v in test.first.items() if k in rest and rest[k] == v}
+def _said(test: Difference | Equivalence, common: Filters) -> str:
+    """The test in words, without what all tests of the claim share, and the rest of that once."""
+    first, other = test.first, _other(test)
+    shared = {k: v for k, v in first.items() if k in other and other[k] == v}
     names = [
         " ".join(str(v) if k == "loss" else f"{k}={v}" for k, v in side.items() if k not in shared)
-        for side in (test.first, rest)
+        for side in (first, other)
     ]
-    versus = names[1] if rest else f"{other}"
-    given = ", ".join(f"{k}={v}" for k, v in shared.items())
-    words = {"better": "better than", "less": "below", "more": "above"}
-    how = words[test.how] if isinstance(test, Difference) else "the same as"
-    margin = f" within {test.within:g}" if isinstance(test, Equivalence) else ""
-    if isinstance(test, Difference) and test.by:
-        margin = f" by {test.by:g}"
-    return f"{test.metric}: {names[0]} {how} {versus}{margin}{f' ({given})' if given else ''}"
+    given = ", ".join(f"{k}={v}" for k, v in shared.items() if (k, v) not in common.items())
+    given = f" ({given})" if given else ""
+    if isinstance(test, Equivalence):
+        return f"{test.metric}: {names[0]} the same as {names[1]} within {test.within:g}{given}"
+    how = {"better": "better than", "less": "below", "more": "above"}[test.how]
+    margin = f" by {test.by:g}" if test.by else ""
+    return f"{test.metric}: {names[0]} {how} {names[1] or test.than}{margin}{given}"
 
 
 def _required(requirement: Requirement, runs: _Runs, place: str) -> Finding:
