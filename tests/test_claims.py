@@ -297,7 +297,7 @@ def test_two_claims_of_one_id_are_refused():
 
 STUDY = """
     question: Is one better?
-    overrides: {dataset: moons, dataset.samples: 100, trainer: short, trainer.max_epochs: 1}
+    overrides: {dataset: moons, dataset.samples: 200, trainer: short, trainer.max_epochs: 1}
     sweeps:
       - {loss: [cross_entropy, focal], seeds: 8}
       - {loss: exponential, dataset.noise: 0.3, seeds: 8}
