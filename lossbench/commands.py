@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -209,9 +210,10 @@ def _claims(found: list[Result], experiment: Experiment | None, options: argpars
     if options.format == "table":
         print(claims.text(decisions))
         place = Path(options.results).absolute() / "figures" / f"{experiment.name}-claims.png"
-        place.parent.mkdir(exist_ok=True)
-        claims.draw(decisions, place)
-        print(f"\nFigure    {place}")
+        with contextlib.suppress(OSError):  # a folder that is read-only has no figure
+            place.parent.mkdir(exist_ok=True)
+            claims.draw(decisions, place)
+            print(f"\nFigure    {place}")
     changed = claims.changed(decisions) if options.check else []
     for line in changed:
         print(f"lossbench: {line}", file=sys.stderr)
