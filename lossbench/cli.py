@@ -181,6 +181,9 @@ def _add_compare(compare: argparse.ArgumentParser) -> None:
         help="rank losses against each other that were tuned with different budgets",
     )
     compare.add_argument(
+        "--check", action="store_true", help="exit code 3 where a claim is not as on record"
+    )
+    compare.add_argument(
         "--format", choices=["table", "markdown", "latex", "csv", "json"], default="table"
     )
 

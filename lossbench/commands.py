@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -193,7 +194,7 @@ def compare(options: argparse.Namespace) -> int:
     else:
         _show(comparisons, experiment, console, options.by)
     _draw(comparisons, folder, options.experiment or "latest")
-    return 0
+    return _claims(found, experiment, options)
 
 
 def _draw(comparisons: list[Comparison], folder: Path, name: str) -> None:
@@ -227,6 +228,31 @@ def _stored(options: argparse.Namespace, folder: Path) -> tuple[list[Result], Ex
     if not found:
         raise UserError(f"{folder} holds no results of this. Train some with: lossbench run …")
     return found, experiment
+
+
+def _claims(found: list[Result], experiment: Experiment | None, options: argparse.Namespace) -> int:
+    """Decide the experiment's claims; 3 where --check finds one that is not as on record."""
+    if not experiment or not experiment.claims:
+        if options.check:
+            raise UserError("--check: name an experiment whose experiment.yaml has claims.")
+        return 0
+    from lossbench.config import configurations
+    from lossbench.report import claims
+    from lossbench.verdicts import decide
+
+    configs = configurations([f"experiment={experiment.name}"])[0]
+    decisions = decide(experiment.claims, configs, found)
+    if options.format == "table":
+        print(claims.text(decisions))
+        place = Path(options.results).absolute() / "figures" / f"{experiment.name}-claims.png"
+        with contextlib.suppress(OSError):  # a folder that is read-only has no figure
+            place.parent.mkdir(exist_ok=True)
+            claims.draw(decisions, place)
+            print(f"\nFigure    {place}")
+    changed = claims.changed(decisions) if options.check else []
+    for line in changed:
+        print(f"lossbench: {line}", file=sys.stderr)
+    return 3 if changed else 0
 
 
 def _of_experiment(name: str, folder: Path) -> tuple[list[Result], Experiment | None]:

@@ -13,7 +13,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import registry
+from lossbench.claims import Claim, read_claims
 from lossbench.contract import UserError
 from lossbench.schema import REQUIRED, choices, parameters_of_object, unknown_key, validate
 from lossbench.settings import SECTIONS, experiment_files, packaged
@@ -111,12 +112,17 @@ def hydra(config_dir: str | None = None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question and the sweep that answers it, from `experiments/NAME/experiment.yaml`."""
+    """A question and what answers it, from `experiments/NAME/experiment.yaml`.
+
+    sweeps: overrides of a sweep each, on top of those that all share; without any there is one.
+    """
 
     name: str
     question: str = ""
     baseline: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
+    sweeps: list[dict[str, Any]] = field(default_factory=list)
+    claims: tuple[Claim, ...] = ()
 
 
 def read_experiment(name: str) -> Experiment:
@@ -125,11 +131,15 @@ def read_experiment(name: str) -> Experiment:
     if name not in known:
         raise UserError(f"experiment={name}: there is no such experiment. {choices(name, known)}")
     content = _plain(known[name])
-    allowed = ["question", "baseline", "overrides"]
+    allowed = [own.name for own in fields(Experiment) if own.name != "name"]
     for key in content:
         if key not in allowed:
             raise unknown_key(f"{known[name]}: {key}", key, allowed)
-    return Experiment(name, **content)
+    sweeps = content.get("sweeps", [])
+    if not isinstance(sweeps, list) or not all(isinstance(sweep, dict) for sweep in sweeps):
+        raise UserError(f"{known[name]}: sweeps: expected a list of mappings like `overrides`.")
+    claims = read_claims(content.pop("claims", []), str(known[name]))
+    return Experiment(name, **content, claims=claims)
 
 
 def _plain(file: Path) -> dict[str, Any]:
@@ -154,26 +164,35 @@ def configurations(
     named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
     experiment = read_experiment(named[-1]) if named else None
     with hydra(config_dir):
-        axes = _axes(experiment, words, sweep)
         composer = _Composer()
-        configs = [composer.compose(run) for run in itertools.product(*axes.values())]
+        configs = [
+            composer.compose(run)
+            for fixed in _sweeps(experiment)
+            for run in itertools.product(*_axes(fixed, words, sweep or bool(named)).values())
+        ]
     unique = {json.dumps(c, sort_keys=True): c for c in configs}
     return list(unique.values()), experiment
 
 
-def _axes(experiment: Experiment | None, words: list[str], sweep: bool) -> dict[str, list[str]]:
+def _sweeps(experiment: Experiment | None) -> list[dict[str, Any]]:
+    """The overrides of each sweep of an experiment; a single empty one without."""
+    if experiment is None:
+        return [{}]
+    shared = {"tracking.experiment": experiment.name, **experiment.overrides}
+    return [{**shared, **own} for own in experiment.sweeps or [{}]]
+
+
+def _axes(fixed: dict[str, Any], words: list[str], sweep: bool) -> dict[str, list[str]]:
     """Each key's overrides, one for each value; the command line's replace the experiment's."""
     axes: dict[str, list[str]] = {}
-    if experiment:
-        axes["tracking.experiment"] = [f"tracking.experiment={experiment.name}"]
-        for key, value in experiment.overrides.items():
-            values = value if isinstance(value, list) else [value]
-            axes[key] = [f"{key}={_word(v)}" for v in values]
+    for key, value in fixed.items():
+        values = value if isinstance(value, list) else [value]
+        axes[key] = [f"{key}={_word(v)}" for v in values]
     for word in _parsed(words):
         key = word.get_key_element()
         if not word.is_sweep_override():
             axes[key] = [word.input_line or ""]
-        elif sweep or experiment:
+        elif sweep:
             axes[key] = [f"{key}={value}" for value in word.sweep_string_iterator()]
         else:
             raise UserError(

@@ -141,7 +141,8 @@ def test_vertical_outliers_move_targets_by_deviations():
     """Exactly the share moves, by `size` deviations, upwards or either way; inputs stay."""
     rng = np.random.default_rng(0)
     inputs, targets = rng.standard_normal((200, 3)), 2 * rng.standard_normal(200)
-    for sign, directions in (("positive", {1.0}), ("both", {-1.0, 1.0})):
+    signs = {"positive": {1.0}, "negative": {-1.0}, "both": {-1.0, 1.0}}
+    for sign, directions in signs.items():
         moved, after = corruptions.outliers(
             inputs, targets, rng, share=0.25, size=5.0, kind="vertical", sign=sign
         )

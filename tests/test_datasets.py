@@ -161,6 +161,35 @@ def test_noise_has_the_deviation_that_was_asked_for(noise):
     assert silent.targets.std() == pytest.approx(1, rel=0.01)
 
 
+@pytest.mark.parametrize("targets", [1, 2])
+def test_linear_truth_is_scored_without_noise(targets):
+    """The held-out examples are exactly linear of unit weights, the others are not."""
+    sample = synthetic.linear_truth(np.random.default_rng(0), samples=50, targets=targets)
+    outputs = sample.targets.reshape(1050, targets)
+    truth, test = np.arange(1050) >= 50, sample.inputs[50:]
+    weights = np.linalg.lstsq(test, outputs[50:], rcond=None)[0]
+    assert np.array_equal(sample.held_out, truth)
+    assert test @ weights == pytest.approx(outputs[50:])
+    assert np.linalg.norm(weights, axis=0) == pytest.approx(1)
+    noise = outputs[:50] - sample.inputs[:50] @ weights
+    assert noise.std(0) == pytest.approx(0.5, rel=0.3)
+    splits = clean(lambda rng: synthetic.linear_truth(rng, targets=targets))
+    sizes = [part[1].shape[1] for part in (splits.train, splits.validation, splits.test)]
+    assert sizes == [100, 25, 1000]
+
+
+def test_rare_blobs_have_their_share_of_positives_in_every_split():
+    """And their centres are as far apart as asked for."""
+    recipe = functools.partial(synthetic.rare_blobs, samples=1000, share=0.02, separation=3.0)
+    splits = clean(recipe)
+    for part in (splits.train, splits.validation, splits.test):
+        assert part[1].mean(1) == pytest.approx(0.02)
+    sample = synthetic.rare_blobs(np.random.default_rng(1), samples=20_000, separation=3.0)
+    centres = [sample.inputs[sample.targets == k].mean(0) for k in (0, 1)]
+    assert np.linalg.norm(centres[1] - centres[0]) == pytest.approx(3.0, abs=0.1)
+    assert sample.inputs[sample.targets == 1].std(0) == pytest.approx(1, abs=0.1)
+
+
 def test_friedman_without_noise_is_its_formula():
     """The five features that matter, and no other."""
     sample = synthetic.friedman(np.random.default_rng(0), samples=20, noise_scale=0.0)

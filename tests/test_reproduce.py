@@ -47,7 +47,7 @@ def trained(tmp_path_factory):
     with contextlib.chdir(folder):
         config = configurations(RUN)[0][0]
         train_and_write(config, config["seeds"], results.open_folder("results"))
-        deliver(folder / "results")
+        deliver(results.places(folder / "results"))
     return folder
 
 

@@ -58,7 +58,9 @@ def _binary_reference(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
         "balanced_accuracy": reference.balanced_accuracy_score(y, p > 0.5),
         "average_precision": reference.average_precision_score(y, p),
         "auroc": reference.roc_auc_score(y, p),
+        "recall": reference.recall_score(y, p > 0.5),
         "f1": reference.f1_score(y, p > 0.5, zero_division=0),
+        "overconfidence": np.maximum(p, 1 - p).mean() - reference.accuracy_score(y, p > 0.5),
         "log_loss": reference.log_loss(y, np.clip(p, 1e-12, 1 - 1e-12)),
         "brier": reference.brier_score_loss(y, p),
     }
@@ -71,6 +73,7 @@ def _multiclass_reference(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
         "balanced_accuracy": reference.balanced_accuracy_score(y, predicted),
         "macro_f1": reference.f1_score(y, predicted, average="macro", zero_division=0),
         "log_loss": reference.log_loss(y, p),
+        "overconfidence": p.max(-1).mean() - reference.accuracy_score(y, predicted),
         "brier": ((p - np.eye(p.shape[-1])[y]) ** 2).sum(-1).mean(),
     }
 

@@ -112,19 +112,21 @@ def outliers(
     share: Annotated[float, "[0, 0.5)"] = 0.1,
     size: Annotated[float, "(0, inf)"] = 10.0,
     kind: Literal["vertical", "leverage"] = "vertical",
-    sign: Literal["positive", "both"] = "positive",
+    sign: Literal["positive", "negative", "both"] = "positive",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Exactly round(share * N) examples of a regression are moved by `size`.
 
     vertical: the target, by that many of its standard deviations; leverage: the first feature, by
-    that many, while the target becomes 0, the mean. sign: all upwards, or either way at random.
+    that many, while the target becomes 0, the mean. sign: all upwards, all downwards, or either
+    way at random.
     """
     if targets.dtype.kind != "f":
         raise UserError(
             "corruption=outliers is for a regression, these are classes; choose label_noise."
         )
     rows = rng.permutation(len(targets))[: round(share * len(targets))]
-    signs = rng.choice([-1.0, 1.0], len(rows)) if sign == "both" else np.ones(len(rows))
+    choices = {"positive": [1.0], "negative": [-1.0], "both": [-1.0, 1.0]}[sign]
+    signs = rng.choice(choices, len(rows))
     inputs, targets = inputs.copy(), targets.copy()
     if kind == "leverage":
         inputs.reshape(len(inputs), -1)[rows, 0] += size * signs  # a view; its deviation is 1

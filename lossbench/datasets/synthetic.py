@@ -34,6 +34,27 @@ def blobs(
     return Sample(inputs, labels, "binary" if classes == 2 else "multiclass")
 
 
+def rare_blobs(
+    rng: np.random.Generator,
+    /,
+    *,
+    samples: Annotated[int, "[10, inf)"] = 5000,
+    share: Annotated[float, "(0, 0.5]"] = 0.1,
+    features: Annotated[int, "[2, inf)"] = 10,
+    separation: Annotated[float, "[0, inf)"] = 2.0,
+) -> Sample:
+    """Two Gaussian classes of which class 1 is rare in every split, the test split too.
+
+    The centres are `separation` apart in a direction that the seed draws and the deviation is 1,
+    so the true log-odds are linear. Exactly round(share * samples) examples are of class 1.
+    """
+    labels = rng.permutation((np.arange(samples) < round(share * samples)).astype(np.int64))
+    direction = rng.standard_normal(features)
+    centre = separation * direction / np.linalg.norm(direction)
+    inputs = rng.standard_normal((samples, features)) + labels[:, None] * centre
+    return Sample(inputs, labels, "binary")
+
+
 def moons(
     rng: np.random.Generator,
     /,
@@ -66,6 +87,32 @@ def linear(
     weights = rng.standard_normal(features)
     signal = inputs @ (weights / np.linalg.norm(weights))
     return Sample(inputs, signal + noise_scale * _noise(rng, noise, inputs[:, 0]), "regression")
+
+
+def linear_truth(
+    rng: np.random.Generator,
+    /,
+    *,
+    samples: Annotated[int, "[10, inf)"] = 125,
+    features: Annotated[int, "[1, inf)"] = 5,
+    targets: Annotated[int, "[1, inf)"] = 1,
+    noise: Literal["gaussian", "laplace", "student_t", "heteroscedastic"] = "gaussian",
+    noise_scale: Annotated[float, "[0, inf)"] = 0.5,
+) -> Sample:
+    """As `linear`, but scored on the truth: the test split is 1,000 more examples without noise.
+
+    The test error of a linear model is thus the distance of its weights from the true ones. With
+    several targets each has weights and noise of its own.
+    """
+    inputs = rng.standard_normal((samples + 1000, features))
+    weights = rng.standard_normal((features, targets))
+    outputs = inputs @ (weights / np.linalg.norm(weights, axis=0))
+    for column in range(targets):
+        drawn = _noise(rng, noise, inputs[:samples, 0])
+        outputs[:samples, column] += noise_scale * drawn
+    held_out = np.arange(samples + 1000) >= samples
+    shaped = outputs[:, 0] if targets == 1 else outputs
+    return Sample(inputs, shaped, "regression", held_out=held_out)
 
 
 def friedman(

@@ -34,11 +34,13 @@ class Binary(Task):
         "balanced_accuracy": 1,
         "average_precision": 1,
         "auroc": 1,
+        "recall": 1,
         "f1": 1,
         "log_loss": -1,
         "perplexity": -1,
         "brier": -1,
         "ece": -1,
+        "overconfidence": 0,
     }
     target_dtype = torch.float32
 
@@ -92,7 +94,7 @@ class Binary(Task):
     def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Scores of probabilities; class 1 is predicted, and a soft label counted, above 0.5.
 
-        perplexity is e^log_loss: 2 for a coin.
+        perplexity is e^log_loss: 2 for a coin. overconfidence: mean confidence less accuracy.
         """
         target = target.to(estimate.dtype)
         predicted, positive = (estimate > 0.5).to(estimate.dtype), (target > 0.5)
@@ -104,17 +106,20 @@ class Binary(Task):
         likelihood = target * log_probability(estimate)
         likelihood = likelihood + (1 - target) * log_probability(1 - estimate)
         log_loss = -likelihood.mean(-1)
+        confidence = torch.maximum(estimate, 1 - estimate)
         scores = {
             "accuracy": correct.mean(-1),
             "zero_one_error": 1 - correct.mean(-1),
             "balanced_accuracy": (recall + specificity) / 2,
             "average_precision": average_precision(estimate, positive),
             "auroc": auroc(estimate, positive),
+            "recall": recall,
             "f1": f1.masked_fill(~positive.any(-1), float("nan")),
             "log_loss": log_loss,
             "perplexity": log_loss.exp(),
             "brier": (estimate - target).square().mean(-1),
-            "ece": expected_calibration_error(torch.maximum(estimate, 1 - estimate), correct),
+            "ece": expected_calibration_error(confidence, correct),
+            "overconfidence": (confidence - correct).mean(-1),
         }
         return where_finite(estimate.isfinite().all(-1), scores)
 

@@ -38,6 +38,7 @@ class Multiclass(Task):
         "perplexity": -1,
         "brier": -1,
         "ece": -1,
+        "overconfidence": 0,
     }
     target_dtype = torch.int64
     scores_classes = True
@@ -98,7 +99,8 @@ class Multiclass(Task):
     def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Scores of probabilities; averages over classes are NaN where a class is absent.
 
-        perplexity is e^log_loss: C for uniform probabilities.
+        perplexity is e^log_loss: C for uniform probabilities. overconfidence: mean confidence less
+        accuracy.
         """
         confidence, predicted = estimate.max(-1)
         correct = (predicted == target).to(estimate.dtype)
@@ -117,6 +119,7 @@ class Multiclass(Task):
             "perplexity": log_loss.exp(),
             "brier": (estimate - one_hot).square().sum(-1).mean(-1),
             "ece": expected_calibration_error(confidence, correct),
+            "overconfidence": (confidence - correct).mean(-1),
         }
         return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 

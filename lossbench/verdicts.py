@@ -1,0 +1,320 @@
+"""Claims and results -> SUPPORTED, REFUTED, OPEN or NOT APPLICABLE, with the numbers they rest on.
+
+All tests of an experiment's claims are one family for Holm's correction. A claim is supported where
+each of its tests is, and refuted where one is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossbench import registry, statistics
+from lossbench.claims import (
+    Claim,
+    Difference,
+    Equivalence,
+    Filters,
+    Identity,
+    Requirement,
+    matches,
+    term,
+)
+from lossbench.contract import UserError
+from lossbench.results import Config, Result, key_of
+from lossbench.schema import choices, validate
+from lossbench.statistics import Array, Interval
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ALPHA = 0.05
+SUPPORTED, REFUTED, OPEN, NOT_APPLICABLE = "SUPPORTED", "REFUTED", "OPEN", "NOT APPLICABLE"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one test, or of one requirement.
+
+    difference: the first side less the second, in the metric's unit, on the seeds where both
+    finished; of a requirement the value itself. p: Holm-corrected over the experiment; None where
+    nothing was tested. seeds_needed: for 80 % power at the effect seen, where the test is open.
+    """
+
+    said: str
+    verdict: str
+    difference: Interval | None = None
+    p: float | None = None
+    seeds: int = 0
+    diverged: int = 0
+    seeds_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A claim, what was found of each requirement and test, and the verdict."""
+
+    claim: Claim
+    verdict: str
+    requirements: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the verdict is the one on record, or none is on record."""
+        return self.claim.verdict in (None, self.verdict)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A finding to be, its p before correction, and by how much each seed clears the bound.
+
+    holds: what the claim says of the sign of the mean of `cleared`.
+    """
+
+    finding: Finding
+    p: float = float("nan")
+    cleared: Array | None = None
+    holds: bool = False
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The experiment's configurations, and the results that there are, by key."""
+
+    configs: Sequence[Config]
+    results: dict[str, Result]
+
+    def of(self, filters: dict[str, Any], place: str) -> Result | None:
+        """The result of the one run that the filters single out; None where it is not trained."""
+        found = {key_of(config) for config in self.configs if matches(config, filters)}
+        if len(found) != 1:
+            said = ", ".join(f"{key}={value}" for key, value in filters.items())
+            raise UserError(
+                f"{place}: {said}: expected one run of the experiment, {len(found)} are."
+            )
+        return self.results.get(found.pop())
+
+
+def decide(
+    claims: Sequence[Claim], configs: Sequence[Config], results: Sequence[Result]
+) -> list[Decision]:
+    """The decision on each claim; UserError names a claim that asks for what there is not."""
+    runs = _Runs(configs, {result.key: result for result in results})
+    measured = [
+        [
+            _measure(test, runs, f"claim {claim.id}.tests[{i}]", _common(claim))
+            for i, test in enumerate(claim.tests)
+        ]
+        for claim in claims
+    ]
+    corrected = iter(statistics.holm([m.p for each in measured for m in each]))
+    family = int(np.sum([np.isfinite(m.p) for each in measured for m in each]))
+    decisions = []
+    for claim, each in zip(claims, measured, strict=True):
+        findings = tuple(_found(m, float(next(corrected)), family) for m in each)
+        required = tuple(_required(r, runs, f"claim {claim.id}") for r in claim.requires)
+        verdict = _verdict([f.verdict for f in required], [f.verdict for f in findings])
+        decisions.append(Decision(claim, verdict, required, findings))
+    return decisions
+
+
+def _verdict(required: list[str], found: list[str]) -> str:
+    if REFUTED in required:
+        return NOT_APPLICABLE
+    if OPEN in required:
+        return OPEN
+    if REFUTED in found:
+        return REFUTED
+    return OPEN if OPEN in found else SUPPORTED
+
+
+def _found(measured: _Measured, p: float, family: int) -> Finding:
+    """The finding with its corrected p, and the verdict or the seeds that would bring one."""
+    if measured.cleared is None:
+        return measured.finding
+    if not measured.cleared.any():
+        return replace(measured.finding, p=p, verdict=REFUTED)  # the very same results
+    if p > ALPHA:
+        needed = statistics.seeds_to_settle(measured.cleared, alpha=ALPHA, comparisons=family)
+        return replace(measured.finding, p=p, verdict=OPEN, seeds_needed=needed)
+    return replace(measured.finding, p=p, verdict=SUPPORTED if measured.holds else REFUTED)
+
+
+def _common(claim: Claim) -> Filters:
+    """The filters that every side of a claim shares, which its regime says in words."""
+    measured = [test for test in claim.tests if not isinstance(test, Identity)]
+    sides = [side for test in measured for side in (test.first, _other(test)) if side]
+    return {
+        k: v for k, v in (sides[0] if sides else {}).items() if all(s.get(k) == v for s in sides)
+    }
+
+
+def _other(test: Difference | Equivalence) -> Filters:
+    """The second side, empty where that is a number."""
+    other = test.than if isinstance(test, Difference) else test.to
+    return other if isinstance(other, dict) else {}
+
+
+def _measure(
+    test: Difference | Equivalence | Identity, runs: _Runs, place: str, common: Filters
+) -> _Measured:
+    if isinstance(test, Identity):
+        return _Measured(_identity(test, place))
+    sides = [runs.of(side, place) for side in (test.first, _other(test)) if side]
+    finding = Finding(_said(test, common), OPEN)
+    if None in sides:
+        return _Measured(replace(finding, said=f"{finding.said}: not trained"))
+    trained = [side for side in sides if side is not None]
+    direction = _direction(test, trained[0], place)
+    first, *others = _columns(trained, test.metric)
+    second = others[0] if others else np.full(len(first), float(test.than))  # type: ignore
+    if not len(first):
+        return _Measured(replace(finding, said=f"{finding.said}: no seed in common"))
+    raw = (first - second)[np.isfinite(first - second)]
+    finding = replace(
+        finding,
+        difference=statistics.t_interval(raw) if len(raw) else None,
+        seeds=len(first),
+        diverged=int(max(np.sum(~np.isfinite(column)) for column in (first, second))),
+    )
+    gains = statistics.paired_differences(first, second, higher_is_better=direction > 0)
+    return _tested(test, finding, gains)
+
+
+def _tested(test: Difference | Equivalence, finding: Finding, gains: Array) -> _Measured:
+    """The test of the differences: beyond `by`, or inside or outside of `within`."""
+    if isinstance(test, Difference):
+        cleared = gains - test.by
+        return _Measured(finding, statistics.sign_flip_test(cleared), cleared, cleared.mean() > 0)
+    cleared = np.sign(gains.mean()) * gains - test.within
+    if cleared.mean() < 0:
+        p = statistics.equivalence_test(gains, test.within)
+        return _Measured(finding, p, cleared, holds=True)
+    return _Measured(finding, statistics.sign_flip_test(cleared), cleared, holds=False)
+
+
+def _direction(test: Difference | Equivalence, result: Result, place: str) -> int:
+    """+1 where more of the metric is what the first side is said to have, else -1."""
+    directions: dict[str, int] = result.summary["directions"]
+    if test.metric not in directions:
+        raise UserError(
+            f"{place}.metric={test.metric}: the task {result.summary['task']} has no such metric. "
+            f"{choices(test.metric, directions)}"
+        )
+    if isinstance(test, Difference) and test.how != "better":
+        return 1 if test.how == "more" else -1
+    if isinstance(test, Difference) and not directions[test.metric]:
+        raise UserError(
+            f"{place}.better: neither more nor less {test.metric} is better; claim less or more."
+        )
+    return directions[test.metric] or 1
+
+
+def _columns(sides: list[Result], metric: str) -> list[Array]:
+    """The test metric of each side on the seeds that both have, in ascending order."""
+    rows = [side.seeds.set_index("seed")[f"test/{metric}"] for side in sides]
+    common = sorted(set.intersection(*(set(row.index) for row in rows)))
+    return [row.loc[common].to_numpy(dtype=np.float64) for row in rows]
+
+
+def _said(test: Difference | Equivalence, common: Filters) -> str:
+    """The test in words, without what all tests of the claim share, and the rest of that once."""
+    first, other = test.first, _other(test)
+    shared = {k: v for k, v in first.items() if k in other and other[k] == v}
+    names = [
+        " ".join(str(v) if k == "loss" else f"{k}={v}" for k, v in side.items() if k not in shared)
+        for side in (first, other)
+    ]
+    given = ", ".join(f"{k}={v}" for k, v in shared.items() if (k, v) not in common.items())
+    given = f" ({given})" if given else ""
+    if isinstance(test, Equivalence):
+        return f"{test.metric}: {names[0]} the same as {names[1]} within {test.within:g}{given}"
+    how = {"better": "better than", "less": "below", "more": "above"}[test.how]
+    margin = f" by {test.by:g}" if test.by else ""
+    return f"{test.metric}: {names[0]} {how} {names[1] or test.than}{margin}{given}"
+
+
+def _required(requirement: Requirement, runs: _Runs, place: str) -> Finding:
+    """Whether a requirement was measured to hold: the whole interval must be beyond the bound."""
+    low, high = requirement.at_least, requirement.at_most
+    bounds = [f"at least {low:g}"] if low is not None else []
+    bounds += [f"at most {high:g}"] if high is not None else []
+    sides = ", ".join(f"{key}={value}" for key, value in requirement.of.items())
+    said = f"requires {requirement.metric} of {sides} {' and '.join(bounds)}"
+    result = runs.of(requirement.of, f"{place}.requires")
+    if result is None:
+        return Finding(f"{said}: not trained", OPEN)
+    if requirement.metric not in result.summary["directions"]:
+        allowed = choices(requirement.metric, result.summary["directions"])
+        raise UserError(f"{place}.requires: no metric {requirement.metric}. {allowed}")
+    values = _columns([result], requirement.metric)[0]
+    interval = statistics.t_interval(values[np.isfinite(values)])
+    below, above = -np.inf if low is None else low, np.inf if high is None else high
+    verdict = OPEN
+    if interval.low >= below and interval.high <= above:
+        verdict = SUPPORTED
+    elif interval.high < below or interval.low > above:
+        verdict = REFUTED
+    return Finding(said, verdict, interval, seeds=len(values))
+
+
+def _identity(test: Identity, place: str) -> Finding:
+    """Whether a loss is what the claim expects, to within its tolerance."""
+    expected = test.expect if test.expect is not None else test.differs_from
+    try:
+        gap = _gap(test, expected, place)
+    except UserError as error:
+        raise UserError(
+            f"{place}: {str(error).splitlines()[0].removeprefix(f'{place}.')}"
+        ) from error
+    near = gap <= test.tolerance
+    verdict = SUPPORTED if near == (test.expect is not None) else REFUTED
+    how = "is" if test.expect is not None else "is not"
+    said = f"{test.of} of {test.loss} at {test.prediction}, target {test.target} {how} {expected}"
+    return Finding(f"{said}: off by {gap:.2g}", verdict)
+
+
+def _gap(test: Identity, expected: Any, place: str) -> float:
+    """How far off the loss is, at the most."""
+    import torch
+
+    if isinstance(expected, dict):
+        other, times, plus = term(test, expected, place)
+        wanted = times * _computed(other) + plus
+    else:
+        wanted = torch.as_tensor(expected, dtype=torch.float64)
+    return float((_computed(test) - wanted).abs().max())
+
+
+def _computed(test: Identity) -> Tensor:
+    """The value, or the gradient in the prediction, in float64."""
+    import torch
+
+    values = dict(test.loss) if isinstance(test.loss, dict) else {"name": test.loss}
+    name = str(values.pop("name", ""))
+    plugin = registry.find_for_task(name, test.task)
+    kind = registry.load(registry.find("task", test.task)[0])
+    loss = registry.load(plugin)
+    if inspect.isclass(loss) or registry.facts(plugin):
+        raise UserError(f"loss={name} needs facts of a data set, so that it has no identities.")
+    hyper = validate(registry.parameters(plugin), values, "loss")
+    prediction = torch.tensor(test.prediction, dtype=torch.float64).reshape(-1, *_row(test))
+    real = kind.target_dtype.is_floating_point
+    target = torch.tensor(test.target, dtype=torch.float64 if real else kind.target_dtype)
+    prediction, target = prediction.requires_grad_(), target.reshape(-1, *target.shape[1:])
+    kind.like(prediction, target).check(prediction, target)
+    value: Tensor = loss(prediction, target, **hyper)
+    if test.of == "value":
+        return value.detach()
+    return torch.autograd.grad(value.sum(), prediction)[0]
+
+
+def _row(test: Identity) -> tuple[int, ...]:
+    """The shape of one prediction: of a list of lists the inner list's."""
+    first = test.prediction[0] if isinstance(test.prediction, list) else test.prediction
+    return (len(first),) if isinstance(first, list) else ()

@@ -1,0 +1,403 @@
+"""Claims: each verdict from planted results, read from YAML, checked by a real process."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy import stats
+
+from lossbench import registry, results
+from lossbench.claims import Identity, matches, read_claims
+from lossbench.config import configurations
+from lossbench.contract import UserError
+from lossbench.report.claims import text
+from lossbench.results import Result
+from lossbench.settings import experiment_files
+from lossbench.verdicts import decide
+
+BASICS = {k: {"name": k} for k in ("dataset", "model", "regularizer", "optimizer")}
+TRAINER = {"max_epochs": 1, "batch_size": 1, "precision": "32-true"}
+DIRECTIONS = {"accuracy": 1, "ece": -1, "overconfidence": 0}
+RNG = np.random.default_rng(0)
+BASE = 0.8 + 0.01 * RNG.standard_normal(20)
+NOISE = 0.005 * RNG.standard_normal(20)
+
+
+def planted(loss: str, values, ratio: float | None = None, **hyper) -> Result:
+    """A result whose accuracy is these values; the ece mirrors it, overconfidence is it less .75"""
+    values = np.array(values, dtype=float)
+    corruption = {"name": "none"} if ratio is None else {"name": "imbalance", "ratio": ratio}
+    config = {
+        **BASICS,
+        "corruption": corruption,
+        "trainer": TRAINER,
+        "loss": {"name": loss, **hyper},
+    }
+    rows = pd.DataFrame({"seed": np.arange(len(values)), "status": "finished"})
+    rows["test/accuracy"], rows["test/ece"] = values, 1 - values
+    rows["test/overconfidence"] = values - 0.75
+    summary = {"task": "multiclass", "primary": "accuracy", "directions": DIRECTIONS}
+    empty = pd.DataFrame({"seed": [], "epoch": [], "metric": [], "value": []})
+    return Result(results.key_of(config), config, rows, empty, summary, {})
+
+
+def decided(found: list[Result], *tests: dict, **claim):
+    """The decision on one claim of these tests, all runs being trained."""
+    written = {"id": "one", "text": "t", "source": "s", "tests": list(tests), **claim}
+    (decision,) = decide(read_claims([written], "file"), [r.config for r in found], found)
+    return decision
+
+
+def refusal(*tests, **claim) -> str:
+    with pytest.raises(UserError) as caught:
+        decided([planted("a", BASE), planted("b", BASE)], *tests, **claim)
+    assert "\n" not in str(caught.value)
+    assert "claim one" in str(caught.value)
+    return str(caught.value)
+
+
+def better(by: float = 0.0, **keys) -> dict:
+    return {"better": "a", "than": "b", "metric": "accuracy", "by": by, **keys}
+
+
+def equal(within: float) -> dict:
+    return {"equal": "a", "to": "b", "metric": "accuracy", "within": within}
+
+
+HOLDS, FAILS = better(), {"better": "b", "than": "a", "metric": "accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("gain", "test", "verdict"),
+    [
+        (0.02, better(), "SUPPORTED"),
+        (-0.02, better(), "REFUTED"),
+        (0.0, better(), "OPEN"),
+        (0.02, better(by=0.01), "SUPPORTED"),
+        (0.02, better(by=0.03), "REFUTED"),  # better, but by less than claimed
+        (0.0, better(by=0.01), "REFUTED"),  # practically the same
+        (0.01, better(by=0.01), "OPEN"),
+        (0.0, equal(0.01), "SUPPORTED"),
+        (0.02, equal(0.01), "REFUTED"),
+        (-0.02, equal(0.01), "REFUTED"),
+        (0.01, equal(0.01), "OPEN"),
+        (0.02, {"better": "b", "than": "a", "metric": "ece"}, "REFUTED"),
+        (0.02, {"better": "a", "than": "b", "metric": "ece"}, "SUPPORTED"),
+        (0.02, {"less": "a", "than": "b", "metric": "ece"}, "SUPPORTED"),
+        (0.02, {"more": "a", "than": "b", "metric": "overconfidence"}, "SUPPORTED"),
+        (0.02, {"more": "a", "than": 0.8, "metric": "accuracy"}, "SUPPORTED"),
+        (0.02, {"less": "a", "than": 0.8, "metric": "accuracy"}, "REFUTED"),
+    ],
+)
+def test_a_planted_difference_gives_the_verdict(gain, test, verdict):
+    """Beyond the margin, within it, in the other direction, and too near to say."""
+    centred = NOISE - NOISE.mean()
+    base = BASE - BASE.mean() + 0.8
+    found = [planted("a", base + gain + centred), planted("b", base)]
+    decision = decided(found, test)
+    assert decision.verdict == verdict
+    assert (decision.findings[0].seeds_needed is not None) <= (verdict == "OPEN")
+
+
+def test_the_numbers_behind_a_verdict_are_those_of_scipy():
+    found = [planted("a", BASE + 0.002 + NOISE), planted("b", BASE)]
+    finding = decided(found, better(), equal(0.01)).findings[0]
+    difference = 0.002 + NOISE
+    low, high = stats.t.interval(0.95, 19, difference.mean(), stats.sem(difference))
+    assert finding.difference.estimate == pytest.approx(difference.mean())
+    assert (finding.difference.low, finding.difference.high) == pytest.approx((low, high))
+    sampled = stats.permutation_test(
+        (difference,), np.mean, permutation_type="samples", n_resamples=50_000, rng=0
+    )
+    assert finding.p == pytest.approx(sampled.pvalue, rel=0.2)  # Holm doubles the smaller one only
+
+
+def test_more_claims_make_each_harder_to_support():
+    """The family of Holm's correction is every test of every claim."""
+    found = [planted("a", BASE + 0.003 + NOISE), planted("b", BASE)]
+    alone = decided(found, better()).findings[0].p
+    written = [{"id": str(i), "text": "t", "source": "s", "tests": [better()]} for i in range(10)]
+    among = decide(read_claims(written, "file"), [r.config for r in found], found)
+    assert alone <= 0.05
+    assert among[0].findings[0].p == pytest.approx(10 * alone)
+
+
+def test_a_claim_needs_all_of_its_tests_and_falls_with_one():
+    found = [planted("a", BASE + 0.02 + NOISE), planted("b", BASE), planted("c", BASE + NOISE)]
+    undecided = {"better": "c", "than": "b", "metric": "accuracy"}
+    assert decided(found, HOLDS, HOLDS).verdict == "SUPPORTED"
+    assert decided(found, HOLDS, undecided).verdict == "OPEN"
+    assert decided(found, HOLDS, undecided, FAILS).verdict == "REFUTED"
+
+
+def test_the_very_same_results_refute_that_one_is_better():
+    found = [planted("a", BASE), planted("b", BASE)]
+    assert decided(found, better()).verdict == "REFUTED"
+    assert decided(found, equal(0.001)).verdict == "SUPPORTED"
+
+
+def test_a_diverged_seed_counts_against_the_loss_that_diverged():
+    values = np.where(np.arange(20) < 12, np.nan, BASE + 0.02)
+    decision = decided([planted("a", values), planted("b", BASE)], better())
+    assert decision.verdict != "SUPPORTED"
+    assert decision.findings[0].diverged == 12
+    assert "12 diverged" in text([decision])
+
+
+@pytest.mark.parametrize(
+    ("bound", "verdict"),
+    [
+        ({"at_least": 0.02}, "SUPPORTED"),
+        ({"at_least": 0.2}, "NOT APPLICABLE"),
+        ({"at_most": 0.02}, "NOT APPLICABLE"),
+        ({"at_least": 0.0499}, "OPEN"),
+    ],
+)
+def test_a_claim_without_its_precondition_is_not_applicable(bound, verdict):
+    """The whole interval must be beyond the bound, or on the other side of it."""
+    base = BASE - BASE.mean() + 0.8  # over-confident by 0.05
+    found = [planted("a", base + 0.02 + NOISE), planted("b", base)]
+    requires = [{"of": "b", "metric": "overconfidence", **bound}]
+    assert decided(found, better(), requires=requires).verdict == verdict
+
+
+def test_what_is_not_trained_yet_leaves_a_claim_open():
+    found = [planted("a", BASE), planted("b", BASE)]
+    written = [{"id": "one", "text": "t", "source": "s", "tests": [better()]}]
+    (decision,) = decide(read_claims(written, "f"), [r.config for r in found], found[:1])
+    assert decision.verdict == "OPEN"
+    assert "not trained" in text([decision])
+
+
+def test_a_side_is_singled_out_by_any_key_of_its_configuration():
+    found = [planted("a", BASE + 0.1 * ratio + NOISE, ratio) for ratio in (0.1, 0.5)]
+    found += [planted("a", BASE), planted("b", BASE, power=2.0)]
+    sides = {"better": {"corruption.ratio": 0.5}, "than": {"corruption.ratio": 0.1}}
+    assert decided(found, {**sides, "metric": "accuracy"}, where={"loss": "a"}).verdict == (
+        "SUPPORTED"
+    )
+    assert matches(found[3].config, {"loss": "b", "loss.power": 2, "corruption": "none"})
+    assert not matches(found[3].config, {"loss.gamma": 2})
+
+
+# --- identities ---------------------------------------------------------------------------------
+
+REGRESSION = {"task": "regression", "prediction": [0.0, 0.0], "target": [30, -30]}
+
+
+@pytest.mark.parametrize(
+    ("test", "verdict"),
+    [
+        ({"loss": "squared_error", **REGRESSION, "expect": 900}, "SUPPORTED"),
+        ({"loss": "squared_error", **REGRESSION, "expect": 900.001}, "REFUTED"),
+        ({"loss": "squared_error", **REGRESSION, "expect": 900.1, "tolerance": 0.2}, "SUPPORTED"),
+        ({"loss": "squared_error", **REGRESSION, "differs_from": {"target": [-30, 30]}}, "REFUTED"),
+        ({"loss": "squared_error", **REGRESSION, "differs_from": {"target": [1, 1]}}, "SUPPORTED"),
+        ({"loss": "huber", **REGRESSION, "of": "gradient", "expect": [-1, 1]}, "SUPPORTED"),
+        (
+            {
+                "loss": {"name": "huber", "delta": 2},
+                **REGRESSION,
+                "expect": {"loss": "absolute_error", "times": 2, "plus": -2},
+            },
+            "SUPPORTED",
+        ),
+        (
+            {
+                "loss": {"name": "focal", "gamma": 0},
+                "task": "multiclass",
+                "prediction": [[0, 1, 2]],
+                "target": [1],
+                "of": "gradient",
+                "expect": {"loss": "cross_entropy"},
+            },
+            "SUPPORTED",
+        ),
+    ],
+)
+def test_an_identity_is_decided_by_its_tolerance(test, verdict):
+    """Values and gradients against numbers and against other losses, without any result."""
+    assert decided([], test).verdict == verdict
+
+
+def test_identities_leave_the_correction_of_the_others_alone():
+    found = [planted("a", BASE + 0.003 + NOISE), planted("b", BASE)]
+    identity = {"loss": "squared_error", **REGRESSION, "expect": 900}
+    alone, beside = decided(found, better()), decided(found, better(), identity)
+    assert beside.findings[0].p == alone.findings[0].p
+    assert beside.findings[1].p is None
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ({"better": "a", "metric": "accuracy"}, "tests[0].than is required"),
+        ({"better": "a", "than": "b"}, "tests[0].metric is required"),
+        (better(buy=1), "tests[0].buy: there is no such key. Did you mean by?"),
+        (better(by="much"), "tests[0].by=much: expected a number"),
+        ({"than": "b"}, "tests[0]: expected one of the keys better"),
+        ("a > b", "tests[0]=a > b: expected a mapping"),
+        (
+            {"better": "c", "than": "b", "metric": "accuracy"},
+            "loss=c: expected one run of",
+        ),
+        ({**better(), "metric": "acuracy"}, "Did you mean accuracy?"),
+        ({**better(), "metric": "overconfidence"}, "claim less or more"),
+        ({"loss": "huber", **REGRESSION}, "expected one of the keys expect and differs_from"),
+        ({"loss": "hubber", **REGRESSION, "expect": 1}, "Did you mean huber?"),
+        (
+            {"loss": {"name": "huber", "dleta": 1}, **REGRESSION, "expect": 1},
+            "Did you mean delta?",
+        ),
+        ({"loss": "huber", **REGRESSION, "expect": {"time": 2}}, "time: there is no such key"),
+    ],
+)
+def test_a_malformed_test_is_refused_by_claim_and_key(test, said):
+    assert said in refusal(test)
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ({"tests": []}, "tests: expected at least one test"),
+        ({"tests": [HOLDS], "verdict": "TRUE"}, "verdict=TRUE: expected one of SUPPORTED"),
+        ({"tests": [HOLDS], "proof": "eval"}, "proof: there is no such key"),
+        ({"tests": [HOLDS], "requires": [{"of": "a", "metric": "ece"}]}, "at_least or at_most"),
+    ],
+)
+def test_a_malformed_claim_is_refused_by_id_and_key(claim, said):
+    with pytest.raises(UserError, match="claim one") as caught:
+        read_claims([{"id": "one", "text": "t", "source": "s", **claim}], "file.yaml")
+    assert said in str(caught.value)
+
+
+def test_a_side_that_means_two_runs_is_refused():
+    found = [planted("a", BASE, 0.1), planted("a", BASE, 0.5), planted("b", BASE)]
+    with pytest.raises(UserError, match="expected one run of the experiment, 2"):
+        decided(found, better())
+
+
+def test_two_claims_of_one_id_are_refused():
+    claim = {"id": "one", "text": "t", "source": "s", "tests": [HOLDS]}
+    with pytest.raises(UserError, match="two claims"):
+        read_claims([claim, claim], "file.yaml")
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+STUDY = """
+    question: Is one better?
+    overrides: {dataset: moons, dataset.samples: 200, trainer: short, trainer.max_epochs: 1}
+    sweeps:
+      - {loss: [cross_entropy, focal], seeds: 8}
+      - {loss: exponential, dataset.noise: 0.3, seeds: 8}
+    claims:
+      - {id: gamma-nothing, text: focal without gamma, source: algebra, verdict: SUPPORTED, tests: [
+          {loss: {name: focal, gamma: 0}, task: binary, prediction: 1, target: 1,
+           expect: {loss: cross_entropy}}]}
+      - {id: good, text: it is perfect, source: nobody, verdict: REFUTED, metric: accuracy,
+         tests: [{more: focal, than: 1.5}]}
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Writes the study, with a replacement, into the folder in which commands run."""
+
+    def write(old: str = "", new: str = "") -> None:
+        file = tmp_path / "experiments" / "study" / "experiment.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(STUDY).replace(old, new))
+
+    return write
+
+
+def test_check_gives_exit_code_3_when_a_verdict_on_record_no_longer_agrees(
+    study, lossbench_command
+):
+    study()
+    trained = lossbench_command("run", "experiment=study", "tracking=none")
+    assert trained.returncode == 0, trained.stderr
+    agreed = lossbench_command("compare", "study", "--check")
+    assert agreed.returncode == 0, agreed.stderr
+    assert "2 claims: 1 SUPPORTED, 1 REFUTED" in agreed.stdout
+    lines = [line for line in agreed.stdout.splitlines() if not line.startswith("Figure")]
+    assert max(map(len, lines)) <= 100
+    study("verdict: REFUTED", "verdict: SUPPORTED")
+    changed = lossbench_command("compare", "study", "--check")
+    assert changed.returncode == 3
+    assert "claim good: the record says SUPPORTED, the data say REFUTED" in changed.stderr
+    assert lossbench_command("compare", "study").returncode == 0
+    study("than: 1.5", "then: 1.5")
+    malformed = lossbench_command("compare", "study", "--check")
+    assert malformed.returncode == 2
+    assert "claim good.tests[0].then" in malformed.stderr
+    assert len(malformed.stderr.strip().splitlines()) == 1
+
+
+def test_check_without_claims_is_refused(lossbench_command, tmp_path):
+    (tmp_path / "results").mkdir()
+    assert lossbench_command("compare", "--check").returncode == 2
+
+
+def test_sweeps_share_overrides_and_add_their_own(study, tmp_path, monkeypatch):
+    study()
+    monkeypatch.chdir(tmp_path)
+    configs, _ = configurations(["experiment=study"])
+    found = [(c["loss"]["name"], c["dataset"]["noise"], len(c["seeds"])) for c in configs]
+    assert found == [("cross_entropy", 0.2, 8), ("focal", 0.2, 8), ("exponential", 0.3, 8)]
+    configs, _ = configurations(["experiment=study", "loss=hinge", "seeds=2"])
+    assert [(c["loss"]["name"], len(c["seeds"])) for c in configs] == [("hinge", 2)] * 2
+
+
+# --- the experiments that come with the package -------------------------------------------------
+
+STUDIES = [name for name in experiment_files() if name != "quickstart"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
+    """Decided with a planted result for each run, so that nothing in it can be misspelt."""
+    configs, experiment = configurations([f"experiment={name}"])
+    found = []
+    for config in configs:
+        kind = registry.load(registry.find("task", _task(config))[0])
+        rows = pd.DataFrame({"seed": range(5), "status": "finished"})
+        values = {f"test/{m}": RNG.uniform(size=5) for m in kind.directions}
+        rows = rows.assign(**values)
+        summary = {"task": kind.name, "primary": kind.primary, "directions": kind.directions}
+        key = results.key_of(config)
+        found.append(Result(key, config, rows, pd.DataFrame(), summary, {}))
+    decisions = decide(experiment.claims, configs, found)
+    assert len(decisions) == len(experiment.claims) > 0
+    for decision in decisions:
+        assert decision.claim.verdict is not None
+        statistical = [t for t in decision.claim.tests if not isinstance(t, Identity)]
+        assert len([f for f in decision.findings if f.p is not None]) == len(statistical)
+    assert all(len(config["seeds"]) >= 20 for config in configs)
+    json.dumps([asdict(decision) for decision in decisions])  # as data, for whoever asks
+
+
+def _task(config) -> str:
+    dataset = registry.load(registry.find("dataset", config["dataset"]["name"])[0])
+    values = {k: v for k, v in config["dataset"].items() if k != "name"}
+    return dataset(np.random.default_rng(0), **values).task
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_readme_of_a_study_says_the_verdicts_on_record(name):
+    """Every claim stands in the README with the verdict that the YAML has."""
+    file = experiment_files()[name]
+    readme = (file.parent / "README.md").read_text()
+    for claim in yaml.safe_load(file.read_text())["claims"]:
+        (line,) = [line for line in readme.splitlines() if f"`{claim['id']}`" in line]
+        assert claim["verdict"] in line
