@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     {"contract", "streams", "losses", "statistics", "optimizers", "settings", "processes"},
-    {"schema", "registry", "tasks", "models"},
+    {"schema", "registry", "tasks", "models", "layers"},
     {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
-    {"tracking", "comparison", "report", "training", "tuning", "config", "show"},
+    {"tracking", "comparison", "report", "chunks", "training", "tuning", "config", "show"},
     {"plan", "progress", "delivery", "forecast", "sweep", "api", "doctor", "reproduce"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
