@@ -21,11 +21,11 @@ SIZES = {
     ),
     "MLP 64-256-256-10, batch 128": (
         ["dataset=digits", "model.hidden=[256,256]"],
-        {"epochs": 4, "batch": 128},
+        {"epochs": 10, "batch": 128},
     ),
     "conv 8-16 on digits, batch 64": (
         ["dataset=digit_images", "model=conv"],
-        {"epochs": 4, "batch": 64},
+        {"epochs": 8, "batch": 64},
     ),
 }
 
