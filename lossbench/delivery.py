@@ -7,6 +7,7 @@ shown MLflow everything; what a killed sweep left is made good by the next.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import queue
 import threading
@@ -89,6 +90,9 @@ class Delivery:
             self.console.print("MLflow has taken all runs by now.")
 
     def _run(self) -> None:
+        if self.tracked:
+            with contextlib.suppress(Exception):  # met again, and told, where it is needed
+                importlib.import_module("lossbench.tracking")  # while the workers import theirs
         wanted = True
         while wanted:
             with contextlib.suppress(queue.Empty):

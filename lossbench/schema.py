@@ -24,7 +24,10 @@ NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value may be. base None accepts anything; item is the kind of a list's elements."""
+    """What a value may be. base None accepts anything; item is the kind of a list's elements.
+
+    choices are all that is allowed, or beside a base what is allowed as well.
+    """
 
     base: type | None = None
     optional: bool = False
@@ -33,7 +36,9 @@ class Kind:
     item: Kind | None = None
 
     def __str__(self) -> str:
-        if self.choices:
+        if self.choices and self.base:
+            words = ", ".join(map(str, self.choices)) + f", or {NOUNS[self.base]}"
+        elif self.choices:
             words = "one of " + ", ".join(map(str, self.choices))
         elif self.item:
             words = f"a list, each {self.item}"
@@ -62,7 +67,9 @@ def kind_of(annotation: ast.expr | None) -> Kind:
             return kind_of(ast.parse(text, mode="eval").body)
         case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
             return replace(kind_of(left), optional=True)
-        case ast.BinOp(left=left, op=ast.BitOr()):
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right) if words := kind_of(left).choices:
+            return replace(kind_of(right), choices=words)
+        case ast.BinOp(op=ast.BitOr()):
             return Kind()
         case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, note])):
             interval = note.value if isinstance(note, ast.Constant) else ""
@@ -147,17 +154,15 @@ def choices(word: str, allowed: Iterable[str]) -> str:
 
 def convert(kind: Kind, value: Any, where: str) -> Any:
     """The value as its kind (1 becomes 1.0 for a float); UserError where it cannot be."""
-    if kind.optional and value is None:
-        return None
+    if (kind.optional and value is None) or value in kind.choices:
+        return value
     if kind.item:
         if not isinstance(value, list | tuple):
             raise _refused(kind, value, where)
         return [convert(kind.item, v, f"{where}[{i}]") for i, v in enumerate(value)]
     if kind.base is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if kind.base and type(value) is not kind.base:
-        raise _refused(kind, value, where)
-    if kind.choices and value not in kind.choices:
+    if type(value) is not kind.base if kind.base else kind.choices:
         raise _refused(kind, value, where)
     if isinstance(value, float) and not math.isfinite(value):
         raise _refused(kind, value, where)

@@ -14,6 +14,7 @@ class Trainer:
 
     batch_size is the most examples in a batch; an epoch is cut into batches of equal size (+-1).
     max_replicas is the most replicas trained as one; more seeds are trained stack after stack.
+    auto is as many as cache and memory hold well; results do not depend on it.
     checkpoint is the epochs between two checkpoints, from which a killed run goes on; null is none.
     """
 
@@ -21,7 +22,7 @@ class Trainer:
     batch_size: Annotated[int, "[1, inf)"]
     device: Literal["auto", "cpu", "gpu"]
     precision: Literal["32-true", "64-true", "bf16-mixed"]
-    max_replicas: Annotated[int, "[1, inf)"]
+    max_replicas: Literal["auto"] | Annotated[int, "[1, inf)"]
     checkpoint: Annotated[int, "[1, inf)"] | None
 
 

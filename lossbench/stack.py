@@ -1,7 +1,7 @@
 """R replicas, one for each seed, trained as one model under Lightning.
 
-Parameters are (R, ...), batches (R, B, ...). Forward pass and loss are mapped over R, and the
-gradient of the sum over replicas is every replica's own gradient, since none touches another.
+Parameters are (R, ...), batches (R, B, ...). Forward pass and loss are those of R replicas at once,
+and the gradient of the sum over replicas is every replica's own, since none touches another.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from lossbench import layers
 from lossbench.datasets import Splits
 from lossbench.streams import stream
 
 State = dict[str, Tensor]
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
 VECTOR = 32  # numbers that the widest vector loop takes at once
+TRIED = 4  # replicas whose mapped values are held against looped ones
 SCORED_AT_ONCE = 2048  # examples of each replica in one forward pass of an evaluation
 
 
@@ -102,6 +104,7 @@ class Stack(LightningModule):
         self.train_inputs: Tensor
         self.train_targets: Tensor
         self.rates: Tensor | None
+        self.first_rows: Tensor
         own = dict(own or {})
         self.register_buffer("rates", own.pop("lr", None), persistent=False)
         self.automatic_optimization = False
@@ -110,6 +113,8 @@ class Stack(LightningModule):
             inputs, targets = getattr(splits, name)
             self.register_buffer(f"{name}_inputs", inputs, persistent=False)
             self.register_buffer(f"{name}_targets", targets, persistent=False)
+        starts = torch.arange(len(seeds)) * splits.train[1].shape[1]
+        self.register_buffer("first_rows", starts[:, None], persistent=False)
         self._build(own)
         missing = torch.full((len(seeds),), -1)
         self.history = History(
@@ -176,9 +181,9 @@ class Stack(LightningModule):
         prediction = functional_call(self.form[0], _part(state, "model."), (inputs,))
         return prediction.to(self.stacked[0].dtype)
 
-    def objective(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
+    def loss_of(self, state: State, prediction: Tensor, target: Tensor) -> Tensor:
         """A replica's mean loss over the batch, with its regularizer: the one mean there is."""
-        prediction, loss = self.predict(state, inputs), self.form[1]
+        loss = self.form[1]
         if isinstance(loss, nn.Module):
             values = functional_call(loss, _part(state, "loss."), (prediction, target))
         else:
@@ -186,25 +191,47 @@ class Stack(LightningModule):
         weights = [state[name] for name in self.weights]
         return values.mean() + self.recipe.regularizer(weights, **_part(state, "regularizer."))
 
-    def scored(self, state: State, inputs: Tensor) -> Tensor:
+    def objective(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
+        """What a replica's training step makes smaller."""
+        return self.loss_of(state, self.predict(state, inputs), target)
+
+    def logits(self, state: State, prediction: Tensor) -> Tensor:
         """What a replica's link meets: its predictions, or the loss's logits of them."""
-        prediction = self.predict(state, inputs)
         if not self.recipe.through_loss:
             return prediction
         weights = {name: value for name, value in state.items() if name.startswith("loss.")}
         return functional_call(_Logits(self.form[1]), weights, (prediction,))
 
+    def scored(self, state: State, inputs: Tensor) -> Tensor:
+        """The logits of a replica's own predictions."""
+        return self.logits(state, self.predict(state, inputs))
+
     # ---- all replicas --------------------------------------------------------------------------
-    def mapped(self, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
-        """The function of every replica at once, or one by one where it cannot be mapped."""
-        if self.unmapped is None:
-            return vmap(function)(*arguments)
-        return self.looped(function, *arguments)
+    def predictions(self, state: State, inputs: Tensor) -> Tensor:
+        """Every replica's raw predictions at once."""
+        prediction = layers.stacked(self.form[0], state, inputs, "model.")
+        return prediction.to(self.stacked[0].dtype)
+
+    def objectives(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
+        """Every replica's objective, at once or one by one where that cannot be, (R,)."""
+        if self.unmapped is not None:
+            return self.looped(self.objective, state, inputs, target)
+        return vmap(self.loss_of)(state, self.predictions(state, inputs), target)
+
+    def all_scored(self, state: State, inputs: Tensor) -> Tensor:
+        """What every replica's link meets, likewise."""
+        if self.unmapped is not None:
+            return self.looped(self.scored, state, inputs)
+        prediction = self.predictions(state, inputs)
+        return vmap(self.logits)(state, prediction) if self.recipe.through_loss else prediction
 
     def looped(self, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
-        """The same replica by replica; what draws random numbers gets the replica's own stream."""
+        """The same replica by replica; what draws random numbers gets the replica's own stream.
+
+        Fewer replicas where the last argument holds fewer.
+        """
         results = []
-        for r, seed in enumerate(self.seeds):
+        for r, seed in enumerate(self.seeds[: len(arguments[-1])]):
             own = [_replica(argument, r) for argument in arguments]
             key = stream(seed, "loss", self.steps_done)
             results.append(_seeded(key, partial(function, *own)))
@@ -213,30 +240,35 @@ class Stack(LightningModule):
     def choose_mapping(self) -> None:
         """Find by trying whether model and loss can be mapped, and whether it is the same."""
         batch = self.first_batch()
+        first = [part[:TRIED] for part in batch]
         with torch.no_grad():
             try:
-                mapped = vmap(self.objective)(self.state, *batch)
+                mapped = self.objectives(self.state, *batch)
             except Exception as error:
-                self.looped(self.objective, self.state, *batch)  # a broken loss fails here too
+                self.looped(self.objective, self.state, *first)  # a broken loss fails here too
                 self.unmapped = (str(error).splitlines() or [type(error).__name__])[0]
                 return
-            looped = self.looped(self.objective, self.state, *batch)
+            looped = self.looped(self.objective, self.state, *first)
+        mapped = mapped[:TRIED]
         if not torch.allclose(mapped, looped, TOLERANCE, 1e-6, equal_nan=True):
             self.unmapped = f"mapped values differ by {(mapped - looped).abs().max():.1e}"
 
     def first_batch(self) -> tuple[Tensor, Tensor]:
         """Each replica's first few examples, to try things on."""
         count = min(8, self.train_targets.shape[1])
-        return self._batch(torch.arange(count).expand(len(self.seeds), -1))
+        return self.batch(torch.arange(count, device=self.device).expand(len(self.seeds), -1))
 
-    def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The training examples of each replica at its own indices (R, B)."""
-        rows = torch.arange(len(self.seeds), device=self.train_inputs.device)[:, None]
-        index = index.to(rows.device)
-        return self.train_inputs[rows, index], self.train_targets[rows, index]
+        rows = (self.first_rows + index).flatten()
+        inputs, targets = (
+            part.flatten(0, 1).index_select(0, rows).unflatten(0, index.shape)
+            for part in (self.train_inputs, self.train_targets)
+        )
+        return inputs, targets
 
     def _order(self, epoch: int) -> Tensor:
-        """Each replica's order of its training examples in an epoch, (R, N)."""
+        """Each replica's order of its training examples in an epoch, (R, N), on the CPU."""
         generators = [torch.Generator().manual_seed(stream(s, "order", epoch)) for s in self.seeds]
         pairs = zip(self.train_targets.cpu(), generators, strict=True)
         return torch.stack([self.task.order(target, generator) for target, generator in pairs])
@@ -253,11 +285,12 @@ class Stack(LightningModule):
         """One epoch of optimiser steps."""
         optimizer = self.optimizer
         self.form[0].train()
-        order = self._order(self.epoch)
+        order = self._order(self.epoch).to(self.device)
         batches = order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
+        state = self.state  # changed in place by the optimiser
         total = torch.zeros(len(self.seeds), device=self.device, dtype=self.stacked[0].dtype)
         for index in batches:
-            losses = self.mapped(self.objective, self.state, *self._batch(index))
+            losses = self.objectives(state, *self.batch(index))
             optimizer.zero_grad()
             losses.sum().backward()
             step(optimizer, self.stacked, self.rates)
@@ -302,7 +335,7 @@ class Stack(LightningModule):
         self.form[0].eval()
         inputs, targets = getattr(self, f"{split}_inputs"), getattr(self, f"{split}_targets")
         parts = inputs.split(SCORED_AT_ONCE, dim=1)
-        prediction = torch.cat([self.mapped(self.scored, state, part) for part in parts], dim=1)
+        prediction = torch.cat([self.all_scored(state, part) for part in parts], dim=1)
         return self.task.metrics(self.task.estimate(prediction, self.recipe.link), targets)
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:

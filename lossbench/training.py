@@ -8,6 +8,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from lossbench import registry, results
 from lossbench.checkpoint import Checkpoint, place_of
+from lossbench.chunks import in_chunks, most_replicas
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits, prepare
 from lossbench.results import Config, Result
@@ -47,46 +49,81 @@ def train(
     torch.set_num_threads(1)
     began = time.monotonic()
     epochs = config["trainer"]["max_epochs"]
-    splits = data(config, seeds)
+    first = data(config, seeds[:1])
+    width = replicas_at_once(config, make_recipe(config, first), first)
+    chunks = in_chunks([*range(len(seeds))], width)
+    stacks: list[Trained] = []
+    for number, chunk in enumerate(chunks):
+        told = partial(_shifted, report, number * epochs, len(chunks) * epochs)
+        stacks.append(_train_stack(config, seeds, chunk, told, folder))
+        if stacks[-1].task != stacks[0].task:
+            raise UserError(
+                f"dataset: seed {seeds[chunk[0]]} poses {stacks[-1].task}, seed {seeds[0]} "
+                f"{stacks[0].task}; a dataset must pose one task for every seed."
+            )
+    earlier = sum(stack.history.earlier for stack in stacks)
+    return _result(config, stacks, time.monotonic() - began + earlier)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is kept of a stack."""
+
+    seeds: list[int]
+    task: Task
+    history: History
+    unmapped: str | None
+
+
+def _train_stack(
+    config: Config,
+    seeds: list[int],
+    chunk: list[int],
+    report: Callable[[int], None],
+    folder: Path | None,
+) -> Trained:
+    """Prepare the data of a chunk of the seeds, train them as one, and let the data go."""
+    own = [seeds[i] for i in chunk]
+    splits = data(config, own)
     recipe = make_recipe(config, splits)
-    report(0, epochs)
+    report(0)
     place = place_of(folder, config, seeds, splits.task.name, versions())
-    histories, unmapped = fit_stacks(config, recipe, splits, seeds, report, place=place)
-    seconds = time.monotonic() - began + sum(history.earlier for history in histories)
-    return _result(config, seeds, splits.task, histories, unmapped, seconds)
+    saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None
+    history, unmapped = fit_stack(config, recipe, splits, own, report, saved=saved)
+    return Trained(own, splits.task, history, unmapped)
 
 
-def fit_stacks(
+def replicas_at_once(config: Config, recipe: Recipe, splits: Splits) -> int:
+    """How many replicas like the first to train as one."""
+    settings = config["trainer"]
+    if settings["max_replicas"] != "auto":
+        return int(settings["max_replicas"])
+    return most_replicas(Stack(recipe, part_of(splits, [0]), [0]), _on_gpu(settings))
+
+
+def fit_stack(
     config: Config,
     recipe: Recipe,
     splits: Splits,
     seeds: list[int],
-    report: Report = silent,
+    report: Callable[[int], None],
     own: State | None = None,
+    saved: Checkpoint | None = None,
     *,
     test: bool = True,
-    place: Path | None = None,
-) -> tuple[list[History], str | None]:
-    """Train a replica for each seed, so many as one as the configuration allows.
+) -> tuple[History, str | None]:
+    """Train a replica for each seed, all as one.
 
     own: what replicas have of their own beside seeds. test: whether to read the test split.
-    place: where checkpoints are kept, if they are.
-    Gives what each stack left, and why replicas were run one by one, where they were.
+    saved: the stack's checkpoints, if it has any.
+    Gives what training left, and why replicas were run one by one, where they were.
     """
-    epochs, width = (config["trainer"][name] for name in ("max_epochs", "max_replicas"))
-    chunks = [range(i, min(i + width, len(seeds))) for i in range(0, len(seeds), width)]
-    histories, notes = [], []
     idle = idle_replicas(recipe.smallest_batch(splits.train[1].shape[1]))
-    for number, chunk in enumerate(chunks):
-        replicas = [*chunk, *[chunk.start] * idle]
-        owned = {name: values[replicas] for name, values in (own or {}).items()}
-        stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], owned)
-        told = partial(_shifted, report, number * epochs, len(chunks) * epochs)
-        saved = Checkpoint(place, f"{chunk.start}-{chunk.stop}", config) if place else None
-        fit(stack, config, told, saved, test=test)
-        histories.append(stack.history.first(len(chunk)))
-        notes.append(stack.unmapped)
-    return histories, notes[0]
+    replicas = [*range(len(seeds)), *[0] * idle]
+    owned = {name: values[replicas] for name, values in (own or {}).items()}
+    stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], owned)
+    fit(stack, config, report, saved, test=test)
+    return stack.history.first(len(seeds)), stack.unmapped
 
 
 def _shifted(report: Report, before: int, total: int, done: int) -> None:
@@ -258,6 +295,14 @@ class _Progress(pl.Callback):
             self.checkpoint.after_epoch(stack, trainer.should_stop)
 
 
+def _on_gpu(settings: Config) -> bool:
+    """Whether training is to happen on a GPU; UserError where there is none to be had."""
+    gpu = settings["device"] != "cpu" and torch.cuda.is_available()
+    if settings["device"] == "gpu" and not gpu:
+        raise UserError("trainer.device=gpu: no CUDA device is visible. Use trainer.device=cpu.")
+    return gpu
+
+
 def fit(
     stack: Stack,
     config: Config,
@@ -268,9 +313,7 @@ def fit(
 ) -> None:
     """Let Lightning train and test a stack; one batch of its loaders is one pass over the data."""
     settings = config["trainer"]
-    gpu = settings["device"] != "cpu" and torch.cuda.is_available()
-    if settings["device"] == "gpu" and not gpu:
-        raise UserError("trainer.device=gpu: no CUDA device is visible. Use trainer.device=cpu.")
+    gpu = _on_gpu(settings)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     done = checkpoint.load() if checkpoint else 0
     if done:
@@ -294,15 +337,9 @@ def fit(
             trainer.test(stack, range(1), verbose=False)
 
 
-def _result(
-    config: Config,
-    seeds: list[int],
-    task: Task,
-    histories: list[History],
-    unmapped: str | None,
-    seconds: float,
-) -> Result:
-    tables = [_tables(h, s) for h, s in zip(histories, _cut(seeds, histories), strict=True)]
+def _result(config: Config, stacks: list[Trained], seconds: float) -> Result:
+    task, unmapped = stacks[0].task, stacks[0].unmapped
+    tables = [_tables(stack.history, stack.seeds) for stack in stacks]
     summary: dict[str, Any] = {
         "key": results.key_of(config),
         "task": task.name,
@@ -315,17 +352,12 @@ def _result(
     }
     return Result(
         key=summary["key"],
-        config={**config, "seeds": seeds},
+        config={**config, "seeds": [seed for stack in stacks for seed in stack.seeds]},
         seeds=pd.concat([t[0] for t in tables], ignore_index=True),
         curves=pd.concat([t[1] for t in tables], ignore_index=True),
         summary=summary,
         versions=versions(),
     )
-
-
-def _cut(seeds: list[int], histories: list[History]) -> list[list[int]]:
-    ends = np.cumsum([len(h.best_epoch) for h in histories])
-    return [seeds[end - len(h.best_epoch) : end] for h, end in zip(histories, ends, strict=True)]
 
 
 def _tables(history: History, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,24 @@ import pandas as pd
 import torch
 from scipy.stats import qmc
 from torch import nn
-from torch.func import vmap
 
 from lossbench import registry, results, training
 from lossbench.checkpoint import clear, place_of
+from lossbench.chunks import in_chunks
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
 from lossbench.report import figures
 from lossbench.results import Config, Result
 from lossbench.stack import TOLERANCE, History, Recipe, Stack, State, step
-from lossbench.training import Report, data, fit_stacks, make_recipe, part_of, silent
+from lossbench.training import (
+    Report,
+    data,
+    fit_stack,
+    make_recipe,
+    part_of,
+    replicas_at_once,
+    silent,
+)
 
 RATE = "optimizer.lr"
 RATE_SPAN = 32.0  # the learning rate is searched from the configured one / this to it * this
@@ -196,12 +205,25 @@ class Judge:
     def _trained(
         self, config: Config, recipe: Recipe, splits: Splits, count: int, own: State | None = None
     ) -> np.ndarray:
-        def told(done: int, total: int) -> None:
-            self.report((self.done + count * done / total) / self.config["tune"]["trials"])
+        def told(number: int, chunks: int, done: int) -> None:
+            share = (number + done / config["trainer"]["max_epochs"]) / chunks
+            self.report((self.done + count * share) / self.config["tune"]["trials"])
 
-        stacks, _ = fit_stacks(config, recipe, splits, self.seeds * count, told, own, test=False)
+        seeds, scores = self.seeds * count, []
+        chunks = in_chunks([*range(len(seeds))], replicas_at_once(config, recipe, splits))
+        for number, chunk in enumerate(chunks):
+            history, _ = fit_stack(
+                config,
+                recipe,
+                part_of(splits, chunk),
+                [seeds[i] for i in chunk],
+                partial(told, number, len(chunks)),
+                {name: values[chunk] for name, values in (own or {}).items()},
+                test=False,
+            )
+            scores.append(self._scores(history))
         self.done += count
-        return np.concatenate([self._scores(history) for history in stacks])
+        return np.concatenate(scores)
 
     def _scores(self, history: History) -> np.ndarray:
         """Of each replica after its last epoch."""
@@ -214,7 +236,7 @@ class Judge:
         """Why these candidates cannot be replicas of one stack, found by trying."""
         if not proportional(self.recipe.optimizer):
             return f"{self.config['optimizer']['name']} is not proportional to its learning rate"
-        tried = candidates[: self.config["trainer"]["max_replicas"]]
+        tried = candidates[: replicas_at_once(self.config, self.recipe, self.splits)]
         seed, one = self.seeds[:1], part_of(self.splits, [0])
         alone = []
         for candidate in tried:
@@ -225,7 +247,7 @@ class Judge:
         many = part_of(one, [0] * len(tried))
         try:
             stack = Stack(self.recipe, many, seed * len(tried), owned(tried))
-            together = vmap(stack.objective)(stack.state, *stack.first_batch())
+            together = stack.objectives(stack.state, *stack.first_batch())
         except Exception as error:  # whatever a loss may raise that is given a tensor
             return (str(error).splitlines() or [type(error).__name__])[0]
         agree = torch.allclose(together, torch.cat(alone), TOLERANCE, 1e-6, equal_nan=True)

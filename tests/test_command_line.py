@@ -173,6 +173,22 @@ def test_help_and_list_import_nothing_heavy():
         subprocess.run([sys.executable, "-c", code.format(words)], check=True, capture_output=True)
 
 
+def test_compare_imports_neither_torch_nor_mlflow(lossbench_command, tmp_path):
+    words = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none")
+    assert lossbench_command("run", *words).returncode == 0
+    code = (
+        "import sys; from lossbench.cli import main\n"
+        "assert main(['compare']) == 0\n"
+        "heavy = {'torch', 'lightning', 'mlflow', 'sklearn', 'hydra', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "moons" in done.stdout
+
+
 def test_configurations_are_checked_without_importing_torch():
     code = (
         "import sys; from lossbench.config import configurations\n"

@@ -10,9 +10,19 @@ import pytest
 ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     {"contract", "streams", "losses", "statistics", "optimizers", "settings", "processes"},
-    {"schema", "registry", "tasks", "models", "claims"},
+    {"schema", "registry", "tasks", "models", "claims", "layers"},
     {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
-    {"tracking", "comparison", "verdicts", "report", "training", "tuning", "config", "show"},
+    {
+        "tracking",
+        "comparison",
+        "verdicts",
+        "report",
+        "chunks",
+        "training",
+        "tuning",
+        "config",
+        "show",
+    },
     {"plan", "progress", "delivery", "forecast", "sweep", "api", "doctor", "reproduce"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]

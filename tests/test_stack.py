@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lossbench import training
+from lossbench import layers, training
+from lossbench.chunks import FEWEST, in_chunks, most_replicas
 from lossbench.config import configurations
+from lossbench.contract import UserError
 from lossbench.results import Config
 from lossbench.stack import Stack
 
@@ -60,14 +63,56 @@ def test_a_seed_alone_equals_the_same_seed_among_32_bit_for_bit(words):
         pd.testing.assert_frame_equal(own_curves, expected, check_exact=True)
 
 
-def test_results_do_not_depend_on_how_many_replicas_are_trained_as_one():
+@pytest.mark.parametrize("most", [1, 3, 5])
+def test_results_do_not_depend_on_how_many_replicas_are_trained_as_one(most):
     config = configured("dataset=moons", "loss=focal", "trainer.max_epochs=2")
     whole = tables(config, list(range(7)))
-    cut = tables({**config, "trainer": {**config["trainer"], "max_replicas": 3}}, list(range(7)))
+    cut = tables({**config, "trainer": {**config["trainer"], "max_replicas": most}}, list(range(7)))
     for one, other in zip(whole, cut, strict=True):
         keys = [c for c in ("epoch", "metric", "seed") if c in one.columns]
         one, other = (t.sort_values(keys).reset_index(drop=True) for t in (one, other))
         pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_chunks_keep_every_seed_in_order_and_are_of_equal_size_but_for_one():
+    for seeds, most in itertools.product(range(1, 40), range(1, 45)):
+        chunks = in_chunks(list(range(seeds)), most)
+        sizes = [len(chunk) for chunk in chunks]
+        assert list(itertools.chain(*chunks)) == list(range(seeds))
+        assert max(sizes) <= most
+        assert max(sizes) - min(sizes) <= 1
+        assert len(chunks) == -(-seeds // most)
+
+
+def test_larger_models_and_batches_are_trained_in_smaller_stacks():
+    def most(*words: str) -> int:
+        config = configured("dataset=digits", *words)
+        splits = training.data(config, [0])
+        return most_replicas(Stack(training.make_recipe(config, splits), splits, [0]), False)
+
+    small, wide, long = most(), most("model.hidden=[512,512]"), most("trainer.batch_size=512")
+    assert small > 32
+    assert small > wide >= FEWEST
+    assert small > long >= FEWEST
+
+
+def test_seeds_that_pose_different_tasks_are_refused_also_in_different_stacks(tmp_path):
+    (tmp_path / "odd.py").write_text(ODD)
+    config = configured(
+        f"dataset={tmp_path}/odd.py:odd", "trainer.max_epochs=1", "trainer.max_replicas=1"
+    )
+    with pytest.raises(UserError, match="a dataset must pose one task for every seed"):
+        training.train(config, list(range(8)))
+
+
+ODD = """
+import numpy as np
+from lossbench.contract import Sample
+
+def odd(rng, /):
+    classes = int(rng.integers(3, 6))
+    return Sample(rng.standard_normal((120, 2)), np.arange(120) % classes, "multiclass")
+"""
 
 
 def poisoned(inner: Any, marker: float) -> Any:
@@ -173,6 +218,36 @@ def test_what_cannot_be_mapped_is_run_replica_by_replica_and_says_so():
     torch.testing.assert_close(stack.state["model.inner.weight"], plain.state["model.weight"])
 
 
+LAYERS = [
+    nn.Linear(5, 3),
+    nn.Linear(5, 3, bias=False),
+    nn.Sequential(
+        nn.Flatten(), nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 6), nn.Unflatten(1, (2, 3))
+    ),
+    nn.Sequential(nn.Sequential(nn.Linear(5, 4), nn.Tanh()), nn.LayerNorm(4), nn.Linear(4, 1)),
+    nn.Sequential(nn.Unflatten(1, (5, 1)), nn.Linear(1, 4), nn.Flatten(1), nn.Flatten(0)),
+    nn.Sequential(nn.Unflatten(-1, (1, 5, 1)), nn.Conv2d(1, 2, 1), nn.LeakyReLU(), nn.Flatten()),
+]
+
+
+@pytest.mark.parametrize("module", LAYERS, ids=str)
+def test_layers_of_all_replicas_at_once_give_values_and_gradients_of_each_alone(module):
+    torch.manual_seed(0)
+    inputs = torch.randn(3, 7, 5)
+    stacked = {
+        n: torch.randn(3, *p.shape, requires_grad=True) for n, p in module.named_parameters()
+    }
+    together = layers.stacked(module, stacked, inputs)
+    (together**2).sum().backward()
+    for r in range(3):
+        own = {n: p[r].detach().requires_grad_() for n, p in stacked.items()}
+        alone = torch.func.functional_call(module, own, (inputs[r],))
+        torch.testing.assert_close(together[r], alone)
+        (alone**2).sum().backward()
+        for name, parameter in own.items():
+            torch.testing.assert_close(stacked[name].grad[r], parameter.grad)
+
+
 class Scaled(nn.Module):
     """A loss with a weight of its own."""
 
@@ -198,8 +273,8 @@ def test_embeddings_are_scored_through_the_logits_of_the_loss_however_many_class
     data = ["dataset=blobs", f"dataset.classes={classes}", "dataset.samples=200"]
     config = configured(*data, "loss=center", "trainer.max_epochs=1")
     stack = stack_of(config, [0, 1])
-    scored = stack.mapped(stack.scored, stack.state, stack.test_inputs)
-    embeddings = stack.mapped(stack.predict, stack.state, stack.test_inputs)
+    scored = stack.all_scored(stack.state, stack.test_inputs)
+    embeddings = stack.predictions(stack.state, stack.test_inputs)
     weight, bias = stack.state["loss.weight"], stack.state["loss.bias"]
     torch.testing.assert_close(scored, embeddings @ weight.mT + bias[:, None])
 

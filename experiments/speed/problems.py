@@ -1,0 +1,93 @@
+"""What is trained by every contestant: the same tensors, model and steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lossbench import training
+from lossbench.config import configurations
+from lossbench.datasets import Splits
+from lossbench.results import Config
+from lossbench.stack import Recipe
+
+SIZES = {
+    "MLP 20-64-64-3, batch 64": (
+        ["dataset=blobs", "dataset.samples=1065", "dataset.features=20", "model.hidden=[64,64]"],
+        {"epochs": 20, "batch": 64},
+    ),
+    "MLP 64-256-256-10, batch 128": (
+        ["dataset=digits", "model.hidden=[256,256]"],
+        {"epochs": 10, "batch": 128},
+    ),
+    "conv 8-16 on digits, batch 64": (
+        ["dataset=digit_images", "model=conv"],
+        {"epochs": 8, "batch": 64},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A configuration, its recipe, and the data of as many seeds as anyone trains."""
+
+    config: Config
+    recipe: Recipe
+    splits: Splits
+    device: str
+
+    @property
+    def epochs(self) -> int:
+        return int(self.config["trainer"]["max_epochs"])
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.recipe.batches(self.splits.train[1].shape[1])
+
+    def of(self, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """One seed's training, validation and test data, on the device."""
+        parts = {name: getattr(self.splits, name) for name in ("train", "validation", "test")}
+        return {
+            n: (x[seed].to(self.device), y[seed].to(self.device)) for n, (x, y) in parts.items()
+        }
+
+    def products(self) -> list[tuple[int, int, int]]:
+        """(outputs, inputs, columns) of each layer's product, from one batch through the model."""
+        model, found = self.recipe.model(), []
+
+        def note(layer: nn.Module, _: object, output: Tensor) -> None:
+            weight = layer.weight.flatten(1)
+            found.append((*weight.shape, output.numel() // len(weight)))
+
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                layer.register_forward_hook(note)
+        model(self.splits.train[0][0, : self.recipe.batch_size])
+        return found
+
+
+def problem(name: str, seeds: int, device: str, shorter: int) -> Problem:
+    """The problem of this name; its epochs divided by `shorter`."""
+    words, training_words = SIZES[name]
+    epochs = math.ceil(training_words["epochs"] / shorter)
+    config = configurations(
+        [
+            *words,
+            "tracking=none",
+            f"trainer.device={device}",
+            f"trainer.max_epochs={epochs}",
+            f"trainer.batch_size={training_words['batch']}",
+        ]
+    )[0][0]
+    splits = training.data(config, list(range(seeds)))
+    kind = "cuda" if device == "gpu" else "cpu"
+    return Problem(config, training.make_recipe(config, splits), splits, kind)
+
+
+def accuracy(model: nn.Module, part: tuple[Tensor, Tensor]) -> float:
+    """The share of examples whose largest logit is the label's."""
+    with torch.no_grad():
+        return (model(part[0]).argmax(-1) == part[1]).float().mean().item()

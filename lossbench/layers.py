@@ -1,0 +1,42 @@
+"""A model of R replicas: affine layers as one batched product, the rest mapped by `torch.func`.
+
+A mapped affine layer is a product and a sum, each a pass over memory, and costs twice the calls.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+ELEMENT_WISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softplus)
+
+
+def stacked(
+    module: nn.Module, parameters: dict[str, Tensor], inputs: Tensor, prefix: str = ""
+) -> Tensor:
+    """Every replica's module on its own inputs: parameters {prefix + name: (R, ...)}, (R, B, ...).
+
+    A kind is compared and not asked for with isinstance: a subclass may do something else.
+    """
+    if type(module) is nn.Sequential:
+        for name, child in module.named_children():
+            inputs = stacked(child, parameters, inputs, f"{prefix}{name}.")
+        return inputs
+    if type(module) is nn.Linear and inputs.ndim == 3 and module.bias is not None:
+        # Features before examples: then no gradient has to be transposed for its parameter.
+        weight, bias = parameters[f"{prefix}weight"], parameters[f"{prefix}bias"]
+        return bias.unsqueeze(-1).baddbmm(weight, inputs.mT).mT
+    if type(module) in ELEMENT_WISE:
+        return module(inputs)
+    if type(module) is nn.Flatten and module.start_dim > 0 > module.end_dim:
+        return inputs.flatten(module.start_dim + 1, module.end_dim)
+    if type(module) is nn.Unflatten and isinstance(module.dim, int) and module.dim > 0:
+        return inputs.unflatten(module.dim + 1, module.unflattened_size)
+    own = {n.removeprefix(prefix): p for n, p in parameters.items() if n.startswith(prefix)}
+    return vmap(partial(_one, module))(own, inputs)
+
+
+def _one(module: nn.Module, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+    return functional_call(module, parameters, (inputs,))

@@ -1,0 +1,41 @@
+"""The measurement of speed runs to its end, and writes what its README shows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+MEASURE = Path(__file__).parent.parent / "experiments" / "speed" / "measure.py"
+
+
+def test_a_quick_measurement_writes_table_plot_and_readme_with_every_way(tmp_path):
+    (tmp_path / "README.md").write_text(
+        "before\n<!-- written by measure.py -->\nold\n<!-- written by measure.py -->\nafter\n"
+    )
+    subprocess.run(
+        [sys.executable, MEASURE, "--quick", "--out", tmp_path],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert set(zip(table.way, table.seeds, strict=True)) == {
+        ("bare loop", 3),
+        ("bare loop, DataLoader", 2),
+        ("usual way", 2),
+        ("lossbench", 1),
+        ("lossbench", 8),
+        ("floor", 1),
+        ("floor", 8),
+    }
+    assert (table.best_s > 0).all()
+    assert (table.above_floor[table.way != "floor"] > 1).all()
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| usual way | 1 |" in text
+    assert (tmp_path / "cost.png").stat().st_size > 10_000
