@@ -302,7 +302,8 @@ def _result(
     unmapped: str | None,
     seconds: float,
 ) -> Result:
-    tables = [_tables(h, s) for h, s in zip(histories, _cut(seeds, histories), strict=True)]
+    cut = list(zip(histories, _cut(seeds, histories), strict=True))
+    tables = [_tables(h, s) for h, s in cut]
     summary: dict[str, Any] = {
         "key": results.key_of(config),
         "task": task.name,
@@ -320,6 +321,7 @@ def _result(
         curves=pd.concat([t[1] for t in tables], ignore_index=True),
         summary=summary,
         versions=versions(),
+        details=pd.concat([_details(h, s) for h, s in cut], ignore_index=True),
     )
 
 
@@ -352,6 +354,18 @@ def _tables(history: History, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFr
         dict(zip(seeds, np.where(alive, np.iinfo(int).max, diverged), strict=True))
     )
     return rows, curves[curves.epoch < end].reset_index(drop=True)
+
+
+def _details(history: History, seeds: list[int]) -> pd.DataFrame:
+    """A row for each name and seed that finished, with its numbers."""
+    finished = (history.diverged_epoch < 0).tolist()
+    rows = [
+        (seed, name, values[r].numpy())
+        for name, values in history.details.items()
+        for r, seed in enumerate(seeds)
+        if finished[r]
+    ]
+    return pd.DataFrame(rows, columns=["seed", "name", "values"])
 
 
 def versions() -> dict[str, Any]:

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     {"contract", "streams", "losses", "statistics", "optimizers", "settings", "processes"},
     {"schema", "registry", "tasks", "models"},
-    {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
-    {"tracking", "comparison", "report", "training", "tuning", "config", "show"},
-    {"plan", "progress", "delivery", "forecast", "sweep", "api", "doctor", "reproduce"},
+    {"datasets", "details", "stack", "results", "checkpoint", "check", "testing", "launcher"},
+    {"view", "tracking", "comparison", "report", "training", "tuning", "config", "show"},
+    {"plan", "progress", "delivery", "forecast", "publish", "sweep", "api", "doctor", "reproduce"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
 OWNERS = {
