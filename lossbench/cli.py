@@ -186,6 +186,7 @@ def _add_compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument(
         "--format", choices=["table", "markdown", "latex", "csv", "json"], default="table"
     )
+    compare.add_argument("--html", metavar="FILE", help="write it all as one page, with pictures")
 
 
 if __name__ == "__main__":

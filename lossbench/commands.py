@@ -121,8 +121,11 @@ def _where(
     console: Console,
 ) -> None:
     """Where everything is, and what to do next."""
+    from lossbench.publish import publish, write_report
     from lossbench.report import across, figures
+    from lossbench.sweep import failures
 
+    lost = failures(jobs)
     folder, name = jobs[0].folder, experiment.name if experiment else "latest"
     lines = [
         f"{result.config['loss']['name']} was run replica by replica: "
@@ -138,6 +141,11 @@ def _where(
         figures.comparison(comparison.results, place)
         drawn.append(place)
     lines += [f"Figure    {place}" for place in drawn]
+    report = write_report(folder / "figures" / f"{name}.html", comparisons, experiment, lost)
+    lines.append(f"Report    {report}")
+    if any(job.seeds for job in jobs):
+        trouble = publish(report, comparisons, experiment, jobs[0].config["tracking"])
+        lines += [trouble] if trouble else []
     uri = jobs[0].config["tracking"]["uri"]
     if uri is not None:
         file = uri.removeprefix("sqlite:///")
@@ -193,6 +201,12 @@ def compare(options: argparse.Namespace) -> int:
         print(machine(comparisons, options.by), end="")
     else:
         _show(comparisons, experiment, console, options.by)
+    if options.html:
+        from lossbench.publish import without_result, write_report
+
+        lost = without_result(experiment, folder) if experiment else []
+        place = write_report(Path(options.html), comparisons, experiment, lost)
+        print(f"Report    {place}", file=sys.stderr)
     _draw(comparisons, folder, options.experiment or "latest")
     return _claims(found, experiment, options)
 

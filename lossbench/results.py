@@ -1,9 +1,10 @@
 """The results folder: the truth, readable without us. A result is written whole or not at all.
 
 `results/<key>/` holds `seeds.parquet` (a row per seed), `curves.parquet` (seed, epoch, metric,
-value), `config.yaml`, `summary.yaml`, `versions.yaml`, `curves.png` and, where hyper-parameters
-were tuned, `tuning.parquet` (trial, seed, parameters, value). Seeds added later stand beside it as
-`<key>-1`, `<key>-2`; a folder once written never changes.
+value), `details.parquet` (seed, name, values: what figures show beside curves), `config.yaml`,
+`summary.yaml`, `versions.yaml`, `curves.png` and, where hyper-parameters were tuned,
+`tuning.parquet` (trial, seed, parameters, value). Seeds added later stand beside it as `<key>-1`,
+`<key>-2`; a folder once written never changes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ NUMERIC_TRAINER = ("max_epochs", "batch_size", "precision")
 ROOM = 2**20  # bytes that must be free
 STALE_SECONDS = 3600  # what is being written for longer was killed
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+NO_DETAILS = pd.DataFrame({"seed": [], "name": [], "values": []})
 
 # What each file of a result must hold to be one.
 EXPECTED = {
@@ -56,6 +58,7 @@ class Result:
     no metrics). curves: seed, epoch (0 is before training), metric, value.
     summary: task, primary metric, directions, seconds, how replicas were mapped; `tuning`, where
     there was some, is its ledger, and the table of that name has a row per trial and tuning seed.
+    details: seed, name, values (a list); empty for what was written before there were any.
     """
 
     key: str
@@ -65,6 +68,7 @@ class Result:
     summary: dict[str, Any]
     versions: dict[str, Any]
     tuning: pd.DataFrame | None = None
+    details: pd.DataFrame = field(default_factory=NO_DETAILS.copy)
 
     @property
     def diverged(self) -> int:
@@ -161,6 +165,8 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
         result.curves.to_parquet(temporary / "curves.parquet", index=False)
         if result.tuning is not None:
             result.tuning.to_parquet(temporary / "tuning.parquet", index=False)
+        if len(result.details):
+            result.details.to_parquet(temporary / "details.parquet", index=False)
         for name in ("config", "summary", "versions"):
             text = yaml.safe_dump(getattr(result, name), sort_keys=False, allow_unicode=True)
             text = masked(text) if name == "config" else text
@@ -210,17 +216,17 @@ def read(place: Path) -> Result:
     """The result in one folder; UserError names a damaged file."""
     try:
         texts = {name: _load(place / f"{name}.yaml") for name in ("config", "summary", "versions")}
-        names = ("seeds", "curves", *(["tuning"] if "tuning" in texts["summary"] else []))
-        tables = [pd.read_parquet(place / f"{name}.parquet") for name in names]
-        found = {**texts, **dict(zip(names, tables, strict=True))}
+        names = ["seeds", "curves", *(["tuning"] if "tuning" in texts["summary"] else [])]
+        names += ["details"] if (place / "details.parquet").exists() else []
+        tables = {name: pd.read_parquet(place / f"{name}.parquet") for name in names}
+        found = {**texts, **tables}
         for name, expected in EXPECTED.items():
             if lacking := [key for key in expected if key not in found[name]]:
                 raise ValueError(f"{name} lacks {', '.join(lacking)}")
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
     config, summary, versions = (texts[name] for name in ("config", "summary", "versions"))
-    seeds, curves, *tuning = tables
-    return Result(summary["key"], config, seeds, curves, summary, versions, *tuning)
+    return Result(summary["key"], config=config, summary=summary, versions=versions, **tables)
 
 
 def described(place: Path) -> tuple[Config, dict[str, Any]]:
@@ -251,10 +257,12 @@ def merged(results: Sequence[Result]) -> Result:
             known.update(new)
     seeds = pd.concat([r.seeds for r in kept]).sort_values("seed", ignore_index=True)
     curves = pd.concat([r.curves for r in reversed(kept)], ignore_index=True)
+    details = pd.concat([r.details for r in reversed(kept)], ignore_index=True)
     seconds = sum(r.summary["seconds"] for r in kept)
     config = {**last.config, "seeds": seeds.seed.tolist()}
     summary = {**last.summary, "seconds": seconds}
-    return replace(last, config=config, seeds=seeds, curves=curves, summary=summary)
+    last = replace(last, config=config, summary=summary, details=details)
+    return replace(last, seeds=seeds, curves=curves)
 
 
 def stored(config: Config, folder: Path) -> Result | None:
@@ -299,6 +307,7 @@ def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
         config={**result.config, "seeds": list(seeds)},
         seeds=result.seeds[result.seeds.seed.isin(seeds)].sort_values("seed", ignore_index=True),
         curves=result.curves[result.curves.seed.isin(seeds)].reset_index(drop=True),
+        details=result.details[result.details.seed.isin(seeds)].reset_index(drop=True),
     )
 
 

@@ -18,6 +18,7 @@ from torch.func import functional_call, vmap
 
 from lossbench import layers
 from lossbench.datasets import Splits
+from lossbench.details import details
 from lossbench.streams import stream
 
 State = dict[str, Tensor]
@@ -57,6 +58,7 @@ class History:
     """What training leaves, a value for each replica in the order of the seeds.
 
     curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
+    details: name -> numbers (R, K), for figures.
     diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
     one spent.
     """
@@ -67,6 +69,7 @@ class History:
     curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
     final: dict[str, Tensor] = field(default_factory=dict)
     earlier: float = 0.0
+    details: dict[str, Tensor] = field(default_factory=dict)
 
     def first(self, count: int) -> History:
         """The history of the first replicas alone."""
@@ -77,6 +80,7 @@ class History:
             [(epoch, name, values[:count]) for epoch, name, values in self.curves],
             {name: values[:count] for name, values in self.final.items()},
             self.earlier,
+            {name: values[:count] for name, values in self.details.items()},
         )
 
 
@@ -328,15 +332,25 @@ class Stack(LightningModule):
             for state, suffix in ((last, ""), (best, "_best")):
                 for name, values in self.score(state, split).items():
                     self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
+        train, test = (self._part(name) for name in ("train", "test"))
+        self.history.details = details(self.task, partial(self.estimate, last), train, test)
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
         """The task's metrics on a split, each (R,)."""
+        inputs, targets = self._part(split)
+        return self.task.metrics(self.estimate(state, inputs), targets)
+
+    def _part(self, split: str) -> tuple[Tensor, Tensor]:
+        return getattr(self, f"{split}_inputs"), getattr(self, f"{split}_targets")
+
+    @torch.no_grad()
+    def estimate(self, state: State, inputs: Tensor) -> Tensor:
+        """What every replica makes of its inputs (R, N, ...), as the metrics score it."""
         self.form[0].eval()
-        inputs, targets = getattr(self, f"{split}_inputs"), getattr(self, f"{split}_targets")
         parts = inputs.split(SCORED_AT_ONCE, dim=1)
         prediction = torch.cat([self.all_scored(state, part) for part in parts], dim=1)
-        return self.task.metrics(self.task.estimate(prediction, self.recipe.link), targets)
+        return self.task.estimate(prediction, self.recipe.link)
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():

@@ -17,7 +17,7 @@ import sys
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from lossbench.processes import alive, identity
 from lossbench.results import Config, Result, bands, read
 from lossbench.settings import masked
 from lossbench.statistics import t_interval
+from lossbench.view import state
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -45,6 +46,8 @@ DATABASE_LOCK = 20_261_121  # a number of ours among those of a database's advis
 DATABASES = ("postgresql", "mysql", "mssql")
 AT_ONCE = 1000  # metrics that MLflow takes in one call
 VIEW = "losses"
+REPORT = "report.html"
+NOTE = 4900  # characters; the description of an experiment holds 5,000
 
 
 def absolute(uri: str) -> str:
@@ -191,9 +194,29 @@ class Store:
             if not token:
                 return
 
-    def _save_view(self, summary: dict[str, Any]) -> None:
+    def publish(self, report: Path, said: str, results: Mapping[str, Result]) -> None:
+        """Keep the report with the last of these runs, and say what it says above all runs.
+
+        results: by key. Of what is said, the first line is seen unopened.
+        """
+        ours = [r for r in self._search("FINISHED") if r.data.tags.get("lossbench.key") in results]
+        if not ours:
+            raise UnusableError("it does not show any of the runs yet")
+        run = max(ours, key=lambda run: run.info.end_time)
+        self.client.log_text(run.info.run_id, report.read_text(encoding="utf-8"), REPORT)
+        place = f"#/experiments/{self.experiment}/runs/{run.info.run_id}/artifacts/{REPORT}"
+        note = f"[The report]({place}): {said}"
+        if len(note) > NOTE:
+            note = f"{note[:NOTE].rpartition(chr(10))[0]}\n\n… and more in the report."
+        self.client.set_experiment_tag(self.experiment, "mlflow.note.content", note)
+        configs = [result.config for result in results.values()]
+        kinds = ("dataset", "corruption")
+        beside = [kind for kind in kinds if len({c[kind]["name"] for c in configs}) > 1]
+        self._save_view(next(iter(results.values())).summary, beside)
+
+    def _save_view(self, summary: dict[str, Any], beside: Sequence[str] = ()) -> None:
         """Save a view of charts by loss; MLflow's format for it is not documented, but tested."""
-        packed = b64encode(zlib.compress(json.dumps(_view(summary)).encode())).decode()
+        packed = b64encode(zlib.compress(json.dumps(state(summary, beside)).encode())).decode()
         now = int(time.time() * 1000)
         view = {"name": VIEW, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
         tag = f"mlflow.sharedViewState.{VIEW}"
@@ -204,70 +227,6 @@ class Store:
         """The part of MLflow's address that shows the saved view."""
         query = f"compareRunsMode=CHART&viewStateShareKey={VIEW}"
         return f"#/experiments/{self.experiment}/runs?{query}"
-
-
-def _view(summary: dict[str, Any]) -> dict[str, Any]:
-    """The state of MLflow's chart page: curves with their bands, then the test metrics."""
-    metrics = [summary["primary"], *(m for m in summary["directions"] if m != summary["primary"])]
-    curves = ["train/loss", *(f"val/{metric}" for metric in metrics)]
-    charts = [
-        {
-            "uuid": f"curve-{number}",
-            "type": "LINE",
-            "metricSectionId": "curves",
-            "metricKey": name,
-            "selectedMetricKeys": [name, f"{name}_low", f"{name}_high"],
-            "displayName": f"{name}: mean and 95 % interval over seeds",
-            "xAxisKey": "step",
-            "xAxisScaleType": "linear",
-            "scaleType": "linear",
-            "lineSmoothness": 0,
-            "runsCountToCompare": 20,
-            "deleted": False,
-            "isGenerated": False,
-        }
-        for number, name in enumerate(curves)
-    ] + [
-        {
-            "uuid": f"test-{number}",
-            "type": "BAR",
-            "metricSectionId": "test",
-            "metricKey": f"test/{metric}",
-            "runsCountToCompare": 20,
-            "deleted": False,
-            "isGenerated": False,
-        }
-        for number, metric in enumerate(metrics)
-    ]
-    sections = [
-        {"uuid": place, "name": name, "display": True, "isReordered": False, "isGenerated": False}
-        for place, name in (("curves", "Learning curves"), ("test", "Test split, last epoch"))
-    ]
-    return {
-        "compareRunCharts": charts,
-        "compareRunSections": sections,
-        "groupBy": {
-            "aggregateFunction": "average",
-            "groupByKeys": [{"mode": "tag", "groupByData": "loss"}],
-        },
-        "useGroupedValuesInCharts": True,
-        "groupsExpanded": {},
-        "runsHiddenMode": "SHOWALL",
-        "hideEmptyCharts": True,
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
-        "searchFilter": "",
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "modelVersionFilter": "All Runs",
-        "datasetsFilter": [],
-        "selectedColumns": [],
-        "columnOrder": [],
-        "columnWidths": {},
-        "viewMaximized": False,
-        "runListHidden": False,
-        "isAccordionReordered": False,
-    }
 
 
 def _process(run: Run) -> dict[str, str]:

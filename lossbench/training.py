@@ -1,22 +1,17 @@
-"""Configuration -> result: the data, the loss for its task, the stack, the tables."""
+"""Configuration -> result: the data, the loss for its task, the stack."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-import platform
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -25,13 +20,13 @@ from lossbench.checkpoint import Checkpoint, place_of
 from lossbench.chunks import in_chunks, most_replicas
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits, prepare
+from lossbench.outcome import Trained, result_of, versions
 from lossbench.results import Config, Result
 from lossbench.schema import within
 from lossbench.stack import History, Recipe, Stack, State, idle_replicas
 from lossbench.tasks import Task
 
 Report = Callable[[int, int], None]
-PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
 
 
 def silent(done: int, total: int) -> None:
@@ -62,17 +57,7 @@ def train(
                 f"{stacks[0].task}; a dataset must pose one task for every seed."
             )
     earlier = sum(stack.history.earlier for stack in stacks)
-    return _result(config, stacks, time.monotonic() - began + earlier)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What is kept of a stack."""
-
-    seeds: list[int]
-    task: Task
-    history: History
-    unmapped: str | None
+    return result_of(config, stacks, time.monotonic() - began + earlier)
 
 
 def _train_stack(
@@ -335,64 +320,3 @@ def fit(
         trainer.fit(stack, range(1), range(1))
         if test:
             trainer.test(stack, range(1), verbose=False)
-
-
-def _result(config: Config, stacks: list[Trained], seconds: float) -> Result:
-    task, unmapped = stacks[0].task, stacks[0].unmapped
-    tables = [_tables(stack.history, stack.seeds) for stack in stacks]
-    summary: dict[str, Any] = {
-        "key": results.key_of(config),
-        "task": task.name,
-        "primary": task.primary,
-        "directions": dict(task.directions),
-        "sources": results.sources(config, task.name),
-        "seconds": round(seconds, 3),
-        "mapped": unmapped is None,
-        "unmapped_because": unmapped,
-    }
-    return Result(
-        key=summary["key"],
-        config={**config, "seeds": [seed for stack in stacks for seed in stack.seeds]},
-        seeds=pd.concat([t[0] for t in tables], ignore_index=True),
-        curves=pd.concat([t[1] for t in tables], ignore_index=True),
-        summary=summary,
-        versions=versions(),
-    )
-
-
-def _tables(history: History, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The row of each seed, and its curves up to where it diverged."""
-    diverged = history.diverged_epoch.numpy()
-    alive = diverged < 0
-    rows = pd.DataFrame({"seed": seeds, "status": np.where(alive, "finished", "diverged")})
-    for name, epochs in (
-        ("best_epoch", history.best_epoch),
-        ("diverged_epoch", history.diverged_epoch),
-    ):
-        rows[name] = pd.array(epochs.tolist(), dtype="Int64")
-        rows.loc[rows[name] < 0, name] = pd.NA
-    for name, values in history.final.items():
-        rows[name] = np.where(alive, values.double().numpy(), np.nan)
-    curves = pd.concat(
-        [
-            pd.DataFrame({"seed": seeds, "epoch": epoch, "metric": name, "value": values.double()})
-            for epoch, name, values in history.curves
-        ],
-        ignore_index=True,
-    )
-    end = curves.seed.map(
-        dict(zip(seeds, np.where(alive, np.iinfo(int).max, diverged), strict=True))
-    )
-    return rows, curves[curves.epoch < end].reset_index(drop=True)
-
-
-def versions() -> dict[str, Any]:
-    """What the numbers depend on beside the configuration."""
-    return {
-        **{package: version(package) for package in PACKAGES},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "threads": torch.get_num_threads(),
-    }

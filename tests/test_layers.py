@@ -11,10 +11,21 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     {"contract", "streams", "losses", "statistics", "optimizers", "settings", "processes"},
     {"schema", "registry", "tasks", "models", "claims", "layers"},
-    {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
     {
+        "datasets",
+        "details",
+        "stack",
+        "results",
+        "checkpoint",
+        "check",
+        "testing",
+        "launcher",
+    },
+    {
+        "view",
         "tracking",
         "comparison",
+        "outcome",
         "verdicts",
         "report",
         "chunks",
@@ -23,7 +34,7 @@ LAYERS = [
         "config",
         "show",
     },
-    {"plan", "progress", "delivery", "forecast", "sweep", "api", "doctor", "reproduce"},
+    {"plan", "progress", "delivery", "forecast", "publish", "sweep", "api", "doctor", "reproduce"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
 OWNERS = {

@@ -59,6 +59,7 @@ def test_the_sdist_gives_the_same_wheel(built, tmp_path):
     names = [sorted(zipfile.ZipFile(file).namelist()) for file in (wheel, again)]
     assert names[0] == names[1]
     assert "lossbench/conf/config.yaml" in names[0]
+    assert "lossbench/report/templates/report.html" in names[0]
 
 
 def test_the_contract_lists_what_it_offers_and_offers_what_it_lists():

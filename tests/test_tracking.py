@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import signal
 import socket
@@ -70,6 +71,19 @@ def test_curves_are_means_over_seeds_with_the_ends_of_their_intervals(sweep):
                     assert point.value == pytest.approx(getattr(t_interval(chosen.value), end))
         test = pd.read_parquet(folder / "seeds.parquet")["test/accuracy"]
         assert run.data.metrics["test/accuracy"] == pytest.approx(test.mean())
+
+
+def test_the_report_is_kept_with_the_last_run_and_linked_above_all(sweep):
+    (experiment,) = [e for e in client_of(sweep).search_experiments() if e.name == "lossbench"]
+    note = experiment.tags["mlflow.note.content"]
+    place = re.search(r"\(#/experiments/(\d+)/runs/(\w+)/artifacts/report.html\)", note)
+    assert place
+    assert place[1] == experiment.experiment_id
+    assert place[2] in {run.info.run_id for run in runs_of(sweep)}
+    file = client_of(sweep).download_artifacts(place[2], "report.html")
+    page = Path(file).read_text()
+    assert "Decision boundaries" in page
+    assert "Nothing can be concluded against cross_entropy" in note.splitlines()[0]
 
 
 def test_no_number_in_the_store_is_a_nan_in_disguise(sweep):
@@ -197,6 +211,8 @@ def test_the_interface_shows_the_losses_side_by_side_with_their_curves(sweep, tm
             curves = page.locator(".js-plotly-plot .scatterlayer .trace")
             curves.first.wait_for(timeout=60_000)
             lines, text = curves.count(), page.inner_text("body")
+            link = page.get_by_role("link", name="The report")
+            assert link.first.is_visible()
             page.screenshot(path=str(tmp_path / "interface.png"))
             browser.close()
         assert lines >= 9, "three losses, each with a mean and both ends of its interval"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lossbench import registry
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry import Plugin
+from lossbench.report.pages import rendered
 from lossbench.show.anatomy import Entry, entry_of, parameter_rows, properties
 from lossbench.show.comparisons import comparisons
 from lossbench.show.curves import Panel, drawn
@@ -111,13 +111,5 @@ def _linked(text: str) -> Markup:
 
 
 def _write(path: Path, template: str, **values: Any) -> None:
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["linked"] = _linked
-    path.write_text(environment.get_template(template).render(**values), encoding="utf-8")
+    folder = Path(__file__).parent / "templates"
+    path.write_text(rendered(template, values, folder, {"linked": _linked}), encoding="utf-8")

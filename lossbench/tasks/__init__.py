@@ -65,6 +65,14 @@ class Task(ABC):
         NaN where a metric is undefined, or where the replica's estimates are not all finite.
         """
 
+    def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """What a report draws of a split: name -> a few numbers (..., K) for each replica."""
+        return {}
+
+    def decisions(self, estimate: Tensor) -> dict[str, Tensor]:
+        """The class decided on and how surely (..., N), where the task decides on one."""
+        return {}
+
     def facts(self, target: Tensor) -> dict[str, Any]:
         """What a loss may ask for by a keyword without default, from the training targets."""
         return {}

@@ -18,6 +18,7 @@ from lossbench.tasks.scores import (
     class_counts,
     expected_calibration_error,
     log_probability,
+    reliability,
     where_finite,
 )
 
@@ -122,6 +123,14 @@ class Binary(Task):
             "overconfidence": (confidence - correct).mean(-1),
         }
         return where_finite(estimate.isfinite().all(-1), scores)
+
+    def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        correct = (estimate > 0.5) == (target > 0.5)
+        return reliability(torch.maximum(estimate, 1 - estimate), correct.to(estimate.dtype))
+
+    def decisions(self, estimate: Tensor) -> dict[str, Tensor]:
+        sure = torch.maximum(estimate, 1 - estimate)
+        return {"plane.class": (estimate > 0.5).long(), "plane.confidence": sure}
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes = 2 and class_counts (..., 2), from targets (..., N)."""

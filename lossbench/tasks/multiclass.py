@@ -17,6 +17,7 @@ from lossbench.tasks.scores import (
     class_counts,
     expected_calibration_error,
     log_probability,
+    reliability,
     where_finite,
 )
 
@@ -122,6 +123,14 @@ class Multiclass(Task):
             "overconfidence": (confidence - correct).mean(-1),
         }
         return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
+
+    def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        confidence, predicted = estimate.max(-1)
+        return reliability(confidence, (predicted == target).to(estimate.dtype))
+
+    def decisions(self, estimate: Tensor) -> dict[str, Tensor]:
+        confidence, predicted = estimate.max(-1)
+        return {"plane.class": predicted, "plane.confidence": confidence}
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes and class_counts (..., C), from targets (..., N), and embedding_dim."""

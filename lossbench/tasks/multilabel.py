@@ -24,6 +24,7 @@ from lossbench.tasks.scores import (
     average_precision,
     expected_calibration_error,
     log_probability,
+    reliability,
     where_finite,
 )
 
@@ -105,6 +106,11 @@ class Multilabel(Task):
             "ece": expected_calibration_error(confidence.flatten(-2), correct.flatten(-2)),
         }
         return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
+
+    def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Reliability of every label pooled."""
+        correct = ((estimate > 0.5) == (target > 0.5)).to(estimate.dtype).flatten(-2)
+        return reliability(torch.maximum(estimate, 1 - estimate).flatten(-2), correct)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_labels."""

@@ -15,6 +15,8 @@ from lossbench.contract import UserError
 from lossbench.tasks import Task
 from lossbench.tasks.scores import where_finite
 
+RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
+
 
 @dataclass(frozen=True)
 class Regression(Task):
@@ -116,6 +118,13 @@ class Regression(Task):
             "coverage": (residual >= 0).to(error.dtype).mean(-1),
         }
         return where_finite(residual.isfinite().all(-1), scores)
+
+    def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Quantiles of target less estimate over all entries, at RESIDUAL_LEVELS."""
+        residual = (target - estimate).flatten(-1 - len(self.target_shape)).sort(-1).values
+        level = torch.tensor(RESIDUAL_LEVELS)
+        quantile = residual[..., (level * (residual.shape[-1] - 1)).round().long()]
+        return {"residuals.level": level.expand_as(quantile), "residuals.quantile": quantile}
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """lowest: the least training target, over examples and columns, replicas kept."""

@@ -22,11 +22,25 @@ def log_probability(probability: Tensor) -> Tensor:
 
 def expected_calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
     """Mean over 15 equal-width bins (low, high] of |accuracy - confidence|, by share (Guo 2017)."""
+    return _binned(confidence, correct - confidence).abs().sum(-1) / confidence.shape[-1]
+
+
+def reliability(confidence: Tensor, correct: Tensor) -> dict[str, Tensor]:
+    """Mean confidence, accuracy and count of the same bins; NaN where one is empty."""
+    count = _binned(confidence, torch.ones_like(confidence))
+    return {
+        "reliability.confidence": _binned(confidence, confidence) / count,
+        "reliability.accuracy": _binned(confidence, correct) / count,
+        "reliability.count": count,
+    }
+
+
+def _binned(confidence: Tensor, values: Tensor) -> Tensor:
+    """The sums (..., CALIBRATION_BINS) of what falls into each bin of confidence."""
     edges = torch.arange(1, CALIBRATION_BINS).to(confidence) / CALIBRATION_BINS
     bins = torch.bucketize(confidence, edges)
-    gaps = confidence.new_zeros(*confidence.shape[:-1], CALIBRATION_BINS)
-    gaps = gaps.scatter_add(-1, bins, correct - confidence)
-    return gaps.abs().sum(-1) / confidence.shape[-1]
+    sums = values.new_zeros(*confidence.shape[:-1], CALIBRATION_BINS)
+    return sums.scatter_add(-1, bins, values)
 
 
 def _below_and_up_to(score: Tensor) -> tuple[Tensor, Tensor]:

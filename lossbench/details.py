@@ -1,0 +1,41 @@
+"""What a report draws beside metrics and curves, small enough to be kept with every result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lossbench.tasks import Task
+
+Split = tuple[Tensor, Tensor]
+GRID = 60  # places along each axis of a plane of inputs
+EDGE = 3.0  # where it ends, in standard deviations of the inputs
+POINTS = 200  # training examples shown on it
+
+
+def details(
+    task: Task, estimate: Callable[[Tensor], Tensor], train: Split, test: Split
+) -> dict[str, Tensor]:
+    """Name -> (R, K): the task's details of the test split, and of a plane where inputs are one."""
+    found = task.details(estimate(test[0]), test[1])
+    if task.input_shape == (2,):
+        decided = task.decisions(estimate(plane().to(test[0]).expand(len(test[0]), -1, -1)))
+        inputs, targets = (part[:, :POINTS] for part in train)
+        if decided:
+            found = {
+                **found,
+                **{name: values.float().round(decimals=2) for name, values in decided.items()},
+                "plane.extent": torch.tensor([-EDGE, EDGE]).expand(len(inputs), 2),
+                "points.x": inputs[..., 0],
+                "points.y": inputs[..., 1],
+                "points.class": targets,
+            }
+    return {name: values.detach().float().cpu() for name, values in found.items()}
+
+
+def plane() -> Tensor:
+    """The places (GRID * GRID, 2) of a plane of inputs, row by row from below."""
+    line = torch.linspace(-EDGE, EDGE, GRID)
+    return torch.cartesian_prod(line, line).flip(-1)

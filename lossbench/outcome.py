@@ -1,0 +1,104 @@
+"""What trained stacks leave -> one result: tables, summary, versions."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lossbench import results
+from lossbench.results import Config, Result
+from lossbench.stack import History
+from lossbench.tasks import Task
+
+PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is kept of a stack."""
+
+    seeds: list[int]
+    task: Task
+    history: History
+    unmapped: str | None
+
+
+def result_of(config: Config, stacks: list[Trained], seconds: float) -> Result:
+    """The result of a configuration from its stacks, which trained so many seconds."""
+    task, unmapped = stacks[0].task, stacks[0].unmapped
+    tables = [_tables(stack.history, stack.seeds) for stack in stacks]
+    summary: dict[str, Any] = {
+        "key": results.key_of(config),
+        "task": task.name,
+        "primary": task.primary,
+        "directions": dict(task.directions),
+        "sources": results.sources(config, task.name),
+        "seconds": round(seconds, 3),
+        "mapped": unmapped is None,
+        "unmapped_because": unmapped,
+    }
+    return Result(
+        key=summary["key"],
+        config={**config, "seeds": [seed for stack in stacks for seed in stack.seeds]},
+        seeds=pd.concat([t[0] for t in tables], ignore_index=True),
+        curves=pd.concat([t[1] for t in tables], ignore_index=True),
+        summary=summary,
+        versions=versions(),
+        details=pd.concat([_details(s.history, s.seeds) for s in stacks], ignore_index=True),
+    )
+
+
+def _tables(history: History, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The row of each seed, and its curves up to where it diverged."""
+    diverged = history.diverged_epoch.numpy()
+    alive = diverged < 0
+    rows = pd.DataFrame({"seed": seeds, "status": np.where(alive, "finished", "diverged")})
+    for name, epochs in (
+        ("best_epoch", history.best_epoch),
+        ("diverged_epoch", history.diverged_epoch),
+    ):
+        rows[name] = pd.array(epochs.tolist(), dtype="Int64")
+        rows.loc[rows[name] < 0, name] = pd.NA
+    for name, values in history.final.items():
+        rows[name] = np.where(alive, values.double().numpy(), np.nan)
+    curves = pd.concat(
+        [
+            pd.DataFrame({"seed": seeds, "epoch": epoch, "metric": name, "value": values.double()})
+            for epoch, name, values in history.curves
+        ],
+        ignore_index=True,
+    )
+    end = curves.seed.map(
+        dict(zip(seeds, np.where(alive, np.iinfo(int).max, diverged), strict=True))
+    )
+    return rows, curves[curves.epoch < end].reset_index(drop=True)
+
+
+def _details(history: History, seeds: list[int]) -> pd.DataFrame:
+    """A row for each name and seed that finished, with its numbers."""
+    finished = (history.diverged_epoch < 0).tolist()
+    rows = [
+        (seed, name, values[r].numpy())
+        for name, values in history.details.items()
+        for r, seed in enumerate(seeds)
+        if finished[r]
+    ]
+    return pd.DataFrame(rows, columns=["seed", "name", "values"])
+
+
+def versions() -> dict[str, Any]:
+    """What the numbers depend on beside the configuration."""
+    return {
+        **{package: version(package) for package in PACKAGES},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,59 @@
+"""The report: written to a file, and shown by MLflow with the conclusion above its runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from lossbench import results
+from lossbench.comparison import Comparison
+from lossbench.config import Config, Experiment, configurations
+from lossbench.contract import UnusableError
+from lossbench.report.html import Words, markdown, page
+from lossbench.report.repeat import command
+from lossbench.settings import masked
+
+
+def write_report(
+    path: Path, comparisons: Sequence[Comparison], experiment: Experiment | None, lost: list[str]
+) -> Path:
+    """Write the page and give its place; lost are the runs without result, and why."""
+    if experiment:
+        title, question = experiment.name, experiment.question.strip()
+        again = f"lossbench run experiment={shlex.quote(experiment.name)}"
+    else:
+        title, question, again = "Losses compared", "", ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = page(comparisons, Words(title, question, again, lost))
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UnusableError(
+            f"--html {path}: cannot be written: {error.strerror}. Name another file."
+        ) from error
+    return path.absolute()
+
+
+def without_result(experiment: Experiment, folder: Path) -> list[str]:
+    """The commands of an experiment's runs that the folder holds nothing of."""
+    configs, _ = configurations([f"experiment={experiment.name}"], sweep=True)
+    return [command(c) for c in configs if not results.parts(folder, results.key_of(c))]
+
+
+def publish(
+    report: Path, comparisons: Sequence[Comparison], experiment: Experiment | None, tracking: Config
+) -> str | None:
+    """Show the report in the MLflow store; a word about it where that fails."""
+    if tracking["uri"] is None:
+        return None
+    try:
+        from lossbench.tracking import Store  # MLflow: slow to import, not always wanted
+
+        text = markdown(comparisons, experiment.question if experiment else "")
+        shown = {r.key: r for comparison in comparisons for r in comparison.results.values()}
+        Store(**tracking).publish(report, text, shown)
+    except Exception as error:  # whatever MLflow, its database or its server may raise
+        reason = masked(" ".join(str(error).split()))[:200]
+        return f"MLflow does not show the report ({reason}); it is in {report}."
+    return None

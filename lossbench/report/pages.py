@@ -1,0 +1,29 @@
+"""Templates -> pages; whatever is put into one is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def rendered(
+    template: str,
+    values: Mapping[str, Any],
+    folder: Path = TEMPLATES,
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+) -> str:
+    """The page of a template, of the folder or of those that all pages share."""
+    environment = Environment(
+        loader=FileSystemLoader([folder, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters or {})
+    return environment.get_template(template).render(values)

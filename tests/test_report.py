@@ -1,0 +1,245 @@
+"""The page: its numbers are the comparison's, names cannot break out, and it stands alone."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_results import BASE, BETTER, SAME, on, result
+
+from lossbench import results
+from lossbench.api import run
+from lossbench.comparison import compare
+from lossbench.config import configurations
+from lossbench.details import EDGE, GRID, POINTS
+from lossbench.report.html import Words, markdown, page
+from lossbench.report.panels import details
+from lossbench.report.repeat import overrides
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+HOSTILE = '<script>alert(1)</script>"&'
+
+
+class Tables(HTMLParser):
+    """The texts of the cells of each table row, and every tag that was opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.tags: list[str] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag == "td":
+            self.inside = True
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "td"
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data.strip()
+
+
+def drawn(made: results.Result, epochs: int = 100) -> results.Result:
+    """The result with a curve for each seed, and with details of a plane."""
+    seeds = made.seeds.seed.tolist()
+    epoch = np.tile(np.arange(epochs), len(seeds))
+    noise = np.random.default_rng(len(made.key)).random(len(epoch)) / 20
+    curves = pd.DataFrame({"seed": np.repeat(seeds, epochs), "epoch": epoch})
+    curves = curves.assign(metric="val/accuracy", value=0.9 - 0.5 / (1 + epoch) + noise)
+    rng = np.random.default_rng(1)
+    line = np.linspace(-EDGE, EDGE, GRID)
+    wave = np.add.outer(np.sin(3 * line), line).ravel()
+    values = {
+        "reliability.confidence": np.linspace(0.5, 1, 15),
+        "reliability.accuracy": np.linspace(0.4, 0.9, 15),
+        "reliability.count": np.full(15, 20.0),
+        "residuals.level": np.linspace(0.1, 0.9, 9),
+        "residuals.quantile": np.linspace(-1, 1, 9),
+        "plane.class": (wave > 0).astype(float),
+        "plane.confidence": 0.5 + 0.5 * np.tanh(np.abs(wave)),
+        "plane.extent": np.array([-EDGE, EDGE]),
+        "points.x": rng.normal(size=POINTS),
+        "points.y": rng.normal(size=POINTS),
+        "points.class": rng.integers(0, 2, POINTS).astype(float),
+    }
+    rows = [(seed, name, each) for seed in seeds for name, each in values.items()]
+    table = pd.DataFrame(rows, columns=["seed", "name", "values"])
+    epochs_lost = made.seeds.assign(diverged_epoch=7)
+    return replace(made, seeds=epochs_lost, curves=curves, details=table)
+
+
+def three(**others) -> list[results.Result]:
+    made = [result("cross_entropy", BASE, **others), result("focal", BETTER, **others)]
+    return [drawn(each) for each in (*made, result("poly", SAME, diverged=(3,), **others))]
+
+
+def test_every_number_of_the_table_is_the_one_of_the_comparison():
+    (comparison,) = compare(three())
+    text = page([comparison], Words("title"))
+    cells = {row[0]: row for row in Tables(text).rows if len(row) > 5}
+    assert set(cells) == set(comparison.results)
+    for row in comparison.rows:
+        interval, found = row.metrics["accuracy"], cells[row.label]
+        assert float(found[1].rstrip("*")) == pytest.approx(interval.estimate, abs=5e-5)
+        ends = [float(end) for end in found[2].split()]
+        assert ends == pytest.approx([interval.low, interval.high], abs=5e-5)
+        if row.difference:
+            assert f"{row.difference.estimate:+.4f}" in found
+    short = [row for row in Tables(text).rows if any("±" in cell for cell in row)]
+    for loss, cell in short:
+        interval = comparison.row(loss).metrics["log_loss"]
+        assert float(cell.split()[0]) == pytest.approx(interval.estimate, abs=5e-4)
+    for line in comparison.conclusion:
+        assert line in text.replace("&#39;", "'")
+
+
+def test_what_diverged_is_lost_or_was_tuned_is_said():
+    lost = ["lossbench run loss=hinge"]
+    made = [*three(trials=16)]
+    text = page(compare(made), Words("title", command="lossbench run experiment=x", missing=lost))
+    for said in (
+        "poly: 1 of 20 seeds diverged (seed 3 in epoch 7)",
+        "1 runs have no result",
+        "<li>lossbench run loss=hinge</li>",
+        "<pre>lossbench run experiment=x</pre>",
+        "optimizer.lr 0.002",
+        "16 x 3",
+    ):
+        assert said in text
+    assert "Untuned" in page(compare(three()), Words("title"))
+
+
+def test_names_are_text_whatever_they_hold():
+    made = [drawn(result(HOSTILE, BASE)), drawn(result("focal", BETTER, sections=None))]
+    made = [replace(r, config=r.config | {"dataset": {"name": HOSTILE}}) for r in made]
+    text = page(compare(made), Words(HOSTILE, HOSTILE, HOSTILE, [HOSTILE]))
+    assert "<script" not in text
+    assert "script" not in Tables(text).tags
+    assert "&lt;script&gt;" in text
+    assert "\\<script" in markdown(compare(made), HOSTILE)
+
+
+def test_twenty_losses_on_five_datasets_are_one_file_of_less_than_three_megabytes():
+    made = [
+        drawn(result(f"loss_{k}", BASE + k / 1000, sections=on(dataset)))
+        for dataset in "abcde"
+        for k in range(20)
+    ]
+    text = page(compare(made), Words("title"))
+    assert len(text.encode()) < 3e6
+    assert "http" not in text.replace("http://www.w3.org", "")
+    assert text.count("<figure>") == 5 * 20 * 4
+    assert "Ranks over 5 datasets" in text
+
+
+def test_a_corruption_s_strengths_are_drawn_as_a_curve_for_each_loss():
+    made = [each for rate in (0.1, 0.2) for each in three(sections=on("wine", rate))]
+    text = page(compare(made), Words("title"))
+    assert "accuracy by corruption.rate: wine" in text
+    assert "<h3>Robustness</h3>" in text
+
+
+def test_the_words_that_repeat_a_run_compose_its_configuration():
+    words = [
+        "loss=focal",
+        "loss.gamma=1.5",
+        "dataset=csv",
+        "dataset.target=it's \\ é",
+        "seeds=[3,7]",
+    ]
+    words = [*words[:3], 'dataset.path="a b,c.csv"', 'dataset.target="it\'s \\\\ é"', words[4]]
+    (config,), _ = configurations([*words, "corruption=imbalance", "trainer.device=cpu"])
+    (again,), _ = configurations(overrides(config))
+    ours = {"tracking", "results", "launcher"}
+    assert {k: v for k, v in again.items() if k not in ours} == {
+        k: v for k, v in config.items() if k not in ours
+    }
+
+
+def test_training_keeps_what_figures_show_and_older_results_are_read_without(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = run("dataset=moons", "trainer=short", "seeds=3")
+    found = details(made)
+    assert found["plane.class"].shape == (3, GRID * GRID)
+    count = found["reliability.count"]
+    gap = np.nan_to_num(found["reliability.accuracy"] - found["reliability.confidence"])
+    ece = np.abs(gap * count).sum(1) / count.sum(1)
+    assert ece == pytest.approx(made.seeds["test/ece"].to_numpy(), abs=1e-6)
+    assert len(results.of_seeds(made, [1]).details) == len(found)
+    (file,) = (tmp_path / "results").glob("*/details.parquet")
+    file.unlink()
+    old = results.read(file.parent)
+    assert details(old) == {}
+    assert "do not hold" in page(compare([old]), Words("title"))
+
+
+def test_a_regression_keeps_its_residuals(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = run("dataset=diabetes", "loss=squared_error", "trainer=short", "seeds=2")
+    found = details(made)["residuals.quantile"]
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert "Residual quantiles" in page(compare([made]), Words("title"))
+
+
+def test_compare_writes_the_page_and_names_a_file_that_cannot_be_written(
+    lossbench_command, tmp_path
+):
+    words = ("run", "-m", "loss=focal,hinge", "dataset=moons", "trainer=short", "seeds=2")
+    assert lossbench_command(*words, "tracking=none").returncode == 0
+    done = lossbench_command("compare", "--html", "page.html")
+    assert done.returncode == 0, done.stderr
+    assert "Decision boundaries" in (tmp_path / "page.html").read_text()
+    refused = lossbench_command("compare", "--html", "/proc/page.html")
+    assert refused.returncode == 4
+    assert "--html /proc/page.html" in refused.stderr
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    made = [each for data in ("wine", "w" * 60) for each in three(sections=on(data), trials=16)]
+    place = tmp_path / "page.html"
+    place.write_text(page(compare(made), Words("title", "Which?", "lossbench run x")))
+    said, asked = [], []
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        view = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        view.on("console", lambda message: said.append(message.text))
+        view.on("pageerror", lambda error: said.append(str(error)))
+        view.on("request", lambda request: asked.append(request.url))
+        view.goto(place.as_uri())
+        view.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        room = view.evaluate("innerWidth - document.documentElement.scrollWidth")
+        top = view.locator("#conclusion").bounding_box()["y"]
+        text = view.evaluate(
+            "[...document.querySelectorAll('svg text')].map(each => 10.5 *"
+            "each.ownerSVGElement.getBoundingClientRect().width /"
+            "each.ownerSVGElement.viewBox.baseVal.width)"
+        )
+        inks = [
+            view.evaluate(f"getComputedStyle(document.querySelector('{of}')).{what}")
+            for of, what in (("svg text", "fill"), ("body", "backgroundColor"))
+        ]
+        browser.close()
+    assert (said, asked) == ([], [place.as_uri()])
+    assert room >= 0
+    assert top < 400, "the conclusion is what is seen first"
+    assert min(text) > 9.9, "text in pictures is large enough to read"
+    light = [sum(map(int, ink[4:-1].split(","))) > 380 for ink in inks]
+    assert light == [scheme == "dark", scheme == "light"]
