@@ -5,108 +5,41 @@ A configuration is a plain dict of sections. It holds names and values, never co
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import difflib
 import functools
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult, ConfigSource
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import registry
 from lossbench.contract import UserError
-from lossbench.schema import REQUIRED, choices, parameters_of_object, unknown_key, validate
+from lossbench.schema import (
+    Faults,
+    choices,
+    parameters_of_object,
+    unknown_key,
+    validate,
+)
 from lossbench.settings import SECTIONS, experiment_files, packaged
+from lossbench.sources import CHOICES, FileSource, PluginSearchPath, hydra
+from lossbench.strict import lines_of
 
 Config = dict[str, Any]
-CHOICES = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
-SCHEME = "lossbench"
 PLAIN_REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)*\}")
-
-
-class PluginSource(ConfigSource):
-    """Config groups whose options are the installed plugins and whose keys are their keywords."""
-
-    @staticmethod
-    def scheme() -> str:
-        return SCHEME
-
-    def available(self) -> bool:
-        return True
-
-    def is_group(self, config_path: str) -> bool:
-        return config_path.strip("/") in ("", *CHOICES)
-
-    def is_config(self, config_path: str) -> bool:
-        group, name = _split(config_path)
-        if name.partition(":")[0].endswith(".py"):
-            return group in CHOICES
-        return group in CHOICES and name.rpartition(":")[2] in registry.names(group)
-
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        group = config_path.strip("/")
-        if group == "":
-            return [] if results_filter == ObjectType.CONFIG else list(CHOICES)
-        listed = group in CHOICES and results_filter != ObjectType.GROUP
-        return registry.names(group) if listed else []
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        group, name = _split(config_path)
-        plugin = registry.find(group, name)[0]
-        defaults = {
-            p.name: "???" if p.default is REQUIRED else p.default
-            for p in registry.parameters(plugin)
-        }
-        node = OmegaConf.create({"name": name, **defaults})
-        return ConfigResult(plugin.package, f"{SCHEME}://{config_path}", node, {"package": None})
-
-
-def _split(config_path: str) -> tuple[str, str]:
-    group, _, name = config_path.strip("/").partition("/")
-    return group, name.removesuffix(".yaml")
-
-
-class PluginSearchPath(SearchPathPlugin):
-    """Looks in `conf/`, the user's folder, among the plugins, then in the folders of plugins."""
-
-    user_folder: str | None = None
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        if self.user_folder:
-            search_path.append("command-line", f"file://{self.user_folder}")
-        search_path.append("lossbench-plugins", f"{SCHEME}://")
-        for package, folder in registry.config_folders():  # last, so that no file hides a plugin
-            search_path.append(package, f"file://{folder}")
-
-
-@contextlib.contextmanager
-def hydra(config_dir: str | None = None) -> Iterator[None]:
-    """Hydra with our sources, for the compositions inside the block."""
-    if config_dir and not Path(config_dir).is_dir():
-        raise UserError(f"--config-dir {config_dir}: there is no such folder.")
-    PluginSearchPath.user_folder = str(Path(config_dir).resolve()) if config_dir else None
-    for plugin in (PluginSource, PluginSearchPath):
-        Plugins.instance().register(plugin)
-    with initialize_config_dir(str(packaged("conf")), job_name="lossbench", version_base="1.3"):
-        yield
 
 
 @dataclass(frozen=True)
@@ -133,12 +66,14 @@ def read_experiment(name: str) -> Experiment:
 
 
 def _plain(file: Path) -> dict[str, Any]:
+    lines_of(file)
     try:
         content = OmegaConf.to_container(OmegaConf.load(file))
-    except (yaml.YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"{file}: {_one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file}: expected a mapping of keys to values.")
+    assert isinstance(content, dict)
+    if not isinstance(content.get("overrides", {}), dict):
+        raise UserError(f"{file}: overrides: expected a mapping of keys to values.")
     return {str(key): value for key, value in content.items()}
 
 
@@ -157,6 +92,7 @@ def configurations(
         axes = _axes(experiment, words, sweep)
         composer = _Composer()
         configs = [composer.compose(run) for run in itertools.product(*axes.values())]
+        composer.faults.tell()
     unique = {json.dumps(c, sort_keys=True): c for c in configs}
     return list(unique.values()), experiment
 
@@ -210,26 +146,44 @@ class _Composer:
         self.loader = GlobalHydra.instance().config_loader()
         self.groups = set(self.loader.list_groups(""))
         self.composed: dict[tuple[str, ...], Config] = {}
+        self.faults = Faults()
 
     def compose(self, words: Sequence[str]) -> Config:
+        """The configuration of these words, or an empty one and its faults among `faults`."""
+        own, config = Faults(), {}
+        with own.gathered():
+            config = self._composed(words)
+        given = {word.partition("=")[0].lstrip("+~") for word in words}
+        for line, error in own.errors.items():
+            self.faults.add(type(error)(_placed(line, given)))
+        return config
+
+    def _composed(self, words: Sequence[str]) -> Config:
         parsed = [_override(word) for word in words]
         chosen = [o for o in parsed if self._is_choice(o)]
         key = tuple(str(o.input_line) for o in chosen)
         if key not in self.composed:
             self.composed[key] = self._compose(chosen)
-        config = copy.deepcopy(self.composed[key])
+        config, faults = copy.deepcopy(self.composed[key]), Faults()
         for override in parsed:
             if not self._is_choice(override):
-                _set(config, override)
-        return check(_resolve(config))
+                with faults.gathered():
+                    _set(config, override)
+        with faults.gathered():
+            config = check(_resolve(config))
+        faults.tell()
+        return config
 
     def _is_choice(self, override: Override) -> bool:
         group = override.key_or_group
         return group in self.groups or "/" in group or group == "hydra"
 
     def _compose(self, chosen: Sequence[Override]) -> Config:
+        faults = Faults()
         for override in chosen:
-            self._known(override.key_or_group, override.value())
+            with faults.gathered():
+                self._known(override.key_or_group, override.value())
+        faults.tell()
         try:
             config = compose("config", [str(o.input_line) for o in chosen])
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeError) as error:
@@ -245,7 +199,17 @@ class _Composer:
         if group in CHOICES and isinstance(name, str) and ":" in name:
             registry.find(group, name)
         else:
+            file = Path(PluginSearchPath.user_folder or "", group, f"{name}.yml")
+            if file.is_file():
+                raise UserError(f"{group}={name}: rename {file} to {name}.yaml.")
             raise UserError(f"{group}={name}: there is no such {group}. {choices(name, options)}")
+
+
+def _placed(line: str, given: Container[str]) -> str:
+    """What is said of a key, with the file and line where it stands, unless it was given anew."""
+    key = re.match(r"[\w.]*", line)[0]  # type: ignore[index]
+    place = FileSource.places.get(key)
+    return line if place is None or key in given else f"{place}: {line}"
 
 
 def _refuse_two_files(group: str, name: Any) -> None:
@@ -313,26 +277,38 @@ def _resolve(config: Config) -> Config:
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(_one_line(error)) from error
+        reason = str(error.msg or error).splitlines()[0]
+        raise UserError(f"{error.full_key}: {reason}. Give the value itself.") from error
     return {**rest, **resolved}  # type: ignore[dict-item]
 
 
 def check(config: Config) -> Config:
     """The configuration with every key known, every value typed and in its range."""
+    allowed = ["seeds", *CHOICES, *SECTIONS]
+    faults, checked = Faults(), Config()
     for key in config:
-        if key not in ("seeds", *CHOICES, *SECTIONS):
-            raise unknown_key(key, key, ["seeds", *CHOICES, *SECTIONS])
-    checked: Config = {"seeds": _seeds(config["seeds"])}
+        if key not in allowed:
+            faults.add(unknown_key(key, key, allowed))
+    with faults.gathered():
+        checked["seeds"] = _seeds(config["seeds"])
     for kind in CHOICES:
-        values = dict(config[kind])
-        name = values.pop("name", None)
-        if not isinstance(name, str):
-            raise UserError(f"{kind}.name is missing: expected the name of a {kind}.")
-        parameters = registry.parameters(registry.find(kind, name)[0])
-        checked[kind] = {"name": name, **validate(parameters, values, kind)}
+        with faults.gathered():
+            checked[kind] = _checked_choice(kind, config[kind])
     for section, record in SECTIONS.items():
-        checked[section] = validate(parameters_of_object(record), config[section], section)
+        with faults.gathered():
+            checked[section] = validate(parameters_of_object(record), config[section], section)
+    faults.tell()
     return checked
+
+
+def _checked_choice(kind: str, given: Any) -> Config:
+    """The values of a plugin, held against its signature."""
+    values = dict(given) if isinstance(given, dict) else {}
+    name = values.pop("name", None)
+    if not isinstance(name, str):
+        raise UserError(f"{kind}.name is missing: expected the name of a {kind}.")
+    parameters = registry.parameters(registry.find(kind, name)[0])
+    return {"name": name, **validate(parameters, values, kind)}
 
 
 def _seeds(value: Any) -> list[int]:

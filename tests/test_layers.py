@@ -9,17 +9,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
-    {"contract", "streams", "losses", "statistics", "optimizers", "settings", "processes"},
-    {"schema", "registry", "tasks", "models"},
+    {"contract", "streams", "losses", "statistics", "optimizers", "settings", "processes"}
+    | {"undisturbed"},
+    {"schema", "registry", "tasks", "models", "strict"},
     {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
-    {"tracking", "comparison", "report", "training", "tuning", "config", "show"},
-    {"plan", "progress", "delivery", "forecast", "sweep", "api", "doctor", "reproduce"},
+    {"tracking", "comparison", "report", "training", "tuning", "sources", "config"}
+    | {"show"},
+    {"plan", "progress", "delivery", "forecast", "sweep", "api", "doctor", "reproduce"}
+    | {"trial", "claimed"},
     {"cli", "commands", "new", "completion", "__init__"},
 ]
 OWNERS = {
     "lightning": {"stack", "training"},
     "mlflow": {"tracking"},
-    "hydra": {"config", "commands"},
+    "hydra": {"sources", "config", "commands"},
     "pebble": {"launcher"},
     "matplotlib": {"report", "show"},
 }
