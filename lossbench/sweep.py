@@ -15,6 +15,7 @@ from lossbench.launcher import Event, launch
 from lossbench.plan import Job, plan
 from lossbench.progress import Display
 from lossbench.results import Config, Result
+from lossbench.trial import refuse_faulty
 
 
 def execute(configs: Sequence[Config], console: Console, *, rerun: bool = False) -> list[Job]:
@@ -28,6 +29,7 @@ def execute(configs: Sequence[Config], console: Console, *, rerun: bool = False)
     done = len(jobs) - len(open_jobs)
     if done:
         console.print(f"{done} of {len(jobs)} runs are done already and are not trained again.")
+    refuse_faulty(open_jobs)
     delivery = Delivery(jobs, console)
     if open_jobs or delivery.needed:
         with delivery:
