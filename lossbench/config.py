@@ -10,6 +10,7 @@ import difflib
 import functools
 import itertools
 import json
+import math
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ from lossbench.sources import CHOICES, FileSource, PluginSearchPath, hydra
 from lossbench.strict import lines_of
 
 Config = dict[str, Any]
+MOST_VALUES = 100_001  # of one axis
+ENVIRONMENT = "${oc.env:"
+FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
+EXPERIMENT = re.compile(r"\w[\w .,=+@-]{0,199}")  # a folder is named after it
 PLAIN_REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)*\}")
 
 
@@ -82,14 +87,22 @@ def _one_line(error: BaseException) -> str:
 
 
 def configurations(
-    overrides: Sequence[str], *, sweep: bool = False, config_dir: str | None = None
+    overrides: Sequence[str],
+    *,
+    sweep: bool = False,
+    config_dir: str | None = None,
+    most: int | None = None,
 ) -> tuple[list[Config], Experiment | None]:
-    """Every configuration that the words ask for, validated, without doubles."""
+    """Every configuration that the words ask for, validated, without doubles.
+
+    UserError where there would be more than `most`, before they are made.
+    """
     words = [w for w in overrides if not w.startswith("experiment=")]
     named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
     experiment = read_experiment(named[-1]) if named else None
     with hydra(config_dir):
         axes = _axes(experiment, words, sweep)
+        _refuse_too_many(axes, most)
         composer = _Composer()
         configs = [composer.compose(run) for run in itertools.product(*axes.values())]
         composer.faults.tell()
@@ -110,13 +123,24 @@ def _axes(experiment: Experiment | None, words: list[str], sweep: bool) -> dict[
         if not word.is_sweep_override():
             axes[key] = [word.input_line or ""]
         elif sweep or experiment:
-            axes[key] = [f"{key}={value}" for value in word.sweep_string_iterator()]
+            few = itertools.islice(word.sweep_string_iterator(), MOST_VALUES)
+            axes[key] = [f"{key}={value}" for value in few]
         else:
             raise UserError(
                 f"{word.input_line} names several runs: add -m to sweep over them, or quote the "
                 f"value, '{key}=\"…\"', if it is one."
             )
     return axes
+
+
+def _refuse_too_many(axes: dict[str, list[str]], most: int | None) -> None:
+    count = math.prod(map(len, axes.values()))
+    if most is not None and count > most:
+        long = ", ".join(f"{len(values)} of {key}" for key, values in axes.items() if values[1:])
+        raise UserError(
+            f"this asks for {count} runs or more ({long}), more than {most}. Give --yes to have "
+            "them all; --yes --dry-run says what they cost."
+        )
 
 
 def _word(value: Any) -> str:
@@ -127,11 +151,20 @@ def _parsed(words: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:
-        bad = next((w for w in words if "=" not in w), None)
-        reason = f"'{bad}' is not of the form key=value." if bad else _one_line(error)
-        raise UserError(
-            f"{reason} Example: lossbench run loss=focal loss.gamma=1 seeds=20"
-        ) from error
+        bad = next(word for word in words if not _parses(word))
+        key, equals, value = bad.partition("=")
+        reason = f"'{bad}' is not of the form key=value. Example: lossbench run loss=focal seeds=20"
+        if equals:
+            reason = f"{bad}: this value must be in quotes of its own: \"{key}='{value}'\"."
+        raise UserError(reason) from error
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_overrides([word])
+    except HydraException:
+        return False
+    return True
 
 
 @functools.cache
@@ -265,8 +298,22 @@ def _paths(node: Config, prefix: str = "") -> Iterator[str]:
             yield from _paths(value, f"{prefix}{key}.")
 
 
+def _leaves(node: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def _resolve(config: Config) -> Config:
     """The configuration with its references resolved, by OmegaConf where there are some."""
+    for path, value in _leaves(config):
+        if ENVIRONMENT in str(value) and path not in FROM_ENVIRONMENT:
+            raise UserError(
+                f"{path}: only {' and '.join(FROM_ENVIRONMENT)} may come from the environment, so "
+                "that no secret of it reaches a result. Give the value itself."
+            )
     texts = {key: repr(value) for key, value in config.items()}
     using = {key: text for key, text in texts.items() if "${" in text}
     names = [name for text in using.values() for name in PLAIN_REFERENCE.findall(text)]
@@ -297,6 +344,14 @@ def check(config: Config) -> Config:
     for section, record in SECTIONS.items():
         with faults.gathered():
             checked[section] = validate(parameters_of_object(record), config[section], section)
+    name = checked.get("tracking", {}).get("experiment", "it")
+    if not EXPERIMENT.fullmatch(name):
+        faults.add(
+            UserError(
+                f"tracking.experiment={name[:60]}: expected a name of at most 200 letters, digits, "
+                "blanks and . , = + @ - _ that begins with a letter or digit."
+            )
+        )
     faults.tell()
     return checked
 
