@@ -21,7 +21,7 @@ DEEPEST = 50
 CORE = "tag:yaml.org,2002:"
 PLAIN_TAGS = {CORE + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 ODD_NUMBER = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.\d*)?|\d[\d.]*_[\d_.]*)")
-NOT_FINITE = re.compile(r"[-+]?(nan|inf|infinity)", re.IGNORECASE)
+NOT_FINITE = re.compile(r"[-+]?\.?(nan|inf|infinity)", re.IGNORECASE)
 BOOLEAN_WORD = re.compile(r"(yes|no|on|off)", re.IGNORECASE)
 
 
@@ -114,7 +114,7 @@ def _reason(node: Node) -> str:
         return ""
     if ODD_NUMBER.fullmatch(value):
         return f"{value} would be read as another number; write it plainly, or quote a text."
-    if NOT_FINITE.fullmatch(value.removeprefix(".")):
+    if NOT_FINITE.fullmatch(value):
         return f"{value} is not a finite number; give one, or quote a text."
     if BOOLEAN_WORD.fullmatch(value):
         return f"{value} would be read as true or false; write that, or quote a text."
