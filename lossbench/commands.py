@@ -171,8 +171,8 @@ def _exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
         return 3
     if len(found) < len(jobs):
         print(
-            f"lossbench: {len(jobs) - len(found)} of {len(jobs)} runs have no result: the code of "
-            "a plugin was changed while they were trained. Run the command again.",
+            f"lossbench: {len(jobs) - len(found)} of {len(jobs)} runs have no result yet: they are "
+            "being trained by another command, or a plugin was changed meanwhile. Run this again.",
             file=sys.stderr,
         )
         return 3

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from lossbench import results
+from lossbench.claimed import claimed
 from lossbench.contract import UnusableError, UserError
 from lossbench.delivery import Delivery
 from lossbench.launcher import Event, launch
@@ -32,8 +33,13 @@ def execute(configs: Sequence[Config], console: Console, *, rerun: bool = False)
     refuse_faulty(open_jobs)
     delivery = Delivery(jobs, console)
     if open_jobs or delivery.needed:
-        with delivery:
-            _train(open_jobs, delivery, console)
+        with claimed(open_jobs) as mine, delivery:
+            if len(mine) < len(open_jobs):
+                console.print(
+                    f"{len(open_jobs) - len(mine)} of {len(jobs)} runs are being trained by "
+                    "another command, and are left to it."
+                )
+            _train(mine, delivery, console)
     return jobs
 
 
