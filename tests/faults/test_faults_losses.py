@@ -15,7 +15,7 @@ UNLAWFUL = [
     ("F29-numpy", "return p.detach().numpy()", "returned ndarray; expected"),
     ("F29-none", "return None", "returned NoneType; expected"),
     ("F29-detached", "return p.detach()", "cut off from the prediction"),
-    ("F29-whole", "return (p * 0).long()", "cut off from the prediction"),
+    ("F29-whole", "return (p * 0).long()", "returned torch.int64; expected real"),
     ("F29-complex", "return p.to(torch.complex64)", "returned torch.complex64; expected real"),
     ("F30", "return (p[:, None] - t) ** 2", "returned shape (8, 8)"),
     ("F36-prediction", "p.mul_(2); return p", "in-place operation"),

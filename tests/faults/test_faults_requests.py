@@ -93,7 +93,8 @@ def test_f23_blanks_letters_and_links_are_taken(command, here):
 def test_f41_a_constant_feature_is_no_fault(command):
     rows = np.random.default_rng(0).normal(size=60)
     table = "x,c,z\n" + "".join(f"{x:.3f},1,{i % 2}\n" for i, x in enumerate(rows))
-    said = command("run", *QUICK, *OWN.split(), files={"own.csv": table})
+    words = (*OWN.split(), "trainer.batch_size=9")
+    said = command("run", *QUICK, *words, files={"own.csv": table})
     assert said.code == 0, said
 
 
