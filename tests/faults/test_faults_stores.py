@@ -232,7 +232,7 @@ def test_f65_f66_odd_names_and_long_values_reach_mlflow(command, here):
     loss = "def f(p, t, /, *, größe: float = 1.0, text: str = ''):\n    return (p - t) ** 2\n"
     file = "my loss (top 1)@k=1 🙂.py"
     words = (f"\"loss='{file}:f'\"".strip('"'), f"loss.text={'x' * 9000}")
-    said = command("run", *TRACKED, *words, "tracking.experiment=a=1", files={file: loss})
+    said = command("run", *TRACKED, *words, "tracking.experiment='a=1'", files={file: loss})
     assert said.code == 0, said
     assert "does not take" not in said.out
     (run,) = runs(f"sqlite:///{here}/results/mlflow.db")
