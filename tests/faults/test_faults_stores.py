@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import shutil
 import sqlite3
@@ -40,25 +39,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.closing(sqlite3.connect(file)) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return file
-
-
-def open_store(uri: str, barrier, opened) -> None:
-    barrier.wait()
-    Store(uri, "together")
-    opened.put(1)
-
-
-def test_f56_eight_processes_open_a_fresh_store_at_once(tmp_path):
-    context = multiprocessing.get_context("fork")
-    barrier, opened = context.Barrier(8), context.Queue()
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    processes = [context.Process(target=open_store, args=(uri, barrier, opened)) for _ in range(8)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * 8
-    assert len([e for e in MlflowClient(uri).search_experiments() if e.name == "together"]) == 1
 
 
 def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path):
