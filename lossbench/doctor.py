@@ -43,6 +43,7 @@ def diagnose(folder: Path) -> Iterator[str]:
     yield "versions  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     yield _machine()
     plugins = [p for kind in registry.KINDS if kind != "config" for p in registry.installed(kind)]
+    registry.refuse_unreadable()
     faults = broken(plugins)
     yield f"plugins   {len(plugins)} found, {len(faults)} broken"
     for plugin, reason in faults.items():

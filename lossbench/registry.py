@@ -21,7 +21,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
-from lossbench.contract import UserError
+from lossbench.contract import UnusableError, UserError
 from lossbench.schema import (
     REQUIRED,
     Parameter,
@@ -64,6 +64,19 @@ class Plugin:
     @property
     def origin(self) -> str:
         return f"{self.package} {self.version}".strip() + f" ({self.module}:{self.attribute})"
+
+
+def refuse_unreadable() -> None:
+    """UnusableError names the packages beside which nobody can ask Python for entry points."""
+    for distribution in distributions():
+        try:
+            list(distribution.entry_points)
+        except MALFORMED as error:
+            raise UnusableError(
+                f"the installed package {distribution.name} has an entry_points.txt that Python "
+                f"cannot read, so Lightning and MLflow do not start: {str(error)[:100]}\n"
+                f"Install it again or remove it: pip uninstall {distribution.name}"
+            ) from error
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from lossbench import results
+from lossbench import registry, results
 from lossbench.claimed import claimed
 from lossbench.contract import UnusableError, UserError
 from lossbench.delivery import Delivery
@@ -30,6 +30,8 @@ def execute(configs: Sequence[Config], console: Console, *, rerun: bool = False)
     done = len(jobs) - len(open_jobs)
     if done:
         console.print(f"{done} of {len(jobs)} runs are done already and are not trained again.")
+    if open_jobs:
+        registry.refuse_unreadable()
     refuse_faulty(open_jobs)
     delivery = Delivery(jobs, console)
     if open_jobs or delivery.needed:
