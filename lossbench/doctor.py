@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -92,10 +94,10 @@ def _store(folder: Path) -> Iterator[str]:
     if not file.exists():
         yield f"store     {file}: not there yet"
         return
-    from lossbench.tracking import Store, damage, deliver, latest_experiment
+    from lossbench.tracking import Store, deliver, latest_experiment
 
     uri = f"sqlite:///{file}"
-    reason = damage(file)
+    reason = _damage(file)
     if not reason:
         Store(uri, latest_experiment(uri))
         yield f"store     {file}: opens"
@@ -104,4 +106,16 @@ def _store(folder: Path) -> Iterator[str]:
         if not part.name.endswith(".lock"):
             os.rename(part, results.free_name(folder, f".damaged-{part.name}"))
     yield f"store     {file}: {reason}; moved to {folder / f'.damaged-{file.name}'}"
-    yield f"          made anew from the results folder: {deliver(folder, uri)} results delivered"
+    yield f"          made anew from the results folder: {deliver(results.places(folder), uri)} results delivered"
+
+
+def _damage(file: Path) -> str:
+    """Why a SQLite file cannot be read any more, or nothing."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        return ""  # in use
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if said == "ok" else " ".join(said.split())[:100]

@@ -295,18 +295,6 @@ def _unusable(uri: str, error: Exception) -> UnusableError:
     return UnusableError(f"tracking.uri={masked(uri)}: cannot be used: {reason}")
 
 
-def damage(file: Path) -> str:
-    """Why a SQLite file cannot be read any more, or nothing."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
-    except sqlite3.OperationalError:
-        return ""  # in use
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    return "" if said == "ok" else " ".join(said.split())[:100]
-
-
 def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in config.items():
         if isinstance(value, dict):

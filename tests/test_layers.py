@@ -13,8 +13,7 @@ LAYERS = [
     | {"undisturbed"},
     {"schema", "registry", "tasks", "models", "strict"},
     {"datasets", "stack", "results", "checkpoint", "check", "testing", "launcher"},
-    {"tracking", "comparison", "report", "training", "tuning", "sources", "config"}
-    | {"show"},
+    {"tracking", "comparison", "report", "training", "tuning", "sources", "config"} | {"show"},
     {"plan", "progress", "delivery", "forecast", "sweep", "api", "doctor", "reproduce"}
     | {"trial", "claimed"},
     {"cli", "commands", "new", "completion", "__init__"},
