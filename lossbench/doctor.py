@@ -106,7 +106,8 @@ def _store(folder: Path) -> Iterator[str]:
         if not part.name.endswith(".lock"):
             os.rename(part, results.free_name(folder, f".damaged-{part.name}"))
     yield f"store     {file}: {reason}; moved to {folder / f'.damaged-{file.name}'}"
-    yield f"          made anew from the results folder: {deliver(results.places(folder), uri)} results delivered"
+    count = deliver(results.places(folder), uri)
+    yield f"          made anew from the results folder: {count} results delivered"
 
 
 def _damage(file: Path) -> str:
