@@ -43,9 +43,9 @@ def diagnose(folder: Path) -> Iterator[str]:
     UnusableError where the results folder or the store cannot be used.
     """
     yield "versions  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    registry.refuse_unreadable()
     yield _machine()
     plugins = [p for kind in registry.KINDS if kind != "config" for p in registry.installed(kind)]
-    registry.refuse_unreadable()
     faults = broken(plugins)
     yield f"plugins   {len(plugins)} found, {len(faults)} broken"
     for plugin, reason in faults.items():
