@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--cfg", action="store_true", help="print the resolved configuration and stop")
     run.add_argument("--info", action="store_true", help="print how Hydra composes it and stop")
     run.add_argument("--dry-run", action="store_true", help="list the runs and what they will cost")
+    run.add_argument("--yes", action="store_true", help="more than 1000 runs are meant")
     run.add_argument("--rerun", action="store_true", help="train again what is done already")
 
     _add_compare(command("compare", commands.compare, "tables and conclusions from results"))

@@ -31,6 +31,7 @@ KINDS = {
     "tasks": "task",
     "configs": "config",
 }
+MOST_UNASKED = 1000  # runs that are not begun without --yes
 
 
 def _console() -> Console:
@@ -48,7 +49,10 @@ def run(options: argparse.Namespace) -> int:
     if options.info:
         return info(options)
     configs, experiment = configurations(
-        options.overrides, sweep=options.multirun, config_dir=options.config_dir
+        options.overrides,
+        sweep=options.multirun,
+        config_dir=options.config_dir,
+        most=None if options.yes or options.dry_run else MOST_UNASKED,
     )
     if options.cfg:
         import yaml
@@ -173,6 +177,13 @@ def _exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
     if failed:
         print(f"lossbench: {len(failed)} of {len(jobs)} runs failed:", file=sys.stderr)
         print("\n".join(failures(jobs)), file=sys.stderr)
+        return 3
+    if len(found) < len(jobs):
+        print(
+            f"lossbench: {len(jobs) - len(found)} of {len(jobs)} runs have no result yet: they are "
+            "being trained by another command, or a plugin was changed meanwhile. Run this again.",
+            file=sys.stderr,
+        )
         return 3
     diverged = sum(result.diverged for result in found)
     if diverged:

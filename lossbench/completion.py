@@ -88,7 +88,16 @@ def _arguments(command: str) -> Iterable[str]:
 
 def _run(before: list[str], word: str) -> Iterable[str]:
     if word.startswith("-"):
-        return ("-m", "--multirun", "--config-dir", "--cfg", "--info", "--dry-run", "--rerun")
+        return (
+            "-m",
+            "--multirun",
+            "--config-dir",
+            "--cfg",
+            "--info",
+            "--dry-run",
+            "--rerun",
+            "--yes",
+        )
     key, equals, value = word.partition("=")
     if not equals:
         return [f"{key}=" for key in _keys(before)]

@@ -5,109 +5,47 @@ A configuration is a plain dict of sections. It holds names and values, never co
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import difflib
 import functools
 import itertools
 import json
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult, ConfigSource
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import registry
 from lossbench.claims import Claim, read_claims
 from lossbench.contract import UserError
-from lossbench.schema import REQUIRED, choices, parameters_of_object, unknown_key, validate
+from lossbench.schema import (
+    Faults,
+    choices,
+    parameters_of_object,
+    unknown_key,
+    validate,
+)
 from lossbench.settings import SECTIONS, experiment_files, packaged
+from lossbench.sources import CHOICES, FileSource, PluginSearchPath, hydra
+from lossbench.strict import lines_of
 
 Config = dict[str, Any]
-CHOICES = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
-SCHEME = "lossbench"
+MOST_VALUES = 100_001  # of one axis
+ENVIRONMENT = "${oc.env:"
+FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
+EXPERIMENT = re.compile(r"\w[\w .,=+@-]{0,199}")  # a folder is named after it
 PLAIN_REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)*\}")
-
-
-class PluginSource(ConfigSource):
-    """Config groups whose options are the installed plugins and whose keys are their keywords."""
-
-    @staticmethod
-    def scheme() -> str:
-        return SCHEME
-
-    def available(self) -> bool:
-        return True
-
-    def is_group(self, config_path: str) -> bool:
-        return config_path.strip("/") in ("", *CHOICES)
-
-    def is_config(self, config_path: str) -> bool:
-        group, name = _split(config_path)
-        if name.partition(":")[0].endswith(".py"):
-            return group in CHOICES
-        return group in CHOICES and name.rpartition(":")[2] in registry.names(group)
-
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        group = config_path.strip("/")
-        if group == "":
-            return [] if results_filter == ObjectType.CONFIG else list(CHOICES)
-        listed = group in CHOICES and results_filter != ObjectType.GROUP
-        return registry.names(group) if listed else []
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        group, name = _split(config_path)
-        plugin = registry.find(group, name)[0]
-        defaults = {
-            p.name: "???" if p.default is REQUIRED else p.default
-            for p in registry.parameters(plugin)
-        }
-        node = OmegaConf.create({"name": name, **defaults})
-        return ConfigResult(plugin.package, f"{SCHEME}://{config_path}", node, {"package": None})
-
-
-def _split(config_path: str) -> tuple[str, str]:
-    group, _, name = config_path.strip("/").partition("/")
-    return group, name.removesuffix(".yaml")
-
-
-class PluginSearchPath(SearchPathPlugin):
-    """Looks in `conf/`, the user's folder, among the plugins, then in the folders of plugins."""
-
-    user_folder: str | None = None
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        if self.user_folder:
-            search_path.append("command-line", f"file://{self.user_folder}")
-        search_path.append("lossbench-plugins", f"{SCHEME}://")
-        for package, folder in registry.config_folders():  # last, so that no file hides a plugin
-            search_path.append(package, f"file://{folder}")
-
-
-@contextlib.contextmanager
-def hydra(config_dir: str | None = None) -> Iterator[None]:
-    """Hydra with our sources, for the compositions inside the block."""
-    if config_dir and not Path(config_dir).is_dir():
-        raise UserError(f"--config-dir {config_dir}: there is no such folder.")
-    PluginSearchPath.user_folder = str(Path(config_dir).resolve()) if config_dir else None
-    for plugin in (PluginSource, PluginSearchPath):
-        Plugins.instance().register(plugin)
-    with initialize_config_dir(str(packaged("conf")), job_name="lossbench", version_base="1.3"):
-        yield
 
 
 @dataclass(frozen=True)
@@ -143,12 +81,14 @@ def read_experiment(name: str) -> Experiment:
 
 
 def _plain(file: Path) -> dict[str, Any]:
+    lines_of(file)
     try:
         content = OmegaConf.to_container(OmegaConf.load(file))
-    except (yaml.YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"{file}: {_one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file}: expected a mapping of keys to values.")
+    assert isinstance(content, dict)
+    if not isinstance(content.get("overrides", {}), dict):
+        raise UserError(f"{file}: overrides: expected a mapping of keys to values.")
     return {str(key): value for key, value in content.items()}
 
 
@@ -157,19 +97,27 @@ def _one_line(error: BaseException) -> str:
 
 
 def configurations(
-    overrides: Sequence[str], *, sweep: bool = False, config_dir: str | None = None
+    overrides: Sequence[str],
+    *,
+    sweep: bool = False,
+    config_dir: str | None = None,
+    most: int | None = None,
 ) -> tuple[list[Config], Experiment | None]:
-    """Every configuration that the words ask for, validated, without doubles."""
+    """Every configuration that the words ask for, validated, without doubles.
+
+    UserError where there would be more than `most`, before they are made.
+    """
     words = [w for w in overrides if not w.startswith("experiment=")]
     named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
     experiment = read_experiment(named[-1]) if named else None
     with hydra(config_dir):
+        every = [_axes(fixed, words, sweep or bool(named)) for fixed in _sweeps(experiment)]
+        _refuse_too_many(every, most)
         composer = _Composer()
         configs = [
-            composer.compose(run)
-            for fixed in _sweeps(experiment)
-            for run in itertools.product(*_axes(fixed, words, sweep or bool(named)).values())
+            composer.compose(run) for axes in every for run in itertools.product(*axes.values())
         ]
+        composer.faults.tell()
     unique = {json.dumps(c, sort_keys=True): c for c in configs}
     return list(unique.values()), experiment
 
@@ -193,13 +141,25 @@ def _axes(fixed: dict[str, Any], words: list[str], sweep: bool) -> dict[str, lis
         if not word.is_sweep_override():
             axes[key] = [word.input_line or ""]
         elif sweep:
-            axes[key] = [f"{key}={value}" for value in word.sweep_string_iterator()]
+            few = itertools.islice(word.sweep_string_iterator(), MOST_VALUES)
+            axes[key] = [f"{key}={value}" for value in few]
         else:
             raise UserError(
                 f"{word.input_line} names several runs: add -m to sweep over them, or quote the "
                 f"value, '{key}=\"…\"', if it is one."
             )
     return axes
+
+
+def _refuse_too_many(sweeps: list[dict[str, list[str]]], most: int | None) -> None:
+    count = sum(math.prod(map(len, axes.values())) for axes in sweeps)
+    if most is not None and count > most:
+        every = [(key, values) for axes in sweeps for key, values in axes.items() if values[1:]]
+        long = ", ".join(f"{len(values)} of {key}" for key, values in every)
+        raise UserError(
+            f"this asks for {count} runs or more ({long}), more than {most}. Give --yes to have "
+            "them all; --dry-run says what they cost."
+        )
 
 
 def _word(value: Any) -> str:
@@ -210,11 +170,20 @@ def _parsed(words: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:
-        bad = next((w for w in words if "=" not in w), None)
-        reason = f"'{bad}' is not of the form key=value." if bad else _one_line(error)
-        raise UserError(
-            f"{reason} Example: lossbench run loss=focal loss.gamma=1 seeds=20"
-        ) from error
+        bad = next(word for word in words if not _parses(word))
+        key, equals, value = bad.partition("=")
+        reason = f"'{bad}' is not of the form key=value. Example: lossbench run loss=focal seeds=20"
+        if equals:
+            reason = f"{bad}: this value must be in quotes of its own: \"{key}='{value}'\"."
+        raise UserError(reason) from error
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_overrides([word])
+    except HydraException:
+        return False
+    return True
 
 
 @functools.cache
@@ -229,26 +198,44 @@ class _Composer:
         self.loader = GlobalHydra.instance().config_loader()
         self.groups = set(self.loader.list_groups(""))
         self.composed: dict[tuple[str, ...], Config] = {}
+        self.faults = Faults()
 
     def compose(self, words: Sequence[str]) -> Config:
+        """The configuration of these words, or an empty one and its faults among `faults`."""
+        own, config = Faults(), {}
+        with own.gathered():
+            config = self._composed(words)
+        given = {word.partition("=")[0].lstrip("+~") for word in words}
+        for line, error in own.errors.items():
+            self.faults.add(type(error)(_placed(line, given)))
+        return config
+
+    def _composed(self, words: Sequence[str]) -> Config:
         parsed = [_override(word) for word in words]
         chosen = [o for o in parsed if self._is_choice(o)]
         key = tuple(str(o.input_line) for o in chosen)
         if key not in self.composed:
             self.composed[key] = self._compose(chosen)
-        config = copy.deepcopy(self.composed[key])
+        config, faults = copy.deepcopy(self.composed[key]), Faults()
         for override in parsed:
             if not self._is_choice(override):
-                _set(config, override)
-        return check(_resolve(config))
+                with faults.gathered():
+                    _set(config, override)
+        with faults.gathered():
+            config = check(_resolve(config))
+        faults.tell()
+        return config
 
     def _is_choice(self, override: Override) -> bool:
         group = override.key_or_group
         return group in self.groups or "/" in group or group == "hydra"
 
     def _compose(self, chosen: Sequence[Override]) -> Config:
+        faults = Faults()
         for override in chosen:
-            self._known(override.key_or_group, override.value())
+            with faults.gathered():
+                self._known(override.key_or_group, override.value())
+        faults.tell()
         try:
             config = compose("config", [str(o.input_line) for o in chosen])
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeError) as error:
@@ -264,7 +251,17 @@ class _Composer:
         if group in CHOICES and isinstance(name, str) and ":" in name:
             registry.find(group, name)
         else:
+            file = Path(PluginSearchPath.user_folder or "", group, f"{name}.yml")
+            if file.is_file():
+                raise UserError(f"{group}={name}: rename {file} to {name}.yaml.")
             raise UserError(f"{group}={name}: there is no such {group}. {choices(name, options)}")
+
+
+def _placed(line: str, given: Container[str]) -> str:
+    """What is said of a key, with the file and line where it stands, unless it was given anew."""
+    key = re.match(r"[\w.]*", line)[0]  # type: ignore[index]
+    place = FileSource.places.get(key)
+    return line if place is None or key in given else f"{place}: {line}"
 
 
 def _refuse_two_files(group: str, name: Any) -> None:
@@ -320,8 +317,22 @@ def _paths(node: Config, prefix: str = "") -> Iterator[str]:
             yield from _paths(value, f"{prefix}{key}.")
 
 
+def _leaves(node: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def _resolve(config: Config) -> Config:
     """The configuration with its references resolved, by OmegaConf where there are some."""
+    for path, value in _leaves(config):
+        if ENVIRONMENT in str(value) and path not in FROM_ENVIRONMENT:
+            raise UserError(
+                f"{path}: only {' and '.join(FROM_ENVIRONMENT)} may come from the environment, so "
+                "that no secret of it reaches a result. Give the value itself."
+            )
     texts = {key: repr(value) for key, value in config.items()}
     using = {key: text for key, text in texts.items() if "${" in text}
     names = [name for text in using.values() for name in PLAIN_REFERENCE.findall(text)]
@@ -332,26 +343,46 @@ def _resolve(config: Config) -> Config:
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(_one_line(error)) from error
+        reason = str(error.msg or error).splitlines()[0]
+        raise UserError(f"{error.full_key}: {reason}. Give the value itself.") from error
     return {**rest, **resolved}  # type: ignore[dict-item]
 
 
 def check(config: Config) -> Config:
     """The configuration with every key known, every value typed and in its range."""
+    allowed = ["seeds", *CHOICES, *SECTIONS]
+    faults, checked = Faults(), Config()
     for key in config:
-        if key not in ("seeds", *CHOICES, *SECTIONS):
-            raise unknown_key(key, key, ["seeds", *CHOICES, *SECTIONS])
-    checked: Config = {"seeds": _seeds(config["seeds"])}
+        if key not in allowed:
+            faults.add(unknown_key(key, key, allowed))
+    with faults.gathered():
+        checked["seeds"] = _seeds(config["seeds"])
     for kind in CHOICES:
-        values = dict(config[kind])
-        name = values.pop("name", None)
-        if not isinstance(name, str):
-            raise UserError(f"{kind}.name is missing: expected the name of a {kind}.")
-        parameters = registry.parameters(registry.find(kind, name)[0])
-        checked[kind] = {"name": name, **validate(parameters, values, kind)}
+        with faults.gathered():
+            checked[kind] = _checked_choice(kind, config[kind])
     for section, record in SECTIONS.items():
-        checked[section] = validate(parameters_of_object(record), config[section], section)
+        with faults.gathered():
+            checked[section] = validate(parameters_of_object(record), config[section], section)
+    name = checked.get("tracking", {}).get("experiment", "it")
+    if not EXPERIMENT.fullmatch(name):
+        faults.add(
+            UserError(
+                f"tracking.experiment={name[:60]}: expected a name of at most 200 letters, digits, "
+                "blanks and . , = + @ - _ that begins with a letter or digit."
+            )
+        )
+    faults.tell()
     return checked
+
+
+def _checked_choice(kind: str, given: Any) -> Config:
+    """The values of a plugin, held against its signature."""
+    values = dict(given) if isinstance(given, dict) else {}
+    name = values.pop("name", None)
+    if not isinstance(name, str):
+        raise UserError(f"{kind}.name is missing: expected the name of a {kind}.")
+    parameters = registry.parameters(registry.find(kind, name)[0])
+    return {"name": name, **validate(parameters, values, kind)}
 
 
 def _seeds(value: Any) -> list[int]:

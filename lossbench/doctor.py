@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lossbench import registry
+from lossbench import registry, results
 from lossbench.contract import UserError
 from lossbench.launcher import launch
 from lossbench.registry import Plugin
@@ -36,16 +38,25 @@ def _try_to_load(plugin: Plugin, report: object) -> str:
 
 
 def diagnose(folder: Path) -> Iterator[str]:
-    """The lines of `lossbench doctor`; nothing is changed."""
+    """The lines of `lossbench doctor`; what is damaged is moved aside, and a store made anew.
+
+    UnusableError where the results folder or the store cannot be used.
+    """
     yield "versions  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    registry.refuse_unreadable()
     yield _machine()
     plugins = [p for kind in registry.KINDS if kind != "config" for p in registry.installed(kind)]
     faults = broken(plugins)
     yield f"plugins   {len(plugins)} found, {len(faults)} broken"
     for plugin, reason in faults.items():
         yield f"          {plugin.kind}={plugin.name} of {plugin.origin}: {reason}"
+    yield from (f"          {line}" for line in registry.malformed())
+    if not folder.is_dir():
+        yield f"results   {folder}: not there yet"
+        return
+    results.open_folder(str(folder))
     yield from _results(folder)
-    yield _store(folder / "mlflow.db")
+    yield from _store(folder)
 
 
 def _version(package: str) -> str:
@@ -63,27 +74,49 @@ def _machine() -> str:
 
 
 def _results(folder: Path) -> Iterator[str]:
-    from lossbench import results
-
-    damaged = []
-    places = sorted(file.parent for file in folder.glob("[!.]*/seeds.parquet"))
+    damaged = {}
+    files = [*folder.glob("[!.]*/seeds.parquet"), *folder.glob("[!.]*/summary.yaml")]
+    places = sorted({file.parent for file in files})
     for place in places:
         try:
             results.read(place)
         except UserError as error:
-            damaged.append(str(error))
+            damaged[place] = str(error).partition(" Move it")[0]
     yield f"results   {folder}: {len(places)} results, {len(damaged)} damaged"
-    yield from (f"          {line}" for line in damaged)
+    for place, reason in reversed(damaged.items()):
+        yield f"          {reason} Moved to {results.move_aside(place)}."
+    if damaged:
+        yield "          The commands that made them train just these again."
 
 
-def _store(file: Path) -> str:
+def _store(folder: Path) -> Iterator[str]:
+    file = folder / "mlflow.db"
     if not file.exists():
-        return f"store     {file}: not there yet"
-    from lossbench.tracking import Store, latest_experiment
+        yield f"store     {file}: not there yet"
+        return
+    from lossbench.tracking import Store, deliver, latest_experiment
 
-    try:
-        uri = f"sqlite:///{file}"
+    uri = f"sqlite:///{file}"
+    reason = _damage(file)
+    if not reason:
         Store(uri, latest_experiment(uri))
-    except Exception as error:  # whatever a damaged database makes MLflow raise
-        return f"store     {file}: {' '.join(str(error).split())[:150]}"
-    return f"store     {file}: opens"
+        yield f"store     {file}: opens"
+        return
+    for part in sorted(folder.glob("mlflow.db*")):
+        if not part.name.endswith(".lock"):
+            os.rename(part, results.free_name(folder, f".damaged-{part.name}"))
+    yield f"store     {file}: {reason}; moved to {folder / f'.damaged-{file.name}'}"
+    count = deliver(results.places(folder), uri)
+    yield f"          made anew from the results folder: {count} results delivered"
+
+
+def _damage(file: Path) -> str:
+    """Why a SQLite file cannot be read any more, or nothing."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        return ""  # in use
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if said == "ok" else " ".join(said.split())[:100]

@@ -168,7 +168,10 @@ def _perform(
             last = now
             sender.send((number, "epoch", (done, total)))
 
-    return work(*job, report)
+    try:
+        return work(*job, report)
+    except SystemExit as error:  # else it would end the launcher, and with its code
+        raise RuntimeError(f"a plugin called sys.exit({error.code})") from error
 
 
 def _die_with_launcher(end: Connection) -> None:

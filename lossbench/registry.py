@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ast
 import configparser
+import contextlib
 import functools
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
-from lossbench.contract import UserError
+from lossbench.contract import UnusableError, UserError
 from lossbench.schema import (
     REQUIRED,
     Parameter,
@@ -27,8 +29,11 @@ from lossbench.schema import (
     parameters_of_definition,
     parameters_of_object,
 )
+from lossbench.undisturbed import undisturbed
 
 PREFIX = "lossbench."
+MALFORMED = (configparser.Error, ValueError, TypeError, LookupError, OSError)
+NAME = re.compile(r"\w[\w.-]{0,99}")  # it is shown in tables and pages, and names files
 KINDS = {
     "dataset": "lossbench.datasets",
     "corruption": "lossbench.corruptions",
@@ -61,6 +66,19 @@ class Plugin:
         return f"{self.package} {self.version}".strip() + f" ({self.module}:{self.attribute})"
 
 
+def refuse_unreadable() -> None:
+    """UnusableError names the packages beside which nobody can ask Python for entry points."""
+    for distribution in distributions():
+        try:
+            list(distribution.entry_points)
+        except MALFORMED as error:
+            raise UnusableError(
+                f"the installed package {distribution.name} has an entry_points.txt that Python "
+                f"cannot read, so Lightning and MLflow do not start: {str(error)[:100]}\n"
+                f"Install it again or remove it: pip uninstall {distribution.name}"
+            ) from error
+
+
 @functools.cache
 def installed(kind: str) -> tuple[Plugin, ...]:
     """Every plugin of a kind, by name and then task; reads packaging metadata, imports nothing."""
@@ -78,25 +96,40 @@ def _entries() -> tuple[Plugin, ...]:
     """The entry points of every distribution, once for each (the first on the path wins)."""
     seen: dict[str, list[Plugin]] = {}
     for distribution in distributions():
-        text = distribution.read_text("entry_points.txt") or ""
-        if PREFIX in text:
-            seen.setdefault(distribution.name, list(_parse(text, distribution)))
+        with contextlib.suppress(*MALFORMED):  # one bad package hurts no other; doctor names it
+            text = distribution.read_text("entry_points.txt") or ""
+            if PREFIX in text:
+                seen.setdefault(distribution.name, list(_parse(text, distribution)))
     return tuple(p for plugins in seen.values() for p in plugins)
+
+
+def malformed() -> list[str]:
+    """Every installed package whose entry points cannot be read, by us or by Python, and why."""
+    faults = []
+    for distribution in distributions():
+        try:
+            text = distribution.read_text("entry_points.txt") or ""
+            if PREFIX in text:
+                list(_parse(text, distribution))
+            list(distribution.entry_points)
+        except MALFORMED as error:
+            reason = " ".join(str(error).split())[:100]
+            faults.append(f"{distribution.name}: entry_points.txt cannot be read: {reason}")
+    return faults
 
 
 def _parse(text: str, distribution: Distribution) -> Iterator[Plugin]:
     kinds = {group: kind for kind, group in KINDS.items()}
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        return
+    parser.read_string(text)
     for section in parser.sections():
         group, _, task = section, "", ""
         if section.startswith(KINDS["loss"] + "."):
             group, task = KINDS["loss"], section.removeprefix(KINDS["loss"] + ".")
         for name, value in parser[section].items() if group in kinds else ():
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a {kinds[group]}")
             module, _, attribute = value.partition("[")[0].strip().partition(":")
             package, version = distribution.name, distribution.version
             yield Plugin(kinds[group], name, module, attribute, package, version, task or None)
@@ -149,7 +182,8 @@ def load(plugin: Plugin) -> Any:
     """Import the plugin's object; UserError names package, entry point and cause."""
     where = f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded"
     try:
-        target = functools.reduce(getattr, plugin.attribute.split("."), _import(plugin.module))
+        with undisturbed():
+            target = functools.reduce(getattr, plugin.attribute.split("."), _import(plugin.module))
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -200,6 +201,22 @@ def _names(key: str) -> Iterator[str]:
     while True:
         number += 1
         yield f"{key}-{number}"
+
+
+def move_aside(place: Path) -> Path:
+    """Put a damaged result out of sight; those after it of the same key move up."""
+    folder, key = place.parent, place.name.partition("-")[0]
+    held = list(itertools.takewhile(Path.exists, (folder / name for name in _names(key))))
+    aside = free_name(folder, f".damaged-{place.name}")
+    os.rename(place, aside)
+    for name, part in zip(_names(key), [part for part in held if part != place], strict=False):
+        os.rename(part, folder / name)  # onto itself where it stands right
+    return aside
+
+
+def free_name(folder: Path, stem: str) -> Path:
+    """The first of stem, stem-1, … that nothing in the folder has."""
+    return next(folder / name for name in _names(stem) if not (folder / name).exists())
 
 
 def parts(folder: Path, key: str) -> list[Path]:

@@ -6,11 +6,12 @@ Reading the text instead of importing keeps torch out of `--help`, completion an
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,20 +122,51 @@ def _literal(node: ast.expr | None) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+class Faults:
+    """What is wrong, gathered so that it is said at once, a line for each."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, UserError] = {}
+
+    def add(self, error: UserError) -> None:
+        """One more; what is there already is not said twice."""
+        for line in str(error).splitlines():
+            self.errors.setdefault(line, error)
+
+    @contextlib.contextmanager
+    def gathered(self) -> Iterator[None]:
+        """A block whose fault is added, and does not end what follows."""
+        try:
+            yield
+        except UserError as error:
+            self.add(error)
+
+    def tell(self) -> None:
+        """Raise them all as one, where there are any."""
+        if self.errors:
+            lines, more = list(self.errors), len(self.errors) - SHOWN
+            lines[SHOWN:] = [f"… and {more} more faults."] if more > 0 else []
+            kind = type(next(iter(self.errors.values())))
+            raise kind("\n".join(lines))
+
+
 def validate(
     parameters: Iterable[Parameter], values: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
-    """The values with lawful types, in the signature's order; UserError at the first fault."""
+    """The values with lawful types, in the signature's order; UserError names every fault."""
     known = {p.name: p for p in parameters}
+    faults, checked = Faults(), {}
     for key in values:
         if key not in known:
-            raise unknown_key(f"{where}.{key}", key, known)
-    checked = {}
+            faults.add(unknown_key(f"{where}.{key}", key, known))
     for name, parameter in known.items():
         value = values.get(name, parameter.default)
-        if value is REQUIRED or value == "???":
-            raise UserError(f"{where}.{name} is required: give {where}.{name}={parameter.kind}.")
-        checked[name] = convert(parameter.kind, value, f"{where}.{name}")
+        with faults.gathered():
+            if value is REQUIRED or value == "???":
+                given = f"{where}.{name}={parameter.kind}"
+                raise UserError(f"{where}.{name} is required: give {given}.")
+            checked[name] = convert(parameter.kind, value, f"{where}.{name}")
+    faults.tell()
     return checked
 
 

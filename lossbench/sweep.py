@@ -8,13 +8,15 @@ from typing import Any
 
 from rich.console import Console
 
-from lossbench import results
+from lossbench import registry, results
+from lossbench.claimed import claimed
 from lossbench.contract import UnusableError, UserError
 from lossbench.delivery import Delivery
 from lossbench.launcher import Event, launch
 from lossbench.plan import Job, plan
 from lossbench.progress import Display
 from lossbench.results import Config, Result
+from lossbench.trial import refuse_faulty
 
 
 def execute(configs: Sequence[Config], console: Console, *, rerun: bool = False) -> list[Job]:
@@ -28,10 +30,18 @@ def execute(configs: Sequence[Config], console: Console, *, rerun: bool = False)
     done = len(jobs) - len(open_jobs)
     if done:
         console.print(f"{done} of {len(jobs)} runs are done already and are not trained again.")
+    if open_jobs:
+        registry.refuse_unreadable()
+    refuse_faulty(open_jobs)
     delivery = Delivery(jobs, console)
     if open_jobs or delivery.needed:
-        with delivery:
-            _train(open_jobs, delivery, console)
+        with claimed(open_jobs) as mine, delivery:
+            if len(mine) < len(open_jobs):
+                console.print(
+                    f"{len(open_jobs) - len(mine)} of {len(jobs)} runs are being trained by "
+                    "another command, and are left to it."
+                )
+            _train(mine, delivery, console)
     return jobs
 
 

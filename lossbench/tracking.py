@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -35,6 +36,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # seconds; MLflow's own is 120
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
@@ -63,7 +65,7 @@ class Store:
     def __init__(self, uri: str, experiment: str) -> None:
         """Open or create; UnusableError says why it cannot be used."""
         for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # it logs tracebacks
         self.uri = absolute(uri)
         try:
             with self._lock():
@@ -238,6 +240,17 @@ def _unusable(uri: str, error: Exception) -> UnusableError:
     reason = masked(" ".join(str(error).split()))[:200]
     if isinstance(error, ImportError):
         reason += "; for PostgreSQL: pip install 'lossbench[postgres]'"
+    if revision := re.search(r"out-of-date database schema \(found version (\w+)", str(error)):
+        own = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
+        older = any(own.glob(f"{revision[1]}_*.py"))
+        reason = (
+            f"it was made by {'an older' if older else 'a newer'} MLflow than {mlflow.__version__}"
+        )
+        reason += (
+            f". Run: mlflow db upgrade {masked(uri)}"
+            if older
+            else ". Upgrade: pip install -U mlflow"
+        )
     return UnusableError(f"tracking.uri={masked(uri)}: cannot be used: {reason}")
 
 

@@ -215,6 +215,28 @@ def _wanted(name: str, facts: tuple[str, ...], known: dict[str, Any], task: Task
     return {fact: known[fact] for fact in facts}
 
 
+def try_step(config: Config, splits: Splits) -> None:
+    """Build the first seed's replica, take one step on two examples, and score it."""
+    torch.set_num_threads(1)
+    recipe = make_recipe(config, splits)
+    try:
+        stack = Stack(recipe, part_of(splits, [0]), config["seeds"][:1])
+        stack.unmapped = "it is one replica"
+        count = min(2, recipe.smallest_batch(splits.train[1].shape[1]))
+        inputs, targets = stack.train_inputs[:, :count], stack.train_targets[:, :count]
+        stack.looped(stack.objective, stack.state, inputs, targets).sum().backward()
+        stack.configure_optimizers().step()
+        stack.score(stack.state, "validation")
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = (str(error).splitlines() or [""])[0][:300]
+        raise UserError(
+            f"loss={config['loss']['name']} with model={config['model']['name']} fails on "
+            f"{min(2, config['trainer']['batch_size'])} examples: {type(error).__name__}: {reason}"
+        ) from error
+
+
 def _above_lowest(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """For a loss that needs large enough targets: both sides measured from the lowest target."""
 
@@ -232,15 +254,20 @@ def check_loss(
     loss = make(facts)
     tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
     extra = {} if isinstance(loss, nn.Module) else tensors
+    before = prediction.clone(), target.clone()
     try:
         values = loss(prediction.requires_grad_(), target, **extra)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"loss={name} fails on a batch of the task {task.name} (prediction "
             f"{tuple(prediction.shape)}, target {tuple(target.shape)}): "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         ) from error
+    if not (torch.equal(before[0], prediction) and torch.equal(before[1], target)):
+        raise UserError(f"loss={name} changes its arguments in place; compute on a copy.")
     lawful = isinstance(values, Tensor) and values.shape in ((len(target),), ())
+    if lawful and not values.is_floating_point():
+        raise UserError(f"loss={name} returned {values.dtype}; expected real numbers, as float.")
     if not lawful or not values.requires_grad:
         got = (
             f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__

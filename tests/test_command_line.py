@@ -114,10 +114,16 @@ def test_more_seeds_train_only_the_new_ones(lossbench_command, tmp_path):
 
 
 def test_a_failing_run_of_a_sweep_is_reported_and_the_others_finish(lossbench_command, tmp_path):
-    done = lossbench_command("run", "-m", "loss=cross_entropy,huber", *QUICK, "tracking=none")
+    (tmp_path / "mine.py").write_text(
+        "def late(logits, target, /, *, power: float = 2.0):\n"
+        "    assert len(logits) < 9, 'too many'\n"
+        "    return (logits - target).abs() ** power\n"
+    )
+    words = ("loss=cross_entropy,mine.py:late", *QUICK, "tracking=none")
+    done = lossbench_command("run", "-m", *words)
     assert done.returncode == 3
     assert "1 of 2 runs failed" in done.stderr
-    assert "loss=huber is for the task regression" in done.stderr
+    assert "AssertionError: too many" in done.stderr
     assert len(list((tmp_path / "results").glob("*/seeds.parquet"))) == 1
 
 

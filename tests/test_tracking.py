@@ -201,6 +201,8 @@ def test_the_interface_shows_the_losses_side_by_side_with_their_curves(sweep, tm
                 break
             except OSError:
                 time.sleep(0.5)
+        bound = [c.laddr for c in psutil.net_connections("tcp") if c.status == "LISTEN"]
+        assert {place.ip for place in bound if place.port == port} == {"127.0.0.1"}
         with sync_playwright() as playwright:
             options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)

@@ -1,0 +1,121 @@
+"""A YAML file of the user's, held against what YAML changes silently and what is made to harm.
+
+It is judged by its nodes, before anything is built from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from lossbench.contract import UserError
+from lossbench.schema import Faults
+
+MOST_BYTES = 2**20
+MOST_NODES = 10_000  # after aliases are written out
+DEEPEST = 50
+CORE = "tag:yaml.org,2002:"
+PLAIN_TAGS = {CORE + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
+ODD_NUMBER = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.\d*)?|\d[\d.]*_[\d_.]*)")
+NOT_FINITE = re.compile(r"[-+]?\.?(nan|inf|infinity)", re.IGNORECASE)
+BOOLEAN_WORD = re.compile(r"(yes|no|on|off)", re.IGNORECASE)
+
+
+def lines_of(file: Path) -> dict[str, int]:
+    """The line of every key, `a.b` for a nested one; UserError where the file is not lawful."""
+    root = _root(file)
+    if _size(root, file, {}) > MOST_NODES:
+        raise UserError(
+            f"{file}: its aliases stand for more than {MOST_NODES} values; write out what is meant."
+        )
+    faults, lines = Faults(), dict[str, int]()
+    for place, reason in _unlawful(root, "", lines):
+        faults.add(UserError(f"{file}:{place.start_mark.line + 1}: {reason}"))
+    faults.tell()
+    return lines
+
+
+def _root(file: Path) -> MappingNode:
+    """The file's top node, a mapping; UserError names the place where it cannot be read."""
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise UserError(f"{file}: it is larger than 1 MiB; a configuration is short.")
+        root = yaml.compose(file.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: byte {error.start} is not UTF-8; save it as UTF-8.") from error
+    except OSError as error:
+        raise UserError(f"{file}: it cannot be read: {error.strerror}.") from error
+    except RecursionError:
+        raise UserError(f"{file}: it is nested more than {DEEPEST} deep.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        tab = " (indent with blanks, not tabs)" if "'\\t'" in said else ""
+        raise UserError(f"{place}: {said}{tab}.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(root, MappingNode):
+        what = "it is empty" if root is None else f"it is a {'list' if root.value else 'value'}"
+        raise UserError(f"{file}: {what}; expected a mapping such as 'name: focal'.")
+    return root
+
+
+def _size(node: Node, file: Path, known: dict[int, int], depth: int = 0) -> int:
+    """How many nodes there are with every alias written out; known holds those counted."""
+    if depth > DEEPEST:
+        raise UserError(f"{file}: it is nested more than {DEEPEST} deep, or holds itself.")
+    if id(node) not in known:
+        count = sum(_size(child, file, known, depth + 1) for child in _children(node))
+        known[id(node)] = 1 + count
+    return known[id(node)]
+
+
+def _children(node: Node) -> Iterator[Node]:
+    if isinstance(node, MappingNode):
+        for pair in node.value:
+            yield from pair
+    elif isinstance(node, SequenceNode):
+        yield from node.value
+
+
+def _unlawful(node: Node, path: str, lines: dict[str, int]) -> Iterator[tuple[Node, str]]:
+    """The nodes that mean another thing than they say, with the reason; fills the lines of keys."""
+    if reason := _reason(node):
+        yield node, reason
+    if isinstance(node, SequenceNode):
+        for child in node.value:
+            yield from _unlawful(child, path, lines)
+    seen: dict[str, int] = {}
+    for key, value in node.value if isinstance(node, MappingNode) else ():
+        name = f"{path}{key.value}"
+        line = lines[name] = key.start_mark.line + 1
+        if not isinstance(key, ScalarNode) or key.tag != CORE + "str":
+            yield key, f"the key {key.value} is not text for YAML; quote it."
+        elif key.value in seen:
+            yield key, f"the key {key.value} stands twice, first in line {seen[key.value]}."
+        seen[str(key.value)] = line
+        yield from _unlawful(value, f"{name}.", lines)
+
+
+def _reason(node: Node) -> str:
+    """Why a value is refused, or nothing."""
+    value = str(node.value)[:40]
+    if node.tag == CORE + "timestamp":
+        return f"{value} would be read as a date; quote it."
+    if node.tag not in PLAIN_TAGS:
+        tag = node.tag.replace(CORE, "!!")
+        return f"the tag {tag} is refused: a configuration holds names and values, never code."
+    if not isinstance(node, ScalarNode) or node.style:
+        return ""
+    if ODD_NUMBER.fullmatch(value):
+        return f"{value} would be read as another number; write it plainly, or quote a text."
+    if NOT_FINITE.fullmatch(value):
+        return f"{value} is not a finite number; give one, or quote a text."
+    if BOOLEAN_WORD.fullmatch(value):
+        return f"{value} would be read as true or false; write that, or quote a text."
+    return ""

@@ -1,0 +1,128 @@
+"""Losses that break what a loss must hold: refused by name before training, or contained."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from conftest import QUICK
+
+HEAD = "import ctypes, os, sys, torch\ndef mine(p, t, /, *, a: float = 1.0):\n    "
+
+UNLAWFUL = [
+    ("F25", "sys.exit(0)", "SystemExit: 0"),
+    ("F29-vector", "return p.sum() * torch.ones(3)", "returned shape (3,); expected one number"),
+    ("F29-float", "return 1.0", "returned float; expected one number per example"),
+    ("F29-numpy", "return p.detach().numpy()", "returned ndarray; expected"),
+    ("F29-none", "return None", "returned NoneType; expected"),
+    ("F29-detached", "return p.detach()", "cut off from the prediction"),
+    ("F29-whole", "return (p * 0).long()", "returned torch.int64; expected real"),
+    ("F29-complex", "return p.to(torch.complex64)", "returned torch.complex64; expected real"),
+    ("F30", "return (p[:, None] - t) ** 2", "returned shape (8, 8)"),
+    ("F36-prediction", "p.mul_(2); return p", "in-place operation"),
+    ("F36-target", "t.mul_(0); return p", "changes its arguments in place"),
+    ("F29-raises", "raise ValueError('no\\nluck\\nat all')", "ValueError: no luck at all"),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), [pytest.param(b, s, id=i) for i, b, s in UNLAWFUL])
+def test_an_unlawful_loss_is_refused_by_name(body, said, refused):
+    told = refused("run", *QUICK, "loss=mine.py:mine", files={"mine.py": HEAD + body + "\n"})
+    assert "loss=mine.py:mine" in told
+    assert said in told
+
+
+CHECKED = [
+    ("F31", "return torch.nn.functional.nll_loss(p, t, reduction='none')", "failed"),
+    ("F33", "return torch.nn.functional.cross_entropy(p.exp(), t, reduction='none')", "failed"),
+    ("F35", "return p[:, 0] * torch.rand(len(p))", "random"),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), [pytest.param(b, s, id=i) for i, b, s in CHECKED])
+def test_what_training_cannot_see_is_found_by_check(body, said, command):
+    """A loss that takes other things for logits, overflows, or draws from the common stream."""
+    words = ("check", "mine.py:mine", "--task", "multiclass")
+    told = command(*words, files={"mine.py": HEAD + body + "\n"})
+    assert told.code == 3
+    assert said in told.out
+
+
+DIVERGING = [
+    ("F33-gradient", "return (p * 0).sqrt() + p * 0"),
+    ("F33-overflow", "return (p.abs() * 1e4 + 100).exp()"),
+    ("F40", "return p * torch.nan"),
+]
+
+
+@pytest.mark.parametrize("body", [pytest.param(b, id=i) for i, b in DIVERGING])
+def test_a_loss_that_is_not_finite_diverges_and_others_go_on(body, command, here):
+    words = ("run", "-m", *QUICK, "loss=cross_entropy,mine.py:mine", "trainer.max_epochs=2")
+    said = command(*words, files={"mine.py": HEAD + body + "\n"})
+    assert said.code == 3, said
+    assert "2 replicas diverged" in said.out
+    rows = pd.concat(map(pd.read_parquet, here.glob("results/*/seeds.parquet")))
+    diverged = rows[rows.status == "diverged"]
+    assert list(diverged.diverged_epoch) == [1, 1]
+    assert diverged.filter(like="test/").isna().all(axis=None)
+    assert (rows.status == "finished").sum() == 2
+
+
+def test_f34_the_weights_of_a_loss_are_trained(command, here):
+    """A loss that is a module: its parameter, wrong at the start, is learnt."""
+    loss = (
+        "import torch\n"
+        "class Shifted(torch.nn.Module):\n"
+        "    def __init__(self, *, start: float = 9.0):\n"
+        "        super().__init__()\n"
+        "        self.shift = torch.nn.Parameter(torch.tensor(start))\n"
+        "    def forward(self, p, t):\n"
+        "        return (p.detach() * 0 + self.shift) ** 2 + 0 * p\n"
+    )
+    words = ("loss=mine.py:Shifted", "optimizer.lr=0.5", "trainer.max_epochs=20")
+    assert command("run", *QUICK, *words, files={"mine.py": loss}).code == 0
+    (file,) = here.glob("results/*/curves.parquet")
+    curve = pd.read_parquet(file).query("metric == 'train/loss'").groupby("epoch").value.mean()
+    assert curve.iloc[-1] < 1 < curve.iloc[0]
+
+
+DYING = [
+    ("F46", "os.kill(os.getpid(), 9)", "signal SIGKILL (out of memory?)"),
+    ("F47", "ctypes.string_at(0)", "signal SIGSEGV"),
+    ("F47-exit", "os._exit(0)", "its process died: exit code 0"),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), [pytest.param(b, s, id=i) for i, b, s in DYING])
+def test_a_worker_that_dies_takes_only_its_own_run(body, said, command, here):
+    words = ("run", "-m", *QUICK, "loss=cross_entropy,mine.py:mine", "launcher.retries=0")
+    told = command(*words, files={"mine.py": HEAD + body + "\n"})
+    assert told.code == 3, told
+    assert "1 of 2 runs failed" in told.err
+    assert said in told.err
+    assert len(list(here.glob("results/*/seeds.parquet"))) == 1
+
+
+def test_f39_a_loss_that_hangs_is_stopped_and_others_finish(command, here):
+    """It hangs in training only: what hangs at once is left to its own run as well."""
+    loss = HEAD + "import time\n    if len(p) > 8: time.sleep(600)\n    return (p - t) ** 2\n"
+    words = ("loss=cross_entropy,mine.py:mine", "launcher.timeout=4", "launcher.retries=0")
+    said = command("run", "-m", *QUICK, *words, files={"mine.py": loss})
+    assert said.code == 3, said
+    assert "mine.py:mine on moons: stopped after launcher.timeout=4 s" in said.err
+    assert len(list(here.glob("results/*/seeds.parquet"))) == 1
+
+
+def test_f37_what_cannot_be_mapped_is_run_replica_by_replica_and_said(command):
+    loss = HEAD + "return (p - t) ** 2 if p.sum().item() < 1e9 else p\n"
+    said = command("run", *QUICK, "loss=mine.py:mine", files={"mine.py": loss})
+    assert said.code == 0, said
+    assert "mine.py:mine was run replica by replica" in said.out
+
+
+def test_f38_a_sum_instead_of_a_mean_is_found_by_check(command):
+    """Returning one sum for the batch is lawful only for a loss of whole batches."""
+    body = "return torch.nn.functional.cross_entropy(p, t, reduction='sum')\n"
+    words = ("check", "mine.py:mine", "--task", "multiclass")
+    said = command(*words, files={"mine.py": HEAD + body})
+    assert said.code == 3
+    assert "failed" in said.out

@@ -1,0 +1,132 @@
+"""Packages that are broken in every way, really installed: each hurts only who asks for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Said, put
+
+BODIES = {
+    "raises": "raise RuntimeError('no luck today')",
+    "needs": "import nowhere_at_all",
+    "lacks": "x = 1",
+    "wrong": "def mine(:",
+    "leaves": "import sys; sys.exit(0)",
+    "meddles": (
+        "import random, numpy, torch\n"
+        "torch.set_default_dtype(torch.float64); torch.manual_seed(1); random.seed(1)\n"
+        "torch.set_num_threads(3); torch.set_grad_enabled(False); numpy.random.seed(1)\n"
+        "def mine(p, t, /, *, a: float = 1.0):\n    return (p - t) ** 2\n"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Said]:
+    """The command line in an environment of its own, into which broken packages are installed."""
+    folder = tmp_path_factory.mktemp("stranger")
+    venv.create(folder / "venv", with_pip=False)
+    (site,) = (folder / "venv").glob("lib/python*/site-packages")
+    outer = sysconfig.get_path("purelib")
+    (site / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})")
+    entries = {f"bad_{name}": f"bad_losses.{name}:mine" for name in BODIES}
+    entries |= {"bad_gone": "bad_losses.gone:mine", "focal": "bad_losses.lacks:x"}
+    install(folder, site, "bad-losses", entries, BODIES)
+
+    def run(*words: str) -> Said:
+        done = subprocess.run(
+            [str(folder / "venv" / "bin" / "python"), "-m", "lossbench.cli", *words],
+            cwd=folder,
+            env={**os.environ, "COLUMNS": "100"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    run.folder = folder  # type: ignore[attr-defined]
+    return run
+
+
+def install(folder: Path, site: Path, name: str, entries: dict, bodies: dict) -> None:
+    """Build and install a package with the real installer."""
+    module = name.replace("-", "_")
+    lines = [f"{key} = {json.dumps(value)}" for key, value in entries.items()]
+    project = (
+        "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n"
+        f"[project]\nname = '{name}'\nversion = '1.2'\n"
+        "[project.entry-points.'lossbench.losses.binary']\n" + "\n".join(lines)
+    )
+    files = {f"{module}/{key}.py": text for key, text in bodies.items()}
+    put(folder / name, {"pyproject.toml": project, f"{module}/__init__.py": "", **files})
+    words = ["install", "-q", "--no-deps", "--no-build-isolation", "--target", str(site)]
+    command = [sys.executable, "-m", "pip", *words, str(folder / name)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+USED = [
+    ("F24-raises", "bad_raises", "RuntimeError: no luck today"),
+    ("F24-needs", "bad_needs", "No module named 'nowhere_at_all'"),
+    ("F24-lacks", "bad_lacks", "has no attribute 'mine'"),
+    ("F24-syntax", "bad_wrong", "SyntaxError"),
+    ("F24-module", "bad_gone", "No module named 'bad_losses.gone'"),
+    ("F25", "bad_leaves", "SystemExit: 0"),
+    ("F27", "focal", "bad-losses and lossbench both provide it. Choose with loss=bad-losses:focal"),
+]
+
+
+@pytest.mark.parametrize(("loss", "said"), [pytest.param(n, s, id=i) for i, n, s in USED])
+def test_a_broken_plugin_that_is_asked_for_gets_one_line(loss, said, stranger):
+    told = stranger("run", f"loss={loss}", "dataset=moons", "tracking=none", "trainer=short")
+    assert told.code == 2, told
+    assert said in told.err
+    assert "bad-losses" in told.err
+    assert len(told.err.splitlines()) <= 2
+
+
+def test_f24_doctor_names_every_broken_package_and_nothing_else_is_hurt(stranger):
+    said = stranger("doctor")
+    assert said.code == 0, said
+    assert "7 broken" in said.out
+    assert "SystemExit: 0" in said.out
+    assert "Traceback" not in said.err
+
+
+def test_f28_others_train_beside_one_that_meddles_with_the_same_bits(stranger):
+    words = ("dataset=moons", "trainer=short", "seeds=3", "launcher.workers=1", "tracking=none")
+    alone = stranger("run", "loss=squared_error", *words, "results.dir=alone")
+    assert alone.code == 0, alone
+    beside = stranger("run", "-m", "loss=bad_meddles,squared_error", *words, "results.dir=beside")
+    assert beside.code == 0, beside
+    (one,) = stranger.folder.glob("alone/*/curves.parquet")
+    (other,) = stranger.folder.glob(f"beside/{one.parent.name}/curves.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other), check_exact=True)
+
+
+def test_f26_a_package_that_python_cannot_read_is_named(stranger):
+    """Nobody can call entry_points() beside it, so Lightning and MLflow cannot be imported."""
+    place = next(stranger.folder.glob("venv/lib/python*/site-packages")) / "malformed-1.0.dist-info"
+    files = {
+        "METADATA": "Metadata-Version: 2.1\nName: malformed\nVersion: 1.0\n",
+        "entry_points.txt": "[lossbench.losses.binary]\njust a line\n",
+    }
+    put(place, files)
+    try:
+        assert "focal" in stranger("list", "losses").out
+        for words in (("run", "loss=squared_error", "dataset=moons"), ("doctor",)):
+            said = stranger(*words)
+            assert said.code == 4, said
+            assert "the installed package malformed has an entry_points.txt" in said.err
+            assert "pip uninstall malformed" in said.err
+    finally:
+        shutil.rmtree(place)

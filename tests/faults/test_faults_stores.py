@@ -1,0 +1,240 @@
+"""Stores, disks and several processes: the results folder is the truth, whatever happens around."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import QUICK
+from mlflow import MlflowClient
+
+from lossbench import registry, results
+from lossbench.contract import UnusableError
+from lossbench.tracking import Store
+
+TRACKED = tuple(word for word in QUICK if word != "tracking=none")
+
+
+def runs(uri: str) -> list:
+    client = MlflowClient(uri)
+    return client.search_runs([e.experiment_id for e in client.search_experiments()])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound store, to be copied."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    Store(f"sqlite:///{file}", "lossbench")
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return file
+
+
+def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path):
+    """Started in one second on one folder: no run is trained twice, none is missing."""
+    words = ("run", "-m", *QUICK[:-1], "loss=cross_entropy,focal,hinge,poly", "launcher.workers=1")
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "lossbench.cli", *words, "trainer.max_epochs=20"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=200) for process in both]
+    assert sorted({process.returncode for process in both}) in ([0], [0, 3]), said
+    assert all("Traceback" not in err for _, err in said)
+    found = sorted(file.parent.name for file in tmp_path.glob("results/*/seeds.parquet"))
+    assert len(found) == 4
+    assert not any("-" in name for name in found)
+    assert not list(tmp_path.glob("results/.claim-*"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of a few megabytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a file system of its own")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_f60_a_full_disk_ends_it_cleanly_and_room_lets_it_go_on(small_disk, command):
+    """Full before the start, then full after the first run: what is finished stays as it is."""
+    words = ("run", "-m", *QUICK[:-1], "launcher.workers=1", f"results.dir={small_disk}/r")
+    words = (*words, "loss=cross_entropy,focal,hinge")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(2_500_000))
+    said = command(*words)
+    assert said.code == 4
+    assert "No space left on device" in said.err
+    ballast.unlink()
+
+    def fill() -> None:
+        while not list(small_disk.glob("r/[!.]*/seeds.parquet")):
+            time.sleep(0.005)
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+    filler = threading.Thread(target=fill)
+    filler.start()
+    said = command(*words)
+    filler.join()
+    assert said.code == 4, said
+    assert "No space left on device" in said.err
+    (first, *_) = [pd.read_parquet(f) for f in small_disk.glob("r/[!.]*/seeds.parquet")]
+    assert list(first.status) == ["finished"] * 2
+    ballast.unlink()
+    said = command(*words)
+    assert said.code == 0, said
+    assert "of 3 runs are done already" in said.out
+    assert len(list(small_disk.glob("r/[!.]*/seeds.parquet"))) == 3
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(b"garbage" * 999)
+
+
+def truncated(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def page_damaged(file: Path) -> None:
+    with file.open("r+b") as store:
+        store.seek(4096)
+        store.write(b"x" * 4096)
+
+
+@pytest.mark.parametrize("damage", [garbage, truncated, page_damaged], ids=lambda d: d.__name__)
+def test_f61_doctor_moves_a_damaged_store_aside_and_makes_it_anew(
+    damage, store, command, monkeypatch
+):
+    assert command("run", *QUICK).code == 0
+    (place,) = Path("results").glob("*/config.yaml")
+    config = yaml.safe_load(place.read_text())
+    config["tracking"]["uri"] = f"sqlite:///{Path('results').absolute()}/mlflow.db"
+    place.write_text(yaml.safe_dump(config))
+    shutil.copy(store, "results/mlflow.db")
+    damage(Path("results/mlflow.db"))
+    monkeypatch.setattr(registry, "KINDS", {})  # its plugins take a while, and are tried elsewhere
+    said = command("doctor")
+    assert said.code == 0, said
+    assert "moved to" in said.out
+    assert "1 results delivered" in said.out
+    assert Path("results/.damaged-mlflow.db").exists()
+    (run,) = runs(config["tracking"]["uri"])
+    assert run.info.status == "FINISHED"
+
+
+def test_f61_f67_doctor_moves_a_damaged_result_aside(command, monkeypatch):
+    """The results written after it of the same key stay, and the same command trains the rest."""
+    for seeds in ("2", "4"):
+        assert command("run", *QUICK, f"seeds={seeds}").code == 0
+    (key,) = {file.parent.name[:12] for file in Path("results").glob("*/seeds.parquet")}
+    kept = pd.read_parquet(f"results/{key}-1/seeds.parquet")
+    Path("results", key, "seeds.parquet").write_bytes(b"PAR1")
+    said = command("compare")
+    assert said.code == 2
+    assert f"results/{key} is damaged" in said.err
+    monkeypatch.setattr(registry, "KINDS", {})
+    said = command("doctor")
+    assert "1 damaged" in said.out
+    pd.testing.assert_frame_equal(pd.read_parquet(f"results/{key}/seeds.parquet"), kept)
+    assert Path(f"results/.damaged-{key}").is_dir()
+    assert command("run", *QUICK, "seeds=4").code == 0
+    assert len(list(Path("results").glob("[!.]*/seeds.parquet"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("revision", "advice"),
+    [
+        pytest.param("ffffffffffff", "by a newer MLflow than 3", id="F62-newer"),
+        pytest.param("451aebb31d03", "Run: mlflow db upgrade sqlite:///", id="F62-older"),
+    ],
+)
+def test_the_store_of_another_mlflow_is_told_apart(revision, advice, store, tmp_path):
+    file = shutil.copy(store, tmp_path / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("UPDATE alembic_version SET version_num = ?", [revision])
+        database.commit()
+    with pytest.raises(UnusableError, match=advice):
+        Store(f"sqlite:///{file}", "lossbench")
+
+
+def test_f63_an_experiment_that_was_deleted_is_not_in_the_way(store, tmp_path):
+    file = shutil.copy(store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{file}"
+    client = MlflowClient(uri)
+    client.delete_experiment(client.get_experiment_by_name("lossbench").experiment_id)
+    again = Store(uri, "lossbench")
+    assert client.get_experiment(again.experiment).name == "lossbench-2"
+
+
+def test_f64_a_server_that_is_down_is_said_soon():
+    began = time.monotonic()
+    with pytest.raises(UnusableError, match=r"127\.0\.0\.1:1: cannot be used"):
+        Store("http://127.0.0.1:1", "x")
+    assert time.monotonic() - began < 60  # MLflow's own patience is several minutes
+
+
+@pytest.mark.slow
+def test_f59_f64_training_goes_on_without_a_store(command):
+    """A database held by another, and a server that is down: 40 s each, of patience at the end."""
+    Path("results").mkdir()
+    holder = sqlite3.connect("results/mlflow.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    for uri in ("sqlite:///results/mlflow.db", "http://127.0.0.1:1"):
+        said = command("run", "loss=focal", *TRACKED, f"tracking.uri='{uri}'", "--rerun")
+        assert said.code == 0, said
+        assert "MLflow does not take the runs" in said.out
+    assert len(list(Path("results").glob("*/seeds.parquet"))) == 2
+
+
+def test_f65_f66_odd_names_and_long_values_reach_mlflow(command, here):
+    """A keyword that is no ASCII, a name with blanks, brackets and an emoji, a value of 9,000."""
+    loss = "def f(p, t, /, *, größe: float = 1.0, text: str = ''):\n    return (p - t) ** 2\n"
+    file = "my loss (top 1)@k=1 🙂.py"
+    words = (f"\"loss='{file}:f'\"".strip('"'), f"loss.text={'x' * 9000}")
+    said = command("run", *TRACKED, *words, "tracking.experiment='a=1'", files={file: loss})
+    assert said.code == 0, said
+    assert "does not take" not in said.out
+    (run,) = runs(f"sqlite:///{here}/results/mlflow.db")
+    assert run.info.status == "FINISHED"
+    assert run.data.params["loss.größe"] == "1.0"
+    (config,) = here.glob("results/*/config.yaml")
+    assert len(yaml.safe_load(config.read_text())["loss"]["text"]) == 9000
+
+
+def test_f67_what_was_torn_while_it_was_written_is_no_result(command):
+    torn = {"results/.writing-abc/seeds.parquet": b"PAR1"}
+    said = command("run", *QUICK, files=torn)
+    assert said.code == 0, said
+    assert command("compare").code == 0
+
+
+def test_f68_results_of_other_code_are_not_mixed_in(command):
+    loss = "def f(p, t, /, *, a: float = 1.0):\n    return (p - t) ** 2\n"
+    assert command("run", *QUICK, "loss=mine.py:f", files={"mine.py": loss}).code == 0
+    for cached in (registry._tree, registry.signature, results._code_digest):
+        cached.cache_clear()
+    said = command("run", *QUICK, "loss=mine.py:f", files={"mine.py": loss.replace("2", "4")})
+    assert "the code of loss=mine.py:f has changed; trained again" in said.out
+    assert len(list(Path("results").glob("*/seeds.parquet"))) == 2
+    assert len(results.everything(Path("results").absolute())) == 1

@@ -1,0 +1,129 @@
+"""What happens to a run while it trains: killed, interrupted, orphaned; told and made good."""
+
+from __future__ import annotations
+
+import locale
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from conftest import QUICK
+
+from lossbench import results, training
+
+LONG = ("run", "dataset=moons", "seeds=2", "trainer.max_epochs=100000", "tracking=none")
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """A command that trains for long, once its worker is at work."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lossbench.cli", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 60
+    while len(psutil.Process(process.pid).children(recursive=True)) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return process
+
+
+ENDS = [
+    pytest.param(signal.SIGTERM, 143, id="F48"),
+    pytest.param(signal.SIGINT, 130, id="F49"),
+]
+
+
+@pytest.mark.parametrize(("number", "code"), ENDS)
+def test_a_signal_ends_it_with_its_code_and_leaves_nobody(number, code, tmp_path):
+    process = start(tmp_path, *LONG)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "the same command goes on with what is missing" in said
+    assert "Traceback" not in said
+    assert not psutil.wait_procs(family, timeout=20)[1]
+
+
+def test_f49_a_second_ctrl_c_ends_it_at_once(tmp_path):
+    process = start(tmp_path, *LONG)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert not psutil.wait_procs(family, timeout=20)[1]
+
+
+def test_f50_workers_die_with_a_parent_that_is_killed(tmp_path):
+    process = start(tmp_path, *LONG)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate(timeout=30)
+    assert not psutil.wait_procs(family, timeout=20)[1]
+
+
+def test_f51_a_result_that_is_killed_while_it_is_written_is_none(command, here):
+    """Whole or not at all: a temporary folder, renamed; what was finished is not touched."""
+    loss = "def f(p, t, /, *, a: float = 1.0):\n    return (p - t) ** 2\n"
+    assert command("run", *QUICK).code == 0
+    before = {file: file.read_bytes() for file in here.glob("results/*/*.parquet")}
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom lossbench import results\n"
+        "found = results.everything(Path('results').absolute())[0]\n"
+        "results.write(found, Path('results').absolute(), lambda *_: os.kill(os.getpid(), 9))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert {file: file.read_bytes() for file in here.glob("results/[!.]*/*.parquet")} == before
+    assert command("run", *QUICK, "loss=mine.py:f", files={"mine.py": loss}).code == 0
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/St_Johns"])
+def test_f55_time_and_place_mean_nothing(zone, command, monkeypatch):
+    """A clock that goes back, another zone, a comma for a point: the same run, found again."""
+    assert command("run", *QUICK).code == 0
+    (file,) = Path("results").glob("*/seeds.parquet")
+    os.utime(file, (0, 0))
+    os.utime(file.parent, (2**32, 2**32))
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    before = locale.setlocale(locale.LC_ALL)
+    for name in ("de_DE.UTF-8", "fr_FR.UTF-8", "C"):
+        try:
+            locale.setlocale(locale.LC_ALL, name)
+            break
+        except locale.Error:
+            continue
+    try:
+        said = command("run", *QUICK)
+        assert "1 of 1 runs are done already" in said.out
+        assert command("compare", "--format", "csv").out.count(".") > 3
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_f40_f54_the_same_request_gives_the_same_bits(tmp_path):
+    """Twice in one process, and stacked with others."""
+    from lossbench.config import configurations
+
+    words = ["dataset=moons", "trainer=short", "tracking=none", "seeds=4"]
+    (config,), _ = configurations(words)
+    one, two = training.train(config, [2, 3]), training.train(config, [0, 1, 2, 3])
+    same = results.of_seeds(two, [2, 3])
+    pd.testing.assert_frame_equal(one.seeds, same.seeds, check_exact=True)
+    order = ["seed", "metric", "epoch"]
+    tables = [r.curves.sort_values(order, ignore_index=True) for r in (one, same)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
