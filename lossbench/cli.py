@@ -1,4 +1,4 @@
-"""The command line: words -> a command of `commands`, its exit code, its errors in a line."""
+"""The command line: words -> a function of `commands`, its exit code, its errors in a line."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from lossbench import commands
+from lossbench.commands import plugins, stored, training
 from lossbench.contract import UserError
 from lossbench.settings import masked
 
@@ -24,6 +25,9 @@ examples:
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+Command = Callable[[str, Any, str], argparse.ArgumentParser]  # name, function, words
 
 
 class Interrupted(BaseException):
@@ -93,8 +97,16 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS)
         return added
 
+    _add_training(command)
+    _add_compare(command("compare", stored.compare, "tables and conclusions from results"))
+    _add_plugins(command)
+    _add_stores(command)
+    return parser
+
+
+def _add_training(command: Command) -> None:
     run = command(
-        "run", commands.run, "train a run, or with -m or experiment=NAME many, and compare them"
+        "run", training.run, "train a run, or with -m or experiment=NAME many, and compare them"
     )
     run.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra's override grammar")
     run.add_argument("-m", "--multirun", action="store_true", help="sweep over values with commas")
@@ -105,10 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--yes", action="store_true", help="more than 1000 runs are meant")
     run.add_argument("--rerun", action="store_true", help="train again what is done already")
 
-    _add_compare(command("compare", commands.compare, "tables and conclusions from results"))
-
     reproduce = command(
-        "reproduce", commands.reproduce, "run a result again and say whether it is the same"
+        "reproduce", training.reproduce, "run a result again and say whether it is the same"
     )
     reproduce.add_argument(
         "run", metavar="RUN", help="a folder in the results, or an MLflow run id"
@@ -116,43 +126,46 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--results", default="results", metavar="DIR")
     reproduce.add_argument("--uri", help="another store than the one in the results folder")
 
-    listing = command("list", commands.list_plugins, "what is installed")
+
+def _add_plugins(command: Command) -> None:
+    listing = command("list", plugins.list_plugins, "what is installed")
     listing.add_argument(
-        "kind", nargs="?", choices=[*commands.KINDS, "experiments"], default="losses"
+        "kind", nargs="?", choices=[*plugins.KINDS, "experiments"], default="losses"
     )
     listing.add_argument("--verify", action="store_true", help="import each, and say what fails")
 
     show = command(
-        "show", commands.show, "formula, source, parameters, properties, picture of a loss"
+        "show", plugins.show, "formula, source, parameters, properties, picture of a loss"
     )
     show.add_argument("loss", nargs="?")
     show.add_argument("--task", help="the task to show first, where the loss is for several")
     show.add_argument("--picture", metavar="FILE", help="draw it to an SVG or PNG file instead")
     show.add_argument("--all", metavar="DIR", help="write every loss as a static page into DIR")
 
-    check = command("check", commands.check, "hold a loss against what every loss must hold")
+    check = command("check", plugins.check, "hold a loss against what every loss must hold")
     check.add_argument("loss", help="a name, package:name, or file.py:function")
     check.add_argument("--task", help="the task, where the loss is for several or in a file")
 
-    new = command("new", commands.new_package, "write a plugin package that passes its own check")
+    new = command("new", plugins.new_package, "write a plugin package that passes its own check")
     new.add_argument("name", help="such as my-losses")
 
-    doctor = command("doctor", commands.doctor, "versions, plugins, results and store: a line each")
-    doctor.add_argument("--results", default="results", metavar="DIR")
-
-    completion = command("completion", commands.completion, "print a shell's completion script")
+    completion = command("completion", plugins.completion, "print a shell's completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
 
-    ui = command("ui", commands.ui, "open MLflow's interface on the store, at the losses' view")
+
+def _add_stores(command: Command) -> None:
+    doctor = command("doctor", stored.doctor, "versions, plugins, results and store: a line each")
+    doctor.add_argument("--results", default="results", metavar="DIR")
+
+    ui = command("ui", stored.ui, "open MLflow's interface on the store, at the losses' view")
     ui.add_argument("--results", default="results", metavar="DIR")
     ui.add_argument("--uri", help="another store than the one in the results folder")
     ui.add_argument("--experiment", help="the experiment to open (default: the latest)")
     ui.add_argument("--port", type=int, default=5000)
 
-    sync = command("sync", commands.sync, "deliver to MLflow the results that it missed")
+    sync = command("sync", stored.sync, "deliver to MLflow the results that it missed")
     sync.add_argument("--results", default="results", metavar="DIR")
     sync.add_argument("--uri", help="another store than the one that a result names")
-    return parser
 
 
 def _add_compare(compare: argparse.ArgumentParser) -> None:

@@ -1,0 +1,174 @@
+"""`run` and `reproduce`: commands that train."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossbench.commands.terminal import a_console, show_comparisons
+from lossbench.contract import UserError
+from lossbench.settings import masked
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lossbench.comparison import Comparison
+    from lossbench.config import Config, Experiment
+    from lossbench.results import Result
+    from lossbench.sweep import Job
+
+MOST_UNASKED = 1000  # runs that are not begun without --yes
+
+
+def run(options: argparse.Namespace) -> int:
+    from lossbench.config import configurations
+
+    if options.info:
+        return info(options)
+    configs, experiment = configurations(
+        options.overrides,
+        sweep=options.multirun,
+        config_dir=options.config_dir,
+        most=None if options.yes or options.dry_run else MOST_UNASKED,
+    )
+    if options.cfg:
+        import yaml
+
+        print(masked("---\n".join(yaml.safe_dump(c, sort_keys=False) for c in configs)), end="")
+        return 0
+    from lossbench import sweep
+    from lossbench.comparison import compare as compare_results
+
+    console = a_console()
+    _warn_of_few_seeds(configs, console)
+    if options.dry_run:
+        from lossbench.forecast import forecast
+
+        forecast(configs, console, rerun=options.rerun)
+        return 0
+    jobs = sweep.execute(configs, console, rerun=options.rerun)
+    found = sweep.outcome(jobs)
+    if found:
+        comparisons = compare_results(found, baseline=experiment.baseline if experiment else None)
+        show_comparisons(comparisons, experiment, console)
+        _where(jobs, found, comparisons, experiment, console)
+    return exit_code(jobs, found, console)
+
+
+def info(options: argparse.Namespace) -> int:
+    from hydra.core.global_hydra import GlobalHydra
+
+    from lossbench.config import hydra
+
+    with hydra(options.config_dir):
+        composer = GlobalHydra.instance().hydra
+        assert composer
+        composer.show_info("all", "config", options.overrides)
+    return 0
+
+
+def _warn_of_few_seeds(configs: list[Config], console: Console) -> None:
+    """Say before training what the seeds cannot show."""
+    from lossbench.comparison import ALPHA, few_seeds, setting_of
+    from lossbench.results import budget
+    from lossbench.statistics import seeds_needed_for
+
+    settings = {(setting_of(config), budget(config)) for config in configs}
+    comparisons = len(configs) - len(settings)
+    seeds = min(len(config["seeds"]) for config in configs)
+    needed = seeds_needed_for(ALPHA, comparisons) if comparisons else 0
+    if seeds < needed:
+        console.print(few_seeds(seeds, comparisons, needed))
+
+
+def _where(
+    jobs: list[Job],
+    found: list[Result],
+    comparisons: list[Comparison],
+    experiment: Experiment | None,
+    console: Console,
+) -> None:
+    """Where everything is, and what to do next."""
+    from lossbench.publish import publish, write_report
+    from lossbench.report import across, figures
+    from lossbench.sweep import failures
+
+    lost = failures(jobs)
+    folder, name = jobs[0].folder, experiment.name if experiment else "latest"
+    lines = [
+        f"{result.config['loss']['name']} was run replica by replica: "
+        f"{result.summary['unmapped_because']}"
+        for result in found
+        if not result.summary["mapped"]
+    ]
+    lines.append(f"Results   {folder}")
+    drawn = across.draw(comparisons, folder / "figures", name)
+    for number, comparison in enumerate(comparisons):
+        suffix = f"-{number}" if number else ""
+        place = folder / "figures" / f"{name}{suffix}.png"
+        figures.comparison(comparison.results, place)
+        drawn.append(place)
+    lines += [f"Figure    {place}" for place in drawn]
+    report = write_report(folder / "figures" / f"{name}.html", comparisons, experiment, lost)
+    lines.append(f"Report    {report}")
+    if any(job.seeds for job in jobs):
+        trouble = publish(report, comparisons, experiment, jobs[0].config["tracking"])
+        lines += [trouble] if trouble else []
+    uri = jobs[0].config["tracking"]["uri"]
+    if uri is not None:
+        file = uri.removeprefix("sqlite:///")
+        lines.append(f"MLflow    {Path(file).absolute() if file != uri else masked(uri)}")
+    where = "" if jobs[0].config["results"]["dir"] == "results" else f" --results {folder}"
+    script = Path(sys.argv[0])
+    hidden = script.name == "lossbench" and not shutil.which("lossbench")  # not on the PATH
+    us = os.path.relpath(script) if hidden else "lossbench"
+    lines += [
+        f"Next      {us} ui{where}",
+        f"          {us} compare{' ' + name if experiment else ''}{where}",
+        f"          {us} run loss=focal loss.gamma=1 dataset=blobs corruption=label_noise",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, markup=False)
+
+
+def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
+    """0 all well, the request's own code where its only run was refused, 3 where some failed."""
+    from lossbench.sweep import failures
+
+    failed = [job for job in jobs if job.error]
+    if failed and len(failed) == len(jobs) and all(isinstance(j.error, UserError) for j in failed):
+        print(f"lossbench: error: {failed[0].error}", file=sys.stderr)
+        return failed[0].error.exit_code  # type: ignore[union-attr]
+    if failed:
+        print(f"lossbench: {len(failed)} of {len(jobs)} runs failed:", file=sys.stderr)
+        print("\n".join(failures(jobs)), file=sys.stderr)
+        return 3
+    if len(found) < len(jobs):
+        print(
+            f"lossbench: {len(jobs) - len(found)} of {len(jobs)} runs have no result yet: they are "
+            "being trained by another command, or a plugin was changed meanwhile. Run this again.",
+            file=sys.stderr,
+        )
+        return 3
+    diverged = sum(result.diverged for result in found)
+    if diverged:
+        console.print(f"{diverged} replicas diverged; each counts as its loss's worst outcome.")
+        return 3
+    return 0
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    from lossbench import reproduce
+    from lossbench.report.tables import wrapped
+
+    console = a_console()
+    old = reproduce.find(options.run, Path(options.results).absolute(), options.uri)
+    job, found = reproduce.again(old, console)
+    if not found:
+        return exit_code([job], found, console)
+    same, words = reproduce.verdict(old, reproduce.differences(old, found[0]))
+    console.print(wrapped([*reproduce.changes(old, found[0]), words]), markup=False)
+    return 0 if same else 3
