@@ -10,13 +10,19 @@ from lossbench import results
 from lossbench.comparison import Comparison
 from lossbench.config import Config, Experiment, configurations
 from lossbench.contract import UnusableError
+from lossbench.report.claims import words
 from lossbench.report.html import Words, markdown, page
 from lossbench.report.repeat import command
 from lossbench.settings import masked
+from lossbench.verdicts import Decision
 
 
 def write_report(
-    path: Path, comparisons: Sequence[Comparison], experiment: Experiment | None, lost: list[str]
+    path: Path,
+    comparisons: Sequence[Comparison],
+    experiment: Experiment | None,
+    lost: list[str],
+    decisions: Sequence[Decision] = (),
 ) -> Path:
     """Write the page and give its place; lost are the runs without result, and why."""
     if experiment:
@@ -26,7 +32,7 @@ def write_report(
         title, question, again = "Losses compared", "", ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = page(comparisons, Words(title, question, again, lost))
+        text = page(comparisons, Words(title, question, again, lost, [words(d) for d in decisions]))
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UnusableError(

@@ -123,11 +123,17 @@ def test_what_diverged_is_lost_or_was_tuned_is_said():
 def test_names_are_text_whatever_they_hold():
     made = [drawn(result(HOSTILE, BASE)), drawn(result("focal", BETTER, sections=None))]
     made = [replace(r, config=r.config | {"dataset": {"name": HOSTILE}}) for r in made]
-    text = page(compare(made), Words(HOSTILE, HOSTILE, HOSTILE, [HOSTILE]))
+    text = page(compare(made), Words(HOSTILE, HOSTILE, HOSTILE, [HOSTILE], [[HOSTILE] * 3]))
     assert "<script" not in text
     assert "script" not in Tables(text).tags
     assert "&lt;script&gt;" in text
     assert "\\<script" in markdown(compare(made), HOSTILE)
+
+
+def test_the_claims_are_said_with_what_their_verdicts_rest_on():
+    claims = [["REFUTED  sparse", "“it is sparse” (a paper)", "zeros: 3, 20 seeds"]]
+    text = page(compare(three()), Words("title", claims=claims))
+    assert all(words in text for words in claims[0])
 
 
 def test_twenty_losses_on_five_datasets_are_one_file_of_less_than_three_megabytes():

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossbench.commands.terminal import a_console, show_comparisons
+from lossbench.commands.terminal import a_console, decisions_on, show_claims, show_comparisons
 from lossbench.contract import UnusableError, UserError
 
 if TYPE_CHECKING:
     from lossbench.comparison import Comparison
     from lossbench.config import Experiment
     from lossbench.results import Result
+    from lossbench.verdicts import Decision
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -33,18 +33,20 @@ def compare(options: argparse.Namespace) -> int:
         same_within=options.same_within,
         mixed_budgets=options.mixed_budgets,
     )
+    decisions = decisions_on(experiment, found)
     if machine:
         print(machine(comparisons, options.by), end="")
     else:
         show_comparisons(comparisons, experiment, console, options.by)
+        show_claims(decisions, folder / "figures" / f"{options.experiment}-claims.png")
     if options.html:
         from lossbench.publish import without_result, write_report
 
         lost = without_result(experiment, folder) if experiment else []
-        place = write_report(Path(options.html), comparisons, experiment, lost)
+        place = write_report(Path(options.html), comparisons, experiment, lost, decisions)
         print(f"Report    {place}", file=sys.stderr)
     _draw(comparisons, folder, options.experiment or "latest")
-    return _claims(found, experiment, options)
+    return _changed(decisions) if options.check else 0
 
 
 def _draw(comparisons: list[Comparison], folder: Path, name: str) -> None:
@@ -80,26 +82,13 @@ def _stored(options: argparse.Namespace, folder: Path) -> tuple[list[Result], Ex
     return found, experiment
 
 
-def _claims(found: list[Result], experiment: Experiment | None, options: argparse.Namespace) -> int:
-    """Decide the experiment's claims; 3 where --check finds one that is not as on record."""
-    if not experiment or not experiment.claims:
-        if options.check:
-            raise UserError("--check: name an experiment whose experiment.yaml has claims.")
-        return 0
-    from lossbench.config import configurations
+def _changed(decisions: list[Decision]) -> int:
+    """3 where a claim is not as on record, which is said."""
+    if not decisions:
+        raise UserError("--check: name an experiment whose experiment.yaml has claims.")
     from lossbench.report import claims
-    from lossbench.verdicts import decide
 
-    configs = configurations([f"experiment={experiment.name}"])[0]
-    decisions = decide(experiment.claims, configs, found)
-    if options.format == "table":
-        print(claims.text(decisions))
-        place = Path(options.results).absolute() / "figures" / f"{experiment.name}-claims.png"
-        with contextlib.suppress(OSError):  # a folder that is read-only has no figure
-            place.parent.mkdir(exist_ok=True)
-            claims.draw(decisions, place)
-            print(f"\nFigure    {place}")
-    changed = claims.changed(decisions) if options.check else []
+    changed = claims.changed(decisions)
     for line in changed:
         print(f"lossbench: {line}", file=sys.stderr)
     return 3 if changed else 0

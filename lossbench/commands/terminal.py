@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +12,8 @@ if TYPE_CHECKING:
 
     from lossbench.comparison import Comparison
     from lossbench.config import Experiment
+    from lossbench.results import Result
+    from lossbench.verdicts import Decision
 
 
 def a_console() -> Console:
@@ -31,3 +36,27 @@ def show_comparisons(
     if experiment and experiment.question:
         console.print(experiment.question.strip(), markup=False)
     tables.print_table(comparisons, by, console)
+
+
+def decisions_on(experiment: Experiment | None, found: list[Result]) -> list[Decision]:
+    """The verdicts on the experiment's claims, if it has any."""
+    if not experiment or not experiment.claims:
+        return []
+    from lossbench.config import configurations
+    from lossbench.verdicts import decide
+
+    configs = configurations([f"experiment={experiment.name}"])[0]
+    return decide(experiment.claims, configs, found)
+
+
+def show_claims(decisions: Sequence[Decision], figure: Path) -> None:
+    """Print the verdicts and draw what they rest on."""
+    if not decisions:
+        return
+    from lossbench.report import claims
+
+    print(claims.text(decisions))
+    with contextlib.suppress(OSError):  # a folder that is read-only has no figure
+        figure.parent.mkdir(exist_ok=True)
+        claims.draw(decisions, figure)
+        print(f"\nFigure    {figure}")

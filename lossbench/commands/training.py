@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossbench.commands.terminal import a_console, show_comparisons
+from lossbench.commands.terminal import a_console, decisions_on, show_claims, show_comparisons
 from lossbench.contract import UserError
 from lossbench.settings import masked
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lossbench.config import Config, Experiment
     from lossbench.results import Result
     from lossbench.sweep import Job
+    from lossbench.verdicts import Decision
 
 MOST_UNASKED = 1000  # runs that are not begun without --yes
 
@@ -55,7 +56,10 @@ def run(options: argparse.Namespace) -> int:
     if found:
         comparisons = compare_results(found, baseline=experiment.baseline if experiment else None)
         show_comparisons(comparisons, experiment, console)
-        _where(jobs, found, comparisons, experiment, console)
+        decisions = decisions_on(experiment, found)
+        name = experiment.name if experiment else "latest"
+        show_claims(decisions, jobs[0].folder / "figures" / f"{name}-claims.png")
+        _where(jobs, found, comparisons, experiment, decisions, console)
     return exit_code(jobs, found, console)
 
 
@@ -90,6 +94,7 @@ def _where(
     found: list[Result],
     comparisons: list[Comparison],
     experiment: Experiment | None,
+    decisions: list[Decision],
     console: Console,
 ) -> None:
     """Where everything is, and what to do next."""
@@ -113,7 +118,9 @@ def _where(
         figures.comparison(comparison.results, place)
         drawn.append(place)
     lines += [f"Figure    {place}" for place in drawn]
-    report = write_report(folder / "figures" / f"{name}.html", comparisons, experiment, lost)
+    report = write_report(
+        folder / "figures" / f"{name}.html", comparisons, experiment, lost, decisions
+    )
     lines.append(f"Report    {report}")
     if any(job.seeds for job in jobs):
         trouble = publish(report, comparisons, experiment, jobs[0].config["tracking"])

@@ -29,14 +29,21 @@ def changed(decisions: Sequence[Decision]) -> list[str]:
 
 
 def _claim(decision: Decision) -> str:
+    verdict, claim, *findings = words(decision)
+    lines = [f"\n{verdict}", _wrapped(claim, "  ")]
+    return "\n".join([*lines, *(_wrapped(f"- {finding}", "    ") for finding in findings)])
+
+
+def words(decision: Decision) -> list[str]:
+    """The verdict, the claim with its source, and a line for each thing that was tested."""
     claim = decision.claim
     record = "" if decision.agrees else f" (on record: {claim.verdict})"
-    lines = [f"\n{decision.verdict}{record}  {claim.id}"]
     regime = f" In: {claim.regime}." if claim.regime else ""
-    lines.append(_wrapped(f"“{claim.text}” ({claim.source}){regime}", "  "))
-    for finding in (*decision.requirements, *decision.findings):
-        lines.append(_wrapped(f"- {'; '.join(finding_words(finding))}", "    "))
-    return "\n".join(lines)
+    return [
+        f"{decision.verdict}{record}  {claim.id}",
+        f"“{claim.text}” ({claim.source}){regime}",
+        *("; ".join(finding_words(f)) for f in (*decision.requirements, *decision.findings)),
+    ]
 
 
 def finding_words(finding: Finding) -> Iterator[str]:

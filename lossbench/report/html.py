@@ -23,12 +23,14 @@ class Words:
     """What a page says beside its comparisons.
 
     command: trains all of it again. missing: the runs that were asked for and have no result.
+    claims: of each the verdict, the claim, and what was tested.
     """
 
     title: str
     question: str = ""
     command: str = ""
     missing: Sequence[str] = ()
+    claims: Sequence[Sequence[str]] = ()
 
 
 def page(comparisons: Sequence[Comparison], words: Words) -> str:
