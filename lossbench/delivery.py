@@ -84,7 +84,8 @@ class Delivery:
         if self.thread.is_alive() or self.pending:
             self._tell_trouble(TimeoutError("it takes too long"))
             return
-        for marker in self.markers:
+        # A sweep that was cut off may leave a result that a worker finished and nobody told of.
+        for marker in self.markers if error[0] is None else ():
             marker.unlink(missing_ok=True)
         if self.told:
             self.console.print("MLflow has taken all runs by now.")

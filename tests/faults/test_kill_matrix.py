@@ -130,10 +130,7 @@ def test_f48_f49_f50_three_kills_one_after_the_other_change_no_number(tmp_path, 
     kill(tmp_path, signal.SIGTERM, in_training)
     kill(tmp_path, signal.SIGINT, between_runs)
     goes_on(tmp_path, undisturbed)
-    try:
-        shown_whole(tmp_path, undisturbed)
-    except AssertionError as error:
-        pytest.xfail(f"the numbers are equal, MLflow lacks a run: {error}")
+    shown_whole(tmp_path, undisturbed)
 
 
 @pytest.mark.slow
