@@ -11,8 +11,8 @@ from pathlib import Path
 
 from lossbench import registry, results
 from lossbench.contract import UserError
-from lossbench.launcher import launch
 from lossbench.registry import Plugin
+from lossbench.sweep.launcher import launch
 
 VERIFY_SECONDS = 20
 PACKAGES = ("lossbench", "torch", "lightning", "hydra-core", "mlflow", "scikit-learn")

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from lossbench import results, sweep
+from lossbench import results
 from lossbench.config import CHOICES, check, configurations
 from lossbench.contract import UserError
 from lossbench.results import Config, Result
-from lossbench.sweep import Job
+from lossbench.sweep import execution
+from lossbench.sweep.execution import Job
 
 TOLERANCE = 1e-3  # of a value's size, or of 1 where that is larger
 
@@ -38,8 +39,8 @@ def find(name: str, folder: Path, uri: str | None) -> Result:
 def again(old: Result, console: Console) -> tuple[Job, list[Result]]:
     """Train the same configuration and seeds, in a folder that is then deleted."""
     with tempfile.TemporaryDirectory() as folder:
-        (job,) = sweep.execute([_configuration(old.config, folder)], console)
-        return job, sweep.outcome([job])
+        (job,) = execution.execute([_configuration(old.config, folder)], console)
+        return job, execution.outcome([job])
 
 
 def _configuration(old: Config, folder: str) -> Config:

@@ -12,16 +12,16 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     "contract streams losses statistics optimizers settings processes undisturbed",
     "schema registry tasks models claims layers strict",
-    "datasets details stack results checkpoint check testing launcher",
+    "datasets details stack results checkpoint check testing",
     "view tracking comparison outcome verdicts report chunks training tuning sources config show",
-    "plan progress delivery forecast publish trial claimed sweep api doctor reproduce",
+    "sweep publish api doctor reproduce",
     "cli commands new completion __init__",
 ]
 OWNERS = {
     "lightning": {"stack", "training"},
     "mlflow": {"tracking"},
     "hydra": {"sources", "config", "commands"},
-    "pebble": {"launcher"},
+    "pebble": {"sweep"},
     "matplotlib": {"report", "show"},
 }
 FILES = sorted(ROOT.rglob("*.py"))

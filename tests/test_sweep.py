@@ -15,10 +15,11 @@ import pytest
 from killing import kill_tree, start, statuses, table
 from rich.console import Console
 
-from lossbench import delivery, results
+from lossbench import results
 from lossbench.config import configurations
-from lossbench.delivery import Delivery
-from lossbench.plan import Job, plan
+from lossbench.sweep import delivery
+from lossbench.sweep.delivery import Delivery
+from lossbench.sweep.plan import Job, plan
 
 WORDS = ("dataset=moons", "trainer=short", "seeds=2", "launcher.workers=2")
 SWEEP = ("-m", "loss=cross_entropy,hinge,focal", *WORDS)

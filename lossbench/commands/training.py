@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lossbench.comparison import Comparison
     from lossbench.config import Config, Experiment
     from lossbench.results import Result
-    from lossbench.sweep import Job
+    from lossbench.sweep.execution import Job
     from lossbench.verdicts import Decision
 
 MOST_UNASKED = 1000  # runs that are not begun without --yes
@@ -41,18 +41,18 @@ def run(options: argparse.Namespace) -> int:
 
         print(masked("---\n".join(yaml.safe_dump(c, sort_keys=False) for c in configs)), end="")
         return 0
-    from lossbench import sweep
     from lossbench.comparison import compare as compare_results
+    from lossbench.sweep import execution
 
     console = a_console()
     _warn_of_few_seeds(configs, console)
     if options.dry_run:
-        from lossbench.forecast import forecast
+        from lossbench.sweep.forecast import forecast
 
         forecast(configs, console, rerun=options.rerun)
         return 0
-    jobs = sweep.execute(configs, console, rerun=options.rerun)
-    found = sweep.outcome(jobs)
+    jobs = execution.execute(configs, console, rerun=options.rerun)
+    found = execution.outcome(jobs)
     if found:
         comparisons = compare_results(found, baseline=experiment.baseline if experiment else None)
         show_comparisons(comparisons, experiment, console)
@@ -100,7 +100,7 @@ def _where(
     """Where everything is, and what to do next."""
     from lossbench.publish import publish, write_report
     from lossbench.report import across, figures
-    from lossbench.sweep import failures
+    from lossbench.sweep.execution import failures
 
     lost = failures(jobs)
     folder, name = jobs[0].folder, experiment.name if experiment else "latest"
@@ -143,7 +143,7 @@ def _where(
 
 def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
     """0 all well, the request's own code where its only run was refused, 3 where some failed."""
-    from lossbench.sweep import failures
+    from lossbench.sweep.execution import failures
 
     failed = [job for job in jobs if job.error]
     if failed and len(failed) == len(jobs) and all(isinstance(j.error, UserError) for j in failed):

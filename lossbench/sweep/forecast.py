@@ -18,10 +18,10 @@ from rich.console import Console
 
 from lossbench import results
 from lossbench.contract import UserError
-from lossbench.launcher import launch, worker_count
-from lossbench.plan import Job, plan
-from lossbench.progress import duration
 from lossbench.results import Config
+from lossbench.sweep.launcher import launch, worker_count
+from lossbench.sweep.plan import Job, plan
+from lossbench.sweep.progress import duration
 
 LOOKED_AT = 200  # stored results, the newest ones
 TIMED_KINDS = 5  # kinds of run of which the first epochs are timed

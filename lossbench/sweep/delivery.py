@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from lossbench import results
-from lossbench.plan import Job
 from lossbench.processes import alive, identity
 from lossbench.results import Config
 from lossbench.settings import masked
+from lossbench.sweep.plan import Job
 
 if TYPE_CHECKING:
     from lossbench.tracking import Store

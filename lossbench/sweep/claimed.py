@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lossbench.plan import Job
 from lossbench.processes import alive, identity
+from lossbench.sweep.plan import Job
 
 
 @contextlib.contextmanager

@@ -9,14 +9,14 @@ from typing import Any
 from rich.console import Console
 
 from lossbench import registry, results
-from lossbench.claimed import claimed
 from lossbench.contract import UnusableError, UserError
-from lossbench.delivery import Delivery
-from lossbench.launcher import Event, launch
-from lossbench.plan import Job, plan
-from lossbench.progress import Display
 from lossbench.results import Config, Result
-from lossbench.trial import refuse_faulty
+from lossbench.sweep.claimed import claimed
+from lossbench.sweep.delivery import Delivery
+from lossbench.sweep.launcher import Event, launch
+from lossbench.sweep.plan import Job, plan
+from lossbench.sweep.progress import Display
+from lossbench.sweep.trial import refuse_faulty
 
 
 def execute(configs: Sequence[Config], console: Console, *, rerun: bool = False) -> list[Job]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from lossbench.contract import UserError
-from lossbench.launcher import launch
-from lossbench.plan import Job
 from lossbench.results import Config
 from lossbench.schema import SHOWN
+from lossbench.sweep.launcher import launch
+from lossbench.sweep.plan import Job
 
 AT_ONCE = 50  # runs of one dataset tried by one worker, so that it is prepared once
 START_SECONDS, EACH_SECONDS = 30.0, 5.0  # what takes longer is left to its own run

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from lossbench.launcher import Event
-from lossbench.plan import Job
+from lossbench.sweep.launcher import Event
+from lossbench.sweep.plan import Job
 
 
 class Display:

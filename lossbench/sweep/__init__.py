@@ -1,0 +1,1 @@
+"""Many runs: planned, tried, shared out, trained in worker processes, delivered to MLflow."""
