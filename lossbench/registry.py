@@ -180,10 +180,15 @@ def _from_file(kind: str, path: str, attribute: str) -> Plugin:
 
 def load(plugin: Plugin) -> Any:
     """Import the plugin's object; UserError names package, entry point and cause."""
+    with undisturbed():
+        return imported(plugin)
+
+
+def imported(plugin: Plugin) -> Any:
+    """The same, with whatever the import does to settings that are everyone's."""
     where = f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded"
     try:
-        with undisturbed():
-            target = functools.reduce(getattr, plugin.attribute.split("."), _import(plugin.module))
+        target = functools.reduce(getattr, plugin.attribute.split("."), _import(plugin.module))
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -19,11 +19,11 @@ from torch.func import functional_call, vmap
 from lossbench import layers
 from lossbench.datasets import Splits
 from lossbench.details import details
+from lossbench.optimizers import VECTOR
 from lossbench.streams import stream
 
 State = dict[str, Tensor]
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
-VECTOR = 32  # numbers that the widest vector loop takes at once
 TRIED = 4  # replicas whose mapped values are held against looped ones
 SCORED_AT_ONCE = 2048  # examples of each replica in one forward pass of an evaluation
 

@@ -94,6 +94,9 @@ def _unlawful(node: Node, path: str, lines: dict[str, int]) -> Iterator[tuple[No
     for key, value in node.value if isinstance(node, MappingNode) else ():
         name = f"{path}{key.value}"
         line = lines[name] = key.start_mark.line + 1
+        if key.tag == CORE + "merge":
+            yield from _unlawful(value, path, lines)
+            continue
         if not isinstance(key, ScalarNode) or key.tag != CORE + "str":
             yield key, f"the key {key.value} is not text for YAML; quote it."
         elif key.value in seen:

@@ -42,7 +42,7 @@ def postgres(tmp_path_factory):
     if importlib.util.find_spec("psycopg") is None:
         pytest.skip("psycopg is missing: pip install 'lossbench[postgres]'")
     folder, port = tmp_path_factory.mktemp("postgres"), free_port()
-    for parent in [folder, *folder.parents[:2]]:
+    for parent in [folder, *folder.parents[:3]]:
         parent.chmod(0o755)
     (folder / "password").write_text(SECRET)
     data, log = folder / "data", folder / "log"
@@ -144,7 +144,7 @@ def sweeps_at_once(folder: Path, address: str) -> None:
 
 def test_two_sweeps_at_once_into_a_fresh_postgresql_keep_its_password(postgres, tmp_path):
     sweeps_at_once(tmp_path, postgres)
-    assert finished(postgres, "race") == ["focal", "focal", "hinge", "poly"]
+    assert finished(postgres, "race") == ["focal", "hinge", "poly"]
     for file in tmp_path.rglob("*.yaml"):
         assert SECRET not in file.read_text(), file
     client = MlflowClient(postgres)
@@ -155,7 +155,7 @@ def test_two_sweeps_at_once_into_a_fresh_postgresql_keep_its_password(postgres, 
 
 def test_two_sweeps_at_once_into_a_fresh_server(server, tmp_path):
     sweeps_at_once(tmp_path, server.address)
-    assert finished(server.address, "race") == ["focal", "focal", "hinge", "poly"]
+    assert finished(server.address, "race") == ["focal", "hinge", "poly"]
 
 
 def test_a_server_that_goes_away_in_a_sweep_gets_everything_when_it_is_back(server, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lossbench import layers, training
+from lossbench import layers, outcome, training
 from lossbench.chunks import FEWEST, in_chunks, most_replicas
 from lossbench.config import configurations
 from lossbench.contract import UserError
@@ -144,7 +144,7 @@ def test_a_diverging_replica_leaves_the_others_bit_identical_and_has_no_numbers(
         )
     assert ill.history.diverged_epoch[victim] == 1
     assert (ill.history.diverged_epoch[others] == -1).all()
-    rows, curves = training._tables(ill.history, seeds)
+    rows, curves = outcome._tables(ill.history, seeds)
     assert rows.status[victim] == "diverged"
     assert rows.filter(like="test").iloc[victim].isna().all()
     assert (curves[curves.seed == seeds[victim]].epoch == 0).all()

@@ -68,7 +68,7 @@ def _is_module(place: str) -> bool:
 def object_of(plugin: Plugin) -> Any:
     """The plugin's object, of whatever signature: that is for a check to judge."""
     try:
-        return registry.load(plugin)
+        return registry.imported(plugin)
     except UserError as refused:
         try:  # only losses and the like are refused for their signature
             return registry.load(dataclasses.replace(plugin, kind="task"))

@@ -117,7 +117,7 @@ def cells(frame: Frame, classes: Array, confidence: Array, chance: float) -> Ite
 
 def span(*values: ArrayLike, pad: float = 0.05) -> Range:
     """The range of all that is finite, a little wider."""
-    flat = np.concatenate([np.ravel(np.asarray(v, float)) for v in values])
+    flat = np.concatenate([np.empty(0), *(np.ravel(np.asarray(v, float)) for v in values)])
     flat = flat[np.isfinite(flat)]
     if not flat.size:
         return 0.0, 1.0
