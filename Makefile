@@ -8,9 +8,10 @@ PLUGINS := .venv/plugins
 demo: install
 	$(BIN)/lossbench run experiment=quickstart
 
+# More at once than cores: many tests wait for processes of their own.
 test: install lint plugins
-	$(BIN)/python -m pytest -n 2
-	$(PLUGINS)/bin/python -m pytest -n 2 -p no:cacheprovider plugins
+	$(BIN)/python -m pytest -n 4
+	$(PLUGINS)/bin/python -m pytest -n 4 -p no:cacheprovider plugins
 
 lint: install
 	$(BIN)/ruff check .

@@ -48,8 +48,9 @@ def labels(results: Sequence[Result]) -> list[str]:
 
 
 def _differing(values: Config, others: Sequence[Config]) -> list[str]:
-    """The values that are not the same in all others."""
-    return [f"{k}={v}" for k, v in values.items() if len({str(o.get(k)) for o in others}) > 1]
+    """The values that are not the same in all others; None goes unsaid."""
+    several = [k for k in values if len({str(other.get(k)) for other in others}) > 1]
+    return [f"{k}={values[k]}" for k in several if values[k] is not None]
 
 
 @dataclass(frozen=True)
