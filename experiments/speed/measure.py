@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from problems import SIZES, Problem, problem
 
-from lossbench.training import versions
+from lossbench.outcome import versions
 
 HERE = Path(__file__).parent
 REPLICAS = [1, 8, 32, 128, 512]
