@@ -71,7 +71,8 @@ def measure(posed: Problem, replicas: list[int], rounds: int) -> pd.DataFrame:
                 known.append(scale * seconds(train, posed.device) / seeds)
     rows = [(name, r, min(t), pd.Series(t).median(), len(t)) for (name, r), t in taken.items()]
     table = pd.DataFrame(rows, columns=["way", "seeds", "best_s", "median_s", "rounds"])
-    return table.sort_values("way", key=lambda way: way.map([*SINGLES, *STACKS].index))
+    order = [*SINGLES, *STACKS].index
+    return table.sort_values("way", key=lambda way: way.map(order), kind="stable")
 
 
 def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
