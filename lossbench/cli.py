@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     for number in SIGNALS:
         signal.signal(number, _interrupt)
-    options = _parser().parse_args(words)
+    options = _parsed(words)
     try:
         return options.command(options)
     except UserError as error:
@@ -79,6 +79,19 @@ def _interrupt(number: int, _frame: Any) -> NoReturn:
     for each in SIGNALS:
         signal.signal(each, signal.SIG_DFL)  # the second one ends it at once
     raise Interrupted(number)
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The options of a command; overrides may stand before, between and after its flags."""
+    parser = _parser()
+    options, left = parser.parse_known_args(words)
+    flags = [word for word in left if word.startswith("-")]
+    if left and (flags or "overrides" not in options):
+        hint = " (a key has no dashes: seeds=20)" if "overrides" in options else ""
+        parser.error(f"unrecognized arguments: {' '.join(flags or left)}{hint}")
+    if left:
+        options.overrides += left
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lossbench import results
+from lossbench import registry, results
 from lossbench.results import Config, Result
 from lossbench.stack import History
 from lossbench.tasks import Task
@@ -42,6 +42,7 @@ def result_of(config: Config, stacks: list[Trained], seconds: float) -> Result:
         "seconds": round(seconds, 3),
         "mapped": unmapped is None,
         "unmapped_because": unmapped,
+        "meddled": dict(registry.meddled),
     }
     return Result(
         key=summary["key"],

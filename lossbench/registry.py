@@ -47,6 +47,7 @@ KINDS = {
 PLURALS = {"loss": "losses"}
 # A keyword without default is a fact of the problem here; elsewhere the user must give it.
 FACTUAL = ("loss", "corruption", "regularizer")
+meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,11 @@ def _from_file(kind: str, path: str, attribute: str) -> Plugin:
 
 def load(plugin: Plugin) -> Any:
     """Import the plugin's object; UserError names package, entry point and cause."""
-    with undisturbed():
-        return imported(plugin)
+    with undisturbed() as changed:
+        found = imported(plugin)
+    if changed:
+        meddled[f"{plugin.kind}={plugin.name} of {plugin.origin}"] = changed
+    return found
 
 
 def imported(plugin: Plugin) -> Any:

@@ -41,10 +41,11 @@ STALE_SECONDS = 3600  # what is being written for longer was killed
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
 NO_DETAILS = pd.DataFrame({"seed": [], "name": [], "values": []})
 
+TABLES = ("seeds", "curves", "details", "tuning")
 # What each file of a result must hold to be one.
 EXPECTED = {
     "config": ("seeds", "trainer", *PLUGGED),
-    "summary": ("key", "task", "primary", "directions", "sources", "seconds"),
+    "summary": ("key", "task", "primary", "directions", "sources", "seconds", "sha256"),
     "versions": ("lossbench",),
     "seeds": ("seed", "status"),
     "curves": ("seed", "epoch", "metric", "value"),
@@ -133,6 +134,10 @@ def _file_digest(dataset: Config) -> str | None:
 
 @functools.cache
 def _content_digest(file: Path, changed_at: int) -> str:
+    return _sha256(file)
+
+
+def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
@@ -168,8 +173,14 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
             result.tuning.to_parquet(temporary / "tuning.parquet", index=False)
         if len(result.details):
             result.details.to_parquet(temporary / "details.parquet", index=False)
-        for name in ("config", "summary", "versions"):
-            text = yaml.safe_dump(getattr(result, name), sort_keys=False, allow_unicode=True)
+        written = {f.name: _sha256(f) for f in sorted(temporary.glob("*.parquet"))}
+        texts = {
+            "config": result.config,
+            "summary": {**result.summary, "sha256": written},
+            "versions": result.versions,
+        }
+        for name, content in texts.items():
+            text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
             text = masked(text) if name == "config" else text
             (temporary / f"{name}.yaml").write_text(text, encoding="utf-8")
         draw(result, temporary / "curves.png")
@@ -230,20 +241,28 @@ def parts(folder: Path, key: str) -> list[Path]:
 
 
 def read(place: Path) -> Result:
-    """The result in one folder; UserError names a damaged file."""
+    """The result in one folder; UserError names a file that is damaged or was changed."""
     try:
         texts = {name: _load(place / f"{name}.yaml") for name in ("config", "summary", "versions")}
-        names = ["seeds", "curves", *(["tuning"] if "tuning" in texts["summary"] else [])]
-        names += ["details"] if (place / "details.parquet").exists() else []
-        tables = {name: pd.read_parquet(place / f"{name}.parquet") for name in names}
-        found = {**texts, **tables}
-        for name, expected in EXPECTED.items():
-            if lacking := [key for key in expected if key not in found[name]]:
-                raise ValueError(f"{name} lacks {', '.join(lacking)}")
+        _refuse_incomplete(texts)
+        written: dict[str, str] = texts["summary"]["sha256"]
+        tables: dict[str, Any] = {}
+        for name in TABLES:
+            if f"{name}.parquet" in written:
+                if _sha256(place / f"{name}.parquet") != written[f"{name}.parquet"]:
+                    raise ValueError(f"{name}.parquet is not as it was written")
+                tables[name] = pd.read_parquet(place / f"{name}.parquet")
+        _refuse_incomplete({"seeds": (), "curves": (), **tables})
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
-    config, summary, versions = (texts[name] for name in ("config", "summary", "versions"))
-    return Result(summary["key"], config=config, summary=summary, versions=versions, **tables)
+    return Result(texts["summary"]["key"], **texts, **tables)
+
+
+def _refuse_incomplete(found: dict[str, Any]) -> None:
+    """ValueError where a part lacks something that every result has."""
+    for name, content in found.items():
+        if lacking := [key for key in EXPECTED.get(name, ()) if key not in content]:
+            raise ValueError(f"{name} lacks {', '.join(lacking)}")
 
 
 def described(place: Path) -> tuple[Config, dict[str, Any]]:
@@ -256,7 +275,9 @@ def described(place: Path) -> tuple[Config, dict[str, Any]]:
 
 def _damaged(place: Path, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:120]
-    return UserError(f"{place} is damaged ({reason}). Move it away and run again.")
+    return UserError(
+        f"{place} is damaged ({reason}). Move it away, as `lossbench doctor` does, and run again."
+    )
 
 
 def _load(file: Path) -> Any:

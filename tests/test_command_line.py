@@ -41,6 +41,7 @@ FAULTS = [
     ("dataset=csv dataset.path=nowhere.csv dataset.target=y", 2, "nowhere.csv: cannot be read"),
     ("results.dir=/proc/nowhere", 4, "cannot be written"),
     ("--config-dir nowhere", 2, "there is no such folder"),
+    ("loss=focal --seeds=20", 2, "--seeds=20 (a key has no dashes: seeds=20)"),
 ]
 
 
@@ -165,6 +166,14 @@ def test_a_key_of_the_previous_loss_does_not_survive_another_choice(lossbench_co
         ["delta", "name"],
         ["class_weight", "name"],
     ]
+
+
+def test_overrides_may_stand_before_between_and_after_flags(lossbench_command):
+    words = ("dataset=moons", "--cfg", "seeds=3", "-m", "loss=hinge,focal")
+    done = lossbench_command("run", *words)
+    configs = list(yaml.safe_load_all(done.stdout))
+    assert [config["loss"]["name"] for config in configs] == ["hinge", "focal"]
+    assert all(config["seeds"] == [0, 1, 2] for config in configs)
 
 
 def test_help_and_list_import_nothing_heavy():

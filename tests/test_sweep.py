@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import signal
 import sqlite3
@@ -80,9 +81,11 @@ def test_rerun_trains_again_and_what_was_trained_last_counts(whole, tmp_path, lo
     words = ("loss=hinge", *WORDS, "tracking=none")
     done = lossbench_command("run", "--rerun", *words)
     assert "Training 1 run " in done.stdout, done.stderr
-    (again,) = folder.glob("*-1/seeds.parquet")
-    rows = pd.read_parquet(again).assign(**{"test/accuracy": [0.25, 0.75]})
-    rows.to_parquet(again, index=False)
+    (place,) = folder.glob("*-1")
+    again = results.read(place)
+    shutil.rmtree(place)
+    rows = again.seeds.assign(**{"test/accuracy": [0.25, 0.75]})
+    results.write(dataclasses.replace(again, seeds=rows), folder, lambda *_: None)
     (config,), _ = configurations([*words, f"results.dir={folder}"])
     stored = results.stored(config, folder)
     assert stored is not None

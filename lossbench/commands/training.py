@@ -110,6 +110,11 @@ def _where(
         for result in found
         if not result.summary["mapped"]
     ]
+    meddled = {who: what for r in found for who, what in r.summary.get("meddled", {}).items()}
+    lines += [
+        f"{who} changed {', '.join(what)} when it was imported; put back before anything trained"
+        for who, what in meddled.items()
+    ]
     lines.append(f"Results   {folder}")
     drawn = across.draw(comparisons, folder / "figures", name)
     for number, comparison in enumerate(comparisons):

@@ -21,6 +21,7 @@ from lossbench.statistics import Interval
 
 Array = NDArray[np.float64]
 SHARED = ("dataset", "corruption", "model", "regularizer", "optimizer", "trainer")
+VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
 YARDSTICKS = ("cross_entropy", "squared_error")  # the baseline where none is named
 
 
@@ -200,8 +201,22 @@ def _sample(
     base = base or next(iter(labelled))
     if baseline and not _named(baseline, labelled):
         notes.append(f"{baseline} was not trained here, so the baseline is {base}.")
+    notes += _of_several_versions(labelled)
     labelled, paired, said = _on_common_seeds(labelled)
     return _Sample(labelled, metric, summary["directions"][metric], base, paired, (*notes, *said))
+
+
+def _of_several_versions(labelled: dict[str, Result]) -> list[str]:
+    """A word of warning for each package of which the results have seen several versions."""
+    notes = []
+    for part in VERSIONS:
+        held: dict[str, list[str]] = {}
+        for label, result in labelled.items():
+            held.setdefault(str(result.versions.get(part)), []).append(label)
+        if len(held) > 1:
+            said = "; ".join(f"{version}: {', '.join(which)}" for version, which in held.items())
+            notes.append(f"Trained with different {part}: {said}. With --rerun they are alike.")
+    return notes
 
 
 def _named(name: str, labelled: dict[str, Result]) -> str | None:

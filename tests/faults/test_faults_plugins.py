@@ -108,6 +108,9 @@ def test_f28_others_train_beside_one_that_meddles_with_the_same_bits(stranger):
     assert alone.code == 0, alone
     beside = stranger("run", "-m", "loss=bad_meddles,squared_error", *words, "results.dir=beside")
     assert beside.code == 0, beside
+    told = " ".join(beside.out.split())
+    assert "loss=bad_meddles of bad-losses 1.2 (bad_losses.meddles:mine) changed Python's" in told
+    assert "torch's default dtype" in told
     (one,) = stranger.folder.glob("alone/*/curves.parquet")
     (other,) = stranger.folder.glob(f"beside/{one.parent.name}/curves.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other), check_exact=True)

@@ -149,7 +149,6 @@ def test_s7_no_markup_changes_what_a_terminal_shows(command):
     assert "[red]<script>" in said.out
 
 
-@pytest.mark.xfail(strict=False, reason="the formats of compare are being made")
 def test_s7_no_formula_and_no_script_leaves_a_report(command, here):
     assert command("run", *QUICK, f"loss='{NAMED}:f'", files={NAMED: LOSS}).code == 0
     said = command("compare", "--format", "csv")

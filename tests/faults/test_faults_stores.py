@@ -238,3 +238,22 @@ def test_f68_results_of_other_code_are_not_mixed_in(command):
     assert "the code of loss=mine.py:f has changed; trained again" in said.out
     assert len(list(Path("results").glob("*/seeds.parquet"))) == 2
     assert len(results.everything(Path("results").absolute())) == 1
+
+
+def test_f68_results_of_other_versions_are_marked(command):
+    assert command("run", *QUICK, "-m", "loss=squared_error,hinge").code == 0
+    file = next(Path("results").glob("*/versions.yaml"))
+    file.write_text(file.read_text().replace("torch: ", "torch: 1."))
+    told = " ".join(command("compare").out.split())
+    assert "Trained with different torch: " in told
+
+
+def test_f68_results_that_were_edited_are_not_believed(command):
+    assert command("run", *QUICK).code == 0
+    (file,) = Path("results").glob("*/seeds.parquet")
+    rows = pd.read_parquet(file)
+    rows.assign(**{"test/accuracy": 1.0}).to_parquet(file, index=False)
+    said = command("compare")
+    assert said.code == 2
+    assert "seeds.parquet is not as it was written" in said.err
+    assert len(said.err.splitlines()) <= 2
