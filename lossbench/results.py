@@ -60,7 +60,7 @@ class Result:
     no metrics). curves: seed, epoch (0 is before training), metric, value.
     summary: task, primary metric, directions, seconds, how replicas were mapped; `tuning`, where
     there was some, is its ledger, and the table of that name has a row per trial and tuning seed.
-    details: seed, name, values (a list); empty for what was written before there were any.
+    details: seed, name, values (a list); empty where no seed finished.
     """
 
     key: str

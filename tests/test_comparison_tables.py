@@ -98,7 +98,7 @@ def test_one_dataset_with_two_parameters_is_two_lines():
         for loss, values in LOSSES.items()
     ]
     (group,) = grouped(compare(made), "dataset")
-    assert list(group.comparisons) == ["blobs", 'blobs {"spread": 2.0}']
+    assert list(group.comparisons) == ["blobs spread=1.0", "blobs spread=2.0"]
 
 
 # --- several datasets -----------------------------------------------------------------------

@@ -173,7 +173,7 @@ def test_the_words_that_repeat_a_run_compose_its_configuration():
     }
 
 
-def test_training_keeps_what_figures_show_and_older_results_are_read_without(tmp_path, monkeypatch):
+def test_training_keeps_what_figures_show(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = run("dataset=moons", "trainer=short", "seeds=3")
     found = details(made)
@@ -183,11 +183,6 @@ def test_training_keeps_what_figures_show_and_older_results_are_read_without(tmp
     ece = np.abs(gap * count).sum(1) / count.sum(1)
     assert ece == pytest.approx(made.seeds["test/ece"].to_numpy(), abs=1e-6)
     assert len(results.of_seeds(made, [1]).details) == len(found)
-    (file,) = (tmp_path / "results").glob("*/details.parquet")
-    file.unlink()
-    old = results.read(file.parent)
-    assert details(old) == {}
-    assert "do not hold" in page(compare([old]), Words("title"))
 
 
 def test_a_regression_keeps_its_residuals(tmp_path, monkeypatch):

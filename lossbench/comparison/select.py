@@ -123,15 +123,28 @@ def grouped(comparisons: Sequence[Comparison], key: str) -> list[Group]:
     """The comparisons apart by all but one key; UserError where no setting has the key."""
     if all(value_at(c.setting, key) == ABSENT for c in comparisons):
         raise _unknown(f"--by {key}", key, [c.setting for c in comparisons])
-    groups: dict[str, dict[str, Comparison]] = {}
+    groups: dict[str, list[Comparison]] = {}
     for comparison in comparisons:
         fixed = json.dumps(_without(comparison.setting, key), sort_keys=True)
-        values = groups.setdefault(fixed, {})
-        values[_told_apart(value_at(comparison.setting, key), comparison, key, values)] = comparison
+        groups.setdefault(fixed, []).append(comparison)
     return [
-        Group(key, json.loads(fixed), dict(sorted(found.items(), key=_ascending)))
+        Group(key, json.loads(fixed), _by_value(found, key))
         for fixed, found in sorted(groups.items())
     ]
+
+
+def _by_value(found: list[Comparison], key: str) -> dict[str, Comparison]:
+    """By the value's text, numbers ascending; settings of one plugin by what differs in them."""
+    named = {}
+    for comparison in found:
+        words = [value_at(comparison.setting, key)]
+        same = [c.setting for c in found if value_at(c.setting, key) == words[0]]
+        if len(same) > 1:
+            for name, value in comparison.setting[key].items():
+                if len({str(setting[key][name]) for setting in same}) > 1:
+                    words.append(f"{name}={value}")
+        named[" ".join(words)] = comparison
+    return dict(sorted(named.items(), key=_ascending))
 
 
 def _without(setting: dict[str, Any], key: str) -> dict[str, Any]:
@@ -142,14 +155,6 @@ def _without(setting: dict[str, Any], key: str) -> dict[str, Any]:
     if rest and isinstance(setting[first], dict):
         others[first] = _without(setting[first], rest)
     return others
-
-
-def _told_apart(value: str, comparison: Comparison, key: str, taken: dict[str, Comparison]) -> str:
-    """The value; of two settings of one plugin the second with its parameters."""
-    if value not in taken:
-        return value
-    section = comparison.setting[key]
-    return f"{value} {json.dumps({k: v for k, v in section.items() if k != 'name'})}"
 
 
 def _ascending(item: tuple[str, Comparison]) -> tuple[float, str]:

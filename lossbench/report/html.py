@@ -131,11 +131,6 @@ def _section(name: str, comparison: Comparison) -> dict[str, Any]:
         "metrics": list(sheets.metrics(comparison)),
         "differences": panels.differences(comparison),
         "figures": figures,
-        "undrawn": [
-            label
-            for label, r in results.items()
-            if r.diverged < len(r.seeds) and not len(r.details)
-        ],
         "ledger": sheets.ledger(comparison),
         "tuning": ledger_notes(comparison),
         "diverged": [line for label, r in results.items() for line in _diverged(label, r)],
