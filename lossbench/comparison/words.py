@@ -28,10 +28,9 @@ def conclusion(comparison: Comparison) -> list[str]:
 
 def few_seeds(seeds: int, comparisons: int, needed: int) -> str:
     """Why these seeds cannot show anything."""
-    return (
-        f"{seeds} seeds can never reach p = .05 in {comparisons} comparisons: {needed} are needed "
-        f"(seeds={needed})."
-    )
+    asked = f"{comparisons} comparison" + "s" * (comparisons > 1)
+    held = f"{seeds} seed" + "s" * (seeds > 1)
+    return f"{held} can never reach p = .05 in {asked}: {needed} are needed (seeds={needed})."
 
 
 def p_text(p: float | None) -> str:
