@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from lossbench.contract import UserError
@@ -27,7 +28,8 @@ def list_plugins(options: argparse.Namespace) -> int:
         from lossbench.settings import experiment_files
 
         for name in sorted(experiment_files()):
-            print(f"{name:24} {' '.join(read_experiment(name).question.split())[:75]}")
+            question = textwrap.shorten(read_experiment(name).question, 75, placeholder=" …")
+            print(f"{name:24} {question}")
         return 0
     plugins = registry.installed(KINDS[options.kind])
     if options.verify:

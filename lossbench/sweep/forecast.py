@@ -9,6 +9,7 @@ import contextlib
 import json
 import statistics
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ def forecast(configs: Sequence[Config], console: Console, *, rerun: bool = False
 def _line(job: Job) -> str:
     asked, missing = len(job.config["seeds"]), len(job.seeds)
     state = "done" if not missing else "to train" if missing == asked else "partly"
-    return f"{state:9} {asked - missing:4}/{asked:<4} seeds  {job.name}\n"
+    line = f"{state:9} {asked - missing:4}/{asked:<4} seeds  {job.name}"
+    return textwrap.fill(line, 100, subsequent_indent=" " * 28) + "\n"
 
 
 def _cost(todo: Sequence[Job]) -> list[str]:
