@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from lossbench.contract import UserError
+from lossbench.nested import value_under
 from lossbench.schema import choices, parameters_of_object, validate
 
 Filters = dict[str, Any]
@@ -205,13 +206,4 @@ def term(identity: Identity, content: Any, place: str) -> tuple[Identity, float,
 
 def matches(config: Mapping[str, Any], filters: Filters) -> bool:
     """Whether a configuration has each value; a section is known by its plugin's name."""
-    return all(_value(config, key) == wanted for key, wanted in filters.items())
-
-
-def _value(config: Mapping[str, Any], key: str) -> Any:
-    node: Any = config
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return ...
-        node = node[part]
-    return node["name"] if isinstance(node, Mapping) and "name" in node else node
+    return all(value_under(config, key, ...) == wanted for key, wanted in filters.items())

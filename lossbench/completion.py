@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lossbench import registry
 from lossbench.contract import UserError
+from lossbench.registry import CHOICES
 from lossbench.schema import parameters_of_object
 from lossbench.settings import SECTIONS, experiment_files, packaged
 
@@ -23,7 +24,6 @@ COMMANDS = [
     "doctor",
     "completion",
 ]
-CHOICES = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
 SHELLS = ("bash", "zsh", "fish")
 
 SCRIPTS = {
@@ -82,7 +82,7 @@ def _arguments(command: str) -> Iterable[str]:
     if command == "reproduce":
         return [file.parent.name for file in Path("results").glob("[!.]*/seeds.parquet")]
     if command == "list":
-        return [*(registry.PLURALS.get(kind, f"{kind}s") for kind in registry.KINDS), "experiments"]
+        return [*registry.PLURALS.values(), "experiments"]
     return SHELLS if command == "completion" else ()
 
 

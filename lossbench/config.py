@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from omegaconf.errors import OmegaConfBaseException
 from lossbench import registry
 from lossbench.claims import Claim, read_claims
 from lossbench.contract import UserError
+from lossbench.nested import leaves, paths
+from lossbench.registry import CHOICES
 from lossbench.schema import (
     Faults,
     choices,
@@ -37,7 +39,7 @@ from lossbench.schema import (
     validate,
 )
 from lossbench.settings import SECTIONS, experiment_files, packaged
-from lossbench.sources import CHOICES, FileSource, PluginSearchPath, hydra
+from lossbench.sources import FileSource, PluginSearchPath, hydra
 from lossbench.strict import lines_of
 
 Config = dict[str, Any]
@@ -303,31 +305,16 @@ def _set(config: Config, override: Override) -> None:
 def _meant(key: str, node: Any, config: Config) -> str:
     """The nearest key: beside it, or for one at the top anywhere."""
     if node is config:
-        last = {path.rpartition(".")[2]: path for path in _paths(config)}
+        last = {path.rpartition(".")[2]: path for path in paths(config)}
         close = difflib.get_close_matches(key, last, 1, 0.6)
         if close:
             return f"Did you mean {last[close[0]]}?"
     return choices(key, [k for k in node if k != "name"] if isinstance(node, dict) else [])
 
 
-def _paths(node: Config, prefix: str = "") -> Iterator[str]:
-    for key, value in node.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
-
-
-def _leaves(node: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _resolve(config: Config) -> Config:
     """The configuration with its references resolved, by OmegaConf where there are some."""
-    for path, value in _leaves(config):
+    for path, value in leaves(config):
         if ENVIRONMENT in str(value) and path not in FROM_ENVIRONMENT:
             raise UserError(
                 f"{path}: only {' and '.join(FROM_ENVIRONMENT)} may come from the environment, so "

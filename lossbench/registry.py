@@ -44,7 +44,8 @@ KINDS = {
     "task": "lossbench.tasks",
     "config": "lossbench.configs",
 }
-PLURALS = {"loss": "losses"}
+PLURALS = {kind: group.removeprefix(PREFIX) for kind, group in KINDS.items()}
+CHOICES = tuple(kind for kind in KINDS if kind not in ("task", "config"))  # a run names one of each
 # A keyword without default is a fact of the problem here; elsewhere the user must give it.
 FACTUAL = ("loss", "corruption", "regularizer")
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
@@ -148,7 +149,7 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
     if not matches:
         raise UserError(
             f"{kind}={name}: there is no such {kind}. {choices(name, names(kind))}\n"
-            f"All that are installed: lossbench list {PLURALS.get(kind, kind + 's')}"
+            f"All that are installed: lossbench list {PLURALS[kind]}"
         )
     packages = sorted({p.package for p in matches})
     if len(packages) > 1:

@@ -11,8 +11,9 @@ import pandas as pd
 from rich.console import Console
 
 from lossbench import results
-from lossbench.config import CHOICES, check, configurations
+from lossbench.config import check, configurations
 from lossbench.contract import UserError
+from lossbench.registry import CHOICES
 from lossbench.results import Config, Result
 from lossbench.sweep import execution
 from lossbench.sweep.execution import Job

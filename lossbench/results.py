@@ -33,7 +33,6 @@ from lossbench.statistics import t_interval
 
 Config = dict[str, Any]
 NUMERIC_VERSION = 1  # raised when a change of ours changes a result's numbers or adds some
-PLUGGED = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
 # What trains: the rest (seeds, places, machines) does not change a seed's numbers.
 NUMERIC_TRAINER = ("max_epochs", "batch_size", "precision")
 ROOM = 2**20  # bytes that must be free
@@ -44,7 +43,7 @@ NO_DETAILS = pd.DataFrame({"seed": [], "name": [], "values": []})
 TABLES = ("seeds", "curves", "details", "tuning")
 # What each file of a result must hold to be one.
 EXPECTED = {
-    "config": ("seeds", "trainer", *PLUGGED),
+    "config": ("seeds", "trainer", *registry.CHOICES),
     "summary": ("key", "task", "primary", "directions", "sources", "seconds", "sha256"),
     "versions": ("lossbench",),
     "seeds": ("seed", "status"),
@@ -84,7 +83,7 @@ def key_of(config: Config) -> str:
     """
     parts = {
         "numeric_version": NUMERIC_VERSION,
-        "choices": {kind: config[kind] for kind in PLUGGED},
+        "choices": {kind: config[kind] for kind in registry.CHOICES},
         "trainer": {name: config["trainer"][name] for name in NUMERIC_TRAINER},
         "data": _file_digest(config["dataset"]),
     }
@@ -102,7 +101,7 @@ def budget(config: Config) -> int:
 def sources(config: Config, task: str) -> dict[str, str]:
     """Of each plugin in use its package, version and the digest of its code, as one text."""
     found = {}
-    for kind in PLUGGED:
+    for kind in registry.CHOICES:
         name = config[kind]["name"]
         plugins = registry.find(kind, name)
         plugin = registry.find_for_task(name, task) if kind == "loss" else plugins[0]

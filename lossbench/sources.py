@@ -18,11 +18,11 @@ from omegaconf import OmegaConf
 
 from lossbench import registry
 from lossbench.contract import UserError
+from lossbench.registry import CHOICES
 from lossbench.schema import REQUIRED
 from lossbench.settings import packaged
 from lossbench.strict import lines_of
 
-CHOICES = ("dataset", "corruption", "model", "loss", "regularizer", "optimizer")
 SCHEME = "lossbench"
 
 

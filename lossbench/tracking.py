@@ -25,6 +25,7 @@ from typing import Any
 from filelock import FileLock
 
 from lossbench.contract import UnusableError, UserError
+from lossbench.nested import leaves
 from lossbench.processes import alive, identity
 from lossbench.results import Config, Result, bands, read
 from lossbench.settings import masked
@@ -49,6 +50,7 @@ DATABASES = ("postgresql", "mysql", "mssql")
 AT_ONCE = 1000  # metrics that MLflow takes in one call
 VIEW = "losses"
 REPORT = "report.html"
+PARAM = 500  # characters of a parameter's value
 NOTE = 4900  # characters; the description of an experiment holds 5,000
 
 
@@ -147,8 +149,8 @@ class Store:
 
     def describe(self, run_id: str, config: Config) -> None:
         """Give the run its parameters; a second time changes nothing."""
-        params = [Param(k, v) for k, v in _flat(config) if not k.startswith("tracking.")]
-        self.client.log_batch(run_id, params=params)
+        known = [(k, str(v)[:PARAM]) for k, v in leaves(config) if not k.startswith("tracking.")]
+        self.client.log_batch(run_id, params=[Param(*each) for each in known])
 
     def finish(self, run_id: str, result: Result, folder: Path) -> None:
         """Fill the run from its result and end it; a second time changes nothing."""
@@ -252,14 +254,6 @@ def _unusable(uri: str, error: Exception) -> UnusableError:
             else ". Upgrade: pip install -U mlflow"
         )
     return UnusableError(f"tracking.uri={masked(uri)}: cannot be used: {reason}")
-
-
-def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(value)[:500]
 
 
 def _measured(result: Result) -> Iterator[tuple[int, tuple[str, float]]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "lossbench"
-# Each line may import from those above it.
+# Each name may import from those of its own line and of the lines above it.
 LAYERS = [
-    "contract streams losses statistics optimizers settings processes undisturbed",
+    "contract streams losses statistics optimizers settings processes undisturbed nested",
     "schema registry tasks models claims layers strict",
     "datasets details stack results checkpoint check testing",
     "view tracking comparison outcome verdicts report chunks training tuning sources config show",

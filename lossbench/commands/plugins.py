@@ -6,23 +6,14 @@ import argparse
 import textwrap
 from pathlib import Path
 
+from lossbench import registry
 from lossbench.contract import UserError
+from lossbench.registry import PLURALS
 
-KINDS = {
-    "losses": "loss",
-    "datasets": "dataset",
-    "corruptions": "corruption",
-    "models": "model",
-    "regularizers": "regularizer",
-    "optimizers": "optimizer",
-    "tasks": "task",
-    "configs": "config",
-}
+KINDS = {plural: kind for kind, plural in PLURALS.items()}
 
 
 def list_plugins(options: argparse.Namespace) -> int:
-    from lossbench import registry
-
     if options.kind == "experiments":
         from lossbench.config import read_experiment
         from lossbench.settings import experiment_files

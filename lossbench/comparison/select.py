@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lossbench.comparison.records import Comparison, budget_of
 from lossbench.contract import UserError
+from lossbench.nested import paths, value_under
 from lossbench.results import Result
 from lossbench.schema import choices
 
@@ -45,14 +46,8 @@ def _facts(result: Result) -> dict[str, Any]:
 
 def value_at(facts: dict[str, Any], key: str) -> str:
     """What stands under a dotted key, as text; a section is known by its plugin's name."""
-    node: Any = facts
-    for part in key.split("."):
-        if not isinstance(node, dict) or part not in node:
-            return ABSENT
-        node = node[part]
-    if isinstance(node, dict):
-        node = node.get("name", node)
-    return node if isinstance(node, str) else json.dumps(node)
+    value = value_under(facts, key, ABSENT)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _normal(text: str) -> str:
@@ -64,15 +59,8 @@ def _normal(text: str) -> str:
 
 
 def _unknown(option: str, key: str, facts: Sequence[dict[str, Any]]) -> UserError:
-    known = {path for each in facts for path in _paths(each)}
+    known = {path for each in facts for path in paths(each)}
     return UserError(f"{option}: there is no such key here. {choices(key, known)}")
-
-
-def _paths(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in node.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lossbench import results
+from lossbench.nested import leaves
 from lossbench.results import Config
 
 SILENT = ("seeds", "loss", "tracking", "results", "launcher")  # sections that name no run
@@ -56,7 +56,7 @@ def names(configs: Sequence[Config]) -> list[str]:
     for config in configs:
         losses.setdefault(config["loss"]["name"], []).append(config["loss"])
     own = {name: _varying(found) for name, found in losses.items()}
-    flat = [dict(_flat({k: v for k, v in c.items() if k not in SILENT})) for c in configs]
+    flat = [dict(leaves({k: v for k, v in c.items() if k not in SILENT})) for c in configs]
     shared = [key for key in _varying(flat) if key != "dataset.name"]
     said = []
     for config, values in zip(configs, flat, strict=True):
@@ -74,14 +74,6 @@ def _varying(found: Sequence[Config]) -> list[str]:
         for key, value in config.items():
             values.setdefault(key, set()).add(str(value))
     return [key for key, distinct in values.items() if len(distinct) > 1]
-
-
-def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _short(key: str) -> str:
