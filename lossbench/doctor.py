@@ -19,12 +19,16 @@ PACKAGES = ("lossbench", "torch", "lightning", "hydra-core", "mlflow", "scikit-l
 
 
 def broken(plugins: Sequence[Plugin]) -> dict[Plugin, str]:
-    """Import each plugin in a process of its own, with a limit; what is wrong with the broken."""
-    faults = {}
-    for event in launch(_try_to_load, [(plugin,) for plugin in plugins], timeout=VERIFY_SECONDS):
+    """Import each plugin in a process of its own, with a limit; what is wrong with the broken.
+
+    Of a folder of configurations there is nothing to import: it has to be there.
+    """
+    faults = registry.missing_modules(p for p in plugins if p.kind == "config")
+    objects = [p for p in plugins if p.kind != "config"]
+    for event in launch(_try_to_load, [(plugin,) for plugin in objects], timeout=VERIFY_SECONDS):
         wrong = event.value if event.what == "finished" else str(event.value)
         if wrong:
-            faults[plugins[event.job]] = wrong
+            faults[objects[event.job]] = wrong
     return faults
 
 
@@ -45,7 +49,7 @@ def diagnose(folder: Path) -> Iterator[str]:
     yield "versions  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     registry.refuse_unreadable()
     yield _machine()
-    plugins = [p for kind in registry.KINDS if kind != "config" for p in registry.installed(kind)]
+    plugins = [p for kind in registry.KINDS for p in registry.installed(kind)]
     faults = broken(plugins)
     yield f"plugins   {len(plugins)} found, {len(faults)} broken"
     for plugin, reason in faults.items():

@@ -206,8 +206,14 @@ def imported(plugin: Plugin) -> Any:
 
 def config_folders() -> list[tuple[str, Path]]:
     """The folders of YAML that plugins bring as `package:folder`, by package; none is imported."""
-    files = [(p, _file(p.module)) for p in installed("config") if p.attribute]
-    return [(p.package, file.parent / p.attribute) for p, file in files if file]
+    folders = [(p.package, _folder(p)) for p in installed("config")]
+    return [(package, folder) for package, folder in folders if folder]
+
+
+def _folder(plugin: Plugin) -> Path | None:
+    """The folder that a plugin of the kind config names, whether it is there or not."""
+    file = _file(plugin.module)
+    return file.parent / plugin.attribute if file and plugin.attribute else None
 
 
 def _fault(plugin: Plugin, target: Any) -> str:
@@ -223,13 +229,17 @@ def _fault(plugin: Plugin, target: Any) -> str:
 
 
 def missing_modules(plugins: Iterable[Plugin]) -> dict[Plugin, str]:
-    """The plugins whose module is not there, or whose entry point is no object; imports nothing."""
+    """The plugins whose module or folder is not there, or that name no object; imports nothing."""
     faults = {}
     for plugin in plugins:
         if _spec(plugin.module) is None:
             faults[plugin] = f"there is no module {plugin.module}"
         elif not plugin.attribute:
             faults[plugin] = "the entry point names no object; expected module:object"
+        elif plugin.kind == "config":
+            folder = _folder(plugin)
+            if folder is None or not folder.is_dir():
+                faults[plugin] = f"there is no folder {plugin.attribute} beside {plugin.module}"
     return faults
 
 

@@ -66,7 +66,7 @@ def environment(tmp_path_factory) -> Environment:
     made.lossbench("new", "my-losses")
     made.install(made.folder / "my-losses")
     broken = made.folder / "broken-losses"
-    (broken / "broken_losses").mkdir(parents=True)
+    (broken / "broken_losses" / "sound").mkdir(parents=True)
     (broken / "broken_losses" / "__init__.py").write_text("")
     entries = ["gone = 'broken_losses.gone:mine'", "focal = 'broken_losses.text:mine'"]
     for name, text in BROKEN.items():
@@ -75,6 +75,8 @@ def environment(tmp_path_factory) -> Environment:
     (broken / "pyproject.toml").write_text(
         "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n"
         "[project]\nname = 'broken-losses'\nversion = '1.2'\n"
+        "[project.entry-points.'lossbench.configs']\n"
+        "sound = 'broken_losses:sound'\ngone = 'broken_losses:nowhere'\n"
         "[project.entry-points.'lossbench.losses.multiclass']\n" + "\n".join(entries)
     )
     made.install(broken)
@@ -114,6 +116,13 @@ def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environme
     ):
         assert reason in said
     assert "broken: lossbench" not in said
+
+
+@pytest.mark.parametrize("words", [(), ("--verify",)])
+def test_of_a_folder_of_configurations_only_one_that_is_not_there_is_broken(environment, words):
+    said = environment.lossbench("list", "configs", *words)
+    assert "there is no folder nowhere beside broken_losses" in said
+    assert said.count("broken:") == 1
 
 
 def test_doctor_names_the_broken_and_exits_with_0(environment):
