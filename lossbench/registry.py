@@ -47,7 +47,7 @@ KINDS = {
 PLURALS = {kind: group.removeprefix(PREFIX) for kind, group in KINDS.items()}
 CHOICES = tuple(kind for kind in KINDS if kind not in ("task", "config"))  # a run names one of each
 # A keyword without default is a fact of the problem here; elsewhere the user must give it.
-FACTUAL = ("loss", "corruption", "regularizer")
+FACTUAL = ("loss", "corruption")
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
 
 

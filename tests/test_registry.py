@@ -50,6 +50,15 @@ def test_an_installed_loss_is_found_read_and_loaded(install):
     assert registry.load(plugin).__name__ == "mine"
 
 
+def test_a_regularizers_keyword_without_default_is_for_the_user_to_give(tmp_path):
+    """The task supplies facts to losses and corruptions only."""
+    file = tmp_path / "mine.py"
+    file.write_text("def pull(weights, /, *, strength: float):\n    return strength * weights[0]\n")
+    (plugin,) = registry.find("regularizer", f"{file}:pull")
+    assert [p.name for p in registry.parameters(plugin)] == ["strength"]
+    assert registry.facts(plugin) == ()
+
+
 def test_two_packages_with_one_name_are_an_error_that_names_both_and_the_way_out(install):
     install("other-losses", GROUP + "focal = other_losses:mine\n", other_losses=LOSS)
     with pytest.raises(UserError, match=r"lossbench and other-losses both.*loss=lossbench:focal"):
