@@ -17,6 +17,9 @@ Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.datasets`,
     regularizer  (weights, /, *, parameters) -> ()
     optimizer    (parameters, /, *, parameters) -> torch.optim.Optimizer
     config       "package:folder", a folder of YAML laid out as `conf/` is
+A loss with weights of its own is an nn.Module made with those keywords, called with prediction and
+target; where it takes embeddings and the task scores classes, it has logits(embedding) -> (B, C)
+too. Facts are what the task knows: `lossbench check` says which, where a loss asks for another.
 """
 
 from __future__ import annotations
@@ -59,12 +62,13 @@ class Declaration:
 
     link: raw prediction -> probability or point estimate, on any leading axes; None: the task's.
     outputs: numbers that the model gives per target (2 for a mean and a log-variance).
-    tune: the range in which to search each hyper-parameter.
+    tune: (name, low, high) of each hyper-parameter that is to be searched.
     convex: in the prediction; lipschitz: its constant in the 2-norm of the prediction, or None.
     minimiser: what the population minimiser estimates, after the link: "probability", "mean",
         "median", "quantile", "sign", … or None where nothing simple is known.
     target: the interval of lawful targets where it is not the task's own: "(-1, inf)" in a
         regression, "[0, 1]" for a binary loss that takes soft labels.
+    source: who published it.
     """
 
     link: Callable[[Tensor], Tensor] | None = None
@@ -88,7 +92,10 @@ def declare(
     target: str | None = None,
     source: str = "",
 ) -> Callable[[T], T]:
-    """Attach a `Declaration` to a loss; the loss itself is returned unchanged."""
+    """Attach a `Declaration` to a loss; the loss itself is returned unchanged.
+
+    tune: hyper-parameter -> the least and the largest value to search.
+    """
     ranges = tuple((name, low, high) for name, (low, high) in (tune or {}).items())
     declaration = Declaration(link, outputs, ranges, convex, lipschitz, minimiser, target, source)
 
