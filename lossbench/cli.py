@@ -22,11 +22,7 @@ examples:
   lossbench compare quickstart
   lossbench list losses
 """
-
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 Command = Callable[[str, Any, str], argparse.ArgumentParser]  # name, function, words
 
 
@@ -184,7 +180,11 @@ def _add_stores(command: Command) -> None:
 def _add_compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("experiment", nargs="?", help="an experiment; default: all results")
     compare.add_argument("--results", default="results", metavar="DIR")
-    compare.add_argument("--baseline", help="the loss to compare with (default cross_entropy)")
+    compare.add_argument(
+        "--baseline",
+        help="the loss to compare with (default: the experiment's, cross_entropy, "
+        "squared_error, or the first)",
+    )
     compare.add_argument("--metric", help="default: the task's primary metric")
     compare.add_argument(
         "--where",

@@ -36,7 +36,8 @@ def write_report(
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UnusableError(
-            f"--html {path}: cannot be written: {error.strerror}. Name another file."
+            f"{path} cannot be written: {error.strerror}. Make room, or write the report "
+            "elsewhere: lossbench compare --html FILE"
         ) from error
     return path.absolute()
 

@@ -68,7 +68,7 @@ def new_package(options: argparse.Namespace) -> int:
     folder = new(options.name, Path.cwd())
     print(
         f"{folder.name}/ is a package with one loss. Try it:\n"
-        f"  pip install -e {folder.name}\n"
+        f"  pip install -e '{folder.name}[test]'\n"
         f"  lossbench list losses\n"
         f"  pytest {folder.name}"
     )

@@ -72,7 +72,10 @@ def _stored(options: argparse.Namespace, folder: Path) -> tuple[list[Result], Ex
     if "=" in (options.experiment or ""):
         raise UserError(f"{options.experiment}: a filter needs its own --where in front.")
     if not folder.is_dir():
-        raise UserError(f"--results {options.results}: there is no folder {folder}.")
+        raise UserError(
+            f"--results {options.results}: there is no folder {folder}. Train something first, "
+            "or name the folder of another sweep."
+        )
     if options.experiment:
         found, experiment = _of_experiment(options.experiment, folder)
     else:

@@ -59,7 +59,9 @@ def catalogue(folder: Path) -> int:
         for file, same in pages.items():
             _write(Path(folder) / file, "loss.html", rows=same, sheets=[_sheet(r) for r in same])
     except OSError as error:
-        raise UnusableError(f"{folder} cannot be written: {error.strerror}.") from error
+        raise UnusableError(
+            f"{folder} cannot be written: {error.strerror}. Name another."
+        ) from error
     return count
 
 

@@ -48,7 +48,7 @@ def draw(name: str, path: Path, *, task: str | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(name, panels, path)
     except OSError as error:
-        raise UnusableError(f"{path} cannot be written: {error.strerror}.") from error
+        raise UnusableError(f"{path} cannot be written: {error.strerror}. Name another.") from error
     return path
 
 
