@@ -259,7 +259,7 @@ REFUSED = [
     (BINARY, torch.zeros(8), torch.zeros(8) - 1, ["-1", "8 of 8", "[0, 1]"]),
     (BINARY, torch.zeros(2), torch.tensor([1, 2]), ["2", "1 of 2"]),
     (BINARY, torch.zeros(2), torch.tensor([1.0, NAN]), ["nan", "1 of 2"]),
-    (BINARY, torch.zeros(2), torch.tensor([True, False]), ["torch.bool", "0 and 1"]),
+    (BINARY, torch.zeros(2), torch.tensor([True, False]), ["torch.bool", "integers"]),
     (BINARY, torch.zeros(2, dtype=torch.int64), torch.zeros(2), ["torch.int64", "floats"]),
     (THREE, torch.zeros(8, 4), torch.zeros(8).long(), ["(8, 4)", "(..., N, 3)"]),
     (THREE, torch.zeros(8, 3), torch.zeros(8, 1).long(), ["(8, 1)"]),

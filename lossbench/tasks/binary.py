@@ -12,12 +12,18 @@ from torch import Tensor
 
 from lossbench.contract import UserError
 from lossbench.tasks import Task
+from lossbench.tasks.lawful import (
+    refuse_outside_unit,
+    refuse_shapes,
+    refuse_single_output,
+    refuse_types,
+)
 from lossbench.tasks.scores import (
     auroc,
     average_precision,
     class_counts,
     expected_calibration_error,
-    log_probability,
+    log_likelihood,
     reliability,
     where_finite,
 )
@@ -63,8 +69,7 @@ class Binary(Task):
         return cls(tuple(inputs.shape[1:]))
 
     def output_shape(self, outputs: int) -> tuple[int, ...]:
-        if outputs != 1:
-            raise UserError(f"binary: a loss declares outputs={outputs}; declare 1.")
+        refuse_single_output(self.name, outputs)
         return ()
 
     def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
@@ -74,20 +79,10 @@ class Binary(Task):
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
         if prediction.shape != target.shape:
-            raise UserError(
-                f"binary: prediction has shape {tuple(prediction.shape)}, target "
-                f"{tuple(target.shape)}; both must be (..., N): add or squeeze the odd axis."
-            )
-        if not prediction.is_floating_point():
-            raise UserError(f"binary: prediction is {prediction.dtype}; give floats.")
-        if target.dtype == torch.bool or target.is_complex():
-            raise UserError(f"binary: target is {target.dtype}; give floats or integers 0 and 1.")
-        odd = target[~((target >= 0) & (target <= 1))]
-        if odd.numel():
-            raise UserError(
-                f"binary: target holds {odd[0].item():g} ({odd.numel()} of {target.numel()} values "
-                "outside [0, 1]); give 0 and 1 (-1 becomes 0)."
-            )
+            expected = "both (..., N): add or squeeze the odd axis"
+            refuse_shapes(self.name, prediction, target, expected)
+        refuse_types(self.name, prediction, target)
+        refuse_outside_unit(self.name, target, "0 and 1 (-1 becomes 0)")
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return (link or torch.sigmoid)(prediction)
@@ -104,8 +99,7 @@ class Binary(Task):
         recall = (correct * label).sum(-1) / label.sum(-1)
         specificity = (correct * (1 - label)).sum(-1) / (1 - label).sum(-1)
         f1 = 2 * (predicted * label).sum(-1) / (predicted + label).sum(-1)
-        likelihood = target * log_probability(estimate)
-        likelihood = likelihood + (1 - target) * log_probability(1 - estimate)
+        likelihood = log_likelihood(estimate, target)
         log_loss = -likelihood.mean(-1)
         confidence = torch.maximum(estimate, 1 - estimate)
         scores = {

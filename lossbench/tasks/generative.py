@@ -20,7 +20,7 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import log_probability, where_finite
+from lossbench.tasks.scores import log_likelihood, where_finite
 
 ACTIVE = 0.01  # variance over the data from which the mean of a latent counts as used
 
@@ -105,8 +105,7 @@ class Generative(Task):
         probability, posterior = estimate.tensor_split([self.pixels], dim=-1)
         mean, log_variance = posterior.chunk(2, -1)
         target, probability = target.to(estimate.dtype), probability.clamp(0, 1)
-        likelihood = target * log_probability(probability)
-        likelihood = likelihood + (1 - target) * log_probability(1 - probability)
+        likelihood = log_likelihood(probability, target)
         reconstruction = -likelihood.sum(-1).mean(-1)
         divergence = mean.square() + torch.expm1(log_variance) - log_variance
         kl = divergence.sum(-1).mean(-1) / 2

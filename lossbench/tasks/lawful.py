@@ -45,6 +45,16 @@ def refuse_indices(task: str, prediction: Tensor, target: Tensor, noun: str) -> 
         )
 
 
+def refuse_beyond(task: str, target: Tensor, num_classes: int) -> None:
+    """UserError where a target is a class that there is not; `refuse_indices` comes first."""
+    odd = target[target >= num_classes]
+    if odd.numel():
+        raise UserError(
+            f"{task}: target holds {odd[0].item()} ({odd.numel()} of {target.numel()} labels out "
+            f"of range); give 0 to {num_classes - 1}."
+        )
+
+
 def refuse_outside_unit(task: str, target: Tensor, advice: str) -> None:
     """UserError where a target is below 0, above 1 or NaN."""
     odd = target[~((target >= 0) & (target <= 1))]

@@ -13,6 +13,12 @@ from torch import Tensor
 
 from lossbench.contract import UserError
 from lossbench.tasks import Task
+from lossbench.tasks.lawful import (
+    refuse_beyond,
+    refuse_indices,
+    refuse_shapes,
+    refuse_targets,
+)
 from lossbench.tasks.scores import (
     class_counts,
     expected_calibration_error,
@@ -48,11 +54,7 @@ class Multiclass(Task):
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Multiclass:
         """The multiclass task of inputs (N, ...) and integers (N,), every class 0..max present."""
-        if targets.ndim != 1 or len(targets) != len(inputs) or targets.dtype.kind not in "iu":
-            raise UserError(
-                f"multiclass: targets are {targets.dtype} of shape {targets.shape} for "
-                f"{len(inputs)} inputs; give one integer per example, ({len(inputs)},)."
-            )
+        refuse_targets(cls.name, inputs, targets, "iu", ())
         classes = np.unique(targets)
         if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
             shown = ", ".join(f"{label}" for label in classes[:8])
@@ -77,22 +79,10 @@ class Multiclass(Task):
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
         if prediction.shape != (*target.shape, self.num_classes):
-            raise UserError(
-                f"multiclass: prediction has shape {tuple(prediction.shape)}, target "
-                f"{tuple(target.shape)}; give (..., N, {self.num_classes}) and (..., N)."
-            )
-        if not prediction.is_floating_point():
-            raise UserError(f"multiclass: prediction is {prediction.dtype}; give floats.")
-        if target.dtype != torch.int64:
-            raise UserError(
-                f"multiclass: target is {target.dtype}; give class indices, torch.int64."
-            )
-        odd = target[(target < 0) | (target >= self.num_classes)]
-        if odd.numel():
-            raise UserError(
-                f"multiclass: target holds {odd[0].item()} ({odd.numel()} of {target.numel()} "
-                f"labels out of range); give 0 to {self.num_classes - 1}."
-            )
+            expected = f"(..., N, {self.num_classes}) and (..., N)"
+            refuse_shapes(self.name, prediction, target, expected)
+        refuse_indices(self.name, prediction, target, "class indices")
+        refuse_beyond(self.name, target, self.num_classes)
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return link(prediction) if link else torch.softmax(prediction, -1)

@@ -23,7 +23,7 @@ from lossbench.tasks.lawful import (
 from lossbench.tasks.scores import (
     average_precision,
     expected_calibration_error,
-    log_probability,
+    log_likelihood,
     reliability,
     where_finite,
 )
@@ -94,8 +94,7 @@ class Multilabel(Task):
         label = positive.to(estimate.dtype)
         correct = (predicted == label).to(estimate.dtype)
         f1 = 2 * (predicted * label).sum(-2) / (predicted + label).sum(-2)
-        likelihood = target * log_probability(estimate)
-        likelihood = likelihood + (1 - target) * log_probability(1 - estimate)
+        likelihood = log_likelihood(estimate, target)
         confidence = torch.maximum(estimate, 1 - estimate)
         scores = {
             "average_precision": average_precision(estimate.mT, positive.mT).nanmean(-1),

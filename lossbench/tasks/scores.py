@@ -20,6 +20,11 @@ def log_probability(probability: Tensor) -> Tensor:
     return probability.clamp_min(PROBABILITY_FLOOR).log()
 
 
+def log_likelihood(probability: Tensor, target: Tensor) -> Tensor:
+    """Of each binary target in [0, 1], in nats: y log p + (1 - y) log(1 - p)."""
+    return target * log_probability(probability) + (1 - target) * log_probability(1 - probability)
+
+
 def expected_calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
     """Mean over 15 equal-width bins (low, high] of |accuracy - confidence|, by share (Guo 2017)."""
     return _binned(confidence, correct - confidence).abs().sum(-1) / confidence.shape[-1]

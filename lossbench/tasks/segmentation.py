@@ -20,7 +20,7 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import log_probability, where_finite
+from lossbench.tasks.scores import log_likelihood, where_finite
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ class Segmentation(Task):
         predicted, mask = (estimate > 0.5).to(estimate.dtype), (target > 0.5).to(estimate.dtype)
         overlap, sizes = (predicted * mask).sum(-1), (predicted + mask).sum(-1)
         empty = sizes == 0
-        likelihood = target * log_probability(estimate)
-        likelihood = likelihood + (1 - target) * log_probability(1 - estimate)
+        likelihood = log_likelihood(estimate, target)
         scores = {
             "dice": (2 * overlap / sizes).masked_fill(empty, 1).mean(-1),
             "iou": (overlap / (sizes - overlap)).masked_fill(empty, 1).mean(-1),

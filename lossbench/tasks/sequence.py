@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from lossbench.contract import UserError
 from lossbench.tasks import Task
 from lossbench.tasks.lawful import (
+    refuse_beyond,
     refuse_indices,
     refuse_shapes,
     refuse_single_output,
@@ -89,12 +90,7 @@ class Sequence(Task):
             expected = f"(..., N, {steps}, {self.num_classes}) and (..., N, 2, {steps})"
             refuse_shapes(self.name, prediction, target, expected)
         refuse_indices(self.name, prediction, target, "labels")
-        odd = target[target >= self.num_classes]
-        if odd.numel():
-            raise UserError(
-                f"sequence: target holds {odd[0].item()} ({odd.numel()} of {target.numel()} "
-                f"labels out of range); give 0 to {self.num_classes - 1}."
-            )
+        refuse_beyond(self.name, target, self.num_classes)
         _refuse_unaligned(target)
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
