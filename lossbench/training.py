@@ -118,10 +118,8 @@ def _shifted(report: Report, before: int, total: int, done: int) -> None:
 def data(config: Config, seeds: list[int]) -> Splits:
     """Every seed's splits, the training split corrupted."""
     recipe = _bound("dataset", config["dataset"])
-    corruption, values = (
-        registry.find("corruption", config["corruption"]["name"])[0],
-        config["corruption"],
-    )
+    values = config["corruption"]
+    corruption = registry.find("corruption", values["name"])[0]
 
     def corrupt_for(task: Task) -> Callable[..., Any]:
         facts = {}
@@ -179,18 +177,13 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
             f"loss={values['name']} takes embeddings, and the task {task.name} scores classes; "
             "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
         )
+    _refuse_large_batch(config["trainer"]["batch_size"], splits)
     check_loss(values["name"], loss, wanted, task, outputs)
     facts = tuple(wanted)
     if declaration.target and "lowest" in known:
         facts, function = (*facts, "lowest"), _above_lowest(function)
     elif declaration.target:
         _check_targets(values["name"], declaration.target, splits)
-    count = splits.train[1].shape[1]
-    if config["trainer"]["batch_size"] > count:
-        raise UserError(
-            f"trainer.batch_size={config['trainer']['batch_size']}: there are only {count} "
-            f"training examples. Give trainer.batch_size={count} or less."
-        )
     model = registry.load(registry.find("model", config["model"]["name"])[0])
     return Recipe(
         model=partial(task.assemble, partial(model, **_parameters(config["model"])), outputs),
@@ -202,6 +195,15 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
         optimizer=_bound("optimizer", config["optimizer"]),
         batch_size=config["trainer"]["batch_size"],
     )
+
+
+def _refuse_large_batch(size: int, splits: Splits) -> None:
+    count = splits.train[1].shape[1]
+    if size > count:
+        raise UserError(
+            f"trainer.batch_size={size}: there are only {count} training examples. "
+            f"Give trainer.batch_size={count} or less."
+        )
 
 
 def _wanted(name: str, facts: tuple[str, ...], known: dict[str, Any], task: Task) -> dict[str, Any]:

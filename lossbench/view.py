@@ -12,8 +12,40 @@ def state(summary: dict[str, Any], beside: Sequence[str] = ()) -> dict[str, Any]
     Runs are grouped by loss, and by the tags beside it: MLflow shows a group's mean.
     """
     metrics = [summary["primary"], *(m for m in summary["directions"] if m != summary["primary"])]
+    return {
+        "compareRunCharts": _charts(metrics),
+        "compareRunSections": _sections(),
+        "groupBy": {
+            "aggregateFunction": "average",
+            "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in ("loss", *beside)],
+        },
+        "useGroupedValuesInCharts": True,
+        "groupsExpanded": {},
+        "runsHiddenMode": "SHOWALL",
+        "hideEmptyCharts": True,
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "searchFilter": "",
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
+        "selectedColumns": [
+            *(f"tags.`{tag}`" for tag in ("loss", "dataset", "corruption", "diverged")),
+            *(f"metrics.`test/{metric}`" for metric in metrics),
+        ],
+        "columnOrder": [],
+        "columnWidths": {},
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+    }
+
+
+def _charts(metrics: list[str]) -> list[dict[str, Any]]:
+    """A line chart for each curve, the first metric's on top, and a bar chart for each metric."""
     curves = [f"val/{metrics[0]}", "train/loss", *(f"val/{metric}" for metric in metrics[1:])]
-    charts = [
+    return [
         {
             "uuid": f"curve-{number}",
             "type": "LINE",
@@ -43,7 +75,11 @@ def state(summary: dict[str, Any], beside: Sequence[str] = ()) -> dict[str, Any]
         }
         for number, metric in enumerate(metrics)
     ]
-    sections = [
+
+
+def _sections() -> list[dict[str, Any]]:
+    """The parts of the page that the charts stand in."""
+    return [
         {
             "uuid": place,
             "name": name,
@@ -55,31 +91,3 @@ def state(summary: dict[str, Any], beside: Sequence[str] = ()) -> dict[str, Any]
         }
         for place, name in (("curves", "Learning curves"), ("test", "Test split, last epoch"))
     ]
-    return {
-        "compareRunCharts": charts,
-        "compareRunSections": sections,
-        "groupBy": {
-            "aggregateFunction": "average",
-            "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in ("loss", *beside)],
-        },
-        "useGroupedValuesInCharts": True,
-        "groupsExpanded": {},
-        "runsHiddenMode": "SHOWALL",
-        "hideEmptyCharts": True,
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
-        "searchFilter": "",
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "modelVersionFilter": "All Runs",
-        "datasetsFilter": [],
-        "selectedColumns": [
-            *(f"tags.`{tag}`" for tag in ("loss", "dataset", "corruption", "diverged")),
-            *(f"metrics.`test/{metric}`" for metric in metrics),
-        ],
-        "columnOrder": [],
-        "columnWidths": {},
-        "viewMaximized": False,
-        "runListHidden": False,
-        "isAccordionReordered": False,
-    }

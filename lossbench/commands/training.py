@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         decisions = decisions_on(experiment, found)
         name = experiment.name if experiment else "latest"
         show_claims(decisions, jobs[0].folder / "figures" / f"{name}-claims.png")
-        _where(jobs, found, comparisons, experiment, decisions, console)
+        _say_where(jobs, found, comparisons, experiment, decisions, console)
     return exit_code(jobs, found, console)
 
 
@@ -89,7 +89,7 @@ def _warn_of_few_seeds(configs: list[Config], console: Console) -> None:
         console.print(few_seeds(seeds, comparisons, needed))
 
 
-def _where(
+def _say_where(
     jobs: list[Job],
     found: list[Result],
     comparisons: list[Comparison],
@@ -97,53 +97,73 @@ def _where(
     decisions: list[Decision],
     console: Console,
 ) -> None:
-    """Where everything is, and what to do next."""
+    """Draw and write the report, and say where everything is and what to do next."""
     from lossbench.publish import publish, write_report
-    from lossbench.report import across, figures
     from lossbench.sweep.execution import failures
 
-    lost = failures(jobs)
     folder, name = jobs[0].folder, experiment.name if experiment else "latest"
+    drawn = _drawn(comparisons, folder / "figures", name)
+    place = folder / "figures" / f"{name}.html"
+    report = write_report(place, comparisons, experiment, failures(jobs), decisions)
     lines = [
-        f"{result.config['loss']['name']} was run replica by replica: "
-        f"{result.summary['unmapped_because']}"
-        for result in found
-        if not result.summary["mapped"]
+        *_notices(found),
+        f"Results   {folder}",
+        *(f"Figure    {place}" for place in drawn),
+        f"Report    {report}",
     ]
-    meddled = {who: what for r in found for who, what in r.summary.get("meddled", {}).items()}
-    lines += [
-        f"{who} changed {', '.join(what)} when it was imported; put back before anything trained"
-        for who, what in meddled.items()
-    ]
-    lines.append(f"Results   {folder}")
-    drawn = across.draw(comparisons, folder / "figures", name)
-    for number, comparison in enumerate(comparisons):
-        suffix = f"-{number}" if number else ""
-        place = folder / "figures" / f"{name}{suffix}.png"
-        figures.comparison(comparison.results, place)
-        drawn.append(place)
-    lines += [f"Figure    {place}" for place in drawn]
-    report = write_report(
-        folder / "figures" / f"{name}.html", comparisons, experiment, lost, decisions
-    )
-    lines.append(f"Report    {report}")
+    tracking = jobs[0].config["tracking"]
     if any(job.seeds for job in jobs):
-        trouble = publish(report, comparisons, experiment, jobs[0].config["tracking"])
+        trouble = publish(report, comparisons, experiment, tracking)
         lines += [trouble] if trouble else []
-    uri = jobs[0].config["tracking"]["uri"]
-    if uri is not None:
-        file = uri.removeprefix("sqlite:///")
-        lines.append(f"MLflow    {Path(file).absolute() if file != uri else masked(uri)}")
+    if tracking["uri"] is not None:
+        file = tracking["uri"].removeprefix("sqlite:///")
+        is_file = file != tracking["uri"]
+        lines.append(f"MLflow    {Path(file).absolute() if is_file else masked(file)}")
     where = "" if jobs[0].config["results"]["dir"] == "results" else f" --results {folder}"
-    script = Path(sys.argv[0])
-    hidden = script.name == "lossbench" and not shutil.which("lossbench")  # not on the PATH
-    us = os.path.relpath(script) if hidden else "lossbench"
+    us = _own_name()
     lines += [
         f"Next      {us} ui{where}",
         f"          {us} compare{' ' + name if experiment else ''}{where}",
         f"          {us} run loss=focal loss.gamma=1 dataset=blobs corruption=label_noise",
     ]
     console.print("\n".join(lines), soft_wrap=True, markup=False)
+
+
+def _notices(found: list[Result]) -> list[str]:
+    """What a reader must know of how losses and plugins behaved in training."""
+    meddled = {who: what for r in found for who, what in r.summary.get("meddled", {}).items()}
+    return [
+        *(
+            f"{result.config['loss']['name']} was run replica by replica: "
+            f"{result.summary['unmapped_because']}"
+            for result in found
+            if not result.summary["mapped"]
+        ),
+        *(
+            f"{who} changed {', '.join(what)} when it was imported; "
+            "put back before anything trained"
+            for who, what in meddled.items()
+        ),
+    ]
+
+
+def _drawn(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]:
+    """The files of the figures, which are drawn into the folder."""
+    from lossbench.report import across, figures
+
+    drawn = across.draw(comparisons, folder, name)
+    for number, comparison in enumerate(comparisons):
+        suffix = f"-{number}" if number else ""
+        drawn.append(folder / f"{name}{suffix}.png")
+        figures.comparison(comparison.results, drawn[-1])
+    return drawn
+
+
+def _own_name() -> str:
+    """How this command line is called from here, also where it is not on the PATH."""
+    script = Path(sys.argv[0])
+    hidden = script.name == "lossbench" and not shutil.which("lossbench")
+    return os.path.relpath(script) if hidden else "lossbench"
 
 
 def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
