@@ -34,8 +34,12 @@ def stacked(
         return inputs.flatten(module.start_dim + 1, module.end_dim)
     if type(module) is nn.Unflatten and isinstance(module.dim, int) and module.dim > 0:
         return inputs.unflatten(module.dim + 1, module.unflattened_size)
-    own = {n.removeprefix(prefix): p for n, p in parameters.items() if n.startswith(prefix)}
-    return vmap(partial(_one, module))(own, inputs)
+    return vmap(partial(_one, module))(under(parameters, prefix), inputs)
+
+
+def under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """What has names that begin with the prefix, by the rest of its name."""
+    return {n.removeprefix(prefix): p for n, p in state.items() if n.startswith(prefix)}
 
 
 def _one(module: nn.Module, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:

@@ -355,7 +355,7 @@ def places(folder: Path) -> list[Path]:
 
 def everything(folder: Path) -> list[Result]:
     """Every result in a folder, its parts merged; of changed code only what was written last."""
-    keys = {file.parent.name.partition("-")[0] for file in folder.glob("[!.]*/seeds.parquet")}
+    keys = {place.name.partition("-")[0] for place in places(folder)}
     found = []
     for key in sorted(keys):
         same = [read(place) for place in parts(folder, key)]

@@ -182,18 +182,19 @@ class Stack(LightningModule):
     # ---- one replica ---------------------------------------------------------------------------
     def predict(self, state: State, inputs: Tensor) -> Tensor:
         """A replica's raw predictions, in the precision of its parameters."""
-        prediction = functional_call(self.form[0], _part(state, "model."), (inputs,))
+        prediction = functional_call(self.form[0], layers.under(state, "model."), (inputs,))
         return prediction.to(self.stacked[0].dtype)
 
     def loss_of(self, state: State, prediction: Tensor, target: Tensor) -> Tensor:
         """A replica's mean loss over the batch, with its regularizer: the one mean there is."""
         loss = self.form[1]
         if isinstance(loss, nn.Module):
-            values = functional_call(loss, _part(state, "loss."), (prediction, target))
+            values = functional_call(loss, layers.under(state, "loss."), (prediction, target))
         else:
-            values = loss(prediction, target, **_part(state, "fact."))
+            values = loss(prediction, target, **layers.under(state, "fact."))
         weights = [state[name] for name in self.weights]
-        return values.mean() + self.recipe.regularizer(weights, **_part(state, "regularizer."))
+        own = layers.under(state, "regularizer.")
+        return values.mean() + self.recipe.regularizer(weights, **own)
 
     def objective(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
         """What a replica's training step makes smaller."""
@@ -332,17 +333,17 @@ class Stack(LightningModule):
             for state, suffix in ((last, ""), (best, "_best")):
                 for name, values in self.score(state, split).items():
                     self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
-        train, test = (self._part(name) for name in ("train", "test"))
+        train, test = (self._split(name) for name in ("train", "test"))
         self.history.details = details(self.task, partial(self.estimate, last), train, test)
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
         """The task's metrics on a split, each (R,)."""
-        inputs, targets = self._part(split)
+        inputs, targets = self._split(split)
         return self.task.metrics(self.estimate(state, inputs), targets)
 
-    def _part(self, split: str) -> tuple[Tensor, Tensor]:
-        return getattr(self, f"{split}_inputs"), getattr(self, f"{split}_targets")
+    def _split(self, name: str) -> tuple[Tensor, Tensor]:
+        return getattr(self, f"{name}_inputs"), getattr(self, f"{name}_targets")
 
     @torch.no_grad()
     def estimate(self, state: State, inputs: Tensor) -> Tensor:
@@ -382,10 +383,6 @@ class _Logits(nn.Module):
     def forward(self, embedding: Tensor) -> Tensor:
         logits: Tensor = self.loss.logits(embedding)
         return logits
-
-
-def _part(state: State, prefix: str) -> State:
-    return {n.removeprefix(prefix): p for n, p in state.items() if n.startswith(prefix)}
 
 
 def _replica(argument: Any, r: int) -> Any:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from lossbench.comparison import Comparison, Group, Ranking, datasets, ranking
 from lossbench.comparison import robustness as strengths_of
 from lossbench.report.tables import shared
-
-mpl.use("Agg")
 
 
 def draw(comparisons: Sequence[Comparison], folder: Path, name: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The decisions on an experiment's claims as text, at most 100 columns wide."""
+"""The decisions on an experiment's claims: as text of at most 100 columns, and as a figure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 from lossbench.report.tables import WIDTH
 from lossbench.verdicts import Decision, Finding
+
+COLOURS = {"SUPPORTED": "C2", "REFUTED": "C3", "OPEN": "C7"}  # of a finding in the figure
 
 
 def text(decisions: Sequence[Decision]) -> str:
@@ -60,9 +62,6 @@ def finding_words(finding: Finding) -> Iterator[str]:
     yield finding.verdict.lower()
     if finding.seeds_needed:
         yield f"{finding.seeds_needed} seeds would settle it at this effect"
-
-
-COLOURS = {"SUPPORTED": "C2", "REFUTED": "C3", "OPEN": "C7"}
 
 
 def draw(decisions: Sequence[Decision], path: Path) -> None:

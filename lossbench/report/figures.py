@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lossbench.results import Result, bands
 from lossbench.statistics import t_interval
-
-mpl.use("Agg")
 
 
 def curves(result: Result, path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.comparison import Comparison, Group, Ranking
-from lossbench.report.charts import Chart, Frame, Mark, cells, span, strip, thinned
+from lossbench.report.charts import COLOURS, Chart, Frame, Mark, cells, span, strip, thinned
 from lossbench.results import Result, bands
 
 Array = NDArray[np.float64]
@@ -214,7 +214,7 @@ def _plane(label: str, found: dict[str, Array]) -> Chart:
     for number in np.unique(classes):
         own = classes == number
         path = frame.dots(found["points.x"][own], found["points.y"][own])
-        marks += [Mark("rim", path), Mark(f"point c{number % 8}", path)]
+        marks += [Mark("rim", path), Mark(f"point c{number % COLOURS}", path)]
     return frame.ticks(f"{label}: decisions on the plane of inputs", marks)
 
 

@@ -125,9 +125,9 @@ def _paces(kinds: dict[str, list[Job]]) -> tuple[dict[str, Pace], dict[str, str]
 
 def _of_results(folder: Path) -> dict[str, Pace]:
     """The median pace of each kind of run among the newest results."""
-    files = sorted(folder.glob("[!.]*/seeds.parquet"), key=lambda file: -file.stat().st_mtime)
+    newest = sorted(results.places(folder), key=lambda place: -place.stat().st_mtime)
     found: dict[str, list[float]] = {}
-    for place in [file.parent for file in files[:LOOKED_AT]]:
+    for place in newest[:LOOKED_AT]:
         try:
             config, summary = results.described(place)
         except UserError:
