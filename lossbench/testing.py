@@ -46,13 +46,13 @@ def loss_checks(
 def _judge(outcomes: list[Outcome], expected: str | None) -> None:
     """Fail, skip or pass the running test; a loss for several tasks has an outcome for each."""
     failed = [outcome for outcome in outcomes if outcome.verdict == "failed"]
-    check = outcomes[0]
+    first = outcomes[0]
     if expected and failed:
         pytest.xfail(f"{expected} ({failed[0].reason})")
     if expected:
-        was = f"was {check.verdict}{f' ({check.reason})' if check.reason else ''}"
-        pytest.fail(f"{check.check} {was}, though it is expected to fail: {expected}", False)
+        was = f"was {first.verdict}{f' ({first.reason})' if first.reason else ''}"
+        pytest.fail(f"{first.check} {was}, though it is expected to fail: {expected}", False)
     if failed:
-        pytest.fail(f"{check.check}: {check.sentence}\n{failed[0].reason}", False)
+        pytest.fail(f"{first.check}: {first.sentence}\n{failed[0].reason}", False)
     if all(outcome.verdict == "skipped" for outcome in outcomes):
-        pytest.skip(check.reason)
+        pytest.skip(first.reason)

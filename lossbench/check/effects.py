@@ -88,8 +88,8 @@ def no_global_randomness(subject: Subject) -> None:
                 raise Failed(f"it moves the global generator of {name}.")
     if not torch.equal(*(value.nan_to_num() for value in values)):
         raise Failed("its values depend on the global seed.")
-    for name, drawn in subject.before_import.get("generators", {}).items():
-        if drawn != subject.before_import["generators after"][name]:
+    for name, drawn in subject.around_import.get("generators", {}).items():
+        if drawn != subject.around_import["generators after"][name]:
             raise Failed(f"importing it moves the global generator of {name}.")
 
 
@@ -98,7 +98,7 @@ def no_global_state(subject: Subject) -> None:
     before = state()
     subject.differentiate(*subject.example)
     _unchanged(before, state(), "a call")
-    imported = subject.before_import
+    imported = subject.around_import
     if "state" in imported:
         _unchanged(imported["state"], imported["state after"], "its import")
 

@@ -20,21 +20,20 @@ from lossbench.tasks import Task
 
 INPUT_SHAPE = (6, 4)  # steps and features, where a task reads it
 OWN_FIELDS: dict[str, Any] = {"int": 4, "tuple[int, int]": (4, 5), "tuple[int, ...]": (4,)}
-LOGITS = r"logits"
 # How a loss speaks of its task; where two fit alike, the first is meant.
 WORDS = {
-    "binary": rf"{LOGITS}|\{{0, 1\}}|\b0 and 1\b|sigmoid|softplus|target - 1\b|binary_",
-    "multiclass": rf"{LOGITS}|multi-?class|\(B, C\)|int64|softmax|gather|one_hot|logsumexp"
+    "binary": r"logits|\{0, 1\}|\b0 and 1\b|sigmoid|softplus|target - 1\b|binary_",
+    "multiclass": r"logits|multi-?class|\(B, C\)|int64|softmax|gather|one_hot|logsumexp"
     r"|\bclass(?:es)?\b|\bcross_entropy|nll_loss",
     "regression": r"\bprediction|residual|error\b|target - prediction|real targets?\b|quantile"
     r"|huber",
-    "multilabel": rf"{LOGITS}|multi-?label|\(B, L\)",
-    "distribution": rf"{LOGITS}|soft targets?\b|target: \(B, C\)|\bdistributions?\b",
-    "segmentation": rf"{LOGITS}|segment|\(B, H|pixel|\bmask",
+    "multilabel": r"logits|multi-?label|\(B, L\)",
+    "distribution": r"logits|soft targets?\b|target: \(B, C\)|\bdistributions?\b",
+    "segmentation": r"logits|segment|\(B, H|pixel|\bmask",
     "embedding": r"\bembedding: Tensor|\(B, D\)|\bidentit",
     "pairs": r"\bembeddings: Tensor|\bpair\b|two views|modalit",
     "ranking": r"\branks?\b|\bordered\b",
-    "sequence": rf"{LOGITS}|\bCTC\b|\bblank\b|\(B, T\b|\(T, B\b",
+    "sequence": r"logits|\bCTC\b|\bblank\b|\(B, T\b|\(T, B\b",
     "generative": r"\bELBO\b|variational|reconstruction|\blatent",
 }
 NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates

@@ -28,13 +28,13 @@ COUPLED = ("embedding", "pairs")  # tasks whose losses compare the examples of a
 class Subject:
     """A loss for one task. Batches are float64 unless a check says otherwise.
 
-    before_import: the global state before the loss's module was imported.
+    around_import: the global state before and after the loss's module was imported.
     """
 
     plugin: Plugin
     loss: Callable[..., Any]
     task: Task
-    before_import: dict[str, Any]
+    around_import: dict[str, Any]
 
     @cached_property
     def declaration(self) -> Declaration:

@@ -91,7 +91,7 @@ def entry_of(plugin: Plugin, task: str | None = None) -> Entry:
 
 
 def parts_of(text: str) -> Docstring:
-    """A docstring cut where design asks for it; what does not follow the order is notes.
+    """A docstring cut into its parts; what does not follow their order is notes.
 
     >>> parts_of("Punishes.\\n\\nL = r^2\\nr: any real.\\nResult: ().\\nNeighbours: none.").notes
     'Neighbours: none.'
