@@ -1,9 +1,9 @@
 """The results folder: the truth, readable without us. A result is written whole or not at all.
 
 `results/<key>/` holds `seeds.parquet` (a row per seed), `curves.parquet` (seed, epoch, metric,
-value), `details.parquet` (seed, name, values: what figures show beside curves), `config.yaml`,
-`summary.yaml`, `versions.yaml`, `curves.png` and, where hyper-parameters were tuned,
-`tuning.parquet` (trial, seed, parameters, value). Seeds added later stand beside it as `<key>-1`,
+value), `config.yaml`, `summary.yaml`, `versions.yaml`, `curves.png` and, where there are some,
+`details.parquet` (seed, name, values: what figures show beside curves) and `tuning.parquet` (trial,
+seed, parameters, value). Seeds added later stand beside it as `<key>-1`,
 `<key>-2`; a folder once written never changes.
 """
 
@@ -59,7 +59,7 @@ class Result:
     no metrics). curves: seed, epoch (0 is before training), metric, value.
     summary: task, primary metric, directions, seconds, how replicas were mapped; `tuning`, where
     there was some, is its ledger, and the table of that name has a row per trial and tuning seed.
-    details: seed, name, values (a list); empty where no seed finished.
+    details: seed, name, values (a list); empty where the task has none, or no seed finished.
     """
 
     key: str
