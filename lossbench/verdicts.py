@@ -24,6 +24,7 @@ from lossbench.claims import (
     matches,
     term,
 )
+from lossbench.comparison import ALPHA
 from lossbench.contract import UserError
 from lossbench.results import Config, Result, key_of
 from lossbench.schema import choices, validate
@@ -32,7 +33,6 @@ from lossbench.statistics import Array, Interval
 if TYPE_CHECKING:
     from torch import Tensor
 
-ALPHA = 0.05
 SUPPORTED, REFUTED, OPEN, NOT_APPLICABLE = "SUPPORTED", "REFUTED", "OPEN", "NOT APPLICABLE"
 
 
