@@ -1,9 +1,10 @@
-"""Start a sweep, kill what should be killed, and read what is left."""
+"""Start a sweep or find a port for a server, kill what should be killed, read what is left."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,15 @@ import psutil
 from mlflow import MlflowClient
 
 
+def free_port() -> int:
+    """A port of this machine at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The command line as a process with a session of its own."""
+    """`lossbench run` with these words, as a process with a session of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "lossbench.cli", "run", *words],
         cwd=folder,

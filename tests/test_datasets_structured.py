@@ -69,7 +69,7 @@ def test_splits_are_lawful_batches_of_their_task(recipe):
 
 
 def test_tags_are_as_frequent_as_asked():
-    """Half for the first label, `rarest` for the last, and no label is independent of x."""
+    """Half for the first label, `rarest` for the last, a geometric step between them."""
     sample = structured.tags(rng(0), samples=50_000, labels=3, rarest=0.08, noise=0.5)
     assert sample.targets.mean(0) == pytest.approx([0.5, 0.2, 0.08], abs=0.01)
 

@@ -158,13 +158,9 @@ def test_a_corruption_s_strengths_are_drawn_as_a_curve_for_each_loss():
 
 def test_the_words_that_repeat_a_run_compose_its_configuration():
     words = [
-        "loss=focal",
-        "loss.gamma=1.5",
-        "dataset=csv",
-        "dataset.target=it's \\ é",
-        "seeds=[3,7]",
+        *("loss=focal", "loss.gamma=1.5", "seeds=[3,7]"),
+        *("dataset=csv", 'dataset.path="a b,c.csv"', 'dataset.target="it\'s \\\\ é"'),
     ]
-    words = [*words[:3], 'dataset.path="a b,c.csv"', 'dataset.target="it\'s \\\\ é"', words[4]]
     (config,), _ = configurations([*words, "corruption=imbalance", "trainer.device=cpu"])
     (again,), _ = configurations(overrides(config))
     ours = {"tracking", "results", "launcher"}

@@ -6,7 +6,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from killing import start
+from killing import free_port, start
 from mlflow import MlflowClient
 
 from lossbench import results
@@ -26,12 +25,6 @@ WORDS = ("dataset=moons", "trainer=short", "seeds=2", "launcher.workers=2")
 SECRET = "hunter2"
 
 pytestmark = pytest.mark.server
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import math
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from killing import free_port
 from mlflow import MlflowClient
 
 from lossbench import results
@@ -170,12 +170,6 @@ def test_trouble_with_the_store_is_told_once_and_loses_no_result(lossbench_comma
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("lossbench sync") == 1
     assert len(list((tmp_path / "results").glob("*/seeds.parquet"))) == 2
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.browser

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from killing import start
 from mlflow import MlflowClient
 
 SWEEP = (
-    *("run", "-m", "loss=cross_entropy,focal,hinge,poly", "dataset=moons", "seeds=2"),
+    *("-m", "loss=cross_entropy,focal,hinge,poly", "dataset=moons", "seeds=2"),
     *("trainer.max_epochs=20", "launcher.workers=1"),
 )
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
@@ -32,18 +30,6 @@ def table(folder: Path) -> dict[str, pd.DataFrame]:
         for file in finished(folder)
         for name in ("seeds.parquet", "curves.parquet")
     }
-
-
-def start(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "lossbench.cli", *SWEEP],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "100"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def before_the_first_run(folder: Path, done: int) -> bool:
@@ -82,7 +68,7 @@ MOMENTS = [
 def kill(folder: Path, number: signal.Signals, moment: Callable[[Path, int], bool]) -> None:
     """Start the sweep and send it the signal at the moment; what was finished stays as it was."""
     before = table(folder)
-    process = start(folder)
+    process = start(folder, *SWEEP)
     while not moment(folder, len(before) // 2) and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(number)
@@ -98,7 +84,7 @@ def kill(folder: Path, number: signal.Signals, moment: Callable[[Path, int], boo
 
 def goes_on(folder: Path, undisturbed: dict[str, pd.DataFrame]) -> None:
     """The same command finishes, with the numbers of no kill."""
-    process = start(folder)
+    process = start(folder, *SWEEP)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     found = table(folder)
@@ -120,7 +106,7 @@ def shown_whole(folder: Path, undisturbed: dict[str, pd.DataFrame]) -> None:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     """The numbers of the sweep when nobody disturbs it."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert start(folder).wait(timeout=300) == 0
+    assert start(folder, *SWEEP).wait(timeout=300) == 0
     return table(folder)
 
 
