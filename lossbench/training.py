@@ -180,7 +180,7 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
     _refuse_large_batch(config["trainer"]["batch_size"], splits)
     check_loss(values["name"], loss, wanted, task, outputs)
     facts = tuple(wanted)
-    if declaration.target and "lowest" in known:
+    if declaration.target and "lowest" in known and not inspect.isclass(function):
         facts, function = (*facts, "lowest"), _above_lowest(function)
     elif declaration.target:
         _check_targets(values["name"], declaration.target, splits)

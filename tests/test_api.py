@@ -56,3 +56,21 @@ def test_changed_code_of_a_loss_is_trained_again(tmp_path):
         lossbench.results._code_digest.cache_clear()
         trained.append(lossbench.run(*words, f"results.dir={tmp_path / 'results'}"))
     assert not trained[0].curves.value.equals(trained[1].curves.value)
+
+
+def test_a_regression_loss_with_weights_may_declare_its_targets(tmp_path, monkeypatch):
+    """What a function is given above the lowest target, a module checks as declared."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom lossbench.contract import declare\n"
+        "@declare(target='(-5, inf)')\n"
+        "class Scaled(torch.nn.Module):\n"
+        "    def __init__(self, *, power: float = 2.0):\n"
+        "        super().__init__()\n"
+        "        self.scale, self.power = torch.nn.Parameter(torch.ones(())), power\n"
+        "    def forward(self, prediction, target):\n"
+        "        return self.scale * (prediction - target).abs() ** self.power\n"
+    )
+    words = ("dataset=diabetes", "trainer=short", "seeds=2", "tracking=none")
+    made = lossbench.run(*words, "loss=mine.py:Scaled")
+    assert list(made.seeds.status) == ["finished", "finished"]

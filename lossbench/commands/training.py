@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossbench.commands.terminal import a_console, decisions_on, show_claims, show_comparisons
-from lossbench.contract import UserError
+from lossbench.contract import UnusableError, UserError
 from lossbench.settings import masked
 
 if TYPE_CHECKING:
@@ -151,11 +151,17 @@ def _drawn(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]
     """The files of the figures, which are drawn into the folder."""
     from lossbench.report import across, figures
 
-    drawn = across.draw(comparisons, folder, name)
-    for number, comparison in enumerate(comparisons):
-        suffix = f"-{number}" if number else ""
-        drawn.append(folder / f"{name}{suffix}.png")
-        figures.comparison(comparison.results, drawn[-1])
+    try:
+        drawn = across.draw(comparisons, folder, name)
+        for number, comparison in enumerate(comparisons):
+            suffix = f"-{number}" if number else ""
+            drawn.append(folder / f"{name}{suffix}.png")
+            figures.comparison(comparison.results, drawn[-1])
+    except OSError as error:
+        raise UnusableError(
+            f"{folder} cannot be written: {error.strerror}. The results are safe; make room, and "
+            "the same command draws their figures."
+        ) from error
     return drawn
 
 

@@ -222,6 +222,13 @@ def test_f65_f66_odd_names_and_long_values_reach_mlflow(command, here):
     assert len(yaml.safe_load(config.read_text())["loss"]["text"]) == 9000
 
 
+def test_f60_figures_that_cannot_be_written_are_said_and_the_results_stay(command, here):
+    said = command("run", *QUICK, files={"results/figures": b"no folder"})
+    assert said.code == 4, said
+    assert "results/figures cannot be written" in said.err
+    assert list(here.glob("results/*/seeds.parquet"))
+
+
 def test_f67_what_was_torn_while_it_was_written_is_no_result(command):
     torn = {"results/.writing-abc/seeds.parquet": b"PAR1"}
     said = command("run", *QUICK, files=torn)
