@@ -218,4 +218,7 @@ def within(interval: str, value: float) -> bool:
 def _refused(kind: Kind, value: Any, where: str) -> UserError:
     close = difflib.get_close_matches(str(value), map(str, kind.choices), 1, 0.5)
     meant = f" Did you mean {close[0]}?" if close else ""
-    return UserError(f"{where}={value}: expected {kind}.{meant}")
+    if kind.base is str and not isinstance(value, list | dict | None):
+        meant = f" As text it is \"{where}='{value}'\", with both quotes."
+    looks = isinstance(value, str) and value.replace(".", "", 1).isdigit()
+    return UserError(f"{where}={repr(value) if looks else value}: expected {kind}.{meant}")

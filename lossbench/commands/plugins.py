@@ -23,12 +23,7 @@ def list_plugins(options: argparse.Namespace) -> int:
     from lossbench import registry
 
     if options.kind == "experiments":
-        from lossbench.config import read_experiment
-        from lossbench.settings import experiment_files
-
-        for name in sorted(experiment_files()):
-            print(f"{name:24} {' '.join(read_experiment(name).question.split())[:75]}")
-        return 0
+        return _list_experiments()
     plugins = registry.installed(KINDS[options.kind])
     if options.verify:
         from lossbench.doctor import broken
@@ -44,6 +39,19 @@ def list_plugins(options: argparse.Namespace) -> int:
         for plugin in same:
             if plugin in faults:
                 print(f"    broken: {plugin.origin}: {faults[plugin]}")
+    return 0
+
+
+def _list_experiments() -> int:
+    from lossbench.config import read_experiment
+    from lossbench.settings import experiment_files
+
+    for name in sorted(experiment_files()):
+        try:
+            said = " ".join(read_experiment(name).question.split())[:75]
+        except UserError as error:
+            said = f"broken: {str(error).splitlines()[0]}"
+        print(f"{name:24} {said}")
     return 0
 
 
