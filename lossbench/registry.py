@@ -45,6 +45,7 @@ KINDS = {
     "config": "lossbench.configs",
 }
 PLURALS = {"loss": "losses"}
+PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
 # A keyword without default is a fact of the problem here; elsewhere the user must give it.
 FACTUAL = ("loss", "corruption", "regularizer")
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
@@ -261,6 +262,25 @@ def facts(plugin: Plugin) -> tuple[str, ...]:
 
 @functools.cache
 def signature(plugin: Plugin) -> tuple[Parameter, ...]:
+    """The keywords; UserError where no configuration can hold them."""
+    where = f"{plugin.kind}={plugin.name} of {plugin.origin}"
+    try:
+        found = _keywords(plugin)
+    except (ValueError, SyntaxError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise UserError(f"{where}: its signature cannot be read: {reason}.") from error
+    for p in found:
+        if p.name == "name":
+            raise UserError(f"{where}: no keyword may be called name; rename it.")
+        if not isinstance(p.default, PLAIN) and p.default is not REQUIRED:
+            raise UserError(
+                f"{where}: the default of {p.name} is a {type(p.default).__name__}; expected a "
+                "number, a text, true, false, null or a list of them."
+            )
+    return found
+
+
+def _keywords(plugin: Plugin) -> tuple[Parameter, ...]:
     """The keywords, from the source text where that says them, else from the imported object."""
     found = _definition(plugin.module, plugin.attribute)
     if found and all(_is_declare(d) for d in found[0].decorator_list):
@@ -334,7 +354,11 @@ def source(plugin: Plugin) -> str:
     """The text that decides the plugin's numbers: its definition and what of its file it uses."""
     found = _definition(plugin.module, plugin.attribute)
     if not found:
-        return inspect.getsource(load(plugin))
+        try:
+            return inspect.getsource(load(plugin))
+        except TypeError:  # an instance or a functools.partial has no text but its file's
+            file = _file(plugin.module)
+            return file.read_text(encoding="utf-8") if file else plugin.origin
     node, tree = found
     tops = {name: top for top in tree.body for name in _defined(top)}
     wanted, todo = {node}, [node]

@@ -11,6 +11,7 @@ import difflib
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,8 @@ from lossbench.contract import UserError
 
 REQUIRED: Any = inspect.Parameter.empty
 BASES = {"float": float, "int": int, "bool": bool, "str": str}
+NUMBER = r"\s*-?(inf|\d+\.?\d*(e-?\d+)?)\s*"
+INTERVAL = re.compile(rf"[\[(]{NUMBER},{NUMBER}[\])]")
 SHOWN = 12  # names in one message
 NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
 
@@ -75,7 +78,11 @@ def kind_of(annotation: ast.expr | None) -> Kind:
         case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, note])):
             interval = note.value if isinstance(note, ast.Constant) else ""
             kind = kind_of(inner)
-            return replace(kind, interval=interval) if isinstance(interval, str) else kind
+            if not isinstance(interval, str) or interval[:1] not in ("[", "("):
+                return kind
+            if not INTERVAL.fullmatch(interval):
+                raise ValueError(f"{interval!r} is no interval such as '[0, inf)'")
+            return replace(kind, interval=interval)
         case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
             choices = ast.literal_eval(inner)
             return Kind(choices=choices if isinstance(choices, tuple) else (choices,))
