@@ -12,6 +12,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -174,7 +175,7 @@ def find_for_task(name: str, task: str) -> Plugin:
 
 
 def _from_file(kind: str, path: str, attribute: str) -> Plugin:
-    file = Path(path).expanduser().resolve()
+    file = Path(os.path.expanduser(path)).resolve()
     if not file.is_file():
         raise UserError(f"{kind}={path}:{attribute}: there is no file {file}.")
     return Plugin(kind, f"{path}:{attribute}", str(file), attribute)

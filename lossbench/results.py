@@ -126,7 +126,7 @@ def _file_digest(dataset: Config) -> str | None:
     if path is None:
         return None
     try:
-        file = Path(path).expanduser()
+        file = Path(os.path.expanduser(path))
         return _content_digest(file, file.stat().st_mtime_ns)
     except OSError as error:
         raise UserError(f"dataset.path={path}: cannot be read: {error.strerror}.") from error
@@ -143,7 +143,7 @@ def _sha256(file: Path) -> str:
 
 def open_folder(directory: str) -> Path:
     """The absolute results folder, created and tried; UnusableError where that fails."""
-    folder = Path(directory).expanduser().absolute()
+    folder = Path(os.path.expanduser(directory)).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{uuid.uuid4().hex}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable
 from csv import Error, reader
 from pathlib import Path
@@ -36,7 +37,7 @@ def csv(
     The target poses classes (in sorted order) where it is text, true/false or at most 20 distinct
     integers, else a regression.
     """
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     try:
         version = file.stat().st_mtime_ns
     except OSError as error:
