@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 import traceback
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     for number in SIGNALS:
         signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of ASCII has no "±"
     options = _parsed(words)
     try:
         code: int = options.command(options)

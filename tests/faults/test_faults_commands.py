@@ -27,6 +27,7 @@ ROWS = [
     ("no-store", "ui --uri sqlite:///nowhere.db", 4, "there is no store nowhere.db"),
     ("no-database", "ui --uri sqlite:///file", 4, "file is not a database"),
     ("no-user", "run dataset=csv dataset.path=~nobody_/a.csv dataset.target=z", 2, "nobody_/a.csv"),
+    ("device", "run dataset=csv dataset.path=/dev/zero dataset.target=z", 2, "it is no file"),
     ("no-home", "run loss='~nobody_/mine.py:f'", 2, "there is no file"),
 ]
 
@@ -108,6 +109,13 @@ def test_a_reader_that_leaves_ends_no_training(here):
     assert (told.code, told.err) == (0, "")
     told = process(here, "list losses | true; exit ${PIPESTATUS[0]}")
     assert (told.code, told.err) == (0, "")
+
+
+def test_what_the_terminal_has_no_letter_for_is_replaced(here, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    told = process(here, " ".join(("run", *QUICK)))
+    assert (told.code, told.err) == (0, "")
+    assert "0.2, samples 1000) ? mlp" in told.out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
