@@ -153,7 +153,7 @@ def _test(content: Any, shared: Filters, metric: str | None, place: str) -> Test
         values["to"] = _side(values["to"], shared, f"{place}.to")
         return Equivalence(first, **values)
     values = _keys(Difference, content, place, "first", "how")
-    if not isinstance(values["than"], int | float):
+    if type(values["than"]) not in (int, float):
         values["than"] = _side(values["than"], shared, f"{place}.than")
     return Difference(forms[0], first, **values)  # type: ignore[arg-type]
 

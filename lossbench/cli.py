@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import io
 import signal
 import sys
 import traceback
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from lossbench.commands import plugins, stored, training
+from lossbench.commands.terminal import drop_output
 from lossbench.contract import UserError
 from lossbench.settings import masked
 
@@ -43,9 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     for number in SIGNALS:
         signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of ASCII has no "±"
     options = _parsed(words)
     try:
-        return options.command(options)
+        code: int = options.command(options)
+        if sys.stdout:
+            sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"lossbench: error: {error}", file=sys.stderr)
         if options.debug:
@@ -58,17 +65,29 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 128 + stop.number
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 0
     except Exception as error:
         if options.debug:
             raise
+        if isinstance(error, OSError) and error.strerror:
+            drop_output()
+            place = error.filename or "the output"
+            print(f"lossbench: error: {place}: {error.strerror}.", file=sys.stderr)
+            return 4
         print(
             masked(f"lossbench: a bug of ours: {type(error).__name__}: {error}\n")
             + "Run it again with --debug for the traceback, and report it please.",
             file=sys.stderr,
         )
         return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in a line, without the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"lossbench: error: {message}. See {self.prog} --help.\n")
 
 
 def _interrupt(number: int, _frame: Any) -> NoReturn:
@@ -91,7 +110,7 @@ def _parsed(words: list[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lossbench",
         description="Which loss should I train with? Trains many seeds as one, compares honestly.",
         epilog=EXAMPLES,

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import copy
 import difflib
-import functools
 import itertools
 import json
-import math
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, fields
@@ -20,7 +18,6 @@ from typing import Any
 import yaml
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -33,7 +30,9 @@ from lossbench.nested import leaves, paths
 from lossbench.registry import CHOICES
 from lossbench.schema import (
     Faults,
+    Kind,
     choices,
+    convert,
     parameters_of_object,
     unknown_key,
     validate,
@@ -41,9 +40,11 @@ from lossbench.schema import (
 from lossbench.settings import SECTIONS, experiment_files, packaged
 from lossbench.sources import FileSource, PluginSearchPath, hydra
 from lossbench.strict import lines_of
+from lossbench.words import axes_of, override_of, refuse_too_many, word_of
 
 Config = dict[str, Any]
-MOST_VALUES = 100_001  # of one axis
+MOST_SEEDS = 100_000
+LARGEST_SEED = 2**63 - 1
 ENVIRONMENT = "${oc.env:"
 FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
 EXPERIMENT = re.compile(r"\w[\w .,=+@-]{0,199}")  # a folder is named after it
@@ -75,11 +76,30 @@ def read_experiment(name: str) -> Experiment:
     for key in content:
         if key not in allowed:
             raise unknown_key(f"{known[name]}: {key}", key, allowed)
+    for key, kind in (("question", Kind(str)), ("baseline", Kind(str, optional=True))):
+        if key in content:
+            convert(kind, content[key], f"{known[name]}: {key}")
     sweeps = content.get("sweeps", [])
     if not isinstance(sweeps, list) or not all(isinstance(sweep, dict) for sweep in sweeps):
         raise UserError(f"{known[name]}: sweeps: expected a list of mappings like `overrides`.")
+    for given in (content.get("overrides", {}), *sweeps):
+        for key, value in given.items():
+            _refuse_unlisted(f"{known[name]}: {key}", value)
     claims = read_claims(content.pop("claims", []), str(known[name]))
     return Experiment(name, **content, claims=claims)
+
+
+def _refuse_unlisted(place: str, value: Any) -> None:
+    """UserError where an experiment gives a key neither a value nor a list of values."""
+    values = value if isinstance(value, list) else [value]
+    if not values or any(isinstance(each, dict) for each in values):
+        raise UserError(
+            f"{place}: {json.dumps(value)}: expected a value, or a list of values; a key within a "
+            "group is written with a dot, such as trainer.max_epochs: 5."
+        )
+    for each in values:
+        if override_of(f"key={word_of(each)}").is_sweep_override():
+            raise UserError(f"{place}: {each}: write several values as a list, such as [a, b].")
 
 
 def _plain(file: Path) -> dict[str, Any]:
@@ -95,7 +115,7 @@ def _plain(file: Path) -> dict[str, Any]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def configurations(
@@ -113,8 +133,8 @@ def configurations(
     named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
     experiment = read_experiment(named[-1]) if named else None
     with hydra(config_dir):
-        every = [_axes(fixed, words, sweep or bool(named)) for fixed in _sweeps(experiment)]
-        _refuse_too_many(every, most)
+        every = [axes_of(fixed, words, sweep or bool(named)) for fixed in _sweeps(experiment)]
+        refuse_too_many(every, most)
         composer = _Composer()
         configs = [
             composer.compose(run) for axes in every for run in itertools.product(*axes.values())
@@ -130,67 +150,6 @@ def _sweeps(experiment: Experiment | None) -> list[dict[str, Any]]:
         return [{}]
     shared = {"tracking.experiment": experiment.name, **experiment.overrides}
     return [{**shared, **own} for own in experiment.sweeps or [{}]]
-
-
-def _axes(fixed: dict[str, Any], words: list[str], sweep: bool) -> dict[str, list[str]]:
-    """Each key's overrides, one for each value; the command line's replace the experiment's."""
-    axes: dict[str, list[str]] = {}
-    for key, value in fixed.items():
-        values = value if isinstance(value, list) else [value]
-        axes[key] = [f"{key}={_word(v)}" for v in values]
-    for word in _parsed(words):
-        key = word.get_key_element()
-        if not word.is_sweep_override():
-            axes[key] = [word.input_line or ""]
-        elif sweep:
-            few = itertools.islice(word.sweep_string_iterator(), MOST_VALUES)
-            axes[key] = [f"{key}={value}" for value in few]
-        else:
-            raise UserError(
-                f"{word.input_line} names several runs: add -m to sweep over them, or quote the "
-                f"value, '{key}=\"…\"', if it is one."
-            )
-    return axes
-
-
-def _refuse_too_many(sweeps: list[dict[str, list[str]]], most: int | None) -> None:
-    count = sum(math.prod(map(len, axes.values())) for axes in sweeps)
-    if most is not None and count > most:
-        every = [(key, values) for axes in sweeps for key, values in axes.items() if values[1:]]
-        long = ", ".join(f"{len(values)} of {key}" for key, values in every)
-        raise UserError(
-            f"this asks for {count} runs or more ({long}), more than {most}. Give --yes to have "
-            "them all; --dry-run says what they cost."
-        )
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _parsed(words: Sequence[str]) -> list[Override]:
-    try:
-        return OverridesParser.create().parse_overrides(list(words))
-    except HydraException as error:
-        bad = next(word for word in words if not _parses(word))
-        key, equals, value = bad.partition("=")
-        reason = f"'{bad}' is not of the form key=value. Example: lossbench run loss=focal seeds=20"
-        if equals:
-            reason = f"{bad}: this value must be in quotes of its own: \"{key}='{value}'\"."
-        raise UserError(reason) from error
-
-
-def _parses(word: str) -> bool:
-    try:
-        OverridesParser.create().parse_overrides([word])
-    except HydraException:
-        return False
-    return True
-
-
-@functools.cache
-def _override(word: str) -> Override:
-    return _parsed([word])[0]
 
 
 class _Composer:
@@ -213,7 +172,7 @@ class _Composer:
         return config
 
     def _composed(self, words: Sequence[str]) -> Config:
-        parsed = [_override(word) for word in words]
+        parsed = [override_of(word) for word in words]
         chosen = [o for o in parsed if self._is_choice(o)]
         key = tuple(str(o.input_line) for o in chosen)
         if key not in self.composed:
@@ -237,6 +196,7 @@ class _Composer:
         for override in chosen:
             with faults.gathered():
                 self._known(override.key_or_group, override.value())
+                _refuse_second(override)
         faults.tell()
         try:
             config = compose("config", [str(o.input_line) for o in chosen])
@@ -257,6 +217,15 @@ class _Composer:
             if file.is_file():
                 raise UserError(f"{group}={name}: rename {file} to {name}.yaml.")
             raise UserError(f"{group}={name}: there is no such {group}. {choices(name, options)}")
+
+
+def _refuse_second(override: Override) -> None:
+    """UserError where a choice would be added to the one that every run has."""
+    if override.is_add() and not override.is_force_add():
+        raise UserError(
+            f"{override.input_line}: every run has a {override.key_or_group} already: write "
+            f"{str(override.input_line).removeprefix('+')}."
+        )
 
 
 def _placed(line: str, given: Container[str]) -> str:
@@ -285,6 +254,8 @@ def _refuse_two_files(group: str, name: Any) -> None:
 def _set(config: Config, override: Override) -> None:
     """Set one value; UserError where the key is not there."""
     path = override.key_or_group.split(".")
+    if len(path) == 2 and path[0] in CHOICES and path[1] == "name":
+        raise UserError(f"{override.input_line}: choose with {path[0]}={override.value()}.")
     node: Any = config
     for i, key in enumerate(path):
         if not isinstance(node, dict) or key not in node:
@@ -350,6 +321,9 @@ def check(config: Config) -> Config:
     for section, record in SECTIONS.items():
         with faults.gathered():
             checked[section] = validate(parameters_of_object(record), config[section], section)
+    for section, key, instead in (("results", "dir", "a folder"), ("tracking", "uri", "null")):
+        if checked.get(section, {}).get(key) == "":
+            faults.add(UserError(f"{section}.{key} is empty: give {instead}, or leave it out."))
     name = checked.get("tracking", {}).get("experiment", "it")
     if not EXPERIMENT.fullmatch(name):
         faults.add(
@@ -373,12 +347,15 @@ def _checked_choice(kind: str, given: Any) -> Config:
 
 
 def _seeds(value: Any) -> list[int]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if type(value) is int and 1 <= value <= MOST_SEEDS:
         return list(range(value))
-    whole = isinstance(value, list) and all(type(v) is int and v >= 0 for v in value)
-    if whole and value and len(set(value)) == len(value):
+    whole = isinstance(value, list) and all(
+        type(v) is int and 0 <= v <= LARGEST_SEED for v in value
+    )
+    if whole and 1 <= len(value) <= MOST_SEEDS and len(set(value)) == len(value):
         return value
     raise UserError(
-        f"seeds={value}: expected a count of at least 1, or a list of different whole numbers "
-        f"from 0, such as seeds=20 or seeds=[3,7]."
+        f"seeds={str(value)[:60]}: expected a count of at least 1 and at most {MOST_SEEDS}, or a "
+        f"list of different whole numbers from 0 to {LARGEST_SEED}, such as seeds=20 or "
+        "seeds=[3,7]."
     )

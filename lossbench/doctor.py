@@ -98,12 +98,12 @@ def _store(folder: Path) -> Iterator[str]:
     if not file.exists():
         yield f"store     {file}: not there yet"
         return
-    from lossbench.tracking import Store, deliver, latest_experiment
+    from lossbench.tracking import Store, deliver, experiments
 
     uri = f"sqlite:///{file}"
     reason = _damage(file)
     if not reason:
-        Store(uri, latest_experiment(uri))
+        Store(uri, experiments(uri)[0])
         yield f"store     {file}: opens"
         return
     for part in sorted(folder.glob("mlflow.db*")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import keyword
 import re
 from pathlib import Path
 from string import Template
@@ -95,6 +97,8 @@ def new(name: str, where: Path) -> Path:
         )
     module = name.replace("-", "_")
     loss = f"{module.removesuffix('_losses').removesuffix('_loss')}_loss"
+    if keyword.iskeyword(module) or importlib.util.find_spec(module):
+        raise UserError(f"new {name}: there is a module of this name already. Choose another.")
     folder = where / name
     if folder.exists():
         raise UserError(f"new {name}: {folder} is there already. Choose another name.")

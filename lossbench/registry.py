@@ -12,6 +12,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,7 @@ KINDS = {
 }
 PLURALS = {kind: group.removeprefix(PREFIX) for kind, group in KINDS.items()}
 CHOICES = tuple(kind for kind in KINDS if kind not in ("task", "config"))  # a run names one of each
+PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
 # A keyword without default is a fact of the problem here; elsewhere the user must give it.
 FACTUAL = ("loss", "corruption")
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
@@ -174,7 +176,7 @@ def find_for_task(name: str, task: str) -> Plugin:
 
 
 def _from_file(kind: str, path: str, attribute: str) -> Plugin:
-    file = Path(path).expanduser().resolve()
+    file = Path(os.path.expanduser(path)).resolve()
     if not file.is_file():
         raise UserError(f"{kind}={path}:{attribute}: there is no file {file}.")
     return Plugin(kind, f"{path}:{attribute}", str(file), attribute)
@@ -272,6 +274,25 @@ def facts(plugin: Plugin) -> tuple[str, ...]:
 
 @functools.cache
 def signature(plugin: Plugin) -> tuple[Parameter, ...]:
+    """The keywords; UserError where no configuration can hold them."""
+    where = f"{plugin.kind}={plugin.name} of {plugin.origin}"
+    try:
+        found = _keywords(plugin)
+    except (ValueError, SyntaxError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise UserError(f"{where}: its signature cannot be read: {reason}.") from error
+    for p in found:
+        if p.name == "name":
+            raise UserError(f"{where}: no keyword may be called name; rename it.")
+        if not isinstance(p.default, PLAIN) and p.default is not REQUIRED:
+            raise UserError(
+                f"{where}: the default of {p.name} is a {type(p.default).__name__}; expected a "
+                "number, a text, true, false, null or a list of them."
+            )
+    return found
+
+
+def _keywords(plugin: Plugin) -> tuple[Parameter, ...]:
     """The keywords, from the source text where that says them, else from the imported object."""
     found = _definition(plugin.module, plugin.attribute)
     if found and all(_is_declare(d) for d in found[0].decorator_list):
@@ -345,7 +366,11 @@ def source(plugin: Plugin) -> str:
     """The text that decides the plugin's numbers: its definition and what of its file it uses."""
     found = _definition(plugin.module, plugin.attribute)
     if not found:
-        return inspect.getsource(load(plugin))
+        try:
+            return inspect.getsource(load(plugin))
+        except TypeError:  # an instance or a functools.partial has no text but its file's
+            file = _file(plugin.module)
+            return file.read_text(encoding="utf-8") if file else plugin.origin
     node, tree = found
     tops = {name: top for top in tree.body for name in _defined(top)}
     wanted, todo = {node}, [node]

@@ -23,8 +23,9 @@ TOLERANCE = 1e-3  # of a value's size, or of 1 where that is larger
 
 def find(name: str, folder: Path, uri: str | None) -> Result:
     """The result of this name in the results folder, else of this MLflow run in its store."""
-    if (folder / name / "seeds.parquet").exists():
-        return results.read(folder / name)
+    for place in (folder / name, Path(name)):
+        if (place / "seeds.parquet").exists():
+            return results.read(place)
     from lossbench.tracking import fetch  # MLflow: slow to import, not always wanted
 
     store = folder / "mlflow.db"
@@ -33,8 +34,8 @@ def find(name: str, folder: Path, uri: str | None) -> Result:
             f"{name}: no result in {folder}, which has no MLflow store either. Give --results DIR, "
             "or --uri for a store elsewhere."
         )
-    with tempfile.TemporaryDirectory() as place:
-        return results.read(fetch(uri or f"sqlite:///{store}", name, Path(place)))
+    with tempfile.TemporaryDirectory() as temporary:
+        return results.read(fetch(uri or f"sqlite:///{store}", name, Path(temporary)))
 
 
 def again(old: Result, console: Console) -> tuple[Job, list[Result]]:

@@ -125,8 +125,11 @@ def _file_digest(dataset: Config) -> str | None:
     if path is None:
         return None
     try:
-        file = Path(path).expanduser()
-        return _content_digest(file, file.stat().st_mtime_ns)
+        file = Path(os.path.expanduser(path))
+        changed_at = file.stat().st_mtime_ns
+        if not file.is_file():
+            raise UserError(f"dataset.path={path}: it is no file, but a directory, pipe or device.")
+        return _content_digest(file, changed_at)
     except OSError as error:
         raise UserError(f"dataset.path={path}: cannot be read: {error.strerror}.") from error
 
@@ -142,7 +145,7 @@ def _sha256(file: Path) -> str:
 
 def open_folder(directory: str) -> Path:
     """The absolute results folder, created and tried; UnusableError where that fails."""
-    folder = Path(directory).expanduser().absolute()
+    folder = Path(os.path.expanduser(directory)).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{uuid.uuid4().hex}"
@@ -260,14 +263,17 @@ def read(place: Path) -> Result:
 def _refuse_incomplete(found: dict[str, Any]) -> None:
     """ValueError where a part lacks something that every result has."""
     for name, content in found.items():
-        if lacking := [key for key in EXPECTED.get(name, ()) if key not in content]:
+        keys = content if isinstance(content, dict | pd.DataFrame) else ()
+        if lacking := [key for key in EXPECTED.get(name, ()) if key not in keys]:
             raise ValueError(f"{name} lacks {', '.join(lacking)}")
 
 
 def described(place: Path) -> tuple[Config, dict[str, Any]]:
     """A result's configuration and summary, without its numbers; UserError names a damaged file."""
     try:
-        return _load(place / "config.yaml"), _load(place / "summary.yaml")
+        found = {name: _load(place / f"{name}.yaml") for name in ("config", "summary")}
+        _refuse_incomplete(found)
+        return found["config"], found["summary"]
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
 
@@ -332,7 +338,9 @@ def _head(place: Path) -> tuple[dict[str, Any], set[int]]:
     """A result's summary and seeds, without its numbers; UserError names a damaged file."""
     try:
         seeds = pq.read_table(place / "seeds.parquet", columns=["seed"])
-        return _load(place / "summary.yaml"), set(seeds["seed"].to_pylist())
+        summary = _load(place / "summary.yaml")
+        _refuse_incomplete({"summary": summary})
+        return summary, set(seeds["seed"].to_pylist())
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
 
@@ -355,10 +363,12 @@ def places(folder: Path) -> list[Path]:
 
 def everything(folder: Path) -> list[Result]:
     """Every result in a folder, its parts merged; of changed code only what was written last."""
-    keys = {place.name.partition("-")[0] for place in places(folder)}
+    keys: dict[str, list[Path]] = {}
+    for place in sorted(places(folder), key=lambda place: (len(place.name), place.name)):
+        keys.setdefault(place.name.partition("-")[0], []).append(place)
     found = []
     for key in sorted(keys):
-        same = [read(place) for place in parts(folder, key)]
+        same = [read(place) for place in keys[key]]
         last = same[-1].summary["sources"]
         found.append(merged([r for r in same if r.summary["sources"] == last]))
     return found

@@ -75,7 +75,11 @@ def kind_of(annotation: ast.expr | None) -> Kind:
         case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, note])):
             interval = note.value if isinstance(note, ast.Constant) else ""
             kind = kind_of(inner)
-            return replace(kind, interval=interval) if isinstance(interval, str) else kind
+            if not isinstance(interval, str) or interval[:1] not in ("[", "("):
+                return kind
+            if not _is_interval(interval):
+                raise ValueError(f"{interval!r} is no interval such as '[0, inf)'")
+            return replace(kind, interval=interval)
         case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
             choices = ast.literal_eval(inner)
             return Kind(choices=choices if isinstance(choices, tuple) else (choices,))
@@ -215,7 +219,18 @@ def within(interval: str, value: float) -> bool:
     return above and below
 
 
+def _is_interval(text: str) -> bool:
+    try:
+        low, high = map(float, text[1:-1].split(","))
+    except ValueError:
+        return False
+    return text[-1:] in ("]", ")") and low <= high
+
+
 def _refused(kind: Kind, value: Any, where: str) -> UserError:
     close = difflib.get_close_matches(str(value), map(str, kind.choices), 1, 0.5)
     meant = f" Did you mean {close[0]}?" if close else ""
-    return UserError(f"{where}={value}: expected {kind}.{meant}")
+    if kind.base is str and not isinstance(value, list | dict | None):
+        meant = f" As text it is \"{where}='{value}'\", with both quotes."
+    looks = isinstance(value, str) and value.replace(".", "", 1).isdigit()
+    return UserError(f"{where}={repr(value) if looks else value}: expected {kind}.{meant}")

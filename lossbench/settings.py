@@ -61,8 +61,8 @@ class Tune:
     sampler "sobol" tries the same learning rates for every loss, "tpe" is Optuna's.
     """
 
-    trials: Annotated[int, "[0, inf)"]
-    seeds: Annotated[int, "[1, inf)"]
+    trials: Annotated[int, "[0, 10000]"]
+    seeds: Annotated[int, "[1, 10000]"]
     sampler: Literal["sobol", "tpe"]
 
 

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def absolute(uri: str) -> str:
     """The URI with a SQLite file's place made absolute."""
     if not uri.startswith("sqlite:///"):
         return uri
-    return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).expanduser().absolute()}"
+    return f"sqlite:///{Path(os.path.expanduser(uri.removeprefix('sqlite:///'))).absolute()}"
 
 
 class Store:
@@ -274,10 +275,21 @@ def _measured(result: Result) -> Iterator[tuple[int, tuple[str, float]]]:
     yield 0, ("diverged", float(result.diverged))
 
 
-def latest_experiment(uri: str) -> str:
-    """The experiment that was written to last."""
-    found = MlflowClient(absolute(uri)).search_experiments(order_by=["last_update_time DESC"])
-    return found[0].name
+def experiments(uri: str) -> list[str]:
+    """The names of the store's experiments, the one that was written to last first."""
+    try:
+        found = MlflowClient(absolute(uri)).search_experiments(order_by=["last_update_time DESC"])
+    except Exception as error:  # whatever MLflow, its database or its server may raise
+        raise _unusable(uri, error) from error
+    return [experiment.name for experiment in found]
+
+
+def refuse_taken(port: int) -> None:
+    """UnusableError where MLflow's server could not listen."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise UnusableError(f"--port {port}: {os.strerror(error.errno or 0)}.") from error
 
 
 def serve(store: Store, port: int) -> int:

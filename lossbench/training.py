@@ -259,6 +259,7 @@ def check_loss(
     before = prediction.clone(), target.clone()
     try:
         values = loss(prediction.requires_grad_(), target, **extra)
+        depends = _depends(values, prediction)
     except (Exception, SystemExit) as error:
         raise UserError(
             f"loss={name} fails on a batch of the task {task.name} (prediction "
@@ -270,7 +271,7 @@ def check_loss(
     lawful = isinstance(values, Tensor) and values.shape in ((len(target),), ())
     if lawful and not values.is_floating_point():
         raise UserError(f"loss={name} returned {values.dtype}; expected real numbers, as float.")
-    if not lawful or not values.requires_grad:
+    if not lawful or not depends:
         got = (
             f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         )
@@ -279,6 +280,14 @@ def check_loss(
             f"loss={name} returned {got}{detached}; expected one number per example, a tensor of "
             f"shape ({len(target)},) that depends on the prediction."
         )
+
+
+def _depends(values: Any, prediction: Tensor) -> bool:
+    if not isinstance(values, Tensor) or not values.requires_grad:
+        return False
+    real = values.real if values.is_complex() else values
+    (gradient,) = torch.autograd.grad(real.sum(), prediction, allow_unused=True)
+    return gradient is not None
 
 
 def _check_targets(name: str, interval: str, splits: Splits) -> None:

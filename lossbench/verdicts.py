@@ -272,6 +272,11 @@ def _identity(test: Identity, place: str) -> Finding:
         raise UserError(
             f"{place}: {str(error).splitlines()[0].removeprefix(f'{place}.')}"
         ) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{place}: prediction, target and what is expected must be numbers, or lists of them "
+            f"of one length: {error}."
+        ) from error
     near = gap <= test.tolerance
     verdict = SUPPORTED if near == (test.expect is not None) else REFUTED
     how = "is" if test.expect is not None else "is not"

@@ -259,6 +259,10 @@ def test_identities_leave_the_correction_of_the_others_alone():
             "Did you mean delta?",
         ),
         ({"loss": "huber", **REGRESSION, "expect": {"time": 2}}, "time: there is no such key"),
+        ({"loss": "huber", **REGRESSION, "expect": {"times": "x"}}, "must be numbers"),
+        ({"loss": "huber", **REGRESSION, "expect": "x"}, "must be numbers"),
+        ({"loss": "huber", **REGRESSION, "prediction": [[0, 1], [2]], "expect": 1}, "must be num"),
+        (better(than=True), "tests[0].than=True: expected a mapping"),
     ],
 )
 def test_a_malformed_test_is_refused_by_claim_and_key(test, said):

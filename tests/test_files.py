@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -124,7 +125,9 @@ BROKEN_FILES = [
     ("a.csv", HEAD.replace("x", "y").encode(), ["two columns", "'y'"]),
     ("a.csv", HEAD.replace("x", "").encode(), ["column 1 has no name", "index"]),
     ("a.csv", (HEAD + '"open,1\n').encode(), ["line 22"]),
-    ("a.csv", bytes(range(256)) * 20, ["utf-8"]),
+    ("a.csv", bytes(range(256)) * 20, ["byte 128 is not UTF-8", "save it as UTF-8"]),
+    ("a.csv", HEAD.encode("utf-16"), ["byte 0 is not UTF-8"]),
+    ("a.csv", HEAD.replace(",", "|").encode(), ["separated by commas"]),
     ("a.csv", b"\x00\x01\x02" * 400, ["column 1", "not text"]),
     ("a.csv", HEAD.replace(",", ";").encode(), ["separated by commas"]),
     ("a.parquet", b"", ["cannot be read"]),
@@ -147,8 +150,11 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path, name, c
     assert message.count("\n") <= 1
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    """Both by their path and the system's reason."""
+def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path):
+    """By their path and the reason; nobody waits for a pipe to be written."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UserError, match=r"pipe\.csv.*no file"):
+        read(tmp_path / "pipe.csv")
     with pytest.raises(UserError, match=r"nowhere\.csv.*No such file"):
         read(tmp_path / "nowhere.csv")
     (tmp_path / "folder.csv").mkdir()

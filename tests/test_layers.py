@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
     "contract streams losses statistics optimizers settings processes undisturbed nested",
-    "schema registry tasks models claims layers strict",
+    "schema registry tasks models claims layers strict words",
     "datasets details stack results checkpoint check testing",
     "view tracking comparison outcome verdicts report chunks training tuning sources config show",
     "sweep publish api doctor reproduce",
@@ -20,7 +20,7 @@ LAYERS = [
 OWNERS = {
     "lightning": {"stack", "training"},
     "mlflow": {"tracking"},
-    "hydra": {"sources", "config", "commands"},
+    "hydra": {"sources", "config", "commands", "words"},
     "pebble": {"sweep"},
     "matplotlib": {"report", "show"},
 }

@@ -93,7 +93,7 @@ def _outcome(check: Check, subject: Subject, broken: str) -> Outcome:
             verdict, reason = "skipped", str(why)
         except Failed as why:
             verdict, reason = "failed", str(why)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             verdict, reason = "failed", f"it raised {one_line(error)}"
     return Outcome(check.__name__, _sentence(check), verdict, reason)
 

@@ -15,13 +15,7 @@ KINDS = {plural: kind for kind, plural in PLURALS.items()}
 
 def list_plugins(options: argparse.Namespace) -> int:
     if options.kind == "experiments":
-        from lossbench.config import read_experiment
-        from lossbench.settings import experiment_files
-
-        for name in sorted(experiment_files()):
-            question = textwrap.shorten(read_experiment(name).question, 75, placeholder=" …")
-            print(f"{name:24} {question}")
-        return 0
+        return _list_experiments()
     plugins = registry.installed(KINDS[options.kind])
     if options.verify:
         from lossbench.doctor import broken
@@ -37,6 +31,19 @@ def list_plugins(options: argparse.Namespace) -> int:
         for plugin in same:
             if plugin in faults:
                 print(f"    broken: {plugin.origin}: {faults[plugin]}")
+    return 0
+
+
+def _list_experiments() -> int:
+    from lossbench.config import read_experiment
+    from lossbench.settings import experiment_files
+
+    for name in sorted(experiment_files()):
+        try:
+            said = textwrap.shorten(read_experiment(name).question, 75, placeholder=" …")
+        except UserError as error:
+            said = f"broken: {str(error).splitlines()[0]}"
+        print(f"{name:24} {said}")
     return 0
 
 

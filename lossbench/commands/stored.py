@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lossbench.commands.terminal import a_console, decisions_on, show_claims, show_comparisons
 from lossbench.contract import UnusableError, UserError
+from lossbench.schema import choices
 
 if TYPE_CHECKING:
     from lossbench.comparison import Comparison
@@ -119,15 +120,25 @@ def _of_experiment(name: str, folder: Path) -> tuple[list[Result], Experiment | 
 
 
 def ui(options: argparse.Namespace) -> int:
-    from lossbench.tracking import Store, latest_experiment, serve
+    from lossbench.tracking import Store, experiments, refuse_taken, serve
 
+    if not 1 <= options.port <= 65535:
+        raise UserError(f"--port {options.port}: expected 1 to 65535.")
     uri = options.uri or f"sqlite:///{Path(options.results).absolute() / 'mlflow.db'}"
-    if not options.uri and not (Path(options.results) / "mlflow.db").exists():
+    file = uri.removeprefix("sqlite:///")
+    if file != uri and not Path(file).exists():
+        given = f"--uri {uri}" if options.uri else f"--results {options.results}"
         raise UnusableError(
-            f"--results {options.results}: there is no store {uri.removeprefix('sqlite:///')}. "
-            "Train something first, or give --uri."
+            f"{given}: there is no store {file}. Train something first, or give another --uri."
         )
-    store = Store(uri, options.experiment or latest_experiment(uri))
+    known = experiments(uri)
+    name = options.experiment or known[0]
+    if name not in known:
+        raise UserError(
+            f"--experiment {name}: the store has no such experiment. {choices(name, known)}"
+        )
+    refuse_taken(options.port)
+    store = Store(uri, name)
     print(
         f"MLflow on http://127.0.0.1:{options.port}/{store.page}\nEnd it with Ctrl-C.", flush=True
     )
@@ -139,6 +150,8 @@ def sync(options: argparse.Namespace) -> int:
     from lossbench.tracking import deliver
 
     folder = Path(options.results).absolute()
+    if not folder.is_dir():
+        raise UserError(f"--results {options.results}: there is no folder {folder}.")
     print(f"{deliver(places(folder), options.uri)} results delivered.")
     return 0
 
@@ -146,6 +159,9 @@ def sync(options: argparse.Namespace) -> int:
 def doctor(options: argparse.Namespace) -> int:
     from lossbench.doctor import diagnose
 
-    for line in diagnose(Path(options.results).absolute()):
+    folder = Path(options.results).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--results {options.results}: it is no folder.")
+    for line in diagnose(folder):
         print(line, flush=True)
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +21,22 @@ if TYPE_CHECKING:
 def a_console() -> Console:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=False)
+    class Lasting(Console):
+        """A reader that leaves, such as `head`, ends no training."""
+
+        def on_broken_pipe(self) -> None:
+            drop_output()
+
+    console = Lasting(highlight=False, soft_wrap=False)
     if not console.is_terminal or console.width > 100:
-        console = Console(highlight=False, width=100)
+        console = Lasting(highlight=False, width=100)
     return console
+
+
+def drop_output() -> None:
+    """Let what is printed from now on go nowhere."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_comparisons(

@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
         forecast(configs, console, rerun=options.rerun)
         return 0
+    decisions_on(experiment, [])  # a claim's mistake is told before hours of training
     jobs = execution.execute(configs, console, rerun=options.rerun)
     found = execution.outcome(jobs)
     if found:

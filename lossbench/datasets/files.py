@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable
 from csv import Error, reader
 from pathlib import Path
@@ -36,13 +37,15 @@ def csv(
     The target poses classes (in sorted order) where it is text, true/false or at most 20 distinct
     integers, else a regression.
     """
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     try:
         version = file.stat().st_mtime_ns
     except OSError as error:
         raise UserError(
             f"dataset.path={path}: {error.strerror} ({file.absolute()}); give a .csv or .parquet."
         ) from error
+    if not file.is_file():
+        raise UserError(f"dataset.path={path}: it is no file, but a directory, pipe or device.")
     return _sample(file, target, task, version)
 
 
@@ -75,6 +78,9 @@ def _table(file: Path) -> pd.DataFrame:
         raise UserError(f"dataset.path={file}: the suffix must be {', '.join(formats)}.")
     try:
         table = formats[file.suffix.lower()](file)
+    except UnicodeDecodeError as error:
+        reason = f"byte {error.start} is not UTF-8; save it as UTF-8"
+        raise UserError(f"{file}: it cannot be read: {reason}.") from error
     except READING as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{file}: it cannot be read: {reason}") from error
@@ -111,7 +117,7 @@ def _refuse_header(header: list[str]) -> None:
     """ValueError where the first line does not name each column once."""
     if not any(header):
         raise ValueError("it is empty; the first line must name the columns")
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise ValueError("its columns must be separated by commas")
     for position, name in enumerate(header, 1):
         if not name.strip():
@@ -119,7 +125,7 @@ def _refuse_header(header: list[str]) -> None:
         if not name.isprintable():
             raise ValueError(f"the name of column {position} is not text; is this a CSV file?")
         if header.count(name) > 1:
-            raise ValueError(f"two columns are named {name!r}; rename one")
+            raise ValueError(f"two columns are named {name!r} in its first line; name each once")
 
 
 # --- columns ------------------------------------------------------------------------------------

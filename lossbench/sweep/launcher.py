@@ -170,8 +170,8 @@ def _perform(
 
     try:
         return work(*job, report)
-    except SystemExit as error:  # else it would end the launcher, and with its code
-        raise RuntimeError(f"a plugin called sys.exit({error.code})") from error
+    except (SystemExit, KeyboardInterrupt) as error:  # else it would end the launcher
+        raise RuntimeError(f"a plugin raised {type(error).__name__}({error})") from error
 
 
 def _die_with_launcher(end: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,8 @@ def plan(configs: Sequence[Config], *, rerun: bool = False, dry: bool = False) -
     for config, name in zip(configs, names(configs), strict=True):
         key, directory = results.key_of(config), config["results"]["dir"]
         if directory not in folders:
-            folders[directory] = (
-                Path(directory).expanduser().absolute() if dry else results.open_folder(directory)
-            )
+            place = Path(os.path.expanduser(directory)).absolute()
+            folders[directory] = place if dry else results.open_folder(directory)
         folder = folders[directory]
         seeds = config["seeds"] if rerun else results.missing_seeds(config, folder)
         jobs.append(Job(config, key, name, folder, seeds))

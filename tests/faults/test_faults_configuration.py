@@ -30,12 +30,37 @@ ROWS = [
     ("F18", "-m optimizer.lr=range(1,100001) seeds=1,2", "200000 runs or more"),
     ("F22", "tracking.experiment=" + "x" * 300, "at most 200 letters"),
     ("F21", "optimizer.beta3=1", "Did you mean beta2?"),
+    ("seeds-many", "seeds=100000000", "at most 100000"),
+    ("seeds-beyond", "seeds=99999999999999999999", "at most 100000"),
+    ("seed-beyond", "seeds=[99999999999999999999]", "whole numbers from 0 to 9223372036854775807"),
+    ("tune", "tune.seeds=100000000", "tune.seeds=100000000: expected a whole number in [1, 10000]"),
+    ("number-quoted", "loss=focal loss.gamma='2'", "loss.gamma='2': expected a number"),
+    ("text-bare", "dataset=csv dataset.path=a.csv dataset.target=3", "\"dataset.target='3'\""),
+    ("removed", "loss=focal ~loss.gamma", "~loss.gamma: nothing can be removed"),
+    ("removed-choice", "~loss", "~loss: nothing can be removed"),
+    ("added-choice", "+loss=focal", "every run has a loss already: write loss=focal"),
+    ("renamed", "loss.name=poly", "loss.name=poly: choose with loss=poly"),
+    ("interval", "-m optimizer.lr=interval(0,1)", "optimizer.lr=interval(0,1): give the values"),
+    ("step-zero", "-m optimizer.lr=range(1,2,0)", "optimizer.lr=range(1,2,0): give the values"),
+    ("glob-nothing", "-m loss=glob(zzz*)", "loss=glob(zzz*) stands for no value"),
+    ("uri-empty", "tracking.uri=", "tracking.uri is empty"),
+    ("folder-empty", "results.dir=", "results.dir is empty"),
 ]
 
 
 @pytest.mark.parametrize(("words", "said"), [pytest.param(w, s, id=i) for i, w, s in ROWS])
 def test_a_word_of_the_command_line_is_refused(words, said, refused):
     assert said in refused("run", "--cfg", *words.split())
+
+
+def test_a_pattern_stands_for_every_choice_that_it_fits(command):
+    said = command("run", "--cfg", "-m", "loss=glob(sq*)")
+    assert said.code == 0, said
+    assert [c["loss"]["name"] for c in yaml.safe_load_all(said.out)] == [
+        "squared_error",
+        "squared_hinge",
+        "squared_log_error",
+    ]
 
 
 FILES = [
@@ -84,6 +109,12 @@ EXPERIMENTS = [
     ("F13", "overrides: [loss]\n", "overrides: expected a mapping"),
     ("F01", "qestion: why\n", "Did you mean question?"),
     ("F07", b"\xff", "byte 0 is not UTF-8"),
+    ("question", "question: 5\n", "experiment.yaml: question=5: expected a text"),
+    ("baseline", "baseline: [focal]\n", "baseline=['focal']: expected a text, or null"),
+    ("no-value", "overrides: {loss: []}\n", "experiment.yaml: loss: []: expected a value"),
+    ("nested", "overrides: {trainer: {max_epochs: 3}}\n", "written with a dot, such as trainer."),
+    ("commas", "overrides: {loss: 'focal,poly'}\n", "loss: focal,poly: write several values as a"),
+    ("range", "sweeps: [{seeds: 'range(1,3)'}]\n", "seeds: range(1,3): write several values as a"),
 ]
 
 
@@ -91,6 +122,21 @@ EXPERIMENTS = [
 def test_an_experiment_is_held_to_the_same(text, said, refused):
     words = ("run", "--cfg", "experiment=mine")
     assert said in refused(*words, files={"experiments/mine/experiment.yaml": text})
+
+
+def test_a_text_of_an_experiment_needs_no_second_quotes(command):
+    text = "overrides: {dataset: csv, dataset.path: 'a, ü.csv', dataset.target: z}\n"
+    words = ("run", "--cfg", "experiment=mine")
+    said = command(*words, files={"experiments/mine/experiment.yaml": text})
+    assert yaml.safe_load(said.out)["dataset"]["path"] == "a, ü.csv", said
+
+
+def test_one_broken_experiment_hides_no_other(command):
+    said = command("list", "experiments", files={"experiments/mine/experiment.yaml": "a: [\n"})
+    assert said.code == 0
+    assert "quickstart" in said.out
+    assert "mine" in said.out
+    assert "broken: experiments/mine/experiment.yaml:2:1" in said.out
 
 
 def test_f04_every_bad_run_of_a_sweep_is_named_at_once(refused):

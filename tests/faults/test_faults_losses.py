@@ -22,6 +22,7 @@ UNLAWFUL = [
     ("F30", "return (p[:, None] - t) ** 2", "returned shape (8, 8)"),
     ("F36-prediction", "p.mul_(2); return p", "in-place operation"),
     ("F36-target", "t.mul_(0); return p", "changes its arguments in place"),
+    ("F29-constant", "return torch.zeros(len(p), requires_grad=True)", "cut off from the pred"),
     ("F29-raises", "raise ValueError('no\\nluck\\nat all')", "ValueError: no luck at all"),
 ]
 
@@ -31,6 +32,59 @@ def test_an_unlawful_loss_is_refused_by_name(body, said, refused):
     told = refused("run", *QUICK, "loss=mine.py:mine", files={"mine.py": HEAD + body + "\n"})
     assert "loss=mine.py:mine" in told
     assert said in told
+
+
+SIGNATURES = [
+    ("interval", "a: Annotated[float, '[0, one]'] = 1.0", "'[0, one]' is no interval such as"),
+    ("annotation", "a: 'float(' = 1.0", "its signature cannot be read: '(' was never closed"),
+    ("name", "name: str = 'a'", "no keyword may be called name; rename it"),
+    ("tensor", "a=torch.zeros(3)", "the default of a is a Tensor; expected a number, a text"),
+]
+
+
+@pytest.mark.parametrize(("key", "said"), [pytest.param(k, s, id=i) for i, k, s in SIGNATURES])
+def test_a_signature_that_no_configuration_can_hold_is_refused(key, said, refused):
+    text = (
+        f"import torch\nfrom typing import Annotated\ndef mine(p, t, /, *, {key}):\n    return p\n"
+    )
+    told = refused("run", "--cfg", "loss=mine.py:mine", files={"mine.py": text})
+    assert "loss=mine.py:mine" in told
+    assert said in told
+
+
+def test_a_note_that_is_no_interval_is_no_fault(command):
+    text = (
+        "from typing import Annotated\ndef mine(p, t, /, *, a: Annotated[float, 'metres'] = 1.0):\n"
+    )
+    said = command("run", "--cfg", "loss=mine.py:mine", files={"mine.py": text + "    return p\n"})
+    assert said.code == 0, said
+
+
+def test_a_loss_that_is_an_object_is_known_by_its_file(command):
+    """Of a functools.partial or an instance there is no source text but the file's."""
+    text = (
+        HEAD + "return a * (p - t) ** 2\nimport functools\nhalf = functools.partial(mine, a=0.5)\n"
+    )
+    said = command("run", *QUICK, "loss=mine.py:half", files={"mine.py": text})
+    assert said.code == 0, said
+
+
+def test_a_loss_that_interrupts_or_leaves_ends_only_its_own_run(command):
+    body = "if len(p) > 8: raise KeyboardInterrupt\n    return (p - t) ** 2\n"
+    words = ("run", "-m", *QUICK, "loss=cross_entropy,mine.py:mine", "trainer.max_epochs=1")
+    said = command(*words, files={"mine.py": HEAD + body})
+    assert said.code == 3, said
+    assert "a plugin raised KeyboardInterrupt" in said.err
+    assert "Traceback" not in said.err
+    assert "[2/2]" in said.out
+
+
+def test_a_loss_that_leaves_has_not_passed_its_check(command):
+    said = command(
+        "check", "mine.py:mine", "--task", "binary", files={"mine.py": HEAD + "sys.exit(0)\n"}
+    )
+    assert said.code == 3
+    assert "SystemExit" in said.out + said.err
 
 
 FLAWLESS = 'from torch import nn, rand\ndef mine(p, t, /):\n    """What is checked."""\n    '

@@ -143,6 +143,29 @@ def test_f61_doctor_moves_a_damaged_store_aside_and_makes_it_anew(
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.parametrize("summary", ["", "- key", "key: x"])
+def test_a_summary_that_says_nothing_is_damaged(summary, command, here):
+    assert command("run", *QUICK).code == 0
+    (file,) = here.glob("results/*/summary.yaml")
+    file.write_text(summary)
+    for words in (("run", *QUICK), ("run", "--dry-run", *QUICK), ("compare",)):
+        said = command(*words)
+        assert said.code == 2, said
+        assert "is damaged (summary " in said.err
+
+
+def test_what_was_added_to_a_result_outlives_its_first_part(command, here):
+    """The first part was moved away by hand: the seeds of the second are compared."""
+    assert command("run", *QUICK).code == 0
+    assert command("run", *QUICK, "seeds=4").code == 0
+    first, second = sorted(here.glob("results/*/seeds.parquet"))
+    shutil.rmtree(first.parent)
+    said = command("compare", "--format", "csv")
+    assert said.code == 0, said
+    assert list(pd.read_parquet(second).seed) == [2, 3]
+    assert ",untuned,2,0,accuracy," in said.out
+
+
 def test_f61_f67_doctor_moves_a_damaged_result_aside(command, monkeypatch):
     """The results written after it of the same key stay, and the same command trains the rest."""
     for seeds in ("2", "4"):

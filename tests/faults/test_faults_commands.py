@@ -1,0 +1,126 @@
+"""Wrong arguments, places that are not there, and output that nobody takes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import QUICK, Said
+
+from lossbench.cli import main
+
+ROWS = [
+    ("no-folder", "sync --results nosuch", 2, "--results nosuch: there is no folder"),
+    ("file-as-folder", "sync --results file", 2, "--results file: there is no folder"),
+    ("doctor-of-a-file", "doctor --results file", 2, "--results file: it is no folder"),
+    ("name-too-long", "reproduce " + "x" * 300, 4, "File name too long"),
+    ("package-too-long", "new " + "x" * 300, 4, "File name too long"),
+    ("package-keyword", "new class", 2, "new class: there is a module of this name already"),
+    ("package-taken", "new torch", 2, "new torch: there is a module of this name already"),
+    ("port-high", "ui --uri sqlite:///a.db --port 99999", 2, "--port 99999: expected 1 to 65535"),
+    ("port-low", "ui --uri sqlite:///a.db --port -1", 2, "--port -1: expected 1 to 65535"),
+    ("scheme", "ui --uri foo://x", 4, "tracking.uri=foo://x: cannot be used: "),
+    ("no-store", "ui --uri sqlite:///nowhere.db", 4, "there is no store nowhere.db"),
+    ("no-database", "ui --uri sqlite:///file", 4, "file is not a database"),
+    ("no-user", "run dataset=csv dataset.path=~nobody_/a.csv dataset.target=z", 2, "nobody_/a.csv"),
+    ("device", "run dataset=csv dataset.path=/dev/zero dataset.target=z", 2, "it is no file"),
+    ("no-home", "run loss='~nobody_/mine.py:f'", 2, "there is no file"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"), [pytest.param(w, c, s, id=i) for i, w, c, s in ROWS]
+)
+def test_a_wrong_argument_gets_a_line_and_leaves_nothing(words, code, said, command, here):
+    told = command(*words.split(), files={"file": "text"})
+    assert told.code == code, told
+    assert said in told.err
+    assert len(told.err.splitlines()) <= 2
+    assert not {file.name for file in here.iterdir()} - {"file", "results"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("compare a b", "unrecognized arguments: b. See lossbench --help."),
+        ("compare --same-within x", "invalid float value: 'x'. See lossbench compare --help."),
+        ("list nosuch", "invalid choice: 'nosuch' (choose from"),
+        ("", "required: COMMAND. See lossbench --help."),
+    ],
+)
+def test_words_that_no_command_takes_get_a_line(words, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words.split())
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lossbench: error: ")
+    assert said in line
+
+
+def test_a_port_that_is_taken_is_said(command, here):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = command("ui", "--uri", "sqlite:///a.db", f"--port={port}", files={"a.db": ""})
+    assert told.code == 4
+    assert f"--port {port}: Address already in use" in told.err
+
+
+def test_an_experiment_that_the_store_has_not_is_not_made(command):
+    assert command("run", *QUICK, "tracking=sqlite").code == 0
+    told = command("ui", "--experiment", "lossbnch")
+    assert told.code == 2
+    assert "--experiment lossbnch: the store has no such experiment. Did you mean lossb" in told.err
+
+
+def test_a_result_is_found_by_its_path_as_well(command, here):
+    assert command("run", *QUICK).code == 0
+    (place,) = here.glob("results/*/seeds.parquet")
+    told = command("reproduce", str(place.parent.relative_to(here)))
+    assert told.code == 0, told
+    assert "Identical" in told.out
+
+
+def process(here: Path, words: str) -> Said:
+    """A command as a shell runs it."""
+    done = subprocess.run(
+        f"{sys.executable} -m lossbench.cli {words}",
+        shell=True,
+        executable="/bin/bash",
+        cwd=here,
+        env={**os.environ, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_reader_that_leaves_ends_no_training(here):
+    words = " ".join(("run -m loss=cross_entropy,focal", *QUICK))
+    told = process(here, f"{words} | true; exit ${{PIPESTATUS[0]}}")
+    assert told.code == 0, told
+    assert not told.err
+    assert len(list(here.glob("results/*/seeds.parquet"))) == 2
+    told = process(here, "compare | true; exit ${PIPESTATUS[0]}")
+    assert (told.code, told.err) == (0, "")
+    told = process(here, "list losses | true; exit ${PIPESTATUS[0]}")
+    assert (told.code, told.err) == (0, "")
+
+
+def test_what_the_terminal_has_no_letter_for_is_replaced(here, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    told = process(here, " ".join(("run", *QUICK)))
+    assert (told.code, told.err) == (0, "")
+    assert "0.2, samples 1000) ? mlp" in told.out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", ["list losses", "list experiments", "show focal"])
+def test_output_that_cannot_be_written_is_no_bug_of_ours(words, here):
+    told = process(here, f"{words} > /dev/full")
+    assert told.code == 4
+    assert told.err == "lossbench: error: the output: No space left on device.\n"
