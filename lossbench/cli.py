@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, OSError) and error.strerror:
             drop_output()
             lost = isinstance(error, FileNotFoundError)
-            place = error.filename or ("the working directory" if lost else "the output")
+            place = error.filename or ("the working directory" if lost else "a file or the output")
             print(f"lossbench: error: {place}: {error.strerror}.", file=sys.stderr)
             return 4
         print(
