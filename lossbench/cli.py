@@ -72,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         if isinstance(error, OSError) and error.strerror:
             drop_output()
-            place = error.filename or "the output"
+            lost = isinstance(error, FileNotFoundError)
+            place = error.filename or ("the working directory" if lost else "a file or the output")
             print(f"lossbench: error: {place}: {error.strerror}.", file=sys.stderr)
             return 4
         print(

@@ -45,6 +45,7 @@ from lossbench.words import axes_of, override_of, refuse_too_many, word_of
 Config = dict[str, Any]
 MOST_SEEDS = 100_000
 LARGEST_SEED = 2**63 - 1
+ALLOWED = ("seeds", *CHOICES, *SECTIONS)
 ENVIRONMENT = "${oc.env:"
 FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
 EXPERIMENT = re.compile(r"\w[\w .,=+@-]{0,199}")  # a folder is named after it
@@ -115,7 +116,10 @@ def _plain(file: Path) -> dict[str, Any]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return (
+        " ".join(str(error).split()).partition(" Config search path:")[0][:300]
+        or type(error).__name__
+    )
 
 
 def configurations(
@@ -195,12 +199,17 @@ class _Composer:
         faults = Faults()
         for override in chosen:
             with faults.gathered():
+                if override.key_or_group not in (*CHOICES, *SECTIONS):
+                    raise unknown_key(override.key_or_group, override.key_or_group, ALLOWED)
                 self._known(override.key_or_group, override.value())
                 _refuse_second(override)
         faults.tell()
         try:
             config = compose("config", [str(o.input_line) for o in chosen])
-        except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeError) as error:
+        except RecursionError:
+            names = " ".join(str(override.input_line) for override in chosen)
+            raise UserError(f"{names}: its defaults lead back to itself.") from None
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             cause = error.__cause__ if isinstance(error.__cause__, UserError) else None
             raise cause or UserError(_one_line(error)) from error
         return OmegaConf.to_container(config)  # type: ignore[return-value]
@@ -308,19 +317,19 @@ def _resolve(config: Config) -> Config:
 
 def check(config: Config) -> Config:
     """The configuration with every key known, every value typed and in its range."""
-    allowed = ["seeds", *CHOICES, *SECTIONS]
     faults, checked = Faults(), Config()
     for key in config:
-        if key not in allowed:
-            faults.add(unknown_key(key, key, allowed))
+        if key not in ALLOWED:
+            faults.add(unknown_key(key, key, ALLOWED))
     with faults.gathered():
-        checked["seeds"] = _seeds(config["seeds"])
+        checked["seeds"] = _seeds(config.get("seeds"))
     for kind in CHOICES:
         with faults.gathered():
-            checked[kind] = _checked_choice(kind, config[kind])
+            checked[kind] = _checked_choice(kind, config.get(kind))
     for section, record in SECTIONS.items():
         with faults.gathered():
-            checked[section] = validate(parameters_of_object(record), config[section], section)
+            values = config.get(section, {})
+            checked[section] = validate(parameters_of_object(record), values, section)
     for section, key, instead in (("results", "dir", "a folder"), ("tracking", "uri", "null")):
         if checked.get(section, {}).get(key) == "":
             faults.add(UserError(f"{section}.{key} is empty: give {instead}, or leave it out."))

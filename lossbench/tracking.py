@@ -49,6 +49,7 @@ LOCK_SECONDS = 600
 DATABASE_LOCK = 20_261_121  # a number of ours among those of a database's advisory locks
 DATABASES = ("postgresql", "mysql", "mssql")
 AT_ONCE = 1000  # metrics that MLflow takes in one call
+FAILURES = (MlflowException, OSError, sqlite3.Error, SQLAlchemyError, ImportError)
 VIEW = "losses"
 REPORT = "report.html"
 PARAM = 500  # characters of a parameter's value
@@ -75,7 +76,7 @@ class Store:
                 self.client = MlflowClient(self.uri)
                 self.experiment = self._experiment(experiment)
             self._close_dead()
-        except (MlflowException, OSError, sqlite3.Error, SQLAlchemyError, ImportError) as error:
+        except FAILURES as error:
             raise _unusable(uri, error) from error
 
     @property
@@ -338,9 +339,12 @@ def deliver(places: Sequence[Path], to: str | None = None, *, own: bool = False)
         store, known, at_work = stores[uri, experiment]
         if place.name not in known and result.key not in at_work:
             name = f"{result.config['loss']['name']} on {result.config['dataset']['name']}"
-            run_id = store.open(result.config, result.key, name)
-            store.describe(run_id, result.config)
-            store.finish(run_id, result, place)
+            try:
+                run_id = store.open(result.config, result.key, name)
+                store.describe(run_id, result.config)
+                store.finish(run_id, result, place)
+            except FAILURES as error:
+                raise _unusable(uri, error) from error
             count += 1
     return count
 

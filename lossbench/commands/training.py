@@ -67,8 +67,11 @@ def run(options: argparse.Namespace) -> int:
 def info(options: argparse.Namespace) -> int:
     from hydra.core.global_hydra import GlobalHydra
 
-    from lossbench.config import hydra
+    from lossbench.config import configurations, hydra
 
+    if any(word.startswith("experiment=") for word in options.overrides):
+        raise UserError("--info is of one run, an experiment has many: --cfg prints them.")
+    configurations(options.overrides, config_dir=options.config_dir)  # tells what is wrong
     with hydra(options.config_dir):
         composer = GlobalHydra.instance().hydra
         assert composer

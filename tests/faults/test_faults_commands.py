@@ -123,4 +123,4 @@ def test_what_the_terminal_has_no_letter_for_is_replaced(here, monkeypatch):
 def test_output_that_cannot_be_written_is_no_bug_of_ours(words, here):
     told = process(here, f"{words} > /dev/full")
     assert told.code == 4
-    assert told.err == "lossbench: error: the output: No space left on device.\n"
+    assert told.err == "lossbench: error: a file or the output: No space left on device.\n"

@@ -43,6 +43,10 @@ ROWS = [
     ("interval", "-m optimizer.lr=interval(0,1)", "optimizer.lr=interval(0,1): give the values"),
     ("step-zero", "-m optimizer.lr=range(1,2,0)", "optimizer.lr=range(1,2,0): give the values"),
     ("glob-nothing", "-m loss=glob(zzz*)", "loss=glob(zzz*) stands for no value"),
+    ("group", "+hydra/launcher=joblib", "hydra/launcher: there is no such key"),
+    ("info", "--info loss=foccal", "Did you mean focal?"),
+    ("info-sweep", "--info loss=focal,poly", "names several runs"),
+    ("info-many", "--info experiment=quickstart", "--info is of one run"),
     ("uri-empty", "tracking.uri=", "tracking.uri is empty"),
     ("folder-empty", "results.dir=", "results.dir is empty"),
 ]
@@ -91,6 +95,11 @@ FILES = [
     ("F12-date", "name: focal\ngamma: 2026-11-21\n", "would be read as a date"),
     ("F13-empty", "", "x.yaml: it is empty; expected a mapping such as 'name: focal'"),
     ("F13-list", "- a\n- b\n", "x.yaml: it is a list; expected a mapping"),
+    ("default-missing", "defaults: [nowhere]\n", "In 'loss/x': Could not load 'loss/nowhere'.\n"),
+    ("default-circle", "defaults: [x]\n", "loss=x: its defaults lead back to itself"),
+    ("default-text", "defaults: focal\n", "'loss/x', defaults must be a list"),
+    ("default-number", "defaults: [focal: 3]\n", "Unsupported item value in defaults"),
+    ("elsewhere", "# @package _global_\nname: focal\n", "loss.name is missing"),
     ("F16-nested", "a: " + "[" * 2000 + "]" * 2000, "nested more than 50 deep"),
     ("F16-large", "name: " + "x" * 2**20, "larger than 1 MiB"),
     ("F16-cycle", "name: &a [*a]\n", "nested more than 50 deep"),
@@ -99,8 +108,9 @@ FILES = [
 
 @pytest.mark.parametrize(("text", "said"), [pytest.param(t, s, id=i) for i, t, s in FILES])
 def test_a_file_is_refused_with_its_place(text, said, refused):
-    words = ("run", "--cfg", "--config-dir", "mine", "loss=x")
-    assert said in refused(*words, files={"mine/loss/x.yaml": text})
+    for ask in ("--cfg", "--info"):
+        words = ("run", ask, "--config-dir", "mine", "loss=x")
+        assert said in refused(*words, files={"mine/loss/x.yaml": text})
 
 
 EXPERIMENTS = [

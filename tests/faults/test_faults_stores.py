@@ -18,6 +18,7 @@ import pytest
 import yaml
 from conftest import QUICK
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from lossbench import registry, results
 from lossbench.contract import UnusableError
@@ -141,6 +142,17 @@ def test_f61_doctor_moves_a_damaged_store_aside_and_makes_it_anew(
     assert Path("results/.damaged-mlflow.db").exists()
     (run,) = runs(config["tracking"]["uri"])
     assert run.info.status == "FINISHED"
+
+
+def test_a_store_that_fills_up_in_a_sync_is_no_bug_of_ours(command, monkeypatch):
+    def full(*_: object) -> None:
+        raise MlflowException("(sqlite3.OperationalError) database or disk is full")
+
+    assert command("run", *TRACKED).code == 0
+    monkeypatch.setattr(Store, "finish", full)
+    said = command("sync", "--uri", "sqlite:///other.db")
+    assert said.code == 4, said
+    assert "other.db: cannot be used: (sqlite3.OperationalError) database or" in said.err
 
 
 @pytest.mark.parametrize("summary", ["", "- key", "key: x"])
