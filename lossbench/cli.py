@@ -70,18 +70,23 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        if isinstance(error, OSError) and error.strerror:
-            drop_output()
-            lost = isinstance(error, FileNotFoundError)
-            place = error.filename or ("the working directory" if lost else "a file or the output")
-            print(f"lossbench: error: {place}: {error.strerror}.", file=sys.stderr)
-            return 4
-        print(
-            masked(f"lossbench: a bug of ours: {type(error).__name__}: {error}\n")
-            + "Run it again with --debug for the traceback, and report it please.",
-            file=sys.stderr,
-        )
-        return 1
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    """Say in a line what nobody caught, and give the exit code."""
+    if isinstance(error, OSError) and error.strerror:
+        drop_output()
+        lost = isinstance(error, FileNotFoundError)
+        place = error.filename or ("the working directory" if lost else "a file or the output")
+        print(f"lossbench: error: {place}: {error.strerror}.", file=sys.stderr)
+        return 4
+    print(
+        masked(f"lossbench: a bug of ours: {type(error).__name__}: {error}\n")
+        + "Run it again with --debug for the traceback, and report it please.",
+        file=sys.stderr,
+    )
+    return 1
 
 
 class _Parser(argparse.ArgumentParser):
