@@ -12,7 +12,6 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.contract import UnusableError, UserError
+from lossbench.paths import expanded
 from lossbench.schema import (
     REQUIRED,
     Parameter,
@@ -176,7 +176,7 @@ def find_for_task(name: str, task: str) -> Plugin:
 
 
 def _from_file(kind: str, path: str, attribute: str) -> Plugin:
-    file = Path(os.path.expanduser(path)).resolve()
+    file = expanded(path).resolve()
     if not file.is_file():
         raise UserError(f"{kind}={path}:{attribute}: there is no file {file}.")
     return Plugin(kind, f"{path}:{attribute}", str(file), attribute)

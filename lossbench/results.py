@@ -28,6 +28,7 @@ import yaml
 
 from lossbench import registry
 from lossbench.contract import UnusableError, UserError
+from lossbench.paths import expanded, regular_file
 from lossbench.settings import masked
 from lossbench.statistics import t_interval
 
@@ -125,11 +126,8 @@ def _file_digest(dataset: Config) -> str | None:
     if path is None:
         return None
     try:
-        file = Path(os.path.expanduser(path))
-        changed_at = file.stat().st_mtime_ns
-        if not file.is_file():
-            raise UserError(f"dataset.path={path}: it is no file, but a directory, pipe or device.")
-        return _content_digest(file, changed_at)
+        file = regular_file(path, "dataset.path")
+        return _content_digest(file, file.stat().st_mtime_ns)
     except OSError as error:
         raise UserError(f"dataset.path={path}: cannot be read: {error.strerror}.") from error
 
@@ -145,7 +143,7 @@ def _sha256(file: Path) -> str:
 
 def open_folder(directory: str) -> Path:
     """The absolute results folder, created and tried; UnusableError where that fails."""
-    folder = Path(os.path.expanduser(directory)).absolute()
+    folder = expanded(directory).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{uuid.uuid4().hex}"

@@ -27,6 +27,7 @@ from filelock import FileLock
 
 from lossbench.contract import UnusableError, UserError
 from lossbench.nested import leaves
+from lossbench.paths import expanded
 from lossbench.processes import alive, identity
 from lossbench.results import Config, Result, bands, read
 from lossbench.settings import masked
@@ -60,7 +61,7 @@ def absolute(uri: str) -> str:
     """The URI with a SQLite file's place made absolute."""
     if not uri.startswith("sqlite:///"):
         return uri
-    return f"sqlite:///{Path(os.path.expanduser(uri.removeprefix('sqlite:///'))).absolute()}"
+    return f"sqlite:///{expanded(uri.removeprefix('sqlite:///')).absolute()}"
 
 
 class Store:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
-    "contract streams losses statistics optimizers settings processes undisturbed nested",
+    "contract streams losses statistics optimizers settings processes undisturbed nested paths",
     "schema registry tasks models claims layers strict words",
     "datasets details stack results checkpoint check testing",
     "view tracking comparison outcome verdicts report chunks training tuning sources config show",

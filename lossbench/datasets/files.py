@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterable
 from csv import Error, reader
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 from pandas.api import types
 
 from lossbench.contract import Sample, UserError
+from lossbench.paths import expanded, regular_file
 from lossbench.schema import choices
 
 # What pandas and pyarrow raise for bytes that are not a table; they share no base class.
@@ -37,15 +37,14 @@ def csv(
     The target poses classes (in sorted order) where it is text, true/false or at most 20 distinct
     integers, else a regression.
     """
-    file = Path(os.path.expanduser(path))
     try:
+        file = regular_file(path, "dataset.path")
         version = file.stat().st_mtime_ns
     except OSError as error:
         raise UserError(
-            f"dataset.path={path}: {error.strerror} ({file.absolute()}); give a .csv or .parquet."
+            f"dataset.path={path}: {error.strerror} ({expanded(path).absolute()}); "
+            "give a .csv or .parquet."
         ) from error
-    if not file.is_file():
-        raise UserError(f"dataset.path={path}: it is no file, but a directory, pipe or device.")
     return _sample(file, target, task, version)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lossbench import results
 from lossbench.nested import leaves
+from lossbench.paths import expanded
 from lossbench.results import Config
 
 SILENT = ("seeds", "loss", "tracking", "results", "launcher")  # sections that name no run
@@ -37,7 +37,7 @@ def plan(configs: Sequence[Config], *, rerun: bool = False, dry: bool = False) -
     for config, name in zip(configs, names(configs), strict=True):
         key, directory = results.key_of(config), config["results"]["dir"]
         if directory not in folders:
-            place = Path(os.path.expanduser(directory)).absolute()
+            place = expanded(directory).absolute()
             folders[directory] = place if dry else results.open_folder(directory)
         folder = folders[directory]
         seeds = config["seeds"] if rerun else results.missing_seeds(config, folder)

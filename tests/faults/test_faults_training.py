@@ -14,22 +14,16 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import QUICK
+from killing import start
 
 from lossbench import results, training
 
-LONG = ("run", "dataset=moons", "seeds=2", "trainer.max_epochs=100000", "tracking=none")
+LONG = ("dataset=moons", "seeds=2", "trainer.max_epochs=100000", "tracking=none")
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+def at_work(folder: Path) -> subprocess.Popen[str]:
     """A command that trains for long, once its worker is at work."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lossbench.cli", *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(folder, *LONG)
     end = time.monotonic() + 60
     while len(psutil.Process(process.pid).children(recursive=True)) < 3:
         assert time.monotonic() < end
@@ -45,7 +39,7 @@ ENDS = [
 
 @pytest.mark.parametrize(("number", "code"), ENDS)
 def test_a_signal_ends_it_with_its_code_and_leaves_nobody(number, code, tmp_path):
-    process = start(tmp_path, *LONG)
+    process = at_work(tmp_path)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
@@ -56,7 +50,7 @@ def test_a_signal_ends_it_with_its_code_and_leaves_nobody(number, code, tmp_path
 
 
 def test_f49_a_second_ctrl_c_ends_it_at_once(tmp_path):
-    process = start(tmp_path, *LONG)
+    process = at_work(tmp_path)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
@@ -66,7 +60,7 @@ def test_f49_a_second_ctrl_c_ends_it_at_once(tmp_path):
 
 
 def test_f50_workers_die_with_a_parent_that_is_killed(tmp_path):
-    process = start(tmp_path, *LONG)
+    process = at_work(tmp_path)
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=30)
