@@ -177,7 +177,6 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
             f"loss={values['name']} takes embeddings, and the task {task.name} scores classes; "
             "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
         )
-    _refuse_large_batch(config["trainer"]["batch_size"], splits)
     check_loss(values["name"], loss, wanted, task, outputs)
     facts = tuple(wanted)
     if declaration.target and "lowest" in known and not inspect.isclass(function):
@@ -195,15 +194,6 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
         optimizer=_bound("optimizer", config["optimizer"]),
         batch_size=config["trainer"]["batch_size"],
     )
-
-
-def _refuse_large_batch(size: int, splits: Splits) -> None:
-    count = splits.train[1].shape[1]
-    if size > count:
-        raise UserError(
-            f"trainer.batch_size={size}: there are only {count} training examples. "
-            f"Give trainer.batch_size={count} or less."
-        )
 
 
 def _wanted(name: str, facts: tuple[str, ...], known: dict[str, Any], task: Task) -> dict[str, Any]:

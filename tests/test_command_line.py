@@ -60,7 +60,6 @@ def test_a_faulty_request_gets_one_or_two_lines_and_leaves_nothing(
 TRIED = [
     ("loss=huber", "loss=huber is for the task regression; the data pose the task multiclass"),
     ("dataset=diabetes corruption=label_noise loss=huber", "label_noise needs num_classes"),
-    ("trainer.batch_size=5000", "only 1078 training examples"),
     ("dataset=csv dataset.path=own.csv dataset.target=wealth", "Did you mean health?"),
     ("dataset=csv dataset.path=broken.csv dataset.target=y", "broken.csv"),
 ]

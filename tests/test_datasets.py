@@ -41,9 +41,9 @@ def tensors(splits: Splits) -> list[torch.Tensor]:
     return [*splits.train, *splits.validation, *splits.test]
 
 
-def table(inputs, targets, task="multiclass"):
+def table(inputs, targets, task="multiclass", held_out=None):
     """A recipe that always gives these data."""
-    return lambda rng: Sample(np.asarray(inputs), np.asarray(targets), task)
+    return lambda rng: Sample(np.asarray(inputs), np.asarray(targets), task, held_out)
 
 
 # --- seeds ---------------------------------------------------------------------------------------
@@ -223,6 +223,7 @@ def _with(value: float) -> np.ndarray:
 
 
 GOOD, HALVES = np.arange(60.0).reshape(30, 2), np.arange(30) % 2
+IMAGES, LAST = np.ones((30, 1, 4, 4)), np.arange(30) >= 24
 UNUSABLE = [
     (table(_with(np.nan), HALVES), ["feature 1", "2 of 30", "row 7"]),
     (table(_with(np.inf), HALVES), ["feature 1", "infinite"]),
@@ -235,6 +236,20 @@ UNUSABLE = [
     (table(GOOD, np.arange(30) // 27), ["class 1 has 3", "at least 5"]),
     (table(GOOD[:9], np.arange(9.0), "regression"), ["9 examples", "at least 10"]),
     (table(GOOD, HALVES, "multiclas"), ["multiclas", "Did you mean multiclass"]),
+    (table(GOOD, np.full(30, 2.5), "regression"), ["constant"]),
+    (table(IMAGES, np.zeros((30, 4, 4)), "segmentation"), ["every pixel", "0", "vary"]),
+    (table(IMAGES, np.ones((30, 4, 4)), "segmentation"), ["every pixel", "1", "vary"]),
+    (
+        table(IMAGES, LAST[:, None, None] * np.ones((4, 4)), "segmentation", LAST),
+        ["every pixel", "0"],
+    ),
+]
+HELD_OUT = [
+    (np.where(LAST, 2, HALVES), "multiclass", ["class 2", "6 of 6", "held_out", "0 to 1"]),
+    (np.where(LAST, 2, HALVES), "binary", ["2", "6 of 6", "held_out"]),
+    (np.where(LAST, -1, HALVES), "multiclass", ["-1", "6 of 6", "held_out"]),
+    (np.where(LAST, np.nan, np.arange(30.0)), "regression", ["6 of 6", "NaN", "held_out"]),
+    (np.where(LAST, 0.5, HALVES), "ranking", ["0.5", "6 of 6", "held_out"]),
 ]
 
 
@@ -245,6 +260,21 @@ def test_unusable_data_are_refused_before_training(recipe, words):
         clean(recipe)
     assert all(word in str(error.value) for word in words), str(error.value)
     assert str(error.value).count("\n") <= 1
+
+
+@pytest.mark.parametrize(("targets", "task", "words"), HELD_OUT)
+def test_targets_that_only_the_held_out_test_split_has_are_refused(targets, task, words):
+    """A class never trained on, and any target that the task cannot score: named beforehand."""
+    inputs = np.arange(120.0).reshape(30, 2, 2) if task == "ranking" else GOOD
+    with pytest.raises(UserError) as error:
+        clean(table(inputs, targets, task, LAST))
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_identities_may_be_unknown_in_training():
+    """What an embedding is for: the held-out test split holds identities of its own."""
+    splits = clean(table(GOOD, np.where(LAST, 2 + HALVES, HALVES), "embedding", LAST))
+    assert set(splits.test[1].unique().tolist()) == {2, 3}
 
 
 def test_seeds_of_different_shape_are_refused():

@@ -96,6 +96,18 @@ def test_larger_models_and_batches_are_trained_in_smaller_stacks():
     assert small > long >= FEWEST
 
 
+def test_fewer_examples_than_a_batch_are_trained_in_one():
+    """trainer.batch_size is the most examples in a batch, not a number that the data must reach."""
+    numbers = [
+        tables(
+            configured("dataset=wine", "trainer.max_epochs=2", f"trainer.batch_size={size}"), [0]
+        )
+        for size in (107, 5000)
+    ]
+    for exact, larger in zip(*numbers, strict=True):
+        pd.testing.assert_frame_equal(exact, larger, check_exact=True)
+
+
 def test_seeds_that_pose_different_tasks_are_refused_also_in_different_stacks(tmp_path):
     (tmp_path / "odd.py").write_text(ODD)
     config = configured(

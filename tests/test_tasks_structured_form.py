@@ -119,6 +119,7 @@ REFUSED = [
     (PAIRS, torch.zeros(4, 2, 3), torch.zeros(4).long() - 1, ["-1"]),
     (RANKS, torch.zeros(4), torch.zeros(4), ["(4,)", "(..., N, 2)"]),
     (RANKS, torch.zeros(4, 2), -torch.ones(4), ["-1", "ranks higher"]),
+    (RANKS, torch.zeros(4, 2), torch.full((4,), 0.5), ["0.5", "4 of 4", "ranks higher"]),
     (MASKS, torch.zeros(8, 1, 3, 4), torch.zeros(8, 3, 4), ["(8, 1, 3, 4)", "(..., N, 3, 4)"]),
     (MASKS, torch.zeros(8, 3, 4), torch.full((8, 3, 4), 255.0), ["255", "96 of 96"]),
     (STEPS, torch.zeros(1, 9, 4), torch.zeros(1, 9).long(), ["(1, 9)", "(..., N, 2, 9)"]),

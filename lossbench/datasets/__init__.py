@@ -61,6 +61,8 @@ def _task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
         learnt = _learnt(sample)
         tasks.append(kind.of(sample.inputs[learnt], sample.targets[learnt]))
         _refuse_small(tasks[-1], sample.targets[learnt])
+        if sample.held_out is not None:
+            _refuse_unscorable(tasks[-1], sample.targets[~learnt])
     for task, sample, seed in zip(tasks, samples, seeds, strict=True):
         if (task, sample.task) != (tasks[0], samples[0].task):
             raise UserError(
@@ -111,6 +113,16 @@ def _refuse_small(task: Task, targets: np.ndarray) -> None:
             f"dataset: class {groups[counts.argmin()]} has {counts.min()} examples; "
             f"give at least {FEWEST_PER_CLASS}, so that every split has one."
         )
+
+
+def _refuse_unscorable(task: Task, targets: np.ndarray) -> None:
+    """UserError for held-out targets that the task learnt from the others does not have."""
+    prediction = torch.zeros(len(targets), *task.output_shape(1))
+    try:
+        target = torch.from_numpy(targets.astype(np.float64)).to(task.target_dtype)
+        task.check(prediction, target)
+    except UserError as error:
+        raise UserError(f"dataset: examples of held_out cannot be scored. {error}") from None
 
 
 def _parts(sample: Sample, task: Task, corruption: Corruption, seed: int) -> list[Part]:

@@ -50,8 +50,8 @@ def refuse_beyond(task: str, target: Tensor, num_classes: int) -> None:
     odd = target[target >= num_classes]
     if odd.numel():
         raise UserError(
-            f"{task}: target holds {odd[0].item()} ({odd.numel()} of {target.numel()} labels out "
-            f"of range); give 0 to {num_classes - 1}."
+            f"{task}: target holds class {odd[0].item()} ({odd.numel()} of {target.numel()} labels "
+            f"out of range); give 0 to {num_classes - 1}."
         )
 
 

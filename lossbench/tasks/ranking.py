@@ -14,7 +14,6 @@ from lossbench.models.two_sided import Shared, keeps_sides_apart, treats_sides_a
 from lossbench.tasks import Backbone, Task
 from lossbench.tasks.lawful import (
     refuse_not_binary,
-    refuse_outside_unit,
     refuse_shapes,
     refuse_single_output,
     refuse_targets,
@@ -71,7 +70,12 @@ class Ranking(Task):
         if prediction.shape != (*target.shape, 2) or not target.ndim:
             refuse_shapes(self.name, prediction, target, "(..., N, 2) and (..., N)")
         refuse_types(self.name, prediction, target)
-        refuse_outside_unit(self.name, target, "1 where the first ranks higher, 0 elsewhere")
+        odd = target[(target != 0) & (target != 1)]
+        if odd.numel():
+            raise UserError(
+                f"ranking: target holds {odd[0].item():g} ({odd.numel()} of {target.numel()} "
+                "values); give 1 where the first ranks higher, 0 where the second does."
+            )
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return link(prediction) if link else prediction

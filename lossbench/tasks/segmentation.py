@@ -49,6 +49,11 @@ class Segmentation(Task):
                 "give (N, channels, H, W) and (N, H, W)."
             )
         refuse_not_binary(cls.name, targets)
+        if (targets == targets.flat[0]).all():
+            raise UserError(
+                f"segmentation: every pixel of the {len(targets)} masks is {targets.flat[0]:g}; "
+                "give masks that vary."
+            )
         return cls(tuple(inputs.shape[1:]), (targets.shape[1], targets.shape[2]))
 
     @classmethod

@@ -28,7 +28,6 @@ ROWS = [
     ("F41-target", OWN, COLUMNS + "1,1,\n", "missing values in z (1)"),
     ("F42-one", OWN, COLUMNS.replace(",1\n", ",0\n"), "has one value only"),
     ("F42-few", OWN, COLUMNS + "1,1,7\n", "class 7 has 1 rows; give at least 5"),
-    ("F44", "trainer.batch_size=5000", "", "there are only 600 training examples"),
     ("F45", "loss=sup_con", "", "the data pose the task binary"),
 ]
 
