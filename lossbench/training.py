@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import lightning.pytorch as pl
 import torch
@@ -23,20 +23,29 @@ from lossbench.datasets import Splits, prepare
 from lossbench.outcome import Trained, result_of, versions
 from lossbench.results import Config, Result
 from lossbench.schema import within
-from lossbench.stack import History, Recipe, Stack, State, idle_replicas
+from lossbench.stack import History, Point, Recipe, Stack, State, idle_replicas
 from lossbench.tasks import Task
 
-Report = Callable[[int, int], None]
+MakePoint = Callable[[], Point]
+StackReport = Callable[[int, MakePoint | None], None]
 
 
-def silent(done: int, total: int) -> None:
+class Report(Protocol):
+    """Is told how many epochs are done of how many, and what the curves are at now, if anything."""
+
+    def __call__(self, done: int, total: int, point: MakePoint | None = None, /) -> None: ...
+
+
+def silent(done: int, total: int, point: MakePoint | None = None, /) -> None:
     """A report that nobody reads."""
 
 
 def train(
     config: Config, seeds: list[int], report: Report = silent, folder: Path | None = None
 ) -> Result:
-    """Train these seeds of a configuration as it stands; report(epochs done, in all) as it goes.
+    """Train these seeds of a configuration as it stands, and report as it goes.
+
+    The curves that are reported are those of the first stack.
 
     folder is the results folder, where checkpoints are kept if the configuration asks for them.
     """
@@ -64,14 +73,14 @@ def _train_stack(
     config: Config,
     seeds: list[int],
     chunk: list[int],
-    report: Callable[[int], None],
+    report: StackReport,
     folder: Path | None,
 ) -> Trained:
     """Prepare the data of a chunk of the seeds, train them as one, and let the data go."""
     own = [seeds[i] for i in chunk]
     splits = data(config, own)
     recipe = make_recipe(config, splits)
-    report(0)
+    report(0, None)
     place = place_of(folder, config, seeds, splits.task.name, versions())
     saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None
     history, unmapped = fit_stack(config, recipe, splits, own, report, saved=saved)
@@ -91,7 +100,7 @@ def fit_stack(
     recipe: Recipe,
     splits: Splits,
     seeds: list[int],
-    report: Callable[[int], None],
+    report: StackReport,
     own: State | None = None,
     saved: Checkpoint | None = None,
     *,
@@ -107,12 +116,16 @@ def fit_stack(
     replicas = [*range(len(seeds)), *[0] * idle]
     owned = {name: values[replicas] for name, values in (own or {}).items()}
     stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], owned)
-    fit(stack, config, report, saved, test=test)
+
+    def point() -> Point:
+        return stack.history.latest(len(seeds))
+
+    fit(stack, config, lambda done: report(done, point), saved, test=test)
     return stack.history.first(len(seeds)), stack.unmapped
 
 
-def _shifted(report: Report, before: int, total: int, done: int) -> None:
-    report(before + done, total)
+def _shifted(report: Report, before: int, total: int, done: int, point: MakePoint | None) -> None:
+    report(before + done, total, None if before else point)
 
 
 def data(config: Config, seeds: list[int]) -> Splits:

@@ -30,6 +30,7 @@ from lossbench.report import figures
 from lossbench.results import Config, Result
 from lossbench.stack import TOLERANCE, History, Recipe, Stack, State, step
 from lossbench.training import (
+    MakePoint,
     Report,
     data,
     fit_stack,
@@ -205,7 +206,7 @@ class Judge:
     def _trained(
         self, config: Config, recipe: Recipe, splits: Splits, count: int, own: State | None = None
     ) -> np.ndarray:
-        def told(number: int, chunks: int, done: int) -> None:
+        def told(number: int, chunks: int, done: int, point: object) -> None:
             share = (number + done / config["trainer"]["max_epochs"]) / chunks
             self.report((self.done + count * share) / self.config["tune"]["trials"])
 
@@ -338,8 +339,8 @@ def train(
     def tuned(share: float) -> None:
         report(math.ceil(before * share), before + epochs)
 
-    def trained(done: int, total: int) -> None:
-        report(before + epochs * done // total, before + epochs)
+    def trained(done: int, total: int, point: MakePoint | None = None, /) -> None:
+        report(before + epochs * done // total, before + epochs, point)
 
     ledger, table = (held.summary["tuning"], held.tuning) if held else tune(config, tuned)
     result = training.train(with_values(config, ledger["chosen"]), seeds, trained, folder)

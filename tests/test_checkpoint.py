@@ -59,7 +59,7 @@ def configured(*words: str) -> Config:
 def cut_off(config: Config, folder: Path, after: int) -> list[Path]:
     """Train until so many epochs are done; the checkpoints that are left, newest first."""
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int, *_: object) -> None:
         if done == after:
             raise CutOffError
 
@@ -242,7 +242,7 @@ def test_two_checkpoints_are_kept_and_none_when_the_result_is_written(tmp_path):
 def test_a_tuned_run_goes_on_and_clears_up_too(tmp_path):
     config = configured("dataset=wine", "seeds=2", "tune.trials=2")
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int, *_: object) -> None:
         if done == total - 1:
             raise CutOffError
 

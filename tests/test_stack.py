@@ -17,7 +17,7 @@ from lossbench.chunks import FEWEST, in_chunks, most_replicas
 from lossbench.config import configurations
 from lossbench.contract import UserError
 from lossbench.results import Config
-from lossbench.stack import Stack
+from lossbench.stack import History, Stack
 
 torch.set_num_threads(1)
 
@@ -340,3 +340,13 @@ def test_a_gpu_gives_the_accuracy_of_the_cpu():
         "test/accuracy"
     ]
     assert np.abs(cpu - gpu).max() < 0.02
+
+
+def test_the_latest_point_is_the_mean_over_what_has_not_diverged_and_is_no_idle_replica():
+    history = History(torch.tensor([-1, 2, -1, -1]), torch.zeros(4), torch.zeros(4))
+    history.curves = [
+        (1, "train/loss", torch.tensor([9.0, 9.0, 9.0, 9.0])),
+        (2, "val/accuracy", torch.tensor([0.25, 7.0, 0.75, 7.0])),
+        (2, "train/loss", torch.tensor([1.0, torch.nan, 3.0, 7.0])),
+    ]
+    assert history.latest(3) == (2, {"train/loss": 2.0, "val/accuracy": 0.5})

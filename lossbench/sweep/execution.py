@@ -73,7 +73,7 @@ def _work(*arguments: Any) -> Any:
 
 def _handle(event: Event, job: Job, delivery: Delivery) -> None:
     match event:
-        case Event(what="epoch", value=(0, _)):
+        case Event(what="epoch", value=(0, *_)):
             job.begun = True
         case Event(what="finished", value=place):
             job.place = place

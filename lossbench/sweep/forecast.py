@@ -146,7 +146,7 @@ def _timed(config: Config, seeds: list[int], report: Callable[[int, int], None])
     began = time.monotonic()
     moments: list[tuple[int, float]] = []
 
-    def watch(done: int, total: int) -> None:
+    def watch(done: int, total: int, *_: object) -> None:
         moments.append((done, time.monotonic()))
         if done and moments[-1][1] - moments[0][1] > TIMED_SECONDS:
             raise EnoughError

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing as mp
 import os
+import select
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,8 @@ DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 class Event:
     """What happened to a job.
 
-    'epoch' (done, total), 'again' (why it is tried once more), 'finished' (result) or 'failed'
-    (error).
+    'epoch' (done, total, point of its curves), 'again' (why it is tried once more), 'finished'
+    (result) or 'failed' (error).
     """
 
     job: int
@@ -161,12 +163,15 @@ def _perform(
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     last = 0.0
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int, point: Callable[[], Any] | None = None) -> None:
         nonlocal last
         now = time.monotonic()
         if done in (0, total) or now - last > REPORT_SECONDS:
             last = now
-            sender.send((number, "epoch", (done, total)))
+            message = (number, "epoch", (done, total, point and point()))
+            if len(ForkingPickler.dumps(message)) > select.PIPE_BUF:
+                message = (number, "epoch", (done, total, None))
+            sender.send(message)
 
     try:
         return work(*job, report)

@@ -45,7 +45,7 @@ class Display:
     def show(self, event: Event) -> None:
         """Bring the display up to an event."""
         if event.what == "epoch":
-            self._advance(event.job, *event.value)
+            self._advance(event.job, *event.value[:2])
         else:
             self._ended(event)
         self.bars.update(self.all, description=self.state, left=self.left)
