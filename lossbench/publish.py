@@ -10,7 +10,7 @@ from lossbench import results
 from lossbench.comparison import Comparison
 from lossbench.config import Config, Experiment, configurations
 from lossbench.contract import UnusableError
-from lossbench.report.claims import words
+from lossbench.report.decisions import words
 from lossbench.report.html import Words, markdown, page
 from lossbench.report.repeat import command
 from lossbench.settings import masked

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from lossbench.check import CHECKS, Outcome, check_loss
+from lossbench.check import CHECKS, CheckOutcome, check_loss
 from lossbench.contract import UserError
 from lossbench.schema import choices
 
@@ -32,7 +32,7 @@ def loss_checks(
             raise UserError(f"expected_failures: {name} has no reason; say why it must fail.")
 
     @functools.cache
-    def outcomes() -> tuple[Outcome, ...]:
+    def outcomes() -> tuple[CheckOutcome, ...]:
         return check_loss(loss, task).outcomes
 
     @pytest.mark.parametrize("check", CHECKS)
@@ -43,7 +43,7 @@ def loss_checks(
     return test
 
 
-def _judge(outcomes: list[Outcome], expected: str | None) -> None:
+def _judge(outcomes: list[CheckOutcome], expected: str | None) -> None:
     """Fail, skip or pass the running test; a loss for several tasks has an outcome for each."""
     failed = [outcome for outcome in outcomes if outcome.verdict == "failed"]
     first = outcomes[0]

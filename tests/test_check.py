@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lossbench import registry
-from lossbench.check import CHECKS, STAGES, Outcome, Part, Report, check_loss, render
+from lossbench.check import CHECKS, STAGES, CheckOutcome, Report, TaskPart, check_loss, render
 from lossbench.contract import UserError
 from lossbench.testing import loss_checks
 
@@ -397,8 +397,8 @@ def test_three_lines_test_a_plugin(tmp_path):
 
 def test_report_records_are_plain():
     """A report can be built by hand, compared, and says whether all is well."""
-    bad = Outcome("convex", "It is convex.", "failed", "it is not.")
-    report = Report("mine", (Part("binary", "mine.py", (bad,)),))
+    bad = CheckOutcome("convex", "It is convex.", "failed", "it is not.")
+    report = Report("mine", (TaskPart("binary", "mine.py", (bad,)),))
     assert not report.ok
     assert report.failed == (bad,)
     assert Report("mine", ()).ok

@@ -16,7 +16,7 @@ from lossbench import registry, results
 from lossbench.claims import Identity, matches, read_claims
 from lossbench.config import configurations
 from lossbench.contract import UserError
-from lossbench.report.claims import text
+from lossbench.report.decisions import text
 from lossbench.results import Result
 from lossbench.settings import experiment_files
 from lossbench.verdicts import decide

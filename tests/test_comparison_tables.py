@@ -18,7 +18,7 @@ from scipy import stats
 
 from lossbench import results
 from lossbench.cli import main
-from lossbench.comparison import compare, datasets, grouped, ranking, robustness, where
+from lossbench.comparison import compare, datasets, grouped, rank_losses, robustness, where
 from lossbench.contract import UserError
 from lossbench.report import across, tables
 
@@ -110,7 +110,7 @@ def test_ranks_over_datasets_are_scipys_and_a_diverged_loss_ranks_last():
         for loss, value in zip("abcd", row, strict=True):
             made.append(result(loss, value + 0.1 * BASE, sections=on(f"data{number}")))
     (group,) = datasets(compare(made))
-    found = ranking(group)
+    found = rank_losses(group)
     expected = stats.rankdata(-scores, axis=1).mean(axis=0)
     assert [found.ranks[loss] for loss in "abcd"] == pytest.approx(expected)
     assert found.p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
@@ -127,7 +127,7 @@ def test_ranks_over_datasets_are_scipys_and_a_diverged_loss_ranks_last():
 def test_the_interquartile_gain_over_datasets_is_that_of_the_pooled_scores():
     clean = where(studied(), ["corruption.rate=0.05"])
     (group,) = datasets(compare(clean))
-    gain = ranking(group).gains["focal"]
+    gain = rank_losses(group).gains["focal"]
     pooled = [np.concatenate([v + 0.01 * k for k in range(3)]) for v in (BETTER, BASE)]
     middle = [stats.trim_mean(values, 0.25) for values in pooled]
     assert gain.estimate == pytest.approx(middle[0] - middle[1])
@@ -136,10 +136,11 @@ def test_the_interquartile_gain_over_datasets_is_that_of_the_pooled_scores():
 
 def test_too_few_datasets_are_said_with_the_number_needed():
     (group,) = datasets(compare(where(studied(), ["corruption.rate=0.05"])))
-    assert "nothing can be concluded from ranks below" not in ranking(group).conclusion[0]
+    assert "nothing can be concluded from ranks below" not in rank_losses(group).conclusion[0]
     two = compare(where(studied(), ["corruption.rate=0.05", "dataset=moons,blobs"]))
     (group,) = datasets(two)
-    assert "nothing can be concluded from ranks below 3 datasets" in ranking(group).conclusion[0]
+    (said,) = rank_losses(group).conclusion
+    assert "nothing can be concluded from ranks below 3 datasets" in said
 
 
 def test_figures_of_ranks_and_robustness_are_drawn(tmp_path):

@@ -17,8 +17,8 @@ from lossbench.registry import Plugin
 from lossbench.show import catalogue, describe, draw, sections, text
 from lossbench.show.anatomy import entries_of
 from lossbench.show.canvas import plotted
-from lossbench.show.comparisons import comparisons
 from lossbench.show.curves import drawn
+from lossbench.show.families import families
 from lossbench.show.traps import traps
 
 OURS = [p for p in registry.installed("loss") if p.package == "lossbench"]
@@ -176,7 +176,7 @@ def test_pictures_are_written_by_their_suffix_and_the_same_each_time(tmp_path):
 
 
 def test_the_articles_comparisons_are_drawn():
-    found = {c.title: c.panel for c in comparisons()}
+    found = {c.title: c.panel for c in families()}
     assert len(found) == 5
     zero_one, *others = found["Margin losses and the 0/1 loss"].curves
     above = [c.label for c in others if (c.value >= zero_one.value - 1e-9).all()]

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from lossbench import statistics
-from lossbench.comparison import Comparison, compare, datasets, ranking
+from lossbench.comparison import Comparison, compare, datasets, rank_losses
 from lossbench.results import Result
 
 SEEDS = 20
@@ -163,7 +163,7 @@ def null_ranks(generator: np.random.Generator) -> bool:
     """Friedman's test on ten datasets with nothing to find: p <= .05."""
     tables = [judged(normal(generator, (8, LOSSES)), str(k)) for k in range(10)]
     (group,) = datasets(compare([r for table in tables for r in table]))
-    ranked = ranking(group)
+    ranked = rank_losses(group)
     assert ranked
     return ranked.p <= 0.05
 

@@ -21,11 +21,19 @@ from lossbench.check import (
     rows,
 )
 from lossbench.check.find import object_of, plugins_of, task_of
-from lossbench.check.report import Failed, Outcome, Part, Report, Skipped, Verdict, render
+from lossbench.check.findings import (
+    CheckOutcome,
+    Failed,
+    Report,
+    Skipped,
+    TaskPart,
+    Verdict,
+    render,
+)
 from lossbench.check.subject import Subject, one_line
 from lossbench.registry import Plugin
 
-__all__ = ["CHECKS", "Outcome", "Part", "Report", "check_loss", "render"]
+__all__ = ["CHECKS", "CheckOutcome", "Report", "TaskPart", "check_loss", "render"]
 
 Check = Callable[[Subject], None]
 # A stage is skipped where the one before it failed, but for the first, which only reads.
@@ -62,7 +70,7 @@ def check_loss(name: str, task: str | None = None) -> Report:
     return Report(name, tuple(_part(plugin, task) for plugin in plugins_of(name, task)))
 
 
-def _part(plugin: Plugin, task: str | None) -> Part:
+def _part(plugin: Plugin, task: str | None) -> TaskPart:
     with _undisturbed() as before:
         loss = object_of(plugin)
         after = {"generators after": effects.generators(), "state after": effects.state()}
@@ -71,21 +79,21 @@ def _part(plugin: Plugin, task: str | None) -> Part:
         with _undisturbed():
             posed = task_of(plugin, loss, task)
         subject = Subject(plugin, loss, posed, {**before, **after})
-        outcomes: list[Outcome] = []
+        outcomes: list[CheckOutcome] = []
         broken = ""
         for stage in STAGES:
             found = [_outcome(check, subject, broken) for check in stage]
             failed = [o.check for o in found if o.verdict == "failed" and stage is not form.CHECKS]
             broken = broken or (f"{failed[0]} failed." if failed else "")
             outcomes += found
-    return Part(posed.name, plugin.origin, tuple(outcomes))
+    return TaskPart(posed.name, plugin.origin, tuple(outcomes))
 
 
-def _outcome(check: Check, subject: Subject, broken: str) -> Outcome:
+def _outcome(check: Check, subject: Subject, broken: str) -> CheckOutcome:
     verdict: Verdict = "passed"
     reason = ""
     if broken:
-        return Outcome(check.__name__, _sentence(check), "skipped", broken)
+        return CheckOutcome(check.__name__, _sentence(check), "skipped", broken)
     with _undisturbed():
         try:
             check(subject)
@@ -95,7 +103,7 @@ def _outcome(check: Check, subject: Subject, broken: str) -> Outcome:
             verdict, reason = "failed", str(why)
         except (Exception, SystemExit) as error:
             verdict, reason = "failed", f"it raised {one_line(error)}"
-    return Outcome(check.__name__, _sentence(check), verdict, reason)
+    return CheckOutcome(check.__name__, _sentence(check), verdict, reason)
 
 
 def _sentence(check: Check) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lossbench.check.report import Failed
+from lossbench.check.findings import Failed
 from lossbench.check.subject import COUPLED, Subject, one_line
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lossbench.check.report import Failed, Skipped
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Batch, Subject, close, one_line
 
 REPLICAS = 3

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lossbench.check.report import Failed, Skipped
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Subject
 from lossbench.contract import UserError
 from lossbench.schema import convert, within

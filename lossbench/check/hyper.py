@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossbench.check.report import Failed, Skipped
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Subject, close, one_line
 from lossbench.contract import UserError
 from lossbench.schema import Kind, Parameter, convert

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from lossbench import registry
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.form import text_of
 from lossbench.check.hyper import shown
-from lossbench.check.report import Failed, Skipped
 from lossbench.check.subject import Subject, close
 from lossbench.contract import UserError
 from lossbench.schema import within

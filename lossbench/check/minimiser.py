@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lossbench.check.report import Failed, Skipped
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Subject
 
 POSTERIORS = (0.08, 0.3, 0.55, 0.8, 0.95)  # of class 1

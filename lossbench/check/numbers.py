@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.hyper import settings, shown
-from lossbench.check.report import Failed, Skipped
 from lossbench.check.subject import Batch, Subject, as_dtype, one_line
 
 FLOATS = (torch.float32, torch.float64)

@@ -8,7 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from lossbench.check.report import Failed, Skipped
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Subject, close
 
 SCALES = (0.3, 1.0, 3.0, 10.0, 100.0)

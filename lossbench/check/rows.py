@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lossbench.check.report import Failed, Skipped
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import COUPLED, Batch, Subject, as_dtype, close, one_line
 
 MARK = "couples the batch"  # what a docstring says where that is meant

@@ -90,7 +90,7 @@ def _changed(decisions: list[Decision]) -> int:
     """3 where a claim is not as on record, which is said."""
     if not decisions:
         raise UserError("--check: name an experiment whose experiment.yaml has claims.")
-    from lossbench.report import claims
+    from lossbench.report import decisions as claims
 
     changed = claims.changed(decisions)
     for line in changed:

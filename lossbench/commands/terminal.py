@@ -67,7 +67,7 @@ def show_claims(decisions: Sequence[Decision], figure: Path) -> None:
     """Print the verdicts and draw what they rest on."""
     if not decisions:
         return
-    from lossbench.report import claims
+    from lossbench.report import decisions as claims
 
     print(claims.text(decisions))
     with contextlib.suppress(OSError):  # a folder that is read-only has no figure

@@ -1,8 +1,7 @@
 """Results -> which loss is better, by how much, and whether that is real."""
 
-from lossbench.comparison.across import Ranking, ranking
 from lossbench.comparison.build import ALPHA, compare, labels, setting_of
-from lossbench.comparison.records import Comparison, Row, budget_of
+from lossbench.comparison.over_datasets import DatasetRanking, rank_losses
 from lossbench.comparison.select import (
     Group,
     budgets,
@@ -12,13 +11,14 @@ from lossbench.comparison.select import (
     value_at,
     where,
 )
-from lossbench.comparison.words import few_seeds
+from lossbench.comparison.sentences import few_seeds
+from lossbench.comparison.structure import Comparison, Row, budget_of
 
 __all__ = [
     "ALPHA",
     "Comparison",
+    "DatasetRanking",
     "Group",
-    "Ranking",
     "Row",
     "budget_of",
     "budgets",
@@ -27,7 +27,7 @@ __all__ = [
     "few_seeds",
     "grouped",
     "labels",
-    "ranking",
+    "rank_losses",
     "robustness",
     "setting_of",
     "value_at",

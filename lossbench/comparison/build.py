@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench import statistics
-from lossbench.comparison.records import Comparison, Row, budget_of
-from lossbench.comparison.words import ALPHA, same_numbers
+from lossbench.comparison.sentences import ALPHA, same_numbers
+from lossbench.comparison.structure import Comparison, Row, budget_of
 from lossbench.contract import UserError
 from lossbench.results import Config, Result, budget, of_seeds
 from lossbench.schema import choices

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lossbench.comparison.records import Comparison, budget_of
+from lossbench.comparison.structure import Comparison, budget_of
 from lossbench.contract import UserError
 from lossbench.nested import paths, value_under
 from lossbench.results import Result

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossbench.comparison import Comparison, Group, Ranking, datasets, ranking
+from lossbench.comparison import Comparison, DatasetRanking, Group, datasets, rank_losses
 from lossbench.comparison import robustness as strengths_of
 from lossbench.report.tables import shared
 
@@ -18,7 +18,7 @@ def draw(comparisons: Sequence[Comparison], folder: Path, name: str) -> list[Pat
     folder.mkdir(exist_ok=True)
     drawn = []
     for number, group in enumerate(datasets(comparisons)):
-        if ranked := ranking(group):
+        if ranked := rank_losses(group):
             drawn.append(folder / f"{name}-ranks{_suffix(number)}.png")
             critical_difference(ranked, drawn[-1])
     for number, group in enumerate(strengths_of(comparisons)):
@@ -31,7 +31,7 @@ def _suffix(number: int) -> str:
     return f"-{number}" if number else ""
 
 
-def critical_difference(ranking: Ranking, path: Path) -> None:
+def critical_difference(ranking: DatasetRanking, path: Path) -> None:
     """Demsar's diagram: losses on an axis of average ranks, a bar joins those not told apart."""
     names, ranks = list(ranking.ranks), list(ranking.ranks.values())
     height = 0.22 * len(names) + 1.4

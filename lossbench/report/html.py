@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from lossbench.comparison import Comparison, Group, Ranking, ranking, robustness
+from lossbench.comparison import Comparison, DatasetRanking, Group, rank_losses, robustness
 from lossbench.comparison.select import budgets, datasets
 from lossbench.report import panels, sheets
 from lossbench.report.pages import rendered
@@ -77,7 +77,7 @@ def _together(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
         first = next(iter(group.comparisons.values()))
         name = _name(first, comparisons, group.key)
         found.append(_group(group, f"{first.metric} by {group.key}", name))
-        if group.key == "dataset" and (ranked := ranking(group)):
+        if group.key == "dataset" and (ranked := rank_losses(group)):
             title = f"Ranks over {len(group.comparisons)} datasets"
             found.append(_ranking(ranked, title, name))
     return found
@@ -162,7 +162,7 @@ def _titled(title: str, name: str) -> str:
     return f"{title}: {name}" if name else title
 
 
-def _ranking(found: Ranking, title: str, name: str) -> dict[str, Any]:
+def _ranking(found: DatasetRanking, title: str, name: str) -> dict[str, Any]:
     return {
         "title": _titled(title, name),
         "legend": "1 is the best; losses whose bars do not meet differ (Nemenyi)",

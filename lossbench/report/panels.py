@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.comparison import Comparison, Group, Ranking
+from lossbench.comparison import Comparison, DatasetRanking, Group
 from lossbench.report.charts import COLOURS, Chart, Frame, Mark, cells, span, strip, thinned
 from lossbench.results import Result, bands
 
@@ -27,7 +27,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Curve:
+class MeanCurve:
     """A mean over x with the ends of its band, where it has one."""
 
     x: Array
@@ -84,7 +84,7 @@ def differences(comparison: Comparison) -> Figure:
     )
 
 
-def ranks(ranking: Ranking) -> dict[str, Chart]:
+def ranks(ranking: DatasetRanking) -> dict[str, Chart]:
     """Average ranks with half a critical difference on both sides: apart where bars do not meet."""
     half = ranking.critical_difference / 2
     frame = strip((1 - half, len(ranking.ranks) + half))
@@ -123,12 +123,12 @@ def learning_curves(comparison: Comparison) -> Figure | None:
     return _multiples("Learning curves", words, curves, comparison.baseline, skip=EARLY)
 
 
-def _learning(result: Result, metric: str) -> Curve:
+def _learning(result: Result, metric: str) -> MeanCurve:
     chosen = result.curves[result.curves.metric == metric]
     epochs = np.unique(chosen.epoch)
     few = epochs[thinned(len(epochs))] if len(epochs) else epochs
     table = bands(chosen[chosen.epoch.isin(few)])
-    return Curve(*(table[name].to_numpy(float) for name in ("epoch", "mean", "low", "high")))
+    return MeanCurve(*(table[name].to_numpy(float) for name in ("epoch", "mean", "low", "high")))
 
 
 def robustness(group: Group) -> Figure | None:
@@ -142,7 +142,7 @@ def robustness(group: Group) -> Figure | None:
             if label in c.results and (interval := c.row(label).metrics[c.metric])
         ]
         if points:
-            curves[label] = Curve(*np.array(points).T)
+            curves[label] = MeanCurve(*np.array(points).T)
     words = f"{first.metric} on the test split by {group.key}, mean with its 95 % interval"
     return _multiples("Robustness", words, curves, first.baseline, dots=True)
 
@@ -158,7 +158,7 @@ def reliability(comparison: Comparison) -> Figure | None:
         some = count >= FEWEST
         parts = ("reliability.confidence", "reliability.accuracy")
         sums = [np.nansum(found[p] * found["reliability.count"], 0)[some] for p in parts]
-        curves[label] = Curve(*(s / count[some] for s in sums))
+        curves[label] = MeanCurve(*(s / count[some] for s in sums))
     words = (
         "Accuracy against confidence on the test split, in bins of confidence over all seeds, "
         f"those of fewer than {FEWEST} examples left out; on the diagonal a model is right as "
@@ -176,7 +176,7 @@ def residuals(comparison: Comparison) -> Figure | None:
         found = details(comparison.results[label])
         if "residuals.quantile" not in found:
             return None
-        curves[label] = Curve(found["residuals.level"][0], found["residuals.quantile"].mean(0))
+        curves[label] = MeanCurve(found["residuals.level"][0], found["residuals.quantile"].mean(0))
     words = (
         "Target less prediction on the test split, in standard deviations of the target: the value "
         "at each share of the examples, mean over seeds; the line is no error"
@@ -237,7 +237,7 @@ def _labels(comparison: Comparison) -> list[str]:
 def _multiples(
     title: str,
     words: str,
-    curves: dict[str, Curve],
+    curves: dict[str, MeanCurve],
     baseline: str,
     *,
     skip: float = 0.0,
@@ -259,7 +259,7 @@ def _multiples(
 def _drawn(
     title: str,
     words: str,
-    curves: dict[str, Curve],
+    curves: dict[str, MeanCurve],
     baseline: str,
     frame: Frame,
     under: tuple[Mark, ...],

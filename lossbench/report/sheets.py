@@ -10,9 +10,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from lossbench.comparison import Comparison, Group, Ranking
-from lossbench.comparison.words import p_text
-from lossbench.report.records import Record, records
+from lossbench.comparison import Comparison, DatasetRanking, Group
+from lossbench.comparison.sentences import p_text
+from lossbench.report.export import Record, records
 from lossbench.results import budget
 
 METRICS_ABREAST = 4
@@ -106,7 +106,7 @@ def group(found: Group) -> Iterator[Sheet]:
         yield Sheet((found.key, *shown), tuple(lines))
 
 
-def ranks(found: Ranking) -> Sheet:
+def ranks(found: DatasetRanking) -> Sheet:
     """Average ranks over datasets, and the gain over the baseline where it has one scale."""
     head = ["loss", "average rank"]
     rows = [[label, f"{rank:.2f}"] for label, rank in found.ranks.items()]

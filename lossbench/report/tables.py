@@ -14,17 +14,17 @@ from lossbench.comparison import (
     budgets,
     datasets,
     grouped,
-    ranking,
+    rank_losses,
     robustness,
 )
 from lossbench.report import sheets
-from lossbench.report.records import as_csv, as_json
+from lossbench.report.export import as_csv, as_json
 from lossbench.report.sheets import Sheet
 
 WIDTH = 100
 
 
-class Part(NamedTuple):
+class Block(NamedTuple):
     """What stands together: a title, sheets, and sentences."""
 
     title: str
@@ -55,7 +55,7 @@ def _named(section: dict[str, Any]) -> str:
     return f"{section['name']} ({keywords})" if keywords else str(section["name"])
 
 
-def content(comparisons: Sequence[Comparison], by: str | None = None) -> Iterator[Part]:
+def content(comparisons: Sequence[Comparison], by: str | None = None) -> Iterator[Block]:
     """Each comparison and what several show together; or, by a key, a line for each value."""
     if by is None:
         yield from map(_of_comparison, comparisons)
@@ -63,15 +63,15 @@ def content(comparisons: Sequence[Comparison], by: str | None = None) -> Iterato
     for group in together if by is None else grouped(comparisons, by):
         yield _of_group(group)
     for group in datasets(comparisons) if by in (None, "dataset") else ():
-        if ranked := ranking(group):
+        if ranked := rank_losses(group):
             title = f"Ranks over {len(group.comparisons)} datasets · {shared(group.fixed)}"
-            yield Part(title, [sheets.ranks(ranked)], ranked.conclusion)
+            yield Block(title, [sheets.ranks(ranked)], ranked.conclusion)
 
 
-def _of_comparison(comparison: Comparison) -> Part:
+def _of_comparison(comparison: Comparison) -> Block:
     found = [sheets.primary(comparison), *sheets.metrics(comparison), sheets.ledger(comparison)]
     said = [*comparison.conclusion, *ledger_notes(comparison)]
-    return Part(heading(comparison), [sheet for sheet in found if sheet], said)
+    return Block(heading(comparison), [sheet for sheet in found if sheet], said)
 
 
 def ledger_notes(comparison: Comparison) -> list[str]:
@@ -89,14 +89,14 @@ def ledger_notes(comparison: Comparison) -> list[str]:
     return notes
 
 
-def _of_group(group: Group) -> Part:
+def _of_group(group: Group) -> Block:
     comparisons = group.comparisons.values()
     metrics, bases, seeds = (
         ", ".join(sorted({str(getattr(c, name)) for c in comparisons}))
         for name in ("metric", "baseline", "seeds")
     )
     title = f"{metrics} by {group.key} · {shared(group.fixed)} · {seeds} seeds · baseline {bases}"
-    return Part(f"{title}\n{sheets.LEGEND}", list(sheets.group(group)), group.conclusion)
+    return Block(f"{title}\n{sheets.LEGEND}", list(sheets.group(group)), group.conclusion)
 
 
 def print_table(comparisons: Sequence[Comparison], by: str | None, console: Console) -> None:

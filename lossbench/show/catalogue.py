@@ -16,8 +16,8 @@ from lossbench.contract import UnusableError, UserError
 from lossbench.registry import Plugin
 from lossbench.report.pages import rendered
 from lossbench.show.anatomy import Entry, entry_of, parameter_rows, properties
-from lossbench.show.comparisons import comparisons
 from lossbench.show.curves import Panel, drawn
+from lossbench.show.families import families
 from lossbench.show.pictures import inline
 from lossbench.show.traps import traps
 
@@ -25,7 +25,7 @@ ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 
 
 @dataclass(frozen=True)
-class Row:
+class CatalogueRow:
     """A loss for one task, ready to be shown; error is set, and the rest empty, where it is broken.
 
     file: of its page, which it shares with the other tasks of its name and package.
@@ -45,8 +45,8 @@ def catalogue(folder: Path) -> int:
     be loaded is shown with the reason.
     """
     rows = [_row(plugin) for kind in ("loss", "regularizer") for plugin in registry.installed(kind)]
-    pages: dict[str, list[Row]] = defaultdict(list)
-    by_task: dict[str, list[Row]] = defaultdict(list)
+    pages: dict[str, list[CatalogueRow]] = defaultdict(list)
+    by_task: dict[str, list[CatalogueRow]] = defaultdict(list)
     for row in rows:
         pages[row.file].append(row)
         by_task[row.place].append(row)
@@ -65,19 +65,19 @@ def catalogue(folder: Path) -> int:
     return count
 
 
-def _row(plugin: Plugin) -> Row:
+def _row(plugin: Plugin) -> CatalogueRow:
     place = "regularizer" if plugin.kind == "regularizer" else plugin.task or "any task"
     owners = {p.package for p in registry.installed(plugin.kind) if p.name == plugin.name}
     name = plugin.name if len(owners) == 1 else f"{plugin.package}-{plugin.name}"
     kind = "" if plugin.kind == "loss" else f"{plugin.kind}-"
     file = re.sub(r"[^\w.-]", "_", f"{kind}{name}") + ".html"
     try:
-        return Row(plugin, file, place, entry_of(plugin, plugin.task))
+        return CatalogueRow(plugin, file, place, entry_of(plugin, plugin.task))
     except UserError as error:
-        return Row(plugin, file, place, error=str(error))
+        return CatalogueRow(plugin, file, place, error=str(error))
 
 
-def _sheet(row: Row) -> dict[str, Any]:
+def _sheet(row: CatalogueRow) -> dict[str, Any]:
     """What the page says of a loss for one task."""
     if row.entry is None:
         return {}
@@ -103,7 +103,7 @@ def _both(panel: Panel, key: str) -> list[Markup]:
 
 
 def _compared() -> list[tuple[str, str, list[Markup]]]:
-    return [(c.title, c.words, _both(c.panel, c.title) if c.panel else []) for c in comparisons()]
+    return [(c.title, c.words, _both(c.panel, c.title) if c.panel else []) for c in families()]
 
 
 def _linked(text: str) -> Markup:

@@ -10,7 +10,7 @@ import numpy as np
 from lossbench import statistics
 
 if TYPE_CHECKING:
-    from lossbench.comparison.records import Comparison, Row
+    from lossbench.comparison.structure import Comparison, Row
     from lossbench.results import Result
 
 ALPHA = 0.05

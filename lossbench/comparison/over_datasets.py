@@ -8,14 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from lossbench import statistics
-from lossbench.comparison.records import Comparison
 from lossbench.comparison.select import Group
-from lossbench.comparison.words import ALPHA, p_text
+from lossbench.comparison.sentences import ALPHA, p_text
+from lossbench.comparison.structure import Comparison
 from lossbench.statistics import Interval
 
 
 @dataclass(frozen=True)
-class Ranking:
+class DatasetRanking:
     """Losses over several datasets; a dataset counts once, however many its seeds.
 
     ranks: each loss's average rank by `Row.score`, 1 the best, best first.
@@ -59,7 +59,7 @@ class Ranking:
         ]
 
 
-def ranking(group: Group) -> Ranking | None:
+def rank_losses(group: Group) -> DatasetRanking | None:
     """The losses that all datasets of the group have, ranked; None for one dataset or loss."""
     comparisons = list(group.comparisons.values())
     shared = [x for x in group.labels if all(x in c.results for c in comparisons)]
@@ -69,7 +69,7 @@ def ranking(group: Group) -> Ranking | None:
     test = statistics.friedman(scores)
     ranks = dict(sorted(zip(shared, test.average_ranks.tolist(), strict=True), key=lambda x: x[1]))
     critical = statistics.nemenyi_critical_difference(len(shared), len(comparisons), ALPHA)
-    return Ranking(group, ranks, test.p, critical)
+    return DatasetRanking(group, ranks, test.p, critical)
 
 
 def _gains(comparisons: list[Comparison], shared: list[str]) -> dict[str, Interval] | None:

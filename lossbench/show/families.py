@@ -19,7 +19,7 @@ PACKAGE = "lossbench"  # whose losses are compared, whatever else has their name
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Family:
     """A picture with its title and what to see in it; panel is None where a loss is missing."""
 
     title: str
@@ -27,7 +27,7 @@ class Comparison:
     panel: Panel | None
 
 
-def comparisons() -> Iterator[Comparison]:
+def families() -> Iterator[Family]:
     """All that this installation has the losses for."""
     for title, words, panel in (
         ("Margin losses and the 0/1 loss", MARGIN, _margin),
@@ -36,7 +36,7 @@ def comparisons() -> Iterator[Comparison]:
         ("The focal family", FOCAL, _focal),
         ("The poly family", POLY, _poly),
     ):
-        yield Comparison(title, words, _or_none(panel))
+        yield Family(title, words, _or_none(panel))
 
 
 def _or_none(panel: Callable[[], Panel]) -> Panel | None:

@@ -19,7 +19,7 @@ class Skipped(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """One check of one loss; sentence is what the check demands, reason why it did not pass."""
 
     check: str
@@ -29,12 +29,12 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Part:
+class TaskPart:
     """Every outcome of a loss on one task; origin is the package and object that was checked."""
 
     task: str
     origin: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CheckOutcome, ...]
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Report:
     """What `lossbench check` found: a part for each task that the loss is for."""
 
     loss: str
-    parts: tuple[Part, ...]
+    parts: tuple[TaskPart, ...]
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[CheckOutcome, ...]:
         """The outcomes of all parts."""
         return tuple(outcome for part in self.parts for outcome in part.outcomes)
 
     @property
-    def failed(self) -> tuple[Outcome, ...]:
+    def failed(self) -> tuple[CheckOutcome, ...]:
         """The outcomes that speak against the loss."""
         return tuple(outcome for outcome in self.outcomes if outcome.verdict == "failed")
 
@@ -73,7 +73,7 @@ def _wrapped(text: str, head: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
-def _lines(outcome: Outcome) -> list[str]:
+def _lines(outcome: CheckOutcome) -> list[str]:
     verdict = outcome.verdict.upper() if outcome.verdict == "failed" else outcome.verdict
     lines = _wrapped(outcome.sentence, f"  {verdict:8} {outcome.check:28}")
     return lines + (_wrapped(outcome.reason, " " * 11 + "-> ") if outcome.reason else [])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lossbench.comparison import words
+from lossbench.comparison import sentences
 from lossbench.results import Result, budget
 from lossbench.statistics import Interval
 
@@ -79,7 +79,7 @@ class Comparison:
     @cached_property
     def conclusion(self) -> list[str]:
         """What can and what cannot be concluded, in words."""
-        return words.conclusion(self)
+        return sentences.conclusion(self)
 
     def row(self, label: str) -> Row:
         """The row of a loss."""

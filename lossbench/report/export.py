@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lossbench.comparison import Comparison, Row, datasets, ranking, value_at
+from lossbench.comparison import Comparison, Row, datasets, rank_losses, value_at
 from lossbench.statistics import Interval
 
 Record = dict[str, Any]
@@ -106,7 +106,7 @@ def _is_number(text: str) -> bool:
 
 def as_json(comparisons: Sequence[Comparison]) -> str:
     """The records, the sentences and the rankings over datasets; what is not finite is null."""
-    rankings = [found for group in datasets(comparisons) if (found := ranking(group))]
+    rankings = [found for group in datasets(comparisons) if (found := rank_losses(group))]
     content = {
         "rows": [{k: _finite(v) for k, v in row.items()} for row in records(comparisons)],
         "conclusions": [
