@@ -6,7 +6,6 @@ and the gradient of the sum over replicas is every replica's own, since none tou
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +23,6 @@ from lossbench.optimizers import VECTOR
 from lossbench.streams import stream
 
 State = dict[str, Tensor]
-Point = tuple[int, dict[str, float]]  # an epoch and the value of each curve
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
 TRIED = 4  # replicas whose mapped values are held against looped ones
 SCORED_AT_ONCE = 2048  # examples of each replica in one forward pass of an evaluation
@@ -72,13 +70,6 @@ class History:
     final: dict[str, Tensor] = field(default_factory=dict)
     earlier: float = 0.0
     details: dict[str, Tensor] = field(default_factory=dict)
-
-    def latest(self, count: int) -> Point:
-        """The last epoch so far: each curve's mean over the first replicas that go on finite."""
-        epoch = self.curves[-1][0] if self.curves else 0
-        finite = self.diverged_epoch[:count] < 0
-        now = itertools.takewhile(lambda curve: curve[0] == epoch, reversed(self.curves))
-        return epoch, {name: values[:count][finite].mean().item() for _, name, values in now}
 
     def first(self, count: int) -> History:
         """The history of the first replicas alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import logging
 import time
 import warnings
@@ -23,9 +24,10 @@ from lossbench.datasets import Splits, prepare
 from lossbench.outcome import Trained, result_of, versions
 from lossbench.results import Config, Result
 from lossbench.schema import within
-from lossbench.stack import History, Point, Recipe, Stack, State, idle_replicas
+from lossbench.stack import History, Recipe, Stack, State, idle_replicas
 from lossbench.tasks import Task
 
+Point = tuple[int, dict[str, float]]  # an epoch and the value of each curve
 MakePoint = Callable[[], Point]
 StackReport = Callable[[int, MakePoint | None], None]
 
@@ -118,10 +120,18 @@ def fit_stack(
     stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], owned)
 
     def point() -> Point:
-        return stack.history.latest(len(seeds))
+        return latest_point(stack.history, len(seeds))
 
     fit(stack, config, lambda done: report(done, point), saved, test=test)
     return stack.history.first(len(seeds)), stack.unmapped
+
+
+def latest_point(history: History, count: int) -> Point:
+    """The last epoch so far: each curve's mean over the first replicas but for diverged ones."""
+    epoch = history.curves[-1][0] if history.curves else 0
+    finite = history.diverged_epoch[:count] < 0
+    last = itertools.takewhile(lambda curve: curve[0] == epoch, reversed(history.curves))
+    return epoch, {name: values[:count][finite].mean().item() for _, name, values in last}
 
 
 def _shifted(report: Report, before: int, total: int, done: int, point: MakePoint | None) -> None:

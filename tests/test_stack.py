@@ -18,6 +18,7 @@ from lossbench.config import configurations
 from lossbench.contract import UserError
 from lossbench.results import Config
 from lossbench.stack import History, Stack
+from lossbench.training import latest_point
 
 torch.set_num_threads(1)
 
@@ -349,4 +350,4 @@ def test_the_latest_point_is_the_mean_over_what_has_not_diverged_and_is_no_idle_
         (2, "val/accuracy", torch.tensor([0.25, 7.0, 0.75, 7.0])),
         (2, "train/loss", torch.tensor([1.0, torch.nan, 3.0, 7.0])),
     ]
-    assert history.latest(3) == (2, {"train/loss": 2.0, "val/accuracy": 0.5})
+    assert latest_point(history, 3) == (2, {"train/loss": 2.0, "val/accuracy": 0.5})
