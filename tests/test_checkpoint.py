@@ -97,7 +97,7 @@ def test_a_run_cut_off_before_its_result_is_written_trains_no_epoch_again(words,
     assert again.summary["seconds"] > 0.1, "the time of both together"
 
 
-def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, lossbench_command):
+def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, command_process):
     words = ("run", "dataset=wine", "seeds=3", "trainer.max_epochs=250", "tracking=none")
     asked = (*words, "trainer.checkpoint=10")
     process = subprocess.Popen(
@@ -112,9 +112,9 @@ def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, lo
     assert process.wait() == -signal.SIGKILL
     psutil.wait_procs(children, 20)
     assert not list(tmp_path.glob("results/*/seeds.parquet"))
-    done = lossbench_command(*asked)
-    assert done.returncode == 0
-    assert "cross_entropy on wine goes on from epoch" in done.stderr
+    done = command_process(*asked)
+    assert done.code == 0
+    assert "cross_entropy on wine goes on from epoch" in done.err
     (place,) = (file.parent for file in tmp_path.glob("results/*/seeds.parquet"))
     config = configurations(words[1:])[0][0]
     assert place.name == results.key_of(config), "the key does not depend on checkpoints"

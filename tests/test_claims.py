@@ -325,32 +325,30 @@ def study(tmp_path):
     return write
 
 
-def test_check_gives_exit_code_3_when_a_verdict_on_record_no_longer_agrees(
-    study, lossbench_command
-):
+def test_check_gives_exit_code_3_when_a_verdict_on_record_no_longer_agrees(study, command):
     study()
-    trained = lossbench_command("run", "experiment=study", "tracking=none")
-    assert trained.returncode == 0, trained.stderr
-    agreed = lossbench_command("compare", "study", "--check")
-    assert agreed.returncode == 0, agreed.stderr
-    assert "2 claims: 1 SUPPORTED, 1 REFUTED" in agreed.stdout
-    lines = [line for line in agreed.stdout.splitlines() if not line.startswith("Figure")]
+    trained = command("run", "experiment=study", "tracking=none")
+    assert trained.code == 0, trained.err
+    agreed = command("compare", "study", "--check")
+    assert agreed.code == 0, agreed.err
+    assert "2 claims: 1 SUPPORTED, 1 REFUTED" in agreed.out
+    lines = [line for line in agreed.out.splitlines() if not line.startswith("Figure")]
     assert max(map(len, lines)) <= 100
     study("verdict: REFUTED", "verdict: SUPPORTED")
-    changed = lossbench_command("compare", "study", "--check")
-    assert changed.returncode == 3
-    assert "claim good: the record says SUPPORTED, the data say REFUTED" in changed.stderr
-    assert lossbench_command("compare", "study").returncode == 0
+    changed = command("compare", "study", "--check")
+    assert changed.code == 3
+    assert "claim good: the record says SUPPORTED, the data say REFUTED" in changed.err
+    assert command("compare", "study").code == 0
     study("than: 1.5", "then: 1.5")
-    malformed = lossbench_command("compare", "study", "--check")
-    assert malformed.returncode == 2
-    assert "claim good.tests[0].then" in malformed.stderr
-    assert len(malformed.stderr.strip().splitlines()) <= 2
+    malformed = command("compare", "study", "--check")
+    assert malformed.code == 2
+    assert "claim good.tests[0].then" in malformed.err
+    assert len(malformed.err.strip().splitlines()) <= 2
 
 
-def test_check_without_claims_is_refused(lossbench_command, tmp_path):
+def test_check_without_claims_is_refused(command, tmp_path):
     (tmp_path / "results").mkdir()
-    assert lossbench_command("compare", "--check").returncode == 2
+    assert command("compare", "--check").code == 2
 
 
 def test_sweeps_share_overrides_and_add_their_own(study, tmp_path, monkeypatch):

@@ -47,13 +47,13 @@ FAULTS = [
 
 @pytest.mark.parametrize(("words", "code", "said"), FAULTS, ids=[f[0] for f in FAULTS])
 def test_a_faulty_request_gets_one_or_two_lines_and_leaves_nothing(
-    words, code, said, lossbench_command, tmp_path
+    words, code, said, command, tmp_path
 ):
-    done = lossbench_command("run", *words.split())
-    assert done.returncode == code
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) <= 2
-    assert "Traceback" not in done.stderr
+    done = command("run", *words.split())
+    assert done.code == code
+    assert said in done.err
+    assert len(done.err.splitlines()) <= 2
+    assert "Traceback" not in done.err
     assert not list(tmp_path.iterdir())
 
 
@@ -66,29 +66,27 @@ TRIED = [
 
 
 @pytest.mark.parametrize(("words", "said"), TRIED, ids=[t[0] for t in TRIED])
-def test_what_only_the_data_can_tell_is_said_before_training(
-    words, said, lossbench_command, tmp_path
-):
+def test_what_only_the_data_can_tell_is_said_before_training(words, said, command, tmp_path):
     (tmp_path / "own.csv").write_text("age,health\n" + "1,2\n3,4\n" * 10)
     (tmp_path / "broken.csv").write_bytes(b"\xff\xfe\x00y")
-    done = lossbench_command("run", *words.split())
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) <= 2
+    done = command("run", *words.split())
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.splitlines()) <= 2
     assert not list((tmp_path / "results").iterdir())
 
 
 def test_a_sweep_prints_a_table_that_scipy_confirms_and_a_second_call_trains_nothing(
-    lossbench_command, tmp_path
+    command, tmp_path
 ):
     words = ("run", "-m", "loss=cross_entropy,hinge", "seeds=6", *QUICK[:2], "tracking=none")
-    first = lossbench_command(*words)
-    assert first.returncode == 0, first.stderr
-    again = lossbench_command(*words)
-    assert "2 of 2 runs are done already" in again.stdout
-    table = first.stdout[first.stdout.index("moons (") :].split("Results")[0]
-    assert table in again.stdout
-    lines = [line for line in first.stdout.splitlines() if str(tmp_path) not in line]
+    first = command(*words)
+    assert first.code == 0, first.err
+    again = command(*words)
+    assert "2 of 2 runs are done already" in again.out
+    table = first.out[first.out.index("moons (") :].split("Results")[0]
+    assert table in again.out
+    lines = [line for line in first.out.splitlines() if str(tmp_path) not in line]
     assert max(map(len, lines)) <= 100
     means = {}
     for folder in (tmp_path / "results").glob("*/config.yaml"):
@@ -98,40 +96,40 @@ def test_a_sweep_prints_a_table_that_scipy_confirms_and_a_second_call_trains_not
         means[config["loss"]["name"]] = rows["test/accuracy"].mean()
     for loss, mean in means.items():
         assert re.search(rf"{loss} +{mean:.4f} ", table)
-    compared = lossbench_command("compare", "--metric", "log_loss")
-    assert compared.returncode == 0
-    assert "log_loss on the test split, less is better" in compared.stdout
+    compared = command("compare", "--metric", "log_loss")
+    assert compared.code == 0
+    assert "log_loss on the test split, less is better" in compared.out
 
 
-def test_more_seeds_train_only_the_new_ones(lossbench_command, tmp_path):
+def test_more_seeds_train_only_the_new_ones(command, tmp_path):
     words = ("run", "loss=focal", *QUICK[:2], "tracking=none")
-    lossbench_command(*words, "seeds=2")
+    command(*words, "seeds=2")
     before = {f: f.stat().st_mtime_ns for f in (tmp_path / "results").glob("*/seeds.parquet")}
-    lossbench_command(*words, "seeds=4")
+    command(*words, "seeds=4")
     after = sorted((tmp_path / "results").glob("*/seeds.parquet"))
     assert [list(pd.read_parquet(f).seed) for f in after] == [[0, 1], [2, 3]]
     assert all(f.stat().st_mtime_ns == time for f, time in before.items())
 
 
-def test_a_failing_run_of_a_sweep_is_reported_and_the_others_finish(lossbench_command, tmp_path):
+def test_a_failing_run_of_a_sweep_is_reported_and_the_others_finish(command, tmp_path):
     (tmp_path / "mine.py").write_text(
         "def late(logits, target, /, *, power: float = 2.0):\n"
         "    assert len(logits) < 9, 'too many'\n"
         "    return (logits - target).abs() ** power\n"
     )
     words = ("loss=cross_entropy,mine.py:late", *QUICK, "tracking=none")
-    done = lossbench_command("run", "-m", *words)
-    assert done.returncode == 3
-    assert "1 of 2 runs failed" in done.stderr
-    assert "AssertionError: too many" in done.stderr
+    done = command("run", "-m", *words)
+    assert done.code == 3
+    assert "1 of 2 runs failed" in done.err
+    assert "AssertionError: too many" in done.err
     assert len(list((tmp_path / "results").glob("*/seeds.parquet"))) == 1
 
 
-def test_a_diverged_replica_is_an_outcome_and_the_exit_code_says_so(lossbench_command, tmp_path):
+def test_a_diverged_replica_is_an_outcome_and_the_exit_code_says_so(command, tmp_path):
     words = ("dataset=diabetes", "loss=squared_error", "optimizer=sgd", "optimizer.lr=1e20")
-    done = lossbench_command("run", *words, "trainer=short", "seeds=2", "tracking=none")
-    assert done.returncode == 3
-    assert "2 replicas diverged" in done.stdout
+    done = command("run", *words, "trainer=short", "seeds=2", "tracking=none")
+    assert done.code == 3
+    assert "2 replicas diverged" in done.out
     (file,) = (tmp_path / "results").glob("*/seeds.parquet")
     rows = pd.read_parquet(file)
     assert list(rows.status) == ["diverged", "diverged"]
@@ -139,27 +137,27 @@ def test_a_diverged_replica_is_an_outcome_and_the_exit_code_says_so(lossbench_co
     assert rows.filter(like="test").isna().all(axis=None)
 
 
-def test_a_loss_from_a_file_is_trained_without_packaging(lossbench_command, tmp_path):
+def test_a_loss_from_a_file_is_trained_without_packaging(command, tmp_path):
     (tmp_path / "mine.py").write_text(
         "def brier(logits, target, /, *, power: float = 2.0):\n"
         "    return (logits.sigmoid() - target).abs() ** power\n"
     )
     words = ("loss=mine.py:brier", "loss.power=1.5", *QUICK, "tracking=none")
-    done = lossbench_command("run", *words)
-    assert done.returncode == 0, done.stderr
-    assert "mine.py:brier" in done.stdout
+    done = command("run", *words)
+    assert done.code == 0, done.err
+    assert "mine.py:brier" in done.out
 
 
-def test_a_folder_of_ones_own_gives_names_to_combinations(lossbench_command, tmp_path):
+def test_a_folder_of_ones_own_gives_names_to_combinations(command, tmp_path):
     (tmp_path / "mine" / "loss").mkdir(parents=True)
     (tmp_path / "mine" / "loss" / "sharp.yaml").write_text("defaults: [focal]\ngamma: 5\n")
-    done = lossbench_command("run", "--config-dir", "mine", "--cfg", "loss=sharp")
-    assert yaml.safe_load(done.stdout)["loss"] == {"name": "focal", "gamma": 5.0}
+    done = command("run", "--config-dir", "mine", "--cfg", "loss=sharp")
+    assert yaml.safe_load(done.out)["loss"] == {"name": "focal", "gamma": 5.0}
 
 
-def test_a_key_of_the_previous_loss_does_not_survive_another_choice(lossbench_command):
-    done = lossbench_command("run", "--cfg", "-m", "loss=focal,huber,cross_entropy")
-    losses = [config["loss"] for config in yaml.safe_load_all(done.stdout)]
+def test_a_key_of_the_previous_loss_does_not_survive_another_choice(command):
+    done = command("run", "--cfg", "-m", "loss=focal,huber,cross_entropy")
+    losses = [config["loss"] for config in yaml.safe_load_all(done.out)]
     assert [sorted(loss) for loss in losses] == [
         ["gamma", "name"],
         ["delta", "name"],
@@ -167,10 +165,10 @@ def test_a_key_of_the_previous_loss_does_not_survive_another_choice(lossbench_co
     ]
 
 
-def test_overrides_may_stand_before_between_and_after_flags(lossbench_command):
+def test_overrides_may_stand_before_between_and_after_flags(command):
     words = ("dataset=moons", "--cfg", "seeds=3", "-m", "loss=hinge,focal")
-    done = lossbench_command("run", *words)
-    configs = list(yaml.safe_load_all(done.stdout))
+    done = command("run", *words)
+    configs = list(yaml.safe_load_all(done.out))
     assert [config["loss"]["name"] for config in configs] == ["hinge", "focal"]
     assert all(config["seeds"] == [0, 1, 2] for config in configs)
 
@@ -187,9 +185,9 @@ def test_help_and_list_import_nothing_heavy():
         subprocess.run([sys.executable, "-c", code.format(words)], check=True, capture_output=True)
 
 
-def test_compare_imports_neither_torch_nor_mlflow(lossbench_command, tmp_path):
+def test_compare_imports_neither_torch_nor_mlflow(command, tmp_path):
     words = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none")
-    assert lossbench_command("run", *words).returncode == 0
+    assert command("run", *words).code == 0
     code = (
         "import sys; from lossbench.cli import main\n"
         "assert main(['compare']) == 0\n"
@@ -213,7 +211,7 @@ def test_configurations_are_checked_without_importing_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_list_names_every_loss_with_its_tasks(lossbench_command):
-    said = lossbench_command("list", "losses").stdout
+def test_list_names_every_loss_with_its_tasks(command):
+    said = command("list", "losses").out
     assert re.search(r"^focal +binary, multiclass", said, re.M)
-    assert Path("experiments/quickstart").name in lossbench_command("list", "experiments").stdout
+    assert Path("experiments/quickstart").name in command("list", "experiments").out

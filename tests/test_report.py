@@ -189,17 +189,15 @@ def test_a_regression_keeps_its_residuals(tmp_path, monkeypatch):
     assert "Residual quantiles" in page(compare([made]), Words("title"))
 
 
-def test_compare_writes_the_page_and_names_a_file_that_cannot_be_written(
-    lossbench_command, tmp_path
-):
+def test_compare_writes_the_page_and_names_a_file_that_cannot_be_written(command, tmp_path):
     words = ("run", "-m", "loss=focal,hinge", "dataset=moons", "trainer=short", "seeds=2")
-    assert lossbench_command(*words, "tracking=none").returncode == 0
-    done = lossbench_command("compare", "--html", "page.html")
-    assert done.returncode == 0, done.stderr
+    assert command(*words, "tracking=none").code == 0
+    done = command("compare", "--html", "page.html")
+    assert done.code == 0, done.err
     assert "Decision boundaries" in (tmp_path / "page.html").read_text()
-    refused = lossbench_command("compare", "--html", "/proc/page.html")
-    assert refused.returncode == 4
-    assert "/proc/page.html cannot be written" in refused.stderr
+    refused = command("compare", "--html", "/proc/page.html")
+    assert refused.code == 4
+    assert "/proc/page.html cannot be written" in refused.err
 
 
 @pytest.mark.browser

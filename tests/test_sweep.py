@@ -54,14 +54,12 @@ def test_a_sweep_killed_whole_and_resumed_gives_the_numbers_of_one_that_was_not(
     assert not list(tmp_path.glob("results/.undelivered-*"))
 
 
-def test_a_dry_run_lists_and_prices_the_runs_and_leaves_no_trace(whole, lossbench_command):
+def test_a_dry_run_lists_and_prices_the_runs_and_leaves_no_trace(whole, command):
     before = sorted((f, f.stat().st_mtime_ns) for f in whole.rglob("*"))
     place = f"results.dir={whole / 'results'}"
-    done = lossbench_command(
-        "run", "--dry-run", "-m", "loss=hinge,huber,poly", *WORDS[:2], "seeds=3", place
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    done = command("run", "--dry-run", "-m", "loss=hinge,huber,poly", *WORDS[:2], "seeds=3", place)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
     assert "3 seeds can never reach p = .05 in 2 comparisons: 7 are needed" in lines[0]
     assert [line.split()[:2] for line in lines[1:4]] == [
         ["partly", "2/3"],
@@ -72,15 +70,15 @@ def test_a_dry_run_lists_and_prices_the_runs_and_leaves_no_trace(whole, lossbenc
     assert any(
         "huber on moons would fail: loss=huber is for the task regression" in x for x in lines
     )
-    assert "2 workers (by " in done.stdout
+    assert "2 workers (by " in done.out
     assert sorted((f, f.stat().st_mtime_ns) for f in whole.rglob("*")) == before
 
 
-def test_rerun_trains_again_and_what_was_trained_last_counts(whole, tmp_path, lossbench_command):
+def test_rerun_trains_again_and_what_was_trained_last_counts(whole, tmp_path, command):
     folder = shutil.copytree(whole / "results", tmp_path / "results")
     words = ("loss=hinge", *WORDS, "tracking=none")
-    done = lossbench_command("run", "--rerun", *words)
-    assert "Training 1 run " in done.stdout, done.stderr
+    done = command("run", "--rerun", *words)
+    assert "Training 1 run " in done.out, done.err
     (place,) = folder.glob("*-1")
     again = results.read(place)
     shutil.rmtree(place)

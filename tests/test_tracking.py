@@ -164,11 +164,11 @@ def test_results_that_the_store_missed_are_delivered_later(sweep, tmp_path):
     assert len(runs_of(folder)) == 3
 
 
-def test_trouble_with_the_store_is_told_once_and_loses_no_result(lossbench_command, tmp_path):
+def test_trouble_with_the_store_is_told_once_and_loses_no_result(command, tmp_path):
     words = ("run", "-m", "loss=focal,hinge", "dataset=moons", "trainer=short", "seeds=2")
-    done = lossbench_command(*words, "tracking.uri=sqlite:////proc/nowhere/mlflow.db")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("lossbench sync") == 1
+    done = command(*words, "tracking.uri=sqlite:////proc/nowhere/mlflow.db")
+    assert done.code == 0, done.err
+    assert done.out.count("lossbench sync") == 1
     assert len(list((tmp_path / "results").glob("*/seeds.parquet"))) == 2
 
 

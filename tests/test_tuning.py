@@ -370,17 +370,17 @@ def test_optunas_sampler_spends_the_same_budget_and_repeats_itself():
     assert ledger["value"] >= ledger["configured_value"]
 
 
-def test_the_command_line_shows_tuned_beside_untuned_with_the_ledger(lossbench_command):
+def test_the_command_line_shows_tuned_beside_untuned_with_the_ledger(command):
     words = [
         "loss=cross_entropy,focal", "tune.trials=0,3", "tune.seeds=2", "dataset=wine", "seeds=3",
         "trainer.max_epochs=2", "tracking=none", "trainer.device=cpu",
     ]  # fmt: skip
-    done = lossbench_command("run", "-m", *words)
-    assert done.returncode == 0, done.stderr
-    assert "4 runs" in done.stdout
+    done = command("run", "-m", *words)
+    assert done.code == 0, done.err
+    assert "4 runs" in done.out
     for said in ("untuned", "tuned with 3 trials x 2 seeds", "3 x 2"):
-        assert said in done.stdout
-    assert max(len(line) for line in done.stdout.splitlines() if "/" not in line) <= 100
+        assert said in done.out
+    assert max(len(line) for line in done.out.splitlines() if "/" not in line) <= 100
 
 
 def test_the_ledger_tells_budget_choice_gain_and_edges(tmp_path):

@@ -5,59 +5,18 @@ Workers are real processes in either case.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from lossbench.cli import main
+from support import Done, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-QUICK = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none", "launcher.workers=2")
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command gave back."""
-
-    code: int
-    out: str
-    err: str
-
-
-Files = Mapping[str, str | bytes]
-
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def command(here: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Said]]:
-    """Run the command line in the empty folder, with some files in it."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in signals]
-
-    def run(*words: str, files: Files | None = None) -> Said:
-        put(here, files or {})
-        capfd.readouterr()
-        code = main(list(words))
-        return Said(code, *capfd.readouterr())
-
-    yield run
-    for number, handler in zip(signals, before, strict=True):
-        signal.signal(number, handler)
-
-
-@pytest.fixture
-def refused(command: Callable[..., Said], here: Path) -> Callable[..., str]:
+def refused(command: Callable[..., Done], here: Path) -> Callable[..., str]:
     """The request is refused in at most two lines, without a traceback, and nothing is left."""
 
     def run(*words: str, code: int = 2, files: Files | None = None, lines: int = 2) -> str:
@@ -69,11 +28,3 @@ def refused(command: Callable[..., Said], here: Path) -> Callable[..., str]:
         return said.err
 
     return run
-
-
-def put(folder: Path, files: Files) -> None:
-    """Write files below a folder."""
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        data = content if isinstance(content, bytes) else content.encode()
-        (folder / name).write_bytes(data)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, Said
+from support import QUICK, Done
 
 from lossbench.cli import main
 
@@ -84,7 +84,7 @@ def test_a_result_is_found_by_its_path_as_well(command, here):
     assert "Identical" in told.out
 
 
-def process(here: Path, words: str) -> Said:
+def process(here: Path, words: str) -> Done:
     """A command as a shell runs it."""
     done = subprocess.run(
         f"{sys.executable} -m lossbench.cli {words}",
@@ -96,7 +96,7 @@ def process(here: Path, words: str) -> Said:
         text=True,
         timeout=200,
     )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def test_a_reader_that_leaves_ends_no_training(here):

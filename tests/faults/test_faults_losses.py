@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 import pytest
-from conftest import QUICK
+from support import QUICK
 
 HEAD = "import ctypes, os, sys, torch\ndef mine(p, t, /, *, a: float = 1.0):\n    "
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Said, put
+from support import Done, put
 
 BODIES = {
     "raises": "raise RuntimeError('no luck today')",
@@ -32,7 +32,7 @@ BODIES = {
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Said]:
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
     """The command line in an environment of its own, into which broken packages are installed."""
     folder = tmp_path_factory.mktemp("stranger")
     venv.create(folder / "venv", with_pip=False)
@@ -43,7 +43,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Said]:
     entries |= {"bad_gone": "bad_losses.gone:mine", "focal": "bad_losses.lacks:x"}
     install(folder, site, "bad-losses", entries, BODIES)
 
-    def run(*words: str) -> Said:
+    def run(*words: str) -> Done:
         done = subprocess.run(
             [str(folder / "venv" / "bin" / "python"), "-m", "lossbench.cli", *words],
             cwd=folder,
@@ -52,7 +52,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Said]:
             text=True,
             timeout=300,
         )
-        return Said(done.returncode, done.stdout, done.stderr)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     run.folder = folder  # type: ignore[attr-defined]
     return run

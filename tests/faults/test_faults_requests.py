@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import QUICK
+from support import QUICK
 
 COLUMNS = "x,y,z\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(60))
 OWN = "dataset=csv dataset.path=own.csv dataset.target=z"

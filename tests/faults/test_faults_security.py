@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUICK, put
 from packaging.requirements import Requirement
+from support import QUICK, put
 
 from lossbench import registry
 

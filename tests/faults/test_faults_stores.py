@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import QUICK
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from support import QUICK
 
 from lossbench import registry, results
 from lossbench.contract import UnusableError

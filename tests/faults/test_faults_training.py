@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from conftest import QUICK
 from killing import start
+from support import QUICK
 
 from lossbench import results, training
 
