@@ -119,6 +119,7 @@ class Sample:
     held_out: (N,) true for examples that only the test split may hold (classes never trained on),
         which is then the whole test split; None draws the test split at random.
     standardise: false keeps the inputs as they are, as for pixels that have one scale already.
+    notes: what a reader of the results must know of the data, a line each.
     """
 
     inputs: np.ndarray
@@ -126,3 +127,4 @@ class Sample:
     task: str
     held_out: np.ndarray | None = None
     standardise: bool = True
+    notes: tuple[str, ...] = ()

@@ -90,14 +90,28 @@ REFUSED_TABLES = [
     (frame(x=[1.0, None, None] + [2.0] * 17), {}, ["x (2)", "2 of 20", "data row 2"]),
     (frame(y=[1.0] * 15 + [None] * 5), {}, ["y (5)"]),
     (frame(x=[1.0, np.inf] * 10), {}, ["'x'", "10 infinite"]),
-    (frame(60, x=[f"id{i}" for i in range(60)]), {}, ["'x'", "60 distinct", "50"]),
+    (frame(60, x=[f"id{i}" for i in range(60)]), {}, ["60 distinct", "50", "drop=[x]"]),
     (frame(x=DAYS), {}, ["'x'", "dates", "2024-01-01"]),
     (frame(x=["01.02.2024", "13.02.2024"] * 10), {}, ["'x'", "dates"]),
     (frame(x=["1", "2", "3", "?"] * 5), {}, ["'x'", "'?'", "5 rows"]),
+    (frame(x=["1", "NA", "NA", "null"] * 5), {}, ["'x'", "'NA', 'null'", "15 rows"]),
+    (frame(x=["9,750", "850"] * 10), {}, ["thousands", "'9,750'", "write 9750", "9.750"]),
+    (frame(x=["9,750,000", "1,250.5"] * 10), {}, ["thousands", "write 9750000"]),
+    (frame(x=["-0,5", "1,75"] * 10), {}, ["decimal comma", "'-0,5'", "point, -0.5"]),
+    (frame(x=["1.250,5", "?"] * 10), {}, ["decimal comma", "'1.250,5'", "point, 1250.5"]),
+    (frame(x=["1.250.000", "3"] * 10), {}, ["points between thousands", "write 1250000"]),
+    (frame(x=["1 250", "3"] * 10), {}, ["between thousands", "write 1250"]),
+    (frame(x=["$1,250", "$3"] * 10), {}, ["'$1,250'", "write 1250"]),
+    (frame(x=["12 %", "3 %"] * 10), {}, ["a unit", "'12 %'", "write 12"]),
+    (frame(y=["0,5", "1,5"] * 10), {}, ["'y'", "decimal comma"]),
     (frame(y=["only"] * 20), {}, ["'y'", "one value only", "only"]),
     (frame(y=[3] * 20), {}, ["one value only"]),
     (frame(y=["a"] * 17 + ["rare"] * 3), {}, ["class rare has 3 rows"]),
-    (frame(40, y=[f"c{i}" for i in range(40)]), {}, ["'y'", "40 distinct", "task=multiclass"]),
+    (frame(y=[1] * 17 + [8] * 3), {}, ["class 8 has 3 rows", "dataset.task=regression"]),
+    (frame(40, y=[f"c{i}" for i in range(40)]), {}, ["40 distinct", "dataset.task=multiclass"]),
+    (frame(), {"drop": ["z"]}, ["dataset.drop=z", "x, y"]),
+    (frame(), {"drop": ["y"]}, ["dataset.drop=y", "target"]),
+    (frame(), {"drop": ["x"]}, ["a feature"]),
     (frame(y=["a", "b"] * 10), {"task": "regression"}, ["not numbers"]),
     (frame(y=np.arange(20) % 4), {"task": "binary"}, ["4 distinct", "two"]),
 ]
@@ -112,6 +126,89 @@ def test_a_table_that_cannot_be_used_is_refused_by_column(save, data, options, w
     message = str(error.value)
     assert all(word in message for word in [path.name, *words]), message
     assert message.count("\n") <= 1
+
+
+def test_a_missing_value_is_an_empty_cell_and_text_stays_text(save):
+    """What pandas takes for missing is a level like others in a column of text."""
+    land = ["NA", "None", "null", "DE"] * 5
+    sample = read(save(frame(land=land)))
+    assert sample.inputs.shape == (20, 1 + 4)
+    assert sample.inputs[:, 1:].sum(0).tolist() == [5.0] * 4
+
+
+def test_a_whole_number_of_too_many_digits_is_no_date(tmp_path):
+    """26 digits: said to be that, with the way out."""
+    path = tmp_path / "table.csv"
+    path.write_text("x,key,y\n" + "".join(f"{i}.5,{10**25 + i},{i % 2}\n" for i in range(20)))
+    with pytest.raises(
+        UserError, match=r"'key' holds whole numbers of up to 26 digits.*drop=\[key"
+    ):
+        read(path)
+    assert read(path, drop=["key"]).inputs.shape == (20, 1)
+
+
+# --- columns that had better be left out --------------------------------------------------------
+
+NOISE = np.random.default_rng(0).normal(size=40).round(3)
+KINDS = np.repeat(["a", "b"], 20)
+SHUFFLED = np.random.default_rng(1).permutation(40)
+SUSPECTS = [
+    # column, its name, target -> what the note says, or nothing
+    (np.arange(1, 41), "Id", KINDS, "is the row number and gives the class away"),
+    (np.arange(1, 41), "n", KINDS[SHUFFLED], "is the row number, and is a feature"),
+    (SHUFFLED, "n", KINDS[SHUFFLED], "numbers the rows"),
+    (STEP**2 + 7, "stamp", KINDS, "rises from row to row and gives the class away"),
+    (STEP / 8, "second", KINDS, "rises evenly from row to row"),
+    (SHUFFLED**2 + 7, "n", KINDS[SHUFFLED], "differs in every row and gives the class away"),
+    (SHUFFLED // 4 + 100, "shop_id", KINDS[SHUFFLED], "is named like an identifier"),
+    ([f"r{i}" for i in STEP], "row", KINDS, "differs in every row"),
+    (["train", "train", "test", "val"] * 10, "part", KINDS, "which split a row belongs to (test, "),
+    (STEP % 5, "fold", KINDS, "is named like a split"),
+    (np.repeat(["x", "y", "z", "u"], 10), "code", KINDS, "each of its 4 values occurs in one"),
+    (NOISE * 3 + 1, "again", NOISE, "is the target, up to its unit"),
+    (NOISE, "noise", KINDS, None),
+    (STEP % 2, "flag", KINDS, None),
+    (SHUFFLED * 37 % 91, "width", KINDS, None),
+    (["red", "blue"] * 20, "colour", KINDS, None),
+]
+
+
+@pytest.mark.parametrize(("column", "name", "target", "words"), SUSPECTS)
+def test_a_column_that_had_better_be_left_out_is_named(save, column, name, target, words):
+    """Trained on all the same, with a note that says what it is and how to leave it out."""
+    data = pd.DataFrame({"z": np.sin(STEP * STEP), name: column, "y": target})
+    path = save(data)
+    notes = read(path).notes
+    if words is None:
+        assert notes == ()
+        return
+    (note,) = notes
+    assert all(part in note for part in [path.name, repr(name), words, f"dataset.drop=[{name}]"])
+    left = read(path, drop=[name])
+    assert left.notes == ()
+    assert left.inputs.shape == (40, 1)
+
+
+READINGS = [
+    (STEP % 2 * 1.0, None, "2 distinct numbers, read as a regression; dataset.task=binary"),
+    (STEP % 7 * 1.0, None, "7 distinct numbers, read as a regression; dataset.task=multiclass"),
+    (STEP % 7, None, "7 whole numbers, read as classes; dataset.task=regression"),
+    (STEP % 7, "multiclass", None),
+    (STEP % 2, None, None),
+    (STEP % 8 / 8, None, None),
+    (KINDS, None, None),
+]
+
+
+@pytest.mark.parametrize(("target", "task", "words"), READINGS)
+def test_how_a_target_was_read_is_noted_where_it_could_be_meant_otherwise(
+    tmp_path, target, task, words
+):
+    """Counts are read as classes and labels with a point as numbers: the note says what to give."""
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"x": NOISE, "y": target}).to_csv(path, index=False)
+    notes = read(path, task=task).notes
+    assert [words in note for note in notes] == ([True] if words else [])
 
 
 HEAD = "x,y\n" + "1.5,0\n2.5,1\n" * 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 from csv import Error, reader
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 from pandas.api import types
 
 from lossbench.contract import Sample, UserError
+from lossbench.datasets.suspects import suspects
 from lossbench.paths import expanded, regular_file
 from lossbench.schema import choices
 
@@ -20,7 +22,20 @@ from lossbench.schema import choices
 READING = (OSError, ValueError, LookupError, TypeError, OverflowError, NotImplementedError)
 MOST_LEVELS = 50
 MOST_CLASSES = 20
+# What stands for a missing value in a column of numbers, in lower case.
+MISSING = ("na", "n/a", "#n/a", "nan", "-nan", "none", "null", "<na>", "?", "-", ".")
+MOST_NOTES = 5  # of columns; what more there is, is counted
 DATE = r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})(\D.*)?"
+SIGNED = r"[-+]?[$€£¥]?\s?[-+]?"
+SPACE = "[ '_\u2019\u00a0\u202f]"  # what separates thousands where it is neither comma nor point
+# How numbers are written that a CSV file should hold otherwise, and what to do about it.
+WRITTEN = {
+    "a comma between thousands": rf"{SIGNED}\d{{1,3}}(,\d{{3}})+(\.\d+)?",
+    "a decimal comma": rf"{SIGNED}(\d{{1,3}}((\.|{SPACE})\d{{3}})+|\d*),\d+",
+    "points between thousands": rf"{SIGNED}\d{{1,3}}(\.\d{{3}}){{2,}}",
+    "a mark between thousands": rf"{SIGNED}\d{{1,3}}({SPACE}\d{{3}})+(\.\d+)?",
+    "a unit": r"[-+]?[$€£¥]\s?\d+(\.\d+)?|[-+]?\d+(\.\d+)?\s?[%€$£¥]",
+}
 
 
 def csv(
@@ -30,12 +45,15 @@ def csv(
     path: str,
     target: str,
     task: Literal["binary", "multiclass", "regression"] | None = None,
+    drop: tuple[str, ...] = (),
 ) -> Sample:
     """A CSV or Parquet file with a header; every column but the target is a feature.
 
-    Numbers stay, true and false become 1 and 0, text of at most 50 levels one column per level.
+    Numbers stay, true and false become 1 and 0, text of at most 50 levels one column per level;
+    an empty cell is a missing value, and in a column of text "NA" or "None" is text.
     The target poses classes (in sorted order) where it is text, true/false or at most 20 distinct
-    integers, else a regression.
+    integers, else a regression; `task` decides otherwise. `drop` names columns to leave out, such
+    as an identifier.
     """
     try:
         file = regular_file(path, "dataset.path")
@@ -45,26 +63,73 @@ def csv(
             f"dataset.path={path}: {error.strerror} ({expanded(path).absolute()}); "
             "give a .csv or .parquet."
         ) from error
-    return _sample(file, target, task, version)
+    return _sample(file, target, task, tuple(drop), version)
 
 
 @functools.lru_cache(maxsize=1)
-def _sample(file: Path, target: str, task: str | None, version: int) -> Sample:
+def _sample(
+    file: Path, target: str, task: str | None, drop: tuple[str, ...], version: int
+) -> Sample:
     """The same for every seed, so read once for each version of the file."""
     table = _table(file)
-    if target not in table:
-        raise UserError(
-            f"dataset.target={target}: no column of {file}. {choices(target, table.columns)}"
-        )
+    for key, name in (("target", target), *(("drop", name) for name in drop)):
+        if name not in table:
+            raise UserError(
+                f"dataset.{key}={name}: no column of {file}. {choices(name, table.columns)}"
+            )
+    if target in drop:
+        raise UserError(f"dataset.drop={target} is the target of {file}; drop features.")
+    table = table.drop(columns=list(drop))
     _refuse_missing(file, table)
     if len(table) < 10 or table.shape[1] < 2:
         raise UserError(
             f"{file}: {len(table)} rows and {table.shape[1]} columns; "
-            "give at least 10 rows, and a feature beside the target."
+            "give at least 10 rows, and a feature next to the target."
         )
-    features = [_columns(file, table[name]) for name in table if name != target]
+    columns = table.drop(columns=target)
+    features = [_columns(file, columns[name]) for name in columns]
     targets, kind = _targets(file, table[target], task)
-    return Sample(np.concatenate(features, axis=1), targets, kind)
+    notes = _notes(file, columns, targets, kind)
+    if task is None:
+        notes += _reading(file, table[target], kind)
+    return Sample(np.concatenate(features, axis=1), targets, kind, notes=tuple(notes))
+
+
+def _notes(file: Path, columns: pd.DataFrame, targets: np.ndarray, kind: str) -> list[str]:
+    """A line for each column that had better not be a feature."""
+    found = suspects(columns, targets, kind != "regression")
+    notes = [
+        f"{file.name}: column {name!r} {what}, and is a feature; dataset.drop=[{_word(name)}] "
+        "leaves it out."
+        for name, what in found.items()
+    ]
+    more = len(notes) - MOST_NOTES
+    return notes[:MOST_NOTES] + ([f"{file.name}: and {more} more such columns."] * (more > 0))
+
+
+def _reading(file: Path, column: pd.Series, kind: str) -> list[str]:
+    """How the target was read, where it could have been meant otherwise."""
+    if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
+        return []
+    levels, where = column.nunique(), f"{file.name}: the target {column.name!r}"
+    whole = bool((column == np.floor(column)).all())
+    if kind == "multiclass":
+        return [
+            f"{where} holds {levels} whole numbers, read as classes; dataset.task=regression "
+            "reads them as numbers."
+        ]
+    if kind == "regression" and (levels == 2 or (whole and levels <= MOST_CLASSES)):
+        other = "binary" if levels == 2 else "multiclass"
+        return [
+            f"{where} holds {levels} distinct numbers, read as a regression; "
+            f"dataset.task={other} reads them as classes."
+        ]
+    return []
+
+
+def _word(name: str) -> str:
+    """A column's name as the command line takes it."""
+    return name if name.isidentifier() else repr(name)
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -108,7 +173,13 @@ def _read_csv(file: Path) -> pd.DataFrame:
     if ragged:
         raise ValueError(f"line {ragged[0]} has {ragged[1]} fields, the header {len(header)}")
     return pd.read_csv(
-        file, encoding="utf-8-sig", index_col=False, skipinitialspace=True, low_memory=False
+        file,
+        encoding="utf-8-sig",
+        index_col=False,
+        skipinitialspace=True,
+        low_memory=False,
+        keep_default_na=False,  # "NA" and "None" may be text; as a number they are refused below
+        na_values=[""],
     )
 
 
@@ -152,7 +223,8 @@ def _columns(file: Path, column: pd.Series) -> np.ndarray:
     if len(levels) > MOST_LEVELS:
         raise UserError(
             f"{file}: column {column.name!r} is text with {len(levels)} distinct values, more than "
-            f"{MOST_LEVELS} (an identifier?); remove it or make it numbers."
+            f"{MOST_LEVELS} (an identifier?); leave it out with "
+            f"dataset.drop=[{_word(str(column.name))}], or make it numbers."
         )
     return (text.to_numpy()[:, None] == np.array(levels, dtype=object)).astype(np.float64)
 
@@ -176,24 +248,58 @@ def _text(file: Path, column: pd.Series) -> pd.Series:
         return column.astype(int).astype(str)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
+    where = f"{file}: column {column.name!r}"
     if not all(isinstance(value, str) for value in column):
-        raise UserError(
-            f"{file}: column {column.name!r} is {column.dtype}, neither numbers, true/false nor "
-            "text; convert or remove it (a date: to a number of days)."
-        )
+        raise UserError(f"{where} {_foreign(column)}")
     if column.str.fullmatch(DATE).all():
         raise UserError(
-            f"{file}: column {column.name!r} holds dates ({column.iloc[0]}); "
-            "make it a number of days, or remove it."
+            f"{where} holds dates ({column.iloc[0]}); make it a number of days, or remove it."
         )
     numeric = pd.to_numeric(column, errors="coerce").notna()
-    if 0.5 <= numeric.mean() < 1:
-        odd = column[~numeric].unique()
+    rest = column[~numeric]
+    other = rest[~rest.str.strip().str.lower().isin(MISSING)]
+    if written := _written(other):
+        raise UserError(f"{where} {written}")
+    if len(rest) and (numeric.mean() >= 0.5 or (other.empty and numeric.any())):
         raise UserError(
-            f"{file}: column {column.name!r} is numbers except {_shown(map(repr, odd))} in "
-            f"{(~numeric).sum()} rows; replace them or remove the rows."
+            f"{where} is numbers except {_shown(map(repr, rest.unique()))} in {len(rest)} rows; "
+            "replace them or remove the rows."
         )
     return column
+
+
+def _foreign(column: pd.Series) -> str:
+    """What a column holds that is neither numbers nor text, and what to do."""
+    if all(isinstance(value, int) for value in column):
+        most = max(len(str(abs(value))) for value in column)
+        return (
+            f"holds whole numbers of up to {most} digits, more than a number keeps (an "
+            f"identifier?); leave it out with dataset.drop=[{_word(str(column.name))}]."
+        )
+    kinds = sorted({type(value).__name__ for value in column})
+    what = f"is {column.dtype}" if len(kinds) == 1 else f"mixes {_shown(kinds)}"
+    return (
+        f"{what}, neither numbers, true/false nor text; convert or remove it "
+        "(a date: to a number of days)."
+    )
+
+
+def _written(cells: pd.Series) -> str:
+    """How these cells write numbers, where all of them do, and what to write instead."""
+    fits = pd.DataFrame({how: cells.str.strip().str.fullmatch(p) for how, p in WRITTEN.items()})
+    if cells.empty or not fits.any(axis=1).all():
+        return ""
+    how = fits.sum().idxmax()  # of equals the first
+    first = str(cells[fits[how]].iloc[0])
+    digits = re.sub(r"[^\d.,+-]", "", first)
+    advice = f"write {digits.replace(',', '')}"
+    if how == "a decimal comma":
+        advice = f"write a point, {digits.replace('.', '').replace(',', '.')}"
+    elif how == "points between thousands":
+        advice = f"write {digits.replace('.', '')}"
+    elif how == "a comma between thousands" and digits.count(",") == 1 and "." not in digits:
+        advice += f" (or {digits.replace(',', '.')}, if it is a decimal comma)"
+    return f"holds numbers with {how} ({first!r}); {advice}."
 
 
 # --- the target ---------------------------------------------------------------------------------
@@ -211,20 +317,26 @@ def _targets(file: Path, column: pd.Series, task: str | None) -> tuple[np.ndarra
         raise UserError(f"{where} has one value only, {column.iloc[0]}; there is nothing to learn.")
     if kind == "regression":
         if not numeric:
-            raise UserError(f"{where} is not numbers; give task=multiclass, or another target.")
+            raise UserError(
+                f"{where} is not numbers; give dataset.task=multiclass, or another target."
+            )
         return values.to_numpy(), kind
     if kind == "binary" and len(levels) != 2:
-        raise UserError(f"{where} has {len(levels)} distinct values; binary needs two.")
+        raise UserError(
+            f"{where} has {len(levels)} distinct values; binary needs two "
+            "(dataset.task=multiclass takes more)."
+        )
     if task is None and len(levels) > MOST_CLASSES:
         raise UserError(
             f"{where} is text with {len(levels)} distinct values, more than {MOST_CLASSES}; "
-            "give task=multiclass if these are classes, or another target."
+            "give dataset.task=multiclass if these are classes, or another target."
         )
     counts = values.value_counts()
     if counts.min() < 5:
         raise UserError(
             f"{where}: class {column[values == counts.idxmin()].iloc[0]} has {counts.min()} rows; "
-            "give at least 5, merge it or remove it."
+            "give at least 5, merge it or remove it"
+            + ("; or dataset.task=regression, if these are numbers." if numeric else ".")
         )
     return np.searchsorted(levels, values.to_numpy()), kind
 

@@ -1,0 +1,88 @@
+"""Columns of a table that had better not be features: identifiers, splits, copies of the target."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "holdout"}
+NAMED_ID = re.compile(
+    r"(?:^|[^A-Za-z])(?:id|uid|uuid|guid)s?$|^ids?(?:[^A-Za-z]|$)|[a-z](?:Id|ID)$"
+)
+SPLIT_NAMES = {"split", "fold", "partition", "subset"}
+ROW_NAMES = {"index", "idx", "row", "row number", "rownumber", "row_number", "no", "nr"}
+FEW_CHANGES = 0.2  # of those that a random order of the classes would have
+MOST_VALUES = 50  # of a column that is held against the target value by value
+
+
+def suspects(features: pd.DataFrame, target: np.ndarray, classes: bool) -> dict[str, str]:
+    """Column -> what is suspicious about it, for columns that are features all the same.
+
+    target: class indices or numbers (N,); classes: which of the two.
+    """
+    reasons = {str(name): _suspicion(features[name], target, classes) for name in features}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _suspicion(column: pd.Series, target: np.ndarray, classes: bool) -> str:
+    words = {str(value).strip().lower() for value in column.unique()[:10]}
+    if len(words) > 1 and words <= SPLITS:
+        return f"says which split a row belongs to ({', '.join(sorted(words))})"
+    if str(column.name).lower() in SPLIT_NAMES:
+        return "is named like a split"
+    identity, away = _identity(column), _given_away(column, target) if classes else ""
+    if identity or (away and column.is_unique and _is_whole(column)):
+        return (identity or "differs in every row") + away
+    return _copy(column, target, classes)
+
+
+def _identity(column: pd.Series) -> str:
+    """How the column identifies rows, or nothing."""
+    name, distinct = str(column.name), column.is_unique
+    named = bool(NAMED_ID.search(name)) or name.lower() in ROW_NAMES
+    alike = "is named like an identifier" if named else ""
+    if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
+        return "differs in every row" if distinct else alike
+    values = column.to_numpy(dtype=np.float64)
+    steps = np.diff(values)
+    if distinct and np.allclose(steps, steps[0], rtol=1e-9, atol=0):
+        return "is the row number" if abs(steps[0]) == 1 else "rises evenly from row to row"
+    whole = _is_whole(column)
+    if distinct and whole and np.ptp(values) == len(values) - 1:
+        return "numbers the rows"
+    if distinct and whole and ((steps > 0).all() or (steps < 0).all()):
+        return "rises from row to row" if steps[0] > 0 else "falls from row to row"
+    return alike if whole else ""
+
+
+def _is_whole(column: pd.Series) -> bool:
+    return types.is_numeric_dtype(column) and bool((column == np.floor(column)).all())
+
+
+def _given_away(column: pd.Series, target: np.ndarray) -> str:
+    """How far the class follows from the order of the values, where it does."""
+    along = target[np.argsort(column.to_numpy(), kind="stable")]
+    changes = np.count_nonzero(along[1:] != along[:-1])
+    shares = np.bincount(along.astype(np.int64)) / len(along)
+    if changes > FEW_CHANGES * len(along) * (1 - np.square(shares).sum()):
+        return ""
+    return f" and gives the class away (in its order the class changes {changes} times)"
+
+
+def _copy(column: pd.Series, target: np.ndarray, classes: bool) -> str:
+    """Whether the target can be read off the column, value by value."""
+    if not classes:
+        if not types.is_numeric_dtype(column) or column.nunique() < 2:
+            return ""
+        same = abs(np.corrcoef(column.to_numpy(dtype=np.float64), target)[0, 1]) > 1 - 1e-9
+        return "is the target, up to its unit" if same else ""
+    levels = column.nunique()
+    if levels > min(MOST_VALUES, len(column) // 2):
+        return ""
+    each = pd.Series(target).groupby(column.to_numpy(), sort=False).nunique()
+    if (each == 1).all():
+        return f"gives the class away (each of its {levels} values occurs in one class only)"
+    return ""
