@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from lossbench import registry, results
-from lossbench.config import configurations
 from lossbench.contract import Declaration, UserError, declaration_of
+from lossbench.experiments import configurations
 from lossbench.results import Result
 from lossbench.schema import within
 from lossbench.tasks import Task
@@ -67,10 +67,10 @@ def run(*overrides: str, config_dir: str | None = None) -> Result:
     (config, *others), _ = configurations(overrides, config_dir=config_dir)
     if others:
         raise UserError("run() takes one configuration; call it once for each.")
-    folder: Path = results.open_folder(config["results"]["dir"])
+    folder: Path = results.open_folder(config.results.dir)
     missing = results.missing_seeds(config, folder)
     if missing:
         train_and_write(config, missing, folder)
     stored = results.stored(config, folder)
     assert stored
-    return results.of_seeds(stored, config["seeds"])
+    return results.of_seeds(stored, config.seeds)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
 import shutil
 import sys
@@ -22,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.results import Config, digest, key_of, sources
+from lossbench.configuration import Configuration, digest
+from lossbench.results import sources
 from lossbench.stack import History, Stack
 
 KEPT = 2
@@ -31,14 +31,17 @@ Snapshot = dict[str, Any]
 
 
 def place_of(
-    folder: Path | None, config: Config, seeds: list[int], task: str, versions: Config
+    folder: Path | None,
+    config: Configuration,
+    seeds: list[int],
+    task: str,
+    versions: dict[str, Any],
 ) -> Path | None:
     """Where the checkpoints of a run are in the results folder, if it wants any."""
-    settings = config["trainer"]
-    if folder is None or settings["checkpoint"] is None:
+    if folder is None or config.trainer.checkpoint is None:
         return None
-    rest = [seeds, sources(config, task), versions, settings["device"]]
-    return folder / ".checkpoints" / f"{key_of(config)}-{digest(json.dumps(rest))}"
+    rest = [seeds, sources(config, task), versions, config.trainer.device]
+    return folder / ".checkpoints" / f"{config.key}-{digest(rest)}"
 
 
 def clear(place: Path | None) -> None:
@@ -64,10 +67,10 @@ class Checkpoint:
     seconds: what the processes before this one spent on the stack.
     """
 
-    def __init__(self, place: Path, stack: str, config: Config) -> None:
+    def __init__(self, place: Path, stack: str, config: Configuration) -> None:
         self.place, self.stack, self.config = place, stack, config
         self.identity = f"{place.name}/{stack}"
-        self.epochs = config["trainer"]["max_epochs"]
+        self.epochs = config.trainer.max_epochs
         self.snapshot: Snapshot | None = None
         self.began, self.seconds, self.told = time.monotonic(), 0.0, False
 
@@ -88,8 +91,8 @@ class Checkpoint:
         if (self.snapshot["history"]["diverged_epoch"] >= 0).all():
             return int(self.epochs)
         if done < self.epochs:
-            names = f"{self.config['loss']['name']} on {self.config['dataset']['name']}"
-            _say(f"{names} goes on from epoch {done} of {self.epochs}.")
+            names = f"{self.config.loss.name} on {self.config.dataset.name}"
+            _say(f"{names} resumes from epoch {done} of {self.epochs}.")
         return done
 
     def restore(self, stack: Stack) -> None:
@@ -101,7 +104,7 @@ class Checkpoint:
     def after_epoch(self, stack: Stack, stopped: bool) -> None:
         """Write a snapshot where one is due."""
         done = stack.epoch + 1
-        if stopped or done == self.epochs or done % self.config["trainer"]["checkpoint"] == 0:
+        if stopped or done == self.epochs or done % (self.config.trainer.checkpoint or 1) == 0:
             self._write(done, _snapshot(stack))
 
     def _files(self) -> list[Path]:

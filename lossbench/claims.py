@@ -204,6 +204,6 @@ def term(identity: Identity, content: Any, place: str) -> tuple[Identity, float,
     return Identity(**{**own, **given}), times, plus
 
 
-def matches(config: Mapping[str, Any], filters: Filters) -> bool:
-    """Whether a configuration has each value; a section is known by its plugin's name."""
-    return all(value_under(config, key, ...) == wanted for key, wanted in filters.items())
+def matches(mapping: Mapping[str, Any], filters: Filters) -> bool:
+    """Whether a configuration's mapping has each value; a section is known by its plugin's name."""
+    return all(value_under(mapping, key, ...) == wanted for key, wanted in filters.items())

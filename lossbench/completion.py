@@ -7,9 +7,11 @@ from pathlib import Path
 
 from lossbench import registry
 from lossbench.contract import UserError
+from lossbench.experiments import experiment_files
+from lossbench.paths import packaged
 from lossbench.registry import CHOICES
 from lossbench.schema import parameters_of_object
-from lossbench.settings import SECTIONS, experiment_files, packaged
+from lossbench.settings import SECTIONS
 
 COMMANDS = [
     "run",

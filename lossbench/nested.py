@@ -19,12 +19,12 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def paths(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def dotted_keys(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Every dotted key, of sections too."""
     for key, value in node.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):
-            yield from paths(value, f"{prefix}{key}.")
+            yield from dotted_keys(value, f"{prefix}{key}.")
 
 
 def value_under(node: Mapping[str, Any], key: str, absent: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 
 from lossbench import registry, results
-from lossbench.results import Config, Result
+from lossbench.configuration import Configuration
+from lossbench.results import Result
 from lossbench.stack import History
 from lossbench.tasks import Task
 
@@ -29,12 +30,13 @@ class Trained:
     unmapped: str | None
 
 
-def result_of(config: Config, stacks: list[Trained], seconds: float) -> Result:
+def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> Result:
     """The result of a configuration from its stacks, which trained so many seconds."""
     task, unmapped = stacks[0].task, stacks[0].unmapped
     tables = [_tables(stack.history, stack.seeds) for stack in stacks]
     summary: dict[str, Any] = {
-        "key": results.key_of(config),
+        "key": config.key,
+        "numbers": config.numbers,
         "task": task.name,
         "primary": task.primary,
         "directions": dict(task.directions),
@@ -46,7 +48,7 @@ def result_of(config: Config, stacks: list[Trained], seconds: float) -> Result:
     }
     return Result(
         key=summary["key"],
-        config={**config, "seeds": [seed for stack in stacks for seed in stack.seeds]},
+        config=replace(config, seeds=tuple(seed for stack in stacks for seed in stack.seeds)),
         seeds=pd.concat([t[0] for t in tables], ignore_index=True),
         curves=pd.concat([t[1] for t in tables], ignore_index=True),
         summary=summary,

@@ -1,7 +1,9 @@
-"""Places that a user names."""
+"""Places: those that a user names, and the folders of data that come with the package."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 from pathlib import Path
 
@@ -17,5 +19,22 @@ def regular_file(path: str, key: str) -> Path:
     """The same, also where nothing is; UserError for what cannot be read whole."""
     file = expanded(path)
     if file.exists() and not file.is_file():
-        raise UserError(f"{key}={path}: it is no file, but a directory, pipe or device.")
+        raise UserError(f"{key}={path}: not a regular file, but a directory, pipe or device.")
     return file
+
+
+def sha256(file: Path) -> str:
+    """The digest of a file's content."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@functools.cache
+def content_digest(file: Path, changed_at: int) -> str:
+    """The same, computed once for each time of change in nanoseconds."""
+    return sha256(file)
+
+
+def packaged(name: str) -> Path:
+    """A folder of data (`conf`, `experiments`): inside the wheel, or next to the package."""
+    here = Path(__file__).resolve().parent
+    return next(p for p in (here / name, here.parent / name) if p.is_dir())

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from lossbench import results
 from lossbench.comparison import Comparison
-from lossbench.config import Config, Experiment, configurations
 from lossbench.contract import UnusableError
+from lossbench.experiments import Experiment, configurations
 from lossbench.report.decisions import words
 from lossbench.report.html import Words, markdown, page
-from lossbench.report.repeat import command
-from lossbench.settings import masked
+from lossbench.settings import Tracking, masked
 from lossbench.verdicts import Decision
 
 
@@ -45,21 +44,24 @@ def write_report(
 def without_result(experiment: Experiment, folder: Path) -> list[str]:
     """The commands of an experiment's runs that the folder holds nothing of."""
     configs, _ = configurations([f"experiment={experiment.name}"], sweep=True)
-    return [command(c) for c in configs if not results.parts(folder, results.key_of(c))]
+    return [c.command for c in configs if not results.parts(folder, c.key)]
 
 
 def publish(
-    report: Path, comparisons: Sequence[Comparison], experiment: Experiment | None, tracking: Config
+    report: Path,
+    comparisons: Sequence[Comparison],
+    experiment: Experiment | None,
+    tracking: Tracking,
 ) -> str | None:
     """Show the report in the MLflow store; a word about it where that fails."""
-    if tracking["uri"] is None:
+    if tracking.uri is None:
         return None
     try:
         from lossbench.tracking import Store  # MLflow: slow to import, not always wanted
 
         text = markdown(comparisons, experiment.question if experiment else "")
         shown = {r.key: r for comparison in comparisons for r in comparison.results.values()}
-        Store(**tracking).publish(report, text, shown)
+        Store(tracking.uri, tracking.experiment).publish(report, text, shown)
     except Exception as error:  # whatever MLflow, its database or its server may raise
         reason = masked(" ".join(str(error).split()))[:200]
         return f"MLflow does not show the report ({reason}); it is in {report}."

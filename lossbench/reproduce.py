@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ import pandas as pd
 from rich.console import Console
 
 from lossbench import results
-from lossbench.config import check, configurations
+from lossbench.configuration import Configuration, validated
 from lossbench.contract import UserError
-from lossbench.registry import CHOICES
-from lossbench.results import Config, Result
+from lossbench.experiments import configurations
+from lossbench.results import Result
 from lossbench.sweep import execution
 from lossbench.sweep.execution import Job
 
@@ -42,23 +43,20 @@ def again(old: Result, console: Console) -> tuple[Job, list[Result]]:
     """Train the same configuration and seeds, in a folder that is then deleted."""
     with tempfile.TemporaryDirectory() as folder:
         (job,) = execution.execute([_configuration(old.config, folder)], console)
-        return job, execution.outcome([job])
+        return job, execution.results_of([job])
 
 
-def _configuration(old: Config, folder: str) -> Config:
+def _configuration(old: Configuration, folder: str) -> Configuration:
     """What was logged where it decides numbers, and the rest as it is by default now."""
-    config = configurations([])[0][0]
-    trainer = {name: old["trainer"].get(name, value) for name, value in config["trainer"].items()}
-    return check(
-        {
-            **config,
-            **{name: old[name] for name in ("seeds", *CHOICES)},
-            "trainer": {**trainer, "checkpoint": None},
-            "tune": old.get("tune", config["tune"]),
-            "results": {"dir": folder},
-            "tracking": {**config["tracking"], "uri": None},
-        }
+    defaults = configurations([])[0][0]
+    moved = replace(
+        old,
+        trainer=replace(old.trainer, checkpoint=None),
+        results=replace(defaults.results, dir=folder),
+        tracking=replace(defaults.tracking, uri=None),
+        launcher=defaults.launcher,
     )
+    return validated(moved.mapping)
 
 
 def changes(old: Result, new: Result) -> Iterator[str]:
@@ -70,7 +68,8 @@ def changes(old: Result, new: Result) -> Iterator[str]:
     for kind, now in new.summary["sources"].items():
         before = old.summary["sources"].get(kind, "not logged")
         if before != now:
-            yield f"Changed since: the code of {kind}={new.config[kind]['name']}: {before} -> {now}"
+            name = new.config.choice(kind).name
+            yield f"Changed since: the code of {kind}={name}: {before} -> {now}"
     if old.key != new.key:
         yield f"Changed since: the key {old.key} -> {new.key}: other data, or new defaults"
 
@@ -97,7 +96,7 @@ def _numbers(result: Result) -> pd.DataFrame:
     """Curves and final metrics as one table, the final ones as of an epoch after the last."""
     metrics = [name for name in result.seeds.columns if "/" in name]
     final = result.seeds.melt("seed", metrics, "metric")
-    final.insert(1, "epoch", result.config["trainer"]["max_epochs"] + 1)
+    final.insert(1, "epoch", result.config.trainer.max_epochs + 1)
     return pd.concat([result.curves, final])
 
 
@@ -121,6 +120,6 @@ def verdict(old: Result, pairs: pd.DataFrame) -> tuple[bool, str]:
 
 def _where(old: Result, row: pd.Series) -> str:
     """A row of differences in words."""
-    end = row.epoch > old.config["trainer"]["max_epochs"]
+    end = row.epoch > old.config.trainer.max_epochs
     time = "the end" if end else f"epoch {row.epoch}"
     return f"{time} of seed {row.seed} in {row.metric} ({row.old:.6g} logged, {row.new:.6g} now)"

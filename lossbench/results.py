@@ -10,9 +10,7 @@ seed, parameters, value). Seeds added later stand beside it as `<key>-1`,
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
-import json
 import os
 import shutil
 import time
@@ -27,15 +25,12 @@ import pyarrow.parquet as pq
 import yaml
 
 from lossbench import registry
+from lossbench.configuration import Configuration, digest, setting_of
 from lossbench.contract import UnusableError, UserError
-from lossbench.paths import expanded, regular_file
+from lossbench.paths import expanded, sha256
 from lossbench.settings import masked
 from lossbench.statistics import t_interval
 
-Config = dict[str, Any]
-NUMERIC_VERSION = 1  # raised when a change of ours changes a result's numbers or adds some
-# What trains: the rest (seeds, places, machines) does not change a seed's numbers.
-NUMERIC_TRAINER = ("max_epochs", "batch_size", "precision")
 ROOM = 2**20  # bytes that must be free
 STALE_SECONDS = 3600  # what is being written for longer was killed
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
@@ -45,7 +40,7 @@ TABLES = ("seeds", "curves", "details", "tuning")
 # What each file of a result must hold to be one.
 EXPECTED = {
     "config": ("seeds", "trainer", *registry.CHOICES),
-    "summary": ("key", "task", "primary", "directions", "sources", "seconds", "sha256"),
+    "summary": ("key", "numbers", "task", "primary", "directions", "sources", "seconds", "sha256"),
     "versions": ("lossbench",),
     "seeds": ("seed", "status"),
     "curves": ("seed", "epoch", "metric", "value"),
@@ -64,7 +59,7 @@ class Result:
     """
 
     key: str
-    config: Config
+    config: Configuration
     seeds: pd.DataFrame
     curves: pd.DataFrame
     summary: dict[str, Any]
@@ -73,72 +68,30 @@ class Result:
     details: pd.DataFrame = field(default_factory=NO_DETAILS.copy)
 
     @property
+    def setting(self) -> dict[str, Any]:
+        """What results must share to be compared."""
+        return setting_of(self.summary["numbers"])
+
+    @property
     def diverged(self) -> int:
         return int((self.seeds.status == "diverged").sum())
 
 
-def key_of(config: Config) -> str:
-    """Twelve hexadecimal digits of what a configuration says about a seed's numbers.
-
-    What the code of its plugins says is kept with each result, as `sources`.
-    """
-    parts = {
-        "numeric_version": NUMERIC_VERSION,
-        "choices": {kind: config[kind] for kind in registry.CHOICES},
-        "trainer": {name: config["trainer"][name] for name in NUMERIC_TRAINER},
-        "data": _file_digest(config["dataset"]),
-    }
-    if budget(config):
-        parts["tune"] = config["tune"]
-    return digest(json.dumps(parts, sort_keys=True))
-
-
-def budget(config: Config) -> int:
-    """How many candidates the hyper-parameters are chosen from; 0 where they are not chosen."""
-    trials: int = config.get("tune", {}).get("trials", 0)
-    return trials
-
-
-def sources(config: Config, task: str) -> dict[str, str]:
-    """Of each plugin in use its package, version and the digest of its code, as one text."""
-    found = {}
+def sources(config: Configuration, task: str) -> dict[str, str]:
+    """Of each plugin in use its package, version and the digest of its code, as one string."""
+    used = {}
     for kind in registry.CHOICES:
-        name = config[kind]["name"]
-        plugins = registry.find(kind, name)
-        plugin = registry.find_for_task(name, task) if kind == "loss" else plugins[0]
-        found[kind] = f"{plugin.package} {plugin.version} {_code_digest(plugin)}"
-    return found
+        name = config.choice(kind).name
+        plugin = (
+            registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
+        )
+        used[kind] = f"{plugin.package} {plugin.version} {_code_digest(plugin)}"
+    return used
 
 
 @functools.cache
 def _code_digest(plugin: registry.Plugin) -> str:
     return digest(registry.source(plugin))
-
-
-def digest(text: str) -> str:
-    """Twelve hexadecimal digits."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _file_digest(dataset: Config) -> str | None:
-    """Digest of the user's file, where the dataset has one."""
-    path = dataset.get("path")
-    if path is None:
-        return None
-    try:
-        file = regular_file(path, "dataset.path")
-        return _content_digest(file, file.stat().st_mtime_ns)
-    except OSError as error:
-        raise UserError(f"dataset.path={path}: cannot be read: {error.strerror}.") from error
-
-
-@functools.cache
-def _content_digest(file: Path, changed_at: int) -> str:
-    return _sha256(file)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def open_folder(directory: str) -> Path:
@@ -173,9 +126,9 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
             result.tuning.to_parquet(temporary / "tuning.parquet", index=False)
         if len(result.details):
             result.details.to_parquet(temporary / "details.parquet", index=False)
-        written = {f.name: _sha256(f) for f in sorted(temporary.glob("*.parquet"))}
+        written = {f.name: sha256(f) for f in sorted(temporary.glob("*.parquet"))}
         texts = {
-            "config": result.config,
+            "config": result.config.mapping,
             "summary": {**result.summary, "sha256": written},
             "versions": result.versions,
         }
@@ -249,13 +202,14 @@ def read(place: Path) -> Result:
         tables: dict[str, Any] = {}
         for name in TABLES:
             if f"{name}.parquet" in written:
-                if _sha256(place / f"{name}.parquet") != written[f"{name}.parquet"]:
+                if sha256(place / f"{name}.parquet") != written[f"{name}.parquet"]:
                     raise ValueError(f"{name}.parquet is not as it was written")
                 tables[name] = pd.read_parquet(place / f"{name}.parquet")
         _refuse_incomplete({"seeds": (), "curves": (), **tables})
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        config = Configuration.read(texts.pop("config"))
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
-    return Result(texts["summary"]["key"], **texts, **tables)
+    return Result(texts["summary"]["key"], config, **texts, **tables)
 
 
 def _refuse_incomplete(found: dict[str, Any]) -> None:
@@ -266,13 +220,13 @@ def _refuse_incomplete(found: dict[str, Any]) -> None:
             raise ValueError(f"{name} lacks {', '.join(lacking)}")
 
 
-def described(place: Path) -> tuple[Config, dict[str, Any]]:
+def described(place: Path) -> tuple[Configuration, dict[str, Any]]:
     """A result's configuration and summary, without its numbers; UserError names a damaged file."""
     try:
         found = {name: _load(place / f"{name}.yaml") for name in ("config", "summary")}
         _refuse_incomplete(found)
-        return found["config"], found["summary"]
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        return Configuration.read(found["config"]), found["summary"]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
 
 
@@ -300,22 +254,22 @@ def merged(results: Sequence[Result]) -> Result:
     curves = pd.concat([r.curves for r in reversed(kept)], ignore_index=True)
     details = pd.concat([r.details for r in reversed(kept)], ignore_index=True)
     seconds = sum(r.summary["seconds"] for r in kept)
-    config = {**last.config, "seeds": seeds.seed.tolist()}
+    config = replace(last.config, seeds=tuple(seeds.seed.tolist()))
     summary = {**last.summary, "seconds": seconds}
     last = replace(last, config=config, summary=summary, details=details)
     return replace(last, seeds=seeds, curves=curves)
 
 
-def stored(config: Config, folder: Path) -> Result | None:
+def stored(config: Configuration, folder: Path) -> Result | None:
     """What the folder holds of a configuration as its plugins stand now, whatever the seeds."""
-    found = [read(place) for place in parts(folder, key_of(config))]
+    found = [read(place) for place in parts(folder, config.key)]
     current = [r for r in found if r.summary["sources"] == sources(config, r.summary["task"])]
     return merged(current) if current else None
 
 
-def changed(config: Config, folder: Path) -> list[str]:
+def changed(config: Configuration, folder: Path) -> list[str]:
     """The kinds of plugin whose code is another than when the last result was written."""
-    places = parts(folder, key_of(config))
+    places = parts(folder, config.key)
     if not places:
         return []
     summary = _head(places[-1])[0]
@@ -323,13 +277,13 @@ def changed(config: Config, folder: Path) -> list[str]:
     return [kind for kind, code in summary["sources"].items() if code != now[kind]]
 
 
-def missing_seeds(config: Config, folder: Path) -> list[int]:
+def missing_seeds(config: Configuration, folder: Path) -> list[int]:
     """The seeds that the folder does not hold yet."""
     done: set[int] = set()
-    for summary, seeds in map(_head, parts(folder, key_of(config))):
+    for summary, seeds in map(_head, parts(folder, config.key)):
         if summary["sources"] == sources(config, summary["task"]):
             done |= seeds
-    return [seed for seed in config["seeds"] if seed not in done]
+    return [seed for seed in config.seeds if seed not in done]
 
 
 def _head(place: Path) -> tuple[dict[str, Any], set[int]]:
@@ -347,7 +301,7 @@ def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
     """The result with only these seeds, in ascending order."""
     return replace(
         result,
-        config={**result.config, "seeds": list(seeds)},
+        config=replace(result.config, seeds=tuple(seeds)),
         seeds=result.seeds[result.seeds.seed.isin(seeds)].sort_values("seed", ignore_index=True),
         curves=result.curves[result.curves.seed.isin(seeds)].reset_index(drop=True),
         details=result.details[result.details.seed.isin(seeds)].reset_index(drop=True),

@@ -1,10 +1,9 @@
-"""The schema of the sections that are ours and not a plugin's; their values stand in `conf/`."""
+"""The sections of a configuration that are ours and not a plugin's; their values are in `conf/`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 
@@ -15,7 +14,7 @@ class Trainer:
     batch_size is the most examples in a batch; an epoch is cut into batches of equal size (+-1).
     max_replicas is the most replicas trained as one; more seeds are trained stack after stack.
     auto is as many as cache and memory hold well; results do not depend on it.
-    checkpoint is the epochs between two checkpoints, from which a killed run goes on; null is none.
+    checkpoint is the epochs between two checkpoints, from which a killed run resumes; null is none.
     """
 
     max_epochs: Annotated[int, "[1, inf)"]
@@ -24,33 +23,6 @@ class Trainer:
     precision: Literal["32-true", "64-true", "bf16-mixed"]
     max_replicas: Literal["auto"] | Annotated[int, "[1, inf)"]
     checkpoint: Annotated[int, "[1, inf)"] | None
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Where MLflow keeps its runs; uri null keeps none."""
-
-    uri: str | None
-    experiment: str
-
-
-@dataclass(frozen=True)
-class Results:
-    """The folder that is the truth."""
-
-    dir: str
-
-
-@dataclass(frozen=True)
-class Launcher:
-    """How a sweep is dealt out; workers null is one for each core.
-
-    retries is how often a run is tried again whose worker died or took longer than timeout.
-    """
-
-    workers: Annotated[int, "[1, inf)"] | None
-    timeout: Annotated[float, "(0, inf)"] | None
-    retries: Annotated[int, "[0, inf)"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +37,44 @@ class Tune:
     seeds: Annotated[int, "[1, 10000]"]
     sampler: Literal["sobol", "tpe"]
 
+    @property
+    def budget(self) -> str:
+        """The budget in words; results of one budget may be ranked."""
+        if not self.trials:
+            return "untuned"
+        sampler = "" if self.sampler == "sobol" else f" by {self.sampler}"
+        return f"tuned with {self.trials} trials x {self.seeds} seeds{sampler}"
 
-SECTIONS = {
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where MLflow keeps its runs; uri null keeps none."""
+
+    uri: str | None
+    experiment: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """The folder that is the truth, and the most MiB of predictions that a run keeps in it."""
+
+    dir: str
+    predictions: Annotated[float, "[0, inf)"]
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """How a sweep is dealt out; workers null is one for each core.
+
+    retries is how often a run is tried again whose worker died or took longer than timeout.
+    """
+
+    workers: Annotated[int, "[1, inf)"] | None
+    timeout: Annotated[float, "(0, inf)"] | None
+    retries: Annotated[int, "[0, inf)"]
+
+
+SECTIONS: dict[str, type] = {
     "trainer": Trainer,
     "tune": Tune,
     "tracking": Tracking,
@@ -85,16 +93,3 @@ def masked(text: str) -> str:
     """
     hidden = re.sub(r"(?<!sqlite)(?<!file)://\S*@", "://***@", text)
     return re.sub(r"(?i)([?&][^=&\s]*(?:password|token|secret|key)=)[^&\s]*", r"\1***", hidden)
-
-
-def packaged(name: str) -> Path:
-    """A folder of data (`conf`, `experiments`): inside the wheel, or beside the package."""
-    here = Path(__file__).resolve().parent
-    return next(p for p in (here / name, here.parent / name) if p.is_dir())
-
-
-def experiment_files() -> dict[str, Path]:
-    """Every experiment's file by name: those of the working directory, then the packaged ones."""
-    folders = [Path("experiments"), packaged("experiments")]
-    files = [f for folder in folders for f in sorted(folder.glob("*/experiment.yaml"))]
-    return {f.parent.name: f for f in reversed(files)}

@@ -25,11 +25,12 @@ from typing import Any
 
 from filelock import FileLock
 
+from lossbench.configuration import Configuration
 from lossbench.contract import UnusableError, UserError
 from lossbench.nested import leaves
 from lossbench.paths import expanded
 from lossbench.processes import alive, identity
-from lossbench.results import Config, Result, bands, read
+from lossbench.results import Result, bands, read
 from lossbench.settings import masked
 from lossbench.statistics import t_interval
 from lossbench.view import state
@@ -138,21 +139,23 @@ class Store:
             if not alive(_process(run)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
-    def open(self, config: Config, key: str, name: str) -> str:
+    def open(self, config: Configuration, key: str, name: str) -> str:
         """Open the run of a configuration and give its id."""
         tags = {
-            "loss": config["loss"]["name"],
-            "dataset": config["dataset"]["name"],
-            "corruption": config["corruption"]["name"],
+            "loss": config.loss.name,
+            "dataset": config.dataset.name,
+            "corruption": config.corruption.name,
             "lossbench.key": key,
             **{f"lossbench.{name}": value for name, value in identity().items()},
         }
         opened: str = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
         return opened
 
-    def describe(self, run_id: str, config: Config) -> None:
+    def describe(self, run_id: str, config: Configuration) -> None:
         """Give the run its parameters; a second time changes nothing."""
-        known = [(k, str(v)[:PARAM]) for k, v in leaves(config) if not k.startswith("tracking.")]
+        known = [
+            (k, str(v)[:PARAM]) for k, v in leaves(config.mapping) if not k.startswith("tracking.")
+        ]
         self.client.log_batch(run_id, params=[Param(*each) for each in known])
 
     def finish(self, run_id: str, result: Result, folder: Path) -> None:
@@ -218,7 +221,9 @@ class Store:
         self.client.set_experiment_tag(self.experiment, "mlflow.note.content", note)
         configs = [result.config for result in results.values()]
         kinds = ("dataset", "corruption")
-        beside = [kind for kind in kinds if len({c[kind]["name"] for c in configs}) > 1]
+        beside = [
+            kind for kind in kinds if len({config.choice(kind).name for config in configs}) > 1
+        ]
         self._save_view(next(iter(results.values())).summary, beside)
 
     def _save_view(self, summary: dict[str, Any], beside: Sequence[str] = ()) -> None:
@@ -330,7 +335,7 @@ def deliver(places: Sequence[Path], to: str | None = None, *, own: bool = False)
     count = 0
     for place in places:
         result = read(place)
-        uri, experiment = result.config["tracking"].values()
+        uri, experiment = result.config.tracking.uri, result.config.tracking.experiment
         if uri is None or (own and absolute(uri) != absolute(masked(to or ""))):
             continue
         uri = to or _in_full(uri)
@@ -339,7 +344,7 @@ def deliver(places: Sequence[Path], to: str | None = None, *, own: bool = False)
             stores[uri, experiment] = (store, store.delivered(), store.at_work())
         store, known, at_work = stores[uri, experiment]
         if place.name not in known and result.key not in at_work:
-            name = f"{result.config['loss']['name']} on {result.config['dataset']['name']}"
+            name = f"{result.config.loss.name} on {result.config.dataset.name}"
             try:
                 run_id = store.open(result.config, result.key, name)
                 store.describe(run_id, result.config)

@@ -16,14 +16,16 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from lossbench import registry, results
+from lossbench import registry
 from lossbench.checkpoint import Checkpoint, place_of
 from lossbench.chunks import in_chunks, most_replicas
+from lossbench.configuration import Choice, Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits, prepare
 from lossbench.outcome import Trained, result_of, versions
-from lossbench.results import Config, Result
+from lossbench.results import Result
 from lossbench.schema import within
+from lossbench.settings import Trainer
 from lossbench.stack import History, Recipe, Stack, State, idle_replicas
 from lossbench.tasks import Task
 
@@ -43,7 +45,7 @@ def silent(done: int, total: int, point: MakePoint | None = None, /) -> None:
 
 
 def train(
-    config: Config, seeds: list[int], report: Report = silent, folder: Path | None = None
+    config: Configuration, seeds: list[int], report: Report = silent, folder: Path | None = None
 ) -> Result:
     """Train these seeds of a configuration as it stands, and report as it goes.
 
@@ -51,10 +53,10 @@ def train(
 
     folder is the results folder, where checkpoints are kept if the configuration asks for them.
     """
-    assert not results.budget(config), "a configuration to be tuned is trained by lossbench.tuning"
+    assert not config.tune.trials, "a configuration to be tuned is trained by lossbench.tuning"
     torch.set_num_threads(1)
     began = time.monotonic()
-    epochs = config["trainer"]["max_epochs"]
+    epochs = config.trainer.max_epochs
     first = data(config, seeds[:1])
     width = replicas_at_once(config, make_recipe(config, first), first)
     chunks = in_chunks([*range(len(seeds))], width)
@@ -72,7 +74,7 @@ def train(
 
 
 def _train_stack(
-    config: Config,
+    config: Configuration,
     seeds: list[int],
     chunk: list[int],
     report: StackReport,
@@ -89,16 +91,15 @@ def _train_stack(
     return Trained(own, splits.task, history, unmapped)
 
 
-def replicas_at_once(config: Config, recipe: Recipe, splits: Splits) -> int:
+def replicas_at_once(config: Configuration, recipe: Recipe, splits: Splits) -> int:
     """How many replicas like the first to train as one."""
-    settings = config["trainer"]
-    if settings["max_replicas"] != "auto":
-        return int(settings["max_replicas"])
-    return most_replicas(Stack(recipe, part_of(splits, [0]), [0]), _on_gpu(settings))
+    if config.trainer.max_replicas != "auto":
+        return config.trainer.max_replicas
+    return most_replicas(Stack(recipe, part_of(splits, [0]), [0]), _on_gpu(config.trainer))
 
 
 def fit_stack(
-    config: Config,
+    config: Configuration,
     recipe: Recipe,
     splits: Splits,
     seeds: list[int],
@@ -138,34 +139,29 @@ def _shifted(report: Report, before: int, total: int, done: int, point: MakePoin
     report(before + done, total, None if before else point)
 
 
-def data(config: Config, seeds: list[int]) -> Splits:
+def data(config: Configuration, seeds: list[int]) -> Splits:
     """Every seed's splits, the training split corrupted."""
-    recipe = _bound("dataset", config["dataset"])
-    values = config["corruption"]
-    corruption = registry.find("corruption", values["name"])[0]
+    recipe = _bound("dataset", config.dataset)
+    corruption = registry.find("corruption", config.corruption.name)[0]
 
     def corrupt_for(task: Task) -> Callable[..., Any]:
         facts = {}
         for name in registry.facts(corruption):
             if not hasattr(task, name):
                 raise UserError(
-                    f"corruption={values['name']} needs {name}, which the task {task.name} of "
-                    f"dataset={config['dataset']['name']} does not have. Choose another corruption."
+                    f"corruption={config.corruption.name} needs {name}, which the task "
+                    f"{task.name} of dataset={config.dataset.name} does not have. Choose another "
+                    "corruption."
                 )
             facts[name] = getattr(task, name)
-        return partial(_bound("corruption", values), **facts)
+        return partial(_bound("corruption", config.corruption), **facts)
 
     return prepare(recipe, corrupt_for, seeds)
 
 
-def _bound(kind: str, values: Config) -> Callable[..., Any]:
+def _bound(kind: str, choice: Choice) -> Callable[..., Any]:
     """The plugin's function with the configured hyper-parameters."""
-    function = registry.load(registry.find(kind, values["name"])[0])
-    return partial(function, **_parameters(values))
-
-
-def _parameters(values: Config) -> Config:
-    return {name: value for name, value in values.items() if name != "name"}
+    return partial(registry.load(registry.find(kind, choice.name)[0]), **choice.values)
 
 
 def part_of(splits: Splits, replicas: list[int]) -> Splits:
@@ -177,13 +173,12 @@ def part_of(splits: Splits, replicas: list[int]) -> Splits:
     return Splits(splits.task, train, validation, test)
 
 
-def make_recipe(config: Config, splits: Splits) -> Recipe:
+def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     """Look the loss up for the task, try it on the task's example, and put the parts together."""
-    task, values = splits.task, config["loss"]
-    plugin = registry.find_for_task(values["name"], task.name)
+    task, name, hyper = splits.task, config.loss.name, config.loss.values
+    plugin = registry.find_for_task(name, task.name)
     function = registry.load(plugin)
     declaration = declaration_of(function)
-    hyper = _parameters(values)
 
     def loss(facts: dict[str, Any]) -> Callable[..., Tensor]:
         if inspect.isclass(function):
@@ -192,30 +187,29 @@ def make_recipe(config: Config, splits: Splits) -> Recipe:
         return partial(function, **hyper, **fixed)
 
     known = task.facts(splits.train[1][0])
-    wanted = _wanted(values["name"], registry.facts(plugin), known, task)
+    wanted = _wanted(name, registry.facts(plugin), known, task)
     outputs = wanted.get("embedding_dim", declaration.outputs)
     through_loss = task.scores_classes and "embedding_dim" in wanted
     if through_loss and not hasattr(function, "logits"):
         raise UserError(
-            f"loss={values['name']} takes embeddings, and the task {task.name} scores classes; "
+            f"loss={name} takes embeddings, and the task {task.name} scores classes; "
             "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
         )
-    check_loss(values["name"], loss, wanted, task, outputs)
+    check_loss(name, loss, wanted, task, outputs)
     facts = tuple(wanted)
     if declaration.target and "lowest" in known and not inspect.isclass(function):
         facts, function = (*facts, "lowest"), _above_lowest(function)
     elif declaration.target:
-        _check_targets(values["name"], declaration.target, splits)
-    model = registry.load(registry.find("model", config["model"]["name"])[0])
+        _check_targets(name, declaration.target, splits)
     return Recipe(
-        model=partial(task.assemble, partial(model, **_parameters(config["model"])), outputs),
+        model=partial(task.assemble, _bound("model", config.model), outputs),
         loss=loss,
         facts=facts,
         link=declaration.link,
         through_loss=through_loss,
-        regularizer=_bound("regularizer", config["regularizer"]),
-        optimizer=_bound("optimizer", config["optimizer"]),
-        batch_size=config["trainer"]["batch_size"],
+        regularizer=_bound("regularizer", config.regularizer),
+        optimizer=_bound("optimizer", config.optimizer),
+        batch_size=config.trainer.batch_size,
     )
 
 
@@ -230,12 +224,12 @@ def _wanted(name: str, facts: tuple[str, ...], known: dict[str, Any], task: Task
     return {fact: known[fact] for fact in facts}
 
 
-def try_step(config: Config, splits: Splits) -> None:
+def try_step(config: Configuration, splits: Splits) -> None:
     """Build the first seed's replica, take one step on two examples, and score it."""
     torch.set_num_threads(1)
     recipe = make_recipe(config, splits)
     try:
-        stack = Stack(recipe, part_of(splits, [0]), config["seeds"][:1])
+        stack = Stack(recipe, part_of(splits, [0]), list(config.seeds[:1]))
         stack.unmapped = "it is one replica"
         count = min(2, recipe.smallest_batch(splits.train[1].shape[1]))
         inputs, targets = stack.train_inputs[:, :count], stack.train_targets[:, :count]
@@ -247,8 +241,8 @@ def try_step(config: Config, splits: Splits) -> None:
     except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [""])[0][:300]
         raise UserError(
-            f"loss={config['loss']['name']} with model={config['model']['name']} fails on "
-            f"{min(2, config['trainer']['batch_size'])} examples: {type(error).__name__}: {reason}"
+            f"loss={config.loss.name} with model={config.model.name} fails on "
+            f"{min(2, config.trainer.batch_size)} examples: {type(error).__name__}: {reason}"
         ) from error
 
 
@@ -331,25 +325,24 @@ class _Progress(pl.Callback):
             self.checkpoint.after_epoch(stack, trainer.should_stop)
 
 
-def _on_gpu(settings: Config) -> bool:
+def _on_gpu(trainer: Trainer) -> bool:
     """Whether training is to happen on a GPU; UserError where there is none to be had."""
-    gpu = settings["device"] != "cpu" and torch.cuda.is_available()
-    if settings["device"] == "gpu" and not gpu:
+    gpu = trainer.device != "cpu" and torch.cuda.is_available()
+    if trainer.device == "gpu" and not gpu:
         raise UserError("trainer.device=gpu: no CUDA device is visible. Use trainer.device=cpu.")
     return gpu
 
 
 def fit(
     stack: Stack,
-    config: Config,
+    config: Configuration,
     report: Callable[[int], None],
     checkpoint: Checkpoint | None = None,
     *,
     test: bool = True,
 ) -> None:
     """Let Lightning train and test a stack; one batch of its loaders is one pass over the data."""
-    settings = config["trainer"]
-    gpu = _on_gpu(settings)
+    gpu = _on_gpu(config.trainer)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     done = checkpoint.load() if checkpoint else 0
     if done:
@@ -359,8 +352,8 @@ def fit(
         trainer = pl.Trainer(
             accelerator="gpu" if gpu else "cpu",
             devices=1,
-            precision=settings["precision"],
-            max_epochs=settings["max_epochs"] - done,
+            precision=config.trainer.precision,
+            max_epochs=config.trainer.max_epochs - done,
             callbacks=[_Progress(report, checkpoint)],
             logger=False,
             enable_checkpointing=False,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ from torch import nn
 from lossbench import registry, results, training
 from lossbench.checkpoint import clear, place_of
 from lossbench.chunks import in_chunks
+from lossbench.configuration import Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
 from lossbench.report import figures
-from lossbench.results import Config, Result
+from lossbench.results import Result
 from lossbench.stack import TOLERANCE, History, Recipe, Stack, State, step
 from lossbench.training import (
     MakePoint,
@@ -83,21 +84,23 @@ class Axis:
         return not ends[0] < value < ends[1]
 
 
-def tuning_seeds(config: Config) -> list[int]:
+def tuning_seeds(config: Configuration) -> list[int]:
     """Negative, and so none that a configuration may name for its results."""
-    return [-1 - i for i in range(config["tune"]["seeds"])]
+    return [-1 - i for i in range(config.tune.seeds)]
 
 
-def axes_of(config: Config, task: str) -> list[Axis]:
+def axes_of(config: Configuration, task: str) -> list[Axis]:
     """What is searched: what the losses share first, so that it gets the same points for each."""
-    name = config["optimizer"]["name"]
-    if "lr" not in config["optimizer"]:
-        raise UserError(f"tune.trials: optimizer={name} has no lr to tune. Choose another, or 0.")
-    rate = config["optimizer"]["lr"]
+    if "lr" not in config.optimizer.values:
+        raise UserError(
+            f"tune.trials: optimizer={config.optimizer.name} has no lr to tune. Choose another, "
+            "or 0."
+        )
+    rate = config.optimizer.values["lr"]
     axes = [Axis(RATE, rate / RATE_SPAN, rate * RATE_SPAN)]
     for section, plugin in (
-        ("regularizer", registry.find("regularizer", config["regularizer"]["name"])[0]),
-        ("loss", registry.find_for_task(config["loss"]["name"], task)),
+        ("regularizer", registry.find("regularizer", config.regularizer.name)[0]),
+        ("loss", registry.find_for_task(config.loss.name, task)),
     ):
         whole = {p.name for p in registry.parameters(plugin) if p.kind.base is int}
         declared = declaration_of(registry.load(plugin)).tune
@@ -105,19 +108,20 @@ def axes_of(config: Config, task: str) -> list[Axis]:
     return axes
 
 
-def configured(config: Config, axes: Sequence[Axis]) -> Candidate:
+def configured(config: Configuration, axes: Sequence[Axis]) -> Candidate:
     """The configuration's own values."""
     parted = {axis.key: axis.key.partition(".") for axis in axes}
-    return {key: config[section][name] for key, (section, _, name) in parted.items()}
+    return {key: config.choice(kind).values[name] for key, (kind, _, name) in parted.items()}
 
 
-def with_values(config: Config, candidate: Candidate) -> Config:
+def with_values(config: Configuration, candidate: Candidate) -> Configuration:
     """The configuration with a candidate's values, and nothing left to tune."""
-    changed = {**config, "tune": {**config["tune"], "trials": 0}}
+    mapping = config.mapping
+    mapping["tune"]["trials"] = 0
     for key, value in candidate.items():
-        section, _, name = key.partition(".")
-        changed[section] = {**changed[section], name: value}
-    return changed
+        kind, _, name = key.partition(".")
+        mapping[kind][name] = value
+    return Configuration.read(mapping)
 
 
 # ---- which candidates --------------------------------------------------------------------------
@@ -178,7 +182,7 @@ class Judge:
     report: the share of all candidates that is done.
     """
 
-    config: Config
+    config: Configuration
     splits: Splits
     seeds: list[int]
     report: Callable[[float], None]
@@ -204,11 +208,16 @@ class Judge:
         return self._trained(config, make_recipe(config, self.splits), self.splits, 1)
 
     def _trained(
-        self, config: Config, recipe: Recipe, splits: Splits, count: int, own: State | None = None
+        self,
+        config: Configuration,
+        recipe: Recipe,
+        splits: Splits,
+        count: int,
+        own: State | None = None,
     ) -> np.ndarray:
         def told(number: int, chunks: int, done: int, point: object) -> None:
-            share = (number + done / config["trainer"]["max_epochs"]) / chunks
-            self.report((self.done + count * share) / self.config["tune"]["trials"])
+            share = (number + done / config.trainer.max_epochs) / chunks
+            self.report((self.done + count * share) / self.config.tune.trials)
 
         seeds, scores = self.seeds * count, []
         chunks = in_chunks([*range(len(seeds))], replicas_at_once(config, recipe, splits))
@@ -236,7 +245,7 @@ class Judge:
     def _obstacle(self, candidates: Sequence[Candidate]) -> str | None:
         """Why these candidates cannot be replicas of one stack, found by trying."""
         if not proportional(self.recipe.optimizer):
-            return f"{self.config['optimizer']['name']} is not proportional to its learning rate"
+            return f"{self.config.optimizer.name} is not proportional to its learning rate"
         tried = candidates[: replicas_at_once(self.config, self.recipe, self.splits)]
         seed, one = self.seeds[:1], part_of(self.splits, [0])
         alone = []
@@ -276,19 +285,21 @@ def proportional(make: Callable[..., torch.optim.Optimizer], rate: float = 0.05)
 
 
 # ---- the choice --------------------------------------------------------------------------------
-def tune(config: Config, report: Callable[[float], None]) -> tuple[dict[str, Any], pd.DataFrame]:
+def tune(
+    config: Configuration, report: Callable[[float], None]
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """The ledger, with the chosen values, and a row for each trial and tuning seed."""
-    began, settings, seeds = time.monotonic(), config["tune"], tuning_seeds(config)
+    began, seeds = time.monotonic(), tuning_seeds(config)
     judge = Judge(config, data(config, seeds), seeds, report)
     task = judge.splits.task
     axes = axes_of(config, task.name)
     report(0.0)
-    search = SEARCHES[settings["sampler"]]
-    found = list(search(axes, configured(config, axes), settings["trials"], judge))
+    search = SEARCHES[config.tune.sampler]
+    found = list(search(axes, configured(config, axes), config.tune.trials, judge))
     values = np.array([scores for _, scores in found]) * task.directions[task.primary]
     chosen = best([scores for _, scores in found])
     ledger = {
-        **settings,
+        **asdict(config.tune),
         "metric": f"val/{task.primary}",
         "chosen": found[chosen][0],
         "value": _mean(values[chosen]),
@@ -322,19 +333,19 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def train(
-    config: Config,
+    config: Configuration,
     seeds: list[int],
     report: Report = silent,
     held: Result | None = None,
     folder: Path | None = None,
 ) -> Result:
     """Train these seeds, tuned where that is asked for; as in a result of theirs already held."""
-    if not results.budget(config):
+    if not config.tune.trials:
         return training.train(config, seeds, report, folder)
     torch.set_num_threads(1)
-    epochs, settings = config["trainer"]["max_epochs"], config["tune"]
+    epochs = config.trainer.max_epochs
     # A training of one candidate from one seed counts as much as one of the result's.
-    before = 0 if held else max(1, epochs * settings["trials"] * settings["seeds"] // len(seeds))
+    before = 0 if held else max(1, epochs * config.tune.trials * config.tune.seeds // len(seeds))
 
     def tuned(share: float) -> None:
         report(math.ceil(before * share), before + epochs)
@@ -344,17 +355,17 @@ def train(
 
     ledger, table = (held.summary["tuning"], held.tuning) if held else tune(config, tuned)
     result = training.train(with_values(config, ledger["chosen"]), seeds, trained, folder)
-    key = results.key_of(config)
-    summary = {**result.summary, "key": key, "tuning": ledger}
-    config = {**config, "seeds": seeds}
-    return replace(result, key=key, config=config, summary=summary, tuning=table)
+    identity = {"key": config.key, "numbers": config.numbers}
+    summary = {**result.summary, **identity, "tuning": ledger}
+    config = replace(config, seeds=tuple(seeds))
+    return replace(result, key=config.key, config=config, summary=summary, tuning=table)
 
 
 def train_and_write(
-    config: Config, seeds: list[int], folder: Path, report: Report = silent
+    config: Configuration, seeds: list[int], folder: Path, report: Report = silent
 ) -> Path:
     """Train these seeds and give the folder that holds their result."""
-    held = results.stored(config, folder) if results.budget(config) else None
+    held = results.stored(config, folder) if config.tune.trials else None
     result = train(config, seeds, report, held, folder)
     place = results.write(result, folder, figures.curves)
     as_trained = (

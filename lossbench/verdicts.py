@@ -25,8 +25,9 @@ from lossbench.claims import (
     term,
 )
 from lossbench.comparison import ALPHA
+from lossbench.configuration import Configuration
 from lossbench.contract import UserError
-from lossbench.results import Config, Result, key_of
+from lossbench.results import Result
 from lossbench.schema import choices, validate
 from lossbench.statistics import Array, Interval
 
@@ -86,12 +87,12 @@ class _Measured:
 class _Runs:
     """The experiment's configurations, and the results that there are, by key."""
 
-    configs: Sequence[Config]
+    configs: Sequence[Configuration]
     results: dict[str, Result]
 
     def of(self, filters: dict[str, Any], place: str) -> Result | None:
         """The result of the one run that the filters single out; None where it is not trained."""
-        found = {key_of(config) for config in self.configs if matches(config, filters)}
+        found = {config.key for config in self.configs if matches(config.mapping, filters)}
         if len(found) != 1:
             said = ", ".join(f"{key}={value}" for key, value in filters.items())
             raise UserError(
@@ -101,7 +102,7 @@ class _Runs:
 
 
 def decide(
-    claims: Sequence[Claim], configs: Sequence[Config], results: Sequence[Result]
+    claims: Sequence[Claim], configs: Sequence[Configuration], results: Sequence[Result]
 ) -> list[Decision]:
     """The decision on each claim; UserError names a claim that asks for what there is not."""
     runs = _Runs(configs, {result.key: result for result in results})

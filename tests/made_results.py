@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lossbench.configuration import Configuration
 from lossbench.results import Result
 
 KINDS = ("dataset", "corruption", "model", "regularizer", "optimizer")
+UNTUNED = {"trials": 0, "seeds": 3, "sampler": "sobol"}
 CURVES = pd.DataFrame({"seed": [], "epoch": [], "metric": [], "value": []})
 RNG = np.random.default_rng(0)
 BASE = 0.8 + 0.01 * RNG.standard_normal(20)
@@ -28,8 +30,8 @@ def result(
     for place, shift in (("test", 0), ("test_best", 0.001)):
         rows[f"{place}/accuracy"] = np.where(ill, np.nan, values + shift)
         rows[f"{place}/log_loss"] = np.where(ill, np.nan, 1 - values - shift)
-    config: dict[str, Any] = {kind: {"name": kind} for kind in KINDS} | (sections or {})
-    config |= {"trainer": {}, "loss": {"name": loss, **hyper}, "seeds": seeds}
+    mapping: dict[str, Any] = {kind: {"name": kind} for kind in KINDS} | (sections or {})
+    mapping |= {"loss": {"name": loss, **hyper}, "seeds": seeds, "tune": UNTUNED}
     summary: dict[str, Any] = {
         "task": "multiclass",
         "primary": "accuracy",
@@ -37,10 +39,12 @@ def result(
         "seconds": 1.0,
     }
     if trials:
-        config["tune"] = {"trials": trials, "seeds": 3, "sampler": "sobol"}
+        mapping["tune"] = {"trials": trials, "seeds": 3, "sampler": "sobol"}
         ledger = {"metric": "accuracy", "value": 0.9, "configured_value": 0.8, "edges": []}
         chosen = {"chosen": {"optimizer.lr": 0.002}, "one_by_one": None}
         summary["tuning"] = {"trials": trials, "seeds": 3, **ledger, **chosen}
+    config = Configuration.read(mapping)
+    summary["numbers"] = config.numbers
     return Result(loss, config, rows, CURVES, summary, {"lossbench": "0"})
 
 

@@ -17,8 +17,9 @@ import psutil
 import pytest
 
 from lossbench import results, training, tuning
-from lossbench.config import configurations
-from lossbench.results import Config, Result
+from lossbench.configuration import Configuration
+from lossbench.experiments import configurations
+from lossbench.results import Result
 
 HERE = Path(__file__).parent
 NOISY = """\
@@ -51,12 +52,12 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "noisy.py").write_text(NOISY)
 
 
-def configured(*words: str) -> Config:
+def configured(*words: str) -> Configuration:
     common = ["tracking=none", "trainer.device=cpu", "trainer.max_epochs=6", "trainer.checkpoint=2"]
     return configurations([*common, *words])[0][0]
 
 
-def cut_off(config: Config, folder: Path, after: int) -> list[Path]:
+def cut_off(config: Configuration, folder: Path, after: int) -> list[Path]:
     """Train until so many epochs are done; the checkpoints that are left, newest first."""
 
     def report(done: int, total: int, *_: object) -> None:
@@ -64,7 +65,7 @@ def cut_off(config: Config, folder: Path, after: int) -> list[Path]:
             raise CutOffError
 
     with pytest.raises(CutOffError):
-        training.train(config, config["seeds"], report, folder)
+        training.train(config, list(config.seeds), report, folder)
     return sorted(folder.glob(".checkpoints/*/*.pt"), reverse=True)
 
 
@@ -76,10 +77,10 @@ def assert_same(one: Result, other: Result) -> None:
 @pytest.mark.parametrize(("words", "after", "first"), SETTINGS)
 def test_a_run_goes_on_with_the_numbers_of_one_that_was_not_cut_off(words, after, first, tmp_path):
     config = configured(*words)
-    whole = training.train(config, config["seeds"])
+    whole = training.train(config, list(config.seeds))
     cut_off(config, tmp_path, after)
     epochs: list[int] = []
-    resumed = training.train(config, config["seeds"], lambda d, t: epochs.append(d), tmp_path)
+    resumed = training.train(config, list(config.seeds), lambda d, t: epochs.append(d), tmp_path)
     assert epochs[:2] == [0, first]
     assert_same(resumed, whole)
     assert resumed.summary["unmapped_because"] == whole.summary["unmapped_because"]
@@ -117,7 +118,7 @@ def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, co
     assert "cross_entropy on wine goes on from epoch" in done.err
     (place,) = (file.parent for file in tmp_path.glob("results/*/seeds.parquet"))
     config = configurations(words[1:])[0][0]
-    assert place.name == results.key_of(config), "the key does not depend on checkpoints"
+    assert place.name == config.key, "the key does not depend on checkpoints"
     assert_same(results.read(place), training.train(config, [0, 1, 2]))
     assert not (tmp_path / "results" / ".checkpoints").exists()
 

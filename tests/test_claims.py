@@ -12,13 +12,13 @@ import pytest
 import yaml
 from scipy import stats
 
-from lossbench import registry, results
+from lossbench import registry
 from lossbench.claims import Identity, matches, read_claims
-from lossbench.config import configurations
+from lossbench.configuration import Configuration
 from lossbench.contract import UserError
+from lossbench.experiments import configurations, experiment_files
 from lossbench.report.decisions import text
 from lossbench.results import Result
-from lossbench.settings import experiment_files
 from lossbench.verdicts import decide
 
 BASICS = {k: {"name": k} for k in ("dataset", "model", "regularizer", "optimizer")}
@@ -33,18 +33,15 @@ def planted(loss: str, values, ratio: float | None = None, **hyper) -> Result:
     """A result whose accuracy is these values; the ece mirrors it, overconfidence is it less .75"""
     values = np.array(values, dtype=float)
     corruption = {"name": "none"} if ratio is None else {"name": "imbalance", "ratio": ratio}
-    config = {
-        **BASICS,
-        "corruption": corruption,
-        "trainer": TRAINER,
-        "loss": {"name": loss, **hyper},
-    }
+    loss_section = {"name": loss, **hyper}
+    sections = {**BASICS, "corruption": corruption, "trainer": TRAINER, "loss": loss_section}
+    config = Configuration.read({**sections, "tune": {"trials": 0}, "seeds": range(len(values))})
     rows = pd.DataFrame({"seed": np.arange(len(values)), "status": "finished"})
     rows["test/accuracy"], rows["test/ece"] = values, 1 - values
     rows["test/overconfidence"] = values - 0.75
     summary = {"task": "multiclass", "primary": "accuracy", "directions": DIRECTIONS}
     empty = pd.DataFrame({"seed": [], "epoch": [], "metric": [], "value": []})
-    return Result(results.key_of(config), config, rows, empty, summary, {})
+    return Result(config.key, config, rows, empty, summary, {})
 
 
 def decided(found: list[Result], *tests: dict, **claim):
@@ -182,8 +179,8 @@ def test_a_side_is_singled_out_by_any_key_of_its_configuration():
     assert decided(found, {**sides, "metric": "accuracy"}, where={"loss": "a"}).verdict == (
         "SUPPORTED"
     )
-    assert matches(found[3].config, {"loss": "b", "loss.power": 2, "corruption": "none"})
-    assert not matches(found[3].config, {"loss.gamma": 2})
+    assert matches(found[3].config.mapping, {"loss": "b", "loss.power": 2, "corruption": "none"})
+    assert not matches(found[3].config.mapping, {"loss.gamma": 2})
 
 
 # --- identities ---------------------------------------------------------------------------------
@@ -355,10 +352,10 @@ def test_sweeps_share_overrides_and_add_their_own(study, tmp_path, monkeypatch):
     study()
     monkeypatch.chdir(tmp_path)
     configs, _ = configurations(["experiment=study"])
-    found = [(c["loss"]["name"], c["dataset"]["noise"], len(c["seeds"])) for c in configs]
+    found = [(c.loss.name, c.dataset.values["noise"], len(c.seeds)) for c in configs]
     assert found == [("cross_entropy", 0.2, 8), ("focal", 0.2, 8), ("exponential", 0.3, 8)]
     configs, _ = configurations(["experiment=study", "loss=hinge", "seeds=2"])
-    assert [(c["loss"]["name"], len(c["seeds"])) for c in configs] == [("hinge", 2)] * 2
+    assert [(c.loss.name, len(c.seeds)) for c in configs] == [("hinge", 2)] * 2
 
 
 # --- the experiments that come with the package -------------------------------------------------
@@ -377,7 +374,7 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
         values = {f"test/{m}": RNG.uniform(size=5) for m in kind.directions}
         rows = rows.assign(**values)
         summary = {"task": kind.name, "primary": kind.primary, "directions": kind.directions}
-        key = results.key_of(config)
+        key = config.key
         found.append(Result(key, config, rows, pd.DataFrame(), summary, {}))
     decisions = decide(experiment.claims, configs, found)
     assert len(decisions) == len(experiment.claims) > 0
@@ -385,14 +382,13 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
         assert decision.claim.verdict is not None
         statistical = [t for t in decision.claim.tests if not isinstance(t, Identity)]
         assert len([f for f in decision.findings if f.p is not None]) == len(statistical)
-    assert all(len(config["seeds"]) >= 20 for config in configs)
+    assert all(len(config.seeds) >= 20 for config in configs)
     json.dumps([asdict(decision) for decision in decisions])  # as data, for whoever asks
 
 
 def _task(config) -> str:
-    dataset = registry.load(registry.find("dataset", config["dataset"]["name"])[0])
-    values = {k: v for k, v in config["dataset"].items() if k != "name"}
-    return dataset(np.random.default_rng(0), **values).task
+    dataset = registry.load(registry.find("dataset", config.dataset.name)[0])
+    return dataset(np.random.default_rng(0), **config.dataset.values).task
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -116,7 +116,7 @@ def test_ranks_over_datasets_are_scipys_and_a_diverged_loss_ranks_last():
     assert found.p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
     spoilt = [
         result("a", r.seeds["test/accuracy"], diverged=range(20), sections=on("data0"))
-        if r.config["loss"]["name"] == "a" and r.config["dataset"]["name"] == "data0"
+        if r.config.loss.name == "a" and r.config.dataset.name == "data0"
         else r
         for r in made
     ]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from lossbench.config import configurations
 from lossbench.contract import Sample, UserError
 from lossbench.datasets import corruptions, images, prepare, structured
+from lossbench.experiments import configurations
 from lossbench.training import train
 
 RECIPES = [

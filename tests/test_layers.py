@@ -11,16 +11,17 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
     "contract streams losses statistics optimizers settings processes undisturbed nested paths",
-    "schema registry tasks models claims layers strict words",
-    "datasets details stack results checkpoint check testing",
-    "view tracking comparison outcome verdicts report chunks training tuning sources config show",
+    "schema registry tasks models claims layers strict configuration",
+    "datasets details stack results checkpoint check testing composition experiments",
+    "view tracking comparison outcome verdicts report chunks training tuning show",
     "sweep publish api doctor reproduce",
     "cli commands new completion __init__",
 ]
 OWNERS = {
     "lightning": {"stack", "training"},
     "mlflow": {"tracking"},
-    "hydra": {"sources", "config", "commands", "words"},
+    "hydra": {"composition"},
+    "omegaconf": {"composition"},
     "pebble": {"sweep"},
     "matplotlib": {"report", "show"},
 }

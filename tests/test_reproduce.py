@@ -17,8 +17,8 @@ import yaml
 
 from lossbench import results
 from lossbench.completion import complete
-from lossbench.config import configurations
 from lossbench.contract import UserError
+from lossbench.experiments import configurations
 from lossbench.reproduce import TOLERANCE, changes, differences, find, verdict
 from lossbench.results import Result
 from lossbench.tracking import deliver
@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
     (folder / "mine.py").write_text(LOSS)
     with contextlib.chdir(folder):
         config = configurations(RUN)[0][0]
-        train_and_write(config, config["seeds"], results.open_folder("results"))
+        train_and_write(config, list(config.seeds), results.open_folder("results"))
         deliver(results.places(folder / "results"))
     return folder
 

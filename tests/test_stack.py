@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,20 +15,20 @@ from torch import Tensor, nn
 
 from lossbench import layers, outcome, training
 from lossbench.chunks import FEWEST, in_chunks, most_replicas
-from lossbench.config import configurations
+from lossbench.configuration import Configuration
 from lossbench.contract import UserError
-from lossbench.results import Config
+from lossbench.experiments import configurations
 from lossbench.stack import History, Stack
 from lossbench.training import latest_point
 
 torch.set_num_threads(1)
 
 
-def configured(*words: str) -> Config:
+def configured(*words: str) -> Configuration:
     return configurations(["tracking=none", "trainer.device=cpu", *words])[0][0]
 
 
-def stack_of(config: Config, seeds: list[int], **replaced: Any) -> Stack:
+def stack_of(config: Configuration, seeds: list[int], **replaced: Any) -> Stack:
     """A trained stack, its recipe changed where asked."""
     splits = training.data(config, seeds)
     recipe = training.make_recipe(config, splits)
@@ -37,7 +38,7 @@ def stack_of(config: Config, seeds: list[int], **replaced: Any) -> Stack:
     return stack
 
 
-def tables(config: Config, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tables(config: Configuration, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
     result = training.train(config, seeds)
     return result.seeds, result.curves
 
@@ -68,7 +69,9 @@ def test_a_seed_alone_equals_the_same_seed_among_32_bit_for_bit(words):
 def test_results_do_not_depend_on_how_many_replicas_are_trained_as_one(most):
     config = configured("dataset=moons", "loss=focal", "trainer.max_epochs=2")
     whole = tables(config, list(range(7)))
-    cut = tables({**config, "trainer": {**config["trainer"], "max_replicas": most}}, list(range(7)))
+    cut = tables(
+        replace(config, trainer=replace(config.trainer, max_replicas=most)), list(range(7))
+    )
     for one, other in zip(whole, cut, strict=True):
         keys = [c for c in ("epoch", "metric", "seed") if c in one.columns]
         one, other = (t.sort_values(keys).reset_index(drop=True) for t in (one, other))

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ from killing import kill_tree, start, statuses, table
 from rich.console import Console
 
 from lossbench import results
-from lossbench.config import configurations
+from lossbench.experiments import configurations
 from lossbench.sweep import delivery
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.plan import Job, plan
@@ -184,7 +185,8 @@ def test_credentials_of_the_store_are_in_no_file(whole, tmp_path):
     place = next((whole / "results").glob("*/seeds.parquet")).parent
     result = results.read(place)
     secret = "postgresql://ann:hunter2@host/runs"
-    result.config["tracking"]["uri"] = secret
+    tracking = replace(result.config.tracking, uri=secret)
+    result = replace(result, config=replace(result.config, tracking=tracking))
     written = results.write(result, tmp_path, lambda *_: None)
     assert "hunter2" not in "".join(f.read_text() for f in written.glob("*.yaml"))
-    assert results.read(written).config["tracking"]["uri"] == "postgresql://***@host/runs"
+    assert results.read(written).config.tracking.uri == "postgresql://***@host/runs"

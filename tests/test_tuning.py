@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from hypothesis import strategies as st
 
 import lossbench
 from lossbench import comparison, optimizers, results, training, tuning
-from lossbench.config import configurations
+from lossbench.configuration import Configuration
 from lossbench.contract import UserError
+from lossbench.experiments import configurations
 from lossbench.report import sheets, tables
-from lossbench.results import Config
 from lossbench.stack import Stack
 from lossbench.tuning import Axis
 
@@ -56,17 +57,17 @@ def file(tmp_path: Path) -> Path:
     return place
 
 
-def configured(*words: str) -> Config:
+def configured(*words: str) -> Configuration:
     defaults = ["tracking=none", "trainer.device=cpu", "trainer.max_epochs=2", "tune.seeds=2"]
     return configurations([*defaults, *words])[0][0]
 
 
-def judge(config: Config) -> tuning.Judge:
+def judge(config: Configuration) -> tuning.Judge:
     seeds = tuning.tuning_seeds(config)
     return tuning.Judge(config, training.data(config, seeds), seeds, lambda share: None)
 
 
-def candidates(config: Config, task: str, trials: int) -> list[tuning.Candidate]:
+def candidates(config: Configuration, task: str, trials: int) -> list[tuning.Candidate]:
     axes = tuning.axes_of(config, task)
     return [tuning.configured(config, axes), *tuning.sobol(axes, trials - 1)]
 
@@ -103,7 +104,7 @@ def test_the_first_candidate_is_the_configuration_itself():
     config = configured("loss=focal", "loss.gamma=1.25", "optimizer.lr=0.004")
     first = candidates(config, "multiclass", 4)[0]
     assert first == {"optimizer.lr": 0.004, "loss.gamma": 1.25}
-    untuned = {**config, "tune": {**config["tune"], "trials": 0}}
+    untuned = replace(config, tune=replace(config.tune, trials=0))
     assert tuning.with_values(config, first) == untuned
 
 
@@ -198,7 +199,7 @@ def test_scores_are_those_of_the_last_epoch_on_validation():
 def test_how_many_replicas_are_trained_as_one_does_not_matter():
     config = configured("dataset=wine", "loss=focal", "tune.trials=4")
     tried = candidates(config, "multiclass", 4)
-    cut = {**config, "trainer": {**config["trainer"], "max_replicas": 3}}
+    cut = replace(config, trainer=replace(config.trainer, max_replicas=3))
     np.testing.assert_array_equal(judge(config)(tried), judge(cut)(tried))
 
 
@@ -271,7 +272,7 @@ def test_progress_begins_once_at_0_never_goes_back_and_ends_at_the_whole():
     for words in (["loss=focal"], ["loss=arcface"]):
         seen: list[tuple[int, int]] = []
         config = configured("dataset=wine", "tune.trials=3", "seeds=3", *words)
-        tuning.train(config, config["seeds"], lambda *told: seen.append(told))  # noqa: B023
+        tuning.train(config, list(config.seeds), lambda *told: seen.append(told))  # noqa: B023
         done = [told[0] for told in seen]
         assert done == sorted(done)
         assert done.count(0) == 1
@@ -302,11 +303,9 @@ def test_a_tuned_run_equals_a_run_with_the_chosen_values_and_reuses_them_for_mor
 def test_a_key_knows_the_budget_only_where_there_is_one():
     words = ["loss=focal", "dataset=wine"]
     plain = configured(*words)
-    key = results.key_of(plain)
-    assert key == results.key_of({k: v for k, v in plain.items() if k != "tune"})
-    assert key == results.key_of(configured(*words, "tune.seeds=9"))
+    assert plain.key == configured(*words, "tune.seeds=9").key
     tuned = [["tune.trials=4"], ["tune.trials=8"], ["tune.trials=8", "tune.seeds=9"]]
-    assert len({key, *(results.key_of(configured(*words, *more)) for more in tuned)}) == 4
+    assert len({plain.key, *(configured(*words, *more).key for more in tuned)}) == 4
 
 
 def test_what_was_trained_as_it_stands_cannot_pass_for_tuned():

@@ -15,11 +15,11 @@ COUNTS = (20, 200, 2000)
 def train(seeds: int) -> float:
     """Peak resident memory in MiB after training so many seeds for two epochs."""
     from lossbench import training
-    from lossbench.config import configurations
+    from lossbench.experiments import configurations
 
     words = ["dataset=blobs", "dataset.features=20", "dataset.samples=1065", f"seeds={seeds}"]
     config = configurations([*words, "trainer.max_epochs=2", "trainer.device=cpu"])[0][0]
-    training.train(config, config["seeds"])
+    training.train(config, list(config.seeds))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import training
-from lossbench.config import configurations
+from lossbench.configuration import Configuration
 from lossbench.datasets import Splits
-from lossbench.results import Config
+from lossbench.experiments import configurations
 from lossbench.stack import Recipe
 
 SIZES = {
@@ -34,14 +34,14 @@ SIZES = {
 class Problem:
     """A configuration, its recipe, and the data of as many seeds as anyone trains."""
 
-    config: Config
+    config: Configuration
     recipe: Recipe
     splits: Splits
     device: str
 
     @property
     def epochs(self) -> int:
-        return int(self.config["trainer"]["max_epochs"])
+        return int(self.config.trainer.max_epochs)
 
     @property
     def steps(self) -> int:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from lossbench import statistics
 from lossbench.comparison import Comparison, compare, datasets, rank_losses
+from lossbench.configuration import Configuration
 from lossbench.results import Result
 
 SEEDS = 20
@@ -41,9 +42,11 @@ def result(loss: str, values: np.ndarray, *, first_seed: int = 0, dataset: str =
     seeds = list(range(first_seed, first_seed + len(values)))
     table = pd.DataFrame({"seed": seeds, "test/score": values})
     table["status"] = np.where(np.isnan(values), "diverged", "finished")
-    config = {**{k: {"name": k} for k in shared}, "trainer": {}, "dataset": {"name": dataset}}
+    mapping = {**{k: {"name": k} for k in shared}, "trainer": {}, "dataset": {"name": dataset}}
     summary = {"task": "t", "primary": "score", "directions": {"score": 1}, "seconds": 1.0}
-    config |= {"loss": {"name": loss}, "seeds": seeds}
+    mapping |= {"loss": {"name": loss}, "regularizer": {"name": "none"}, "seeds": seeds}
+    config = Configuration.read({**mapping, "tune": {"trials": 0}})
+    summary["numbers"] = config.numbers
     curves = pd.DataFrame({"seed": []})
     return Result(loss, config, table, curves, summary, {})
 

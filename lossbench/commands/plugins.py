@@ -35,8 +35,7 @@ def list_plugins(options: argparse.Namespace) -> int:
 
 
 def _list_experiments() -> int:
-    from lossbench.config import read_experiment
-    from lossbench.settings import experiment_files
+    from lossbench.experiments import experiment_files, read_experiment
 
     for name in sorted(experiment_files()):
         try:

@@ -13,7 +13,7 @@ from lossbench.schema import choices
 
 if TYPE_CHECKING:
     from lossbench.comparison import Comparison
-    from lossbench.config import Experiment
+    from lossbench.experiments import Experiment
     from lossbench.results import Result
     from lossbench.verdicts import Decision
 
@@ -101,7 +101,7 @@ def _changed(decisions: list[Decision]) -> int:
 def _of_experiment(name: str, folder: Path) -> tuple[list[Result], Experiment | None]:
     """The stored results of an experiment's runs, and a word about those that are missing."""
     from lossbench import results
-    from lossbench.config import configurations
+    from lossbench.experiments import configurations
 
     configs, experiment = configurations([f"experiment={name}"], sweep=True)
     stored = [(config, results.stored(config, folder)) for config in configs]
@@ -109,7 +109,7 @@ def _of_experiment(name: str, folder: Path) -> tuple[list[Result], Experiment | 
     for config, result in stored:
         if result is not None:
             held = set(result.seeds.seed)
-            found.append(results.of_seeds(result, [s for s in config["seeds"] if s in held]))
+            found.append(results.of_seeds(result, [s for s in config.seeds if s in held]))
     if len(found) < len(configs):
         print(
             f"{len(configs) - len(found)} of {len(configs)} runs are missing; "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lossbench.comparison import Comparison
-    from lossbench.config import Experiment
+    from lossbench.experiments import Experiment
     from lossbench.results import Result
     from lossbench.verdicts import Decision
 
@@ -56,7 +56,7 @@ def decisions_on(experiment: Experiment | None, found: list[Result]) -> list[Dec
     """The verdicts on the experiment's claims, if it has any."""
     if not experiment or not experiment.claims:
         return []
-    from lossbench.config import configurations
+    from lossbench.experiments import configurations
     from lossbench.verdicts import decide
 
     configs = configurations([f"experiment={experiment.name}"])[0]

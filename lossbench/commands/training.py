@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lossbench.comparison import Comparison
-    from lossbench.config import Config, Experiment
+    from lossbench.configuration import Configuration
+    from lossbench.experiments import Experiment
     from lossbench.results import Result
     from lossbench.sweep.execution import Job
     from lossbench.verdicts import Decision
@@ -26,7 +27,7 @@ MOST_UNASKED = 1000  # runs that are not begun without --yes
 
 
 def run(options: argparse.Namespace) -> int:
-    from lossbench.config import configurations
+    from lossbench.experiments import configurations
 
     if options.info:
         return info(options)
@@ -39,7 +40,10 @@ def run(options: argparse.Namespace) -> int:
     if options.cfg:
         import yaml
 
-        print(masked("---\n".join(yaml.safe_dump(c, sort_keys=False) for c in configs)), end="")
+        print(
+            masked("---\n".join(yaml.safe_dump(c.mapping, sort_keys=False) for c in configs)),
+            end="",
+        )
         return 0
     from lossbench.comparison import compare as compare_results
     from lossbench.sweep import execution
@@ -53,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     decisions_on(experiment, [])  # a claim's mistake is told before hours of training
     jobs = execution.execute(configs, console, rerun=options.rerun)
-    found = execution.outcome(jobs)
+    found = execution.results_of(jobs)
     if found:
         comparisons = compare_results(found, baseline=experiment.baseline if experiment else None)
         show_comparisons(comparisons, experiment, console)
@@ -65,29 +69,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 def info(options: argparse.Namespace) -> int:
-    from hydra.core.global_hydra import GlobalHydra
-
-    from lossbench.config import configurations, hydra
+    from lossbench.composition import show_info
+    from lossbench.experiments import configurations
 
     if any(word.startswith("experiment=") for word in options.overrides):
         raise UserError("--info is of one run, an experiment has many: --cfg prints them.")
     configurations(options.overrides, config_dir=options.config_dir)  # tells what is wrong
-    with hydra(options.config_dir):
-        composer = GlobalHydra.instance().hydra
-        assert composer
-        composer.show_info("all", "config", options.overrides)
+    show_info(options.overrides, options.config_dir)
     return 0
 
 
-def _warn_of_few_seeds(configs: list[Config], console: Console) -> None:
+def _warn_of_few_seeds(configs: list[Configuration], console: Console) -> None:
     """Say before training what the seeds cannot show."""
-    from lossbench.comparison import ALPHA, few_seeds, setting_of
-    from lossbench.results import budget
+    from lossbench.comparison import ALPHA, few_seeds
+    from lossbench.configuration import digest
     from lossbench.statistics import seeds_needed_for
 
-    settings = {(setting_of(config), budget(config)) for config in configs}
+    settings = {(digest(config.setting), config.tune.budget) for config in configs}
     comparisons = len(configs) - len(settings)
-    seeds = min(len(config["seeds"]) for config in configs)
+    seeds = min(len(config.seeds) for config in configs)
     needed = seeds_needed_for(ALPHA, comparisons) if comparisons else 0
     if seeds < needed:
         console.print(few_seeds(seeds, comparisons, needed))
@@ -115,15 +115,15 @@ def _say_where(
         *(f"Figure    {place}" for place in drawn),
         f"Report    {report}",
     ]
-    tracking = jobs[0].config["tracking"]
+    tracking = jobs[0].config.tracking
     if any(job.seeds for job in jobs):
         trouble = publish(report, comparisons, experiment, tracking)
         lines += [trouble] if trouble else []
-    if tracking["uri"] is not None:
-        file = tracking["uri"].removeprefix("sqlite:///")
-        is_file = file != tracking["uri"]
+    if tracking.uri is not None:
+        file = tracking.uri.removeprefix("sqlite:///")
+        is_file = file != tracking.uri
         lines.append(f"MLflow    {Path(file).absolute() if is_file else masked(file)}")
-    where = "" if jobs[0].config["results"]["dir"] == "results" else f" --results {folder}"
+    where = "" if jobs[0].config.results.dir == "results" else f" --results {folder}"
     us = _own_name()
     lines += [
         f"Next      {us} ui{where}",
@@ -138,7 +138,7 @@ def _notices(found: list[Result]) -> list[str]:
     meddled = {who: what for r in found for who, what in r.summary.get("meddled", {}).items()}
     return [
         *(
-            f"{result.config['loss']['name']} was run replica by replica: "
+            f"{result.config.loss.name} was run replica by replica: "
             f"{result.summary['unmapped_because']}"
             for result in found
             if not result.summary["mapped"]

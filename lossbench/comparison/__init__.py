@@ -1,6 +1,6 @@
 """Results -> which loss is better, by how much, and whether that is real."""
 
-from lossbench.comparison.build import ALPHA, compare, labels, setting_of
+from lossbench.comparison.build import ALPHA, compare
 from lossbench.comparison.over_datasets import DatasetRanking, rank_losses
 from lossbench.comparison.select import (
     Group,
@@ -12,7 +12,7 @@ from lossbench.comparison.select import (
     where,
 )
 from lossbench.comparison.sentences import few_seeds
-from lossbench.comparison.structure import Comparison, Row, budget_of
+from lossbench.comparison.structure import Comparison, Row
 
 __all__ = [
     "ALPHA",
@@ -20,16 +20,13 @@ __all__ = [
     "DatasetRanking",
     "Group",
     "Row",
-    "budget_of",
     "budgets",
     "compare",
     "datasets",
     "few_seeds",
     "grouped",
-    "labels",
     "rank_losses",
     "robustness",
-    "setting_of",
     "value_at",
     "where",
 ]

@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossbench import statistics
 from lossbench.comparison.sentences import ALPHA, same_numbers
-from lossbench.comparison.structure import Comparison, Row, budget_of
+from lossbench.comparison.structure import Comparison, Row
+from lossbench.configuration import budget_words, digest, labels, loss_labels
 from lossbench.contract import UserError
-from lossbench.results import Config, Result, budget, of_seeds
+from lossbench.results import Result, of_seeds
 from lossbench.schema import choices
 from lossbench.statistics import Interval
 
 Array = NDArray[np.float64]
-SHARED = ("dataset", "corruption", "model", "regularizer", "optimizer", "trainer")
 VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
 YARDSTICKS = ("cross_entropy", "squared_error")  # the baseline where none is named
-
-
-def setting_of(config: Config) -> str:
-    """What runs must share to be compared: all that shapes training, but for the loss."""
-    return json.dumps({name: config[name] for name in SHARED}, sort_keys=True)
-
-
-def labels(results: Sequence[Result]) -> list[str]:
-    """The loss of each result, with the hyper-parameters in which namesakes differ.
-
-    "tuned" is said where others are not, with the budget's settings in which tuned ones differ.
-    """
-    said = []
-    budgets = [r.config["tune"] for r in results if budget(r.config)]
-    for result in results:
-        name, *_ = result.config["loss"].values()
-        namesakes = [r.config["loss"] for r in results if r.config["loss"]["name"] == name]
-        words = [name, *_differing(result.config["loss"], namesakes)]
-        if budget(result.config):
-            words += ["tuned"] if len(budgets) < len(results) else []
-            words += _differing(result.config["tune"], budgets)
-        said.append(" ".join(words))
-    return said
-
-
-def _differing(values: Config, others: Sequence[Config]) -> list[str]:
-    """The values that are not the same in all others; None goes unsaid."""
-    several = [k for k in values if len({str(other.get(k)) for other in others}) > 1]
-    return [f"{k}={values[k]}" for k in several if values[k] is not None]
 
 
 @dataclass(frozen=True)
@@ -128,30 +100,77 @@ def _equivalence(gains: Array, differences: Array, margin: float | None) -> floa
 def _samples(
     results: Sequence[Result], baseline: str | None, metric: str | None, mixed: bool
 ) -> list[_Sample]:
+    named = dict(zip(map(id, results), loss_labels([r.config for r in results]), strict=True))
     settings: dict[str, list[Result]] = {}
     for result in results:
-        settings.setdefault(setting_of(result.config), []).append(result)
-    groups = [group for found in settings.values() for group in _of_one_budget(found, mixed)]
-    if settings and all(len(found) == 1 for found, _ in groups):
+        settings.setdefault(digest(result.setting), []).append(result)
+    groups = [group for alike in settings.values() for group in _of_one_budget(alike, mixed)]
+    if settings and all(len(alike) == 1 for alike, _ in groups):
         _refuse_mixed_budgets(list(settings.values()))
-    _check_metric([found for found, _ in groups], metric)
-    samples = [_sample(found, notes, baseline, metric) for found, notes in groups]
-    if baseline and not any(_named(baseline, s.results) for s in samples):
-        held = {label for sample in samples for label in sample.results}
+    _check_metric([alike for alike, _ in groups], metric)
+    labelled = [_labelled(alike, named) for alike, _ in groups]
+    if baseline and not any(_named(baseline, held) for held in labelled):
+        known = {label for held in labelled for label in held}
         raise UserError(
-            f"--baseline {baseline}: it is not among the losses compared. {choices(baseline, held)}"
+            f"--baseline {baseline}: it is not among the losses compared. "
+            f"{choices(baseline, known)}"
         )
-    return samples
+    return [
+        _sample(held, notes, [baseline] if baseline else _baselines(labelled, held), metric)
+        for held, (_, notes) in zip(labelled, groups, strict=True)
+    ]
+
+
+def _labelled(alike: list[Result], named: dict[int, str]) -> dict[str, Result]:
+    """The results of a setting by the label that each has in the whole comparison."""
+    seen: Counter[str] = Counter()
+    labelled = {}
+    budgets = budget_words([result.config for result in alike])
+    for result, budget in zip(alike, budgets, strict=True):
+        label = " ".join([named[id(result)], *budget])
+        seen[label] += 1
+        labelled[label if seen[label] == 1 else f"{label} #{seen[label]}"] = result
+    return labelled
+
+
+def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> list[str]:
+    """The labels in the order in which they serve as the baseline of all settings of one's task.
+
+    A yardstick first, then what most settings have, then by name and value.
+    """
+    task = _task(one)
+    alike = [results for results in settings if _task(results) == task]
+    held = Counter(label for results in alike for label in results)
+    names = {label: r.config.loss.name for results in alike for label, r in results.items()}
+
+    def order(label: str) -> tuple[Any, ...]:
+        return names[label] not in YARDSTICKS, -held[label], natural_order(label)
+
+    return sorted(held, key=order)
+
+
+def _task(labelled: dict[str, Result]) -> str:
+    task: str = next(iter(labelled.values())).summary["task"]
+    return task
+
+
+def natural_order(label: str) -> list[tuple[float, str]]:
+    """A sort key by which gamma=2 stands before gamma=10."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label)
+    return [(float(part), "") if i % 2 else (-1.0, part) for i, part in enumerate(parts)]
 
 
 def _of_one_budget(found: list[Result], mixed: bool) -> list[tuple[list[Result], list[str]]]:
     """The results of a setting apart by tuning budget, or together with a word of warning."""
     budgets: dict[str, list[Result]] = {}
     for result in found:
-        budgets.setdefault(budget_of(result), []).append(result)
+        budgets.setdefault(result.config.tune.budget, []).append(result)
     if len(budgets) == 1:
         return [(found, [])]
-    said = "; ".join(f"{words}: {', '.join(labels(group))}" for words, group in budgets.items())
+    said = "; ".join(
+        f"{words}: {', '.join(labels([r.config for r in group]))}"
+        for words, group in budgets.items()
+    )
     if mixed:
         return [(found, [f"The tuning budgets differ, so the ranking is not fair. {said}."])]
     note = f"Runs of different tuning budgets are not ranked against each other. {said}."
@@ -161,8 +180,9 @@ def _of_one_budget(found: list[Result], mixed: bool) -> list[tuple[list[Result],
 def _refuse_mixed_budgets(settings: list[list[Result]]) -> None:
     """UserError where budgets that differ keep different losses apart and leave none to rank."""
     for found in settings:
-        said = dict(zip(labels(found), map(budget_of, found), strict=True))
-        losses = {json.dumps(result.config["loss"]) for result in found}
+        configs = [result.config for result in found]
+        said = {label: c.tune.budget for label, c in zip(labels(configs), configs, strict=True)}
+        losses = {digest(config.loss.mapping) for config in configs}
         if len(losses) > 1 and len(set(said.values())) > 1:
             listed = "; ".join(f"{label}: {words}" for label, words in said.items())
             raise UserError(
@@ -188,19 +208,18 @@ def _check_metric(groups: list[list[Result]], metric: str | None) -> None:
 
 
 def _sample(
-    found: list[Result], notes: list[str], baseline: str | None, metric: str | None
+    labelled: dict[str, Result], notes: list[str], baselines: list[str], metric: str | None
 ) -> _Sample:
-    labelled = dict(zip(_unique_labels(found), found, strict=True))
-    summary, notes = found[0].summary, list(notes)
+    """One setting, against the first of the baselines that it has."""
+    summary, notes = next(iter(labelled.values())).summary, list(notes)
     if metric and not summary["directions"].get(metric):
         notes.append(f"{summary['task']} is compared by {summary['primary']}: it has no {metric}.")
         metric = None
     metric = metric or summary["primary"]
-    base = _named(baseline, labelled) if baseline else None
-    base = base or next(filter(None, (_named(y, labelled) for y in YARDSTICKS)), None)
-    base = base or next(iter(labelled))
-    if baseline and not _named(baseline, labelled):
-        notes.append(f"{baseline} was not trained here, so the baseline is {base}.")
+    here = [name for each in baselines if (name := _named(each, labelled))]
+    base = here[0] if here else _baselines([labelled], labelled)[0]
+    if not _named(baselines[0], labelled):
+        notes.append(f"{baselines[0]} was not trained here, so the baseline is {base}.")
     notes += _of_several_versions(labelled)
     labelled, paired, said = _on_common_seeds(labelled)
     return _Sample(labelled, metric, summary["directions"][metric], base, paired, (*notes, *said))
@@ -221,18 +240,8 @@ def _of_several_versions(labelled: dict[str, Result]) -> list[str]:
 
 def _named(name: str, labelled: dict[str, Result]) -> str | None:
     """The label of this name, or the one loss of this name, whatever its hyper-parameters."""
-    same = [label for label, r in labelled.items() if r.config["loss"]["name"] == name]
+    same = [label for label, r in labelled.items() if r.config.loss.name == name]
     return name if name in labelled else same[0] if len(same) == 1 else None
-
-
-def _unique_labels(found: list[Result]) -> list[str]:
-    """Labels, told apart by a number where they would be equal."""
-    seen: Counter[str] = Counter()
-    told = []
-    for label in labels(found):
-        seen[label] += 1
-        told.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
-    return told
 
 
 def _on_common_seeds(labelled: dict[str, Result]) -> tuple[dict[str, Result], bool, list[str]]:
@@ -273,7 +282,7 @@ def _comparison(
         rows[label] = _against(sample, rows[label], p, same_p, family)
     results = list(sample.results.values())
     budgets = {row.budget for row in rows.values()}
-    shared = json.loads(setting_of(results[0].config))
+    shared = results[0].config.shown_setting
     return Comparison(
         setting={**shared, "tuning": budgets.pop() if len(budgets) == 1 else "mixed budgets"},
         metric=sample.metric,
@@ -295,7 +304,7 @@ def _row(label: str, result: Result, score: float, leads: float) -> Row:
         len(result.seeds),
         result.diverged,
         result.summary["seconds"],
-        budget_of(result),
+        result.config.tune.budget,
         _intervals(result, "test/"),
         _intervals(result, "test_best/"),
         score,

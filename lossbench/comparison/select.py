@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lossbench.comparison.structure import Comparison, budget_of
+from lossbench.comparison.structure import Comparison
 from lossbench.contract import UserError
-from lossbench.nested import paths, value_under
+from lossbench.nested import dotted_keys, value_under
 from lossbench.results import Result
 from lossbench.schema import choices
 
@@ -41,7 +41,8 @@ def where(results: Sequence[Result], conditions: Sequence[str]) -> list[Result]:
 
 
 def _facts(result: Result) -> dict[str, Any]:
-    return {**result.config, "task": result.summary["task"], "tuning": budget_of(result)}
+    config = result.config
+    return {**config.mapping, "task": result.summary["task"], "tuning": config.tune.budget}
 
 
 def value_at(facts: dict[str, Any], key: str) -> str:
@@ -59,7 +60,7 @@ def _normal(text: str) -> str:
 
 
 def _unknown(option: str, key: str, facts: Sequence[dict[str, Any]]) -> UserError:
-    known = {path for each in facts for path in paths(each)}
+    known = {path for each in facts for path in dotted_keys(each)}
     return UserError(f"{option}: there is no such key here. {choices(key, known)}")
 
 

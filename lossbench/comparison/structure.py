@@ -7,10 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from lossbench.comparison import sentences
-from lossbench.results import Result, budget
+from lossbench.results import Result
 from lossbench.statistics import Interval
-
-UNTUNED = "untuned"
 
 
 @dataclass(frozen=True)
@@ -84,12 +82,3 @@ class Comparison:
     def row(self, label: str) -> Row:
         """The row of a loss."""
         return next(row for row in self.rows if row.label == label)
-
-
-def budget_of(result: Result) -> str:
-    """The tuning budget of a result in words; results of one budget may be ranked."""
-    if not budget(result.config):
-        return UNTUNED
-    tune = result.config["tune"]
-    sampler = "" if tune["sampler"] == "sobol" else f" by {tune['sampler']}"
-    return f"tuned with {tune['trials']} trials x {tune['seeds']} seeds{sampler}"

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lossbench.configuration import Configuration
 from lossbench.results import Result, bands
 from lossbench.statistics import t_interval
 
@@ -53,11 +54,11 @@ def comparison(labelled: Mapping[str, Result], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def title(config: Mapping[str, Any]) -> str:
+def title(config: Configuration) -> str:
     """The loss and the data of a run in a few words."""
-    corruption = config["corruption"]["name"]
+    corruption = config.corruption.name
     suffix = "" if corruption == "none" else f" with {corruption}"
-    return f"{config['loss']['name']} on {config['dataset']['name']}{suffix}"
+    return f"{config.loss.name} on {config.dataset.name}{suffix}"
 
 
 def _band(axes: Axes, table: Any, colour: str, label: str | None = None) -> None:

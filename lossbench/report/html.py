@@ -13,7 +13,6 @@ from lossbench.comparison import Comparison, DatasetRanking, Group, rank_losses,
 from lossbench.comparison.select import budgets, datasets
 from lossbench.report import panels, sheets
 from lossbench.report.pages import rendered
-from lossbench.report.repeat import command
 from lossbench.report.tables import heading, ledger_notes
 from lossbench.results import Result
 
@@ -187,9 +186,9 @@ def _run(label: str, result: Result) -> dict[str, str]:
         "label": label,
         "key": result.key,
         "seconds": f"{result.summary['seconds']:.1f}",
-        "loss": _yaml(result.config["loss"]),
+        "loss": _yaml(result.config.loss.mapping),
         "versions": ", ".join(f"{name} {number}" for name, number in result.versions.items()),
-        "command": command(result.config),
+        "command": result.config.command,
     }
 
 

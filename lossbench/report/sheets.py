@@ -13,7 +13,6 @@ from rich.table import Table
 from lossbench.comparison import Comparison, DatasetRanking, Group
 from lossbench.comparison.sentences import p_text
 from lossbench.report.export import Record, records
-from lossbench.results import budget
 
 METRICS_ABREAST = 4
 LOSSES_ABREAST = 6
@@ -121,7 +120,7 @@ def ranks(found: DatasetRanking) -> Sheet:
 
 def ledger(comparison: Comparison) -> Sheet | None:
     """What tuning chose for each loss, on which budget, and what that gained; None without any."""
-    found = {n: r.summary["tuning"] for n, r in comparison.results.items() if budget(r.config)}
+    found = {n: r.summary["tuning"] for n, r in comparison.results.items() if r.config.tune.trials}
     if not found:
         return None
     metric = next(iter(found.values()))["metric"]

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from lossbench import results
+from lossbench.configuration import Configuration
 from lossbench.processes import alive, identity
-from lossbench.results import Config
 from lossbench.settings import masked
 from lossbench.sweep.plan import Job
 
@@ -39,7 +39,7 @@ class Delivery:
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.console = console
-        self.tracked = [job for job in jobs if job.config["tracking"]["uri"] is not None]
+        self.tracked = [job for job in jobs if job.config.tracking.uri is not None]
         self.stores: dict[tuple[str, str], Store] = {}
         self.news: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.pending: dict[str, Any] = {}
@@ -59,7 +59,7 @@ class Delivery:
                 before = results.places(job.folder)  # what is written from now on is told of
                 self.pending[str(marker)] = partial(self._make_good, job.config, marker, before)
             self.markers.append(job.folder / f"{MARKER}{uuid.uuid4().hex}")
-            experiments = sorted({j.config["tracking"]["experiment"] for j in self.tracked})
+            experiments = sorted({j.config.tracking.experiment for j in self.tracked})
             with contextlib.suppress(OSError):
                 self.markers[-1].write_text(json.dumps({**identity(), "experiments": experiments}))
         self.thread.start()
@@ -67,7 +67,7 @@ class Delivery:
 
     def tell(self, job: Job) -> None:
         """Something became of a job."""
-        if job.config["tracking"]["uri"] is not None:
+        if job.config.tracking.uri is not None:
             self.news.put(job)
 
     def __exit__(self, *error: object) -> None:
@@ -139,7 +139,7 @@ class Delivery:
     def _show(self, job: Job) -> None:
         if job.cut_off and job.run_id is None:
             return
-        store = self._store(**job.config["tracking"])
+        store = self._store(job.config.tracking.uri or "", job.config.tracking.experiment)
         if job.run_id is None:
             job.run_id = store.open(job.config, job.key, job.name)
         store.describe(job.run_id, job.config)
@@ -150,11 +150,11 @@ class Delivery:
         elif job.error is not None:
             store.fail(job.run_id, str(job.error))
 
-    def _make_good(self, config: Config, marker: Path, before: list[Path]) -> None:
+    def _make_good(self, config: Configuration, marker: Path, before: list[Path]) -> None:
         """Deliver what a sweep before this one did not."""
         from lossbench.tracking import deliver
 
-        uri = config["tracking"]["uri"]
+        uri = config.tracking.uri or ""
         with contextlib.suppress(ValueError):
             for name in json.loads(marker.read_text())["experiments"]:
                 self._store(uri, name)  # closes the runs of processes that are gone
@@ -176,7 +176,7 @@ def left_behind(folder: Path) -> list[Path]:
 
 def _options(job: Job) -> str:
     """What `lossbench sync` needs to be told."""
-    where = job.config["results"]["dir"]
-    uri = job.config["tracking"]["uri"]
+    where = job.config.results.dir
+    uri = job.config.tracking.uri or ""
     hidden = " --uri URI" if masked(uri) != uri else ""
     return ("" if where == "results" else f" --results {where}") + hidden

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 
 from lossbench import registry, results
+from lossbench.configuration import Configuration
 from lossbench.contract import UnusableError, UserError
-from lossbench.results import Config, Result
+from lossbench.results import Result
 from lossbench.sweep.claimed import claimed
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.launcher import Event, launch
@@ -19,12 +21,14 @@ from lossbench.sweep.progress import Display
 from lossbench.sweep.trial import refuse_faulty
 
 
-def execute(configs: Sequence[Config], console: Console, *, rerun: bool = False) -> list[Job]:
+def execute(
+    configs: Sequence[Configuration], console: Console, *, rerun: bool = False
+) -> list[Job]:
     """Train what is missing, or all of it again; each job tells what became of it."""
     jobs = plan(configs, rerun=rerun)
     for job in jobs:
         if kinds := results.changed(job.config, job.folder):
-            said = ", ".join(f"{kind}={job.config[kind]['name']}" for kind in kinds)
+            said = ", ".join(f"{kind}={job.config.choice(kind).name}" for kind in kinds)
             console.print(f"{job.name}: the code of {said} has changed; trained again.")
     open_jobs = [job for job in jobs if job.seeds]
     done = len(jobs) - len(open_jobs)
@@ -49,9 +53,12 @@ def _train(jobs: list[Job], delivery: Delivery, console: Console) -> None:
     if not jobs:
         return
     calls = [(j.config, j.seeds, j.folder) for j in jobs]
-    settings = jobs[0].config["launcher"]
+    settings = asdict(jobs[0].config.launcher)
     try:
-        with Display(jobs, console) as display, closing(launch(_work, calls, **settings)) as events:
+        with (
+            Display(jobs, console) as display,
+            closing(launch(_work, calls, **settings)) as events,
+        ):
             for event in events:
                 _handle(event, jobs[event.job], delivery)
                 display.show(event)
@@ -80,7 +87,7 @@ def _handle(event: Event, job: Job, delivery: Delivery) -> None:
         case Event(what="failed", value=error):
             job.error = error
             if isinstance(error, UnusableError):
-                results.open_folder(job.config["results"]["dir"])  # no use in going on without it
+                results.open_folder(job.config.results.dir)  # no use in going on without it
         case _:
             return
     if job.begun or not isinstance(job.error, UserError):
@@ -98,13 +105,13 @@ def _reason(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def outcome(jobs: Sequence[Job]) -> list[Result]:
+def results_of(jobs: Sequence[Job]) -> list[Result]:
     """The stored results of the jobs, with just the seeds that were asked for."""
     found = []
     for job in jobs:
         result = results.stored(job.config, job.folder)
         if result is not None:
-            held = [s for s in job.config["seeds"] if s in set(result.seeds.seed)]
+            held = [s for s in job.config.seeds if s in set(result.seeds.seed)]
             if held:
                 found.append(results.of_seeds(result, held))
     return found

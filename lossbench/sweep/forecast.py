@@ -6,20 +6,19 @@ Seconds come from results of the same kind of run, or from the first epochs of o
 from __future__ import annotations
 
 import contextlib
-import json
 import statistics
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from lossbench import results
+from lossbench.configuration import Configuration, digest
 from lossbench.contract import UserError
-from lossbench.results import Config
 from lossbench.sweep.launcher import launch, worker_count
 from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import duration
@@ -41,15 +40,15 @@ class Pace:
 
     def seconds(self, job: Job) -> float:
         """The cost of the seeds that a job has still to train."""
-        trainings = len(job.seeds) + results.budget(job.config) * job.config["tune"]["seeds"]
-        return self.begin + self.each * job.config["trainer"]["max_epochs"] * trainings
+        trainings = len(job.seeds) + job.config.tune.trials * job.config.tune.seeds
+        return self.begin + self.each * job.config.trainer.max_epochs * trainings
 
 
 class EnoughError(Exception):
     """The first epochs are timed."""
 
 
-def forecast(configs: Sequence[Config], console: Console, *, rerun: bool = False) -> None:
+def forecast(configs: Sequence[Configuration], console: Console, *, rerun: bool = False) -> None:
     """Print the runs, which of them are done, and what the rest will cost; writes nothing."""
     jobs = plan(configs, rerun=rerun, dry=True)
     sys.stdout.writelines(map(_line, jobs))
@@ -63,7 +62,7 @@ def forecast(configs: Sequence[Config], console: Console, *, rerun: bool = False
 
 
 def _line(job: Job) -> str:
-    asked, missing = len(job.config["seeds"]), len(job.seeds)
+    asked, missing = len(job.config.seeds), len(job.seeds)
     state = "done" if not missing else "to train" if missing == asked else "partly"
     line = f"{state:9} {asked - missing:4}/{asked:<4} seeds  {job.name}"
     return textwrap.fill(line, 100, subsequent_indent=" " * 28) + "\n"
@@ -89,7 +88,7 @@ def _cost(todo: Sequence[Job]) -> list[str]:
         for job in jobs
         if kind not in refused
     ]
-    workers = worker_count(todo[0].config["launcher"]["workers"], len(todo))
+    workers = worker_count(todo[0].config.launcher.workers, len(todo))
     wall = START_SECONDS + max(max(work), sum(work) / workers)
     guessed = len(kinds) - len(paces) - len(refused)
     how = sorted({pace.how for pace in paces.values()})
@@ -101,11 +100,18 @@ def _cost(todo: Sequence[Job]) -> list[str]:
     return said
 
 
-def _kind(config: Config, seeds: int) -> str:
+def _kind(config: Configuration, seeds: int) -> str:
     """What runs share that take about as long for an epoch of a seed."""
-    trainer = config["trainer"]
-    shape = [config["dataset"], config["model"], trainer["batch_size"], trainer["precision"]]
-    return json.dumps([config["loss"]["name"], *shape, seeds.bit_length()], sort_keys=True)
+    shape = [config.dataset.mapping, config.model.mapping]
+    return digest(
+        [
+            *shape,
+            config.loss.name,
+            config.trainer.batch_size,
+            config.trainer.precision,
+            seeds.bit_length(),
+        ]
+    )
 
 
 def _paces(kinds: dict[str, list[Job]]) -> tuple[dict[str, Pace], dict[str, str]]:
@@ -132,14 +138,14 @@ def _of_results(folder: Path) -> dict[str, Pace]:
             config, summary = results.described(place)
         except UserError:
             continue
-        seeds = len(config["seeds"])
-        trainings = seeds + results.budget(config) * config.get("tune", {}).get("seeds", 0)
-        each = summary["seconds"] / config["trainer"]["max_epochs"] / trainings
+        seeds = len(config.seeds)
+        trainings = seeds + config.tune.trials * config.tune.seeds
+        each = summary["seconds"] / config.trainer.max_epochs / trainings
         found.setdefault(_kind(config, seeds), []).append(each)
     return {kind: Pace(0, statistics.median(e), "stored results") for kind, e in found.items()}
 
 
-def _timed(config: Config, seeds: list[int], report: Callable[[int, int], None]) -> Pace:
+def _timed(config: Configuration, seeds: list[int], report: Callable[[int, int], None]) -> Pace:
     """In the worker: train the first epochs."""
     from lossbench.tuning import train
 
@@ -152,6 +158,6 @@ def _timed(config: Config, seeds: list[int], report: Callable[[int, int], None])
             raise EnoughError
 
     with contextlib.suppress(EnoughError):
-        train({**config, "tune": {**config["tune"], "trials": 0}}, seeds, watch)
+        train(replace(config, tune=replace(config.tune, trials=0)), seeds, watch)
     (_, first), (done, last) = moments[0], moments[-1]
     return Pace(first - began, (last - first) / done / len(seeds), "timing first epochs")

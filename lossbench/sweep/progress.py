@@ -25,7 +25,7 @@ class Display:
             transient=True,
             disable=not console.is_terminal,
         )
-        self.epochs = {i: job.config["trainer"]["max_epochs"] for i, job in enumerate(jobs)}
+        self.epochs = {i: job.config.trainer.max_epochs for i, job in enumerate(jobs)}
         self.all = self.bars.add_task("", total=sum(self.epochs.values()), left="")
         self.each: dict[int, TaskID] = {}
         self.done: dict[int, int] = {}

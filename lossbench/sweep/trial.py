@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from lossbench.configuration import Configuration, digest
 from lossbench.contract import UserError
-from lossbench.results import Config
 from lossbench.schema import SHOWN
 from lossbench.sweep.launcher import launch
 from lossbench.sweep.plan import Job
@@ -27,7 +26,7 @@ def refuse_faulty(jobs: Sequence[Job]) -> None:
     calls = [([job.config for job in piece],) for piece in pieces]
     limit = START_SECONDS + EACH_SECONDS * max(map(len, pieces))
     refused: dict[str, list[str]] = {}
-    workers = jobs[0].config["launcher"]["workers"]
+    workers = jobs[0].config.launcher.workers
     for event in launch(_try_out, calls, workers=workers, timeout=limit):
         if event.what == "finished":
             for job, reason in zip(pieces[event.job], event.value, strict=True):
@@ -49,25 +48,24 @@ def _pieces(jobs: Sequence[Job]) -> Iterator[list[Job]]:
     """The jobs of one dataset together, not too many at once."""
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        data = [job.config["dataset"], job.config["corruption"]]
-        groups.setdefault(json.dumps(data, sort_keys=True), []).append(job)
+        groups.setdefault(digest(job.config.data), []).append(job)
     for group in groups.values():
         for start in range(0, len(group), AT_ONCE):
             yield group[start : start + AT_ONCE]
 
 
-def _try_out(configs: list[Config], report: Any) -> list[str]:
+def _try_out(configs: list[Configuration], report: Any) -> list[str]:
     """In the worker: why each of these cannot be trained, or nothing."""
     from lossbench.training import data, try_step
 
     try:
-        splits = data(configs[0], configs[0]["seeds"][:1])
+        splits = data(configs[0], list(configs[0].seeds[:1]))
     except UserError as error:
         return [str(error)] * len(configs)
     return [_reason(try_step, config, splits) for config in configs]
 
 
-def _reason(try_step: Callable[..., None], config: Config, splits: Any) -> str:
+def _reason(try_step: Callable[..., None], config: Configuration, splits: Any) -> str:
     try:
         try_step(config, splits)
     except UserError as error:

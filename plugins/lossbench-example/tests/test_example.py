@@ -40,8 +40,8 @@ def test_a_model_has_the_shapes_that_it_is_asked_for(outputs, shape):
 def test_dataset_and_model_are_named_in_a_run(tmp_path):
     result = run("dataset=spirals", "model=tanh_mlp", *SHORT, f"results.dir={tmp_path}")
     expected = {"name": "spirals", "samples": 1000, "turns": 1.0, "noise": 0.02}
-    assert result.config["dataset"] == expected
-    assert result.config["model"] == {"name": "tanh_mlp", "hidden": [64, 64]}
+    assert result.config.dataset.mapping == expected
+    assert result.config.model.mapping == {"name": "tanh_mlp", "hidden": [64, 64]}
     assert list(result.seeds.status) == ["finished"] * 3
 
 
@@ -49,7 +49,7 @@ def test_a_configuration_file_of_the_plugin_is_named_like_any_other(tmp_path):
     words = ("dataset=spirals_hard", "dataset.samples=200", "model=tanh_mlp")
     result = run(*words, *SHORT, f"results.dir={tmp_path}")
     expected = {"name": "spirals", "samples": 200, "turns": 2.0, "noise": 0.04}
-    assert result.config["dataset"] == expected
+    assert result.config.dataset.mapping == expected
 
 
 def test_the_configuration_file_is_found_without_importing_the_plugin():

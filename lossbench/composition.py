@@ -1,0 +1,399 @@
+"""Words and YAML -> validated configurations, by Hydra's composition. Only this file knows Hydra.
+
+Hydra looks in `conf/`, in the user's folder, among the installed plugins and in their folders. A
+group's option is a plugin, its keys are the plugin's keywords; values are set on a copy of what was
+composed for the same choices, so that a thousand runs are composed once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import difflib
+import functools
+import itertools
+import json
+import re
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from hydra import compose, initialize_config_dir
+
+# Hydra offers no public source of files that can be extended; this one is what file:// is.
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lossbench import registry
+from lossbench.configuration import ALLOWED, SECTIONS, Configuration, validated
+from lossbench.contract import UserError
+from lossbench.nested import dotted_keys, leaves
+from lossbench.paths import packaged
+from lossbench.registry import CHOICES
+from lossbench.schema import REQUIRED, Faults, choices, unknown_key
+from lossbench.strict import lines_of
+
+SCHEME = "lossbench"
+MOST_VALUES = 100_001  # of one axis
+ENVIRONMENT = "${oc.env:"
+FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
+PLAIN_REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)*\}")
+Sections = dict[str, Any]
+Axes = dict[str, list[str]]  # a key's overrides, one for each value
+
+
+# ---- where Hydra looks -------------------------------------------------------------------------
+class PluginSource(ConfigSource):
+    """Config groups whose options are the installed plugins and whose keys are their keywords."""
+
+    @staticmethod
+    def scheme() -> str:
+        return SCHEME
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path.strip("/") in ("", *CHOICES)
+
+    def is_config(self, config_path: str) -> bool:
+        group, name = _split(config_path)
+        if name.partition(":")[0].endswith(".py"):
+            return group in CHOICES
+        return group in CHOICES and name.rpartition(":")[2] in registry.names(group)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        group = config_path.strip("/")
+        if group == "":
+            return [] if results_filter == ObjectType.CONFIG else list(CHOICES)
+        listed = group in CHOICES and results_filter != ObjectType.GROUP
+        return registry.names(group) if listed else []
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        group, name = _split(config_path)
+        plugin = registry.find(group, name)[0]
+        defaults = {
+            p.name: "???" if p.default is REQUIRED else p.default
+            for p in registry.parameters(plugin)
+        }
+        node = OmegaConf.create({"name": name, **defaults})
+        return ConfigResult(plugin.package, f"{SCHEME}://{config_path}", node, {"package": None})
+
+
+def _split(config_path: str) -> tuple[str, str]:
+    group, _, name = config_path.strip("/").partition("/")
+    return group, name.removesuffix(".yaml")
+
+
+class FileSource(FileConfigSource):
+    """A folder of the user's or of a plugin, whose files are held against `strict` first.
+
+    places: the file and line of each key that was read.
+    """
+
+    places: ClassVar[dict[str, str]] = {}
+
+    @staticmethod
+    def scheme() -> str:
+        return "strict"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = Path(self.path, self._normalize_file_name(config_path))
+        group = config_path.strip("/").rpartition("/")[0]
+        if not file.resolve().is_relative_to(Path(self.path).resolve()):
+            raise UserError(f"{config_path}: it leads out of the folder {self.path}.")
+        for key, line in lines_of(file).items():
+            self.places[f"{group}.{key}".lstrip(".")] = f"{file}:{line}"
+        return super().load_config(config_path)
+
+
+class PluginSearchPath(SearchPathPlugin):
+    """Looks in `conf/`, the user's folder, among the plugins, then in the folders of plugins."""
+
+    user_folder: str | None = None
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        if self.user_folder:
+            search_path.append("command-line", f"{FileSource.scheme()}://{self.user_folder}")
+        search_path.append("lossbench-plugins", f"{SCHEME}://")
+        for package, folder in registry.config_folders():  # last, so that no file hides a plugin
+            search_path.append(package, f"{FileSource.scheme()}://{folder}")
+
+
+@contextlib.contextmanager
+def hydra(config_dir: str | None = None) -> Iterator[None]:
+    """Hydra with our sources, for the compositions inside the block."""
+    if config_dir and not Path(config_dir).is_dir():
+        raise UserError(f"--config-dir {config_dir}: there is no such folder.")
+    PluginSearchPath.user_folder = str(Path(config_dir).resolve()) if config_dir else None
+    FileSource.places.clear()
+    for plugin in (PluginSource, FileSource, PluginSearchPath):
+        Plugins.instance().register(plugin)
+    with initialize_config_dir(str(packaged("conf")), job_name="lossbench", version_base="1.3"):
+        yield
+
+
+# ---- the override grammar ----------------------------------------------------------------------
+def axes_of(fixed: dict[str, Any], words: Sequence[str], sweep: bool) -> Axes:
+    """Each key's overrides, one for each value; the command line's replace the experiment's."""
+    axes: Axes = {}
+    for key, value in fixed.items():
+        values = value if isinstance(value, list) else [value]
+        axes[key] = [f"{key}={word_of(v)}" for v in values]
+    for word in _parsed(words):
+        key = word.get_key_element()
+        if word.is_delete():
+            raise UserError(f"{word.input_line}: nothing can be removed; give it another value.")
+        if not word.is_sweep_override():
+            axes[key] = [word.input_line or ""]
+        elif sweep:
+            axes[key] = [f"{key}={value}" for value in _values(word)]
+        else:
+            raise UserError(
+                f"{word.input_line} names several runs: add -m to sweep over them, or quote the "
+                f"value, '{key}=\"…\"', if it is one."
+            )
+    return axes
+
+
+def _values(word: Override) -> list[str]:
+    """The values that a sweep over one key stands for, no more than MOST_VALUES of them."""
+    try:
+        values = list(itertools.islice(word.sweep_string_iterator(), MOST_VALUES))
+    except (HydraException, ValueError) as error:  # an interval, a step of 0
+        raise UserError(
+            f"{word.input_line}: give the values with commas between them, or "
+            "range(first, end, step) with a step that is not 0."
+        ) from error
+    if not values:
+        raise UserError(f"{word.input_line} stands for no value.")
+    return values
+
+
+def word_of(value: Any) -> str:
+    """A value of YAML as the grammar writes it."""
+    plain = isinstance(value, str) and _parses(f"key={value}")
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+@functools.cache
+def override_of(word: str) -> Override:
+    """What one word says."""
+    return _parsed([word])[0]
+
+
+def _parsed(words: Sequence[str]) -> list[Override]:
+    loader = GlobalHydra.instance().config_loader() if GlobalHydra().is_initialized() else None
+    try:
+        return OverridesParser.create(loader).parse_overrides(list(words))
+    except HydraException as error:
+        bad = next(word for word in words if not _parses(word))
+        key, equals, value = bad.partition("=")
+        reason = f"'{bad}' is not of the form key=value. Example: lossbench run loss=focal seeds=20"
+        if equals:
+            reason = f"{bad}: this value must be in quotes of its own: \"{key}='{value}'\"."
+        raise UserError(reason) from error
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_overrides([word])
+    except HydraException:
+        return False
+    return True
+
+
+# ---- composition -------------------------------------------------------------------------------
+def load_yaml(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, its references unresolved; UserError where it is not valid."""
+    lines_of(file)
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(file))
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{file}: {one_line(error)}") from error
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def show_info(words: Sequence[str], config_dir: str | None) -> None:
+    """Print how Hydra composes one run."""
+    with hydra(config_dir):
+        composer = GlobalHydra.instance().hydra
+        assert composer
+        composer.show_info("all", "config", list(words))
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception of Hydra's or OmegaConf's says, short."""
+    text = " ".join(str(error).split()).partition(" Config search path:")[0][:300]
+    return text or type(error).__name__
+
+
+class Composer:
+    """Composes once for each distinct choice of groups; values are set on a copy."""
+
+    def __init__(self) -> None:
+        self.loader = GlobalHydra.instance().config_loader()
+        self.groups = set(self.loader.list_groups(""))
+        self.composed: dict[tuple[str, ...], Sections] = {}
+        self.faults = Faults()
+
+    def compose(self, words: Sequence[str]) -> Configuration | None:
+        """The configuration of these words; None where its faults are added to `faults`."""
+        faults = Faults()
+        with faults.gathered():
+            return self._composed(words)
+        given = {word.partition("=")[0].lstrip("+~") for word in words}
+        for line, error in faults.errors.items():
+            self.faults.add(type(error)(_placed(line, given)))
+        return None
+
+    def _composed(self, words: Sequence[str]) -> Configuration:
+        parsed = [override_of(word) for word in words]
+        chosen = [o for o in parsed if self._is_choice(o)]
+        key = tuple(str(o.input_line) for o in chosen)
+        if key not in self.composed:
+            self.composed[key] = self._compose(chosen)
+        config, faults = copy.deepcopy(self.composed[key]), Faults()
+        for override in parsed:
+            if not self._is_choice(override):
+                with faults.gathered():
+                    _set(config, override)
+        with faults.gathered():
+            checked = validated(_resolve(config))
+        faults.tell()
+        return checked
+
+    def _is_choice(self, override: Override) -> bool:
+        group = override.key_or_group
+        return group in self.groups or "/" in group or group == "hydra"
+
+    def _compose(self, chosen: Sequence[Override]) -> Sections:
+        faults = Faults()
+        for override in chosen:
+            with faults.gathered():
+                if override.key_or_group not in (*CHOICES, *SECTIONS):
+                    raise unknown_key(override.key_or_group, override.key_or_group, ALLOWED)
+                self._known(override.key_or_group, override.value())
+                _refuse_second(override)
+        faults.tell()
+        try:
+            config = compose("config", [str(o.input_line) for o in chosen])
+        except RecursionError:
+            names = " ".join(str(override.input_line) for override in chosen)
+            raise UserError(f"{names}: its defaults lead back to itself.") from None
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+            cause = error.__cause__ if isinstance(error.__cause__, UserError) else None
+            raise cause or UserError(one_line(error)) from error
+        return OmegaConf.to_container(config)  # type: ignore[return-value]
+
+    def _known(self, group: str, name: Any) -> None:
+        options = self.loader.get_group_options(group)
+        if name in options:
+            _refuse_two_files(group, name)
+            return
+        if group in CHOICES and isinstance(name, str) and ":" in name:
+            registry.find(group, name)
+        else:
+            file = Path(PluginSearchPath.user_folder or "", group, f"{name}.yml")
+            if file.is_file():
+                raise UserError(f"{group}={name}: rename {file} to {name}.yaml.")
+            raise UserError(f"{group}={name}: there is no such {group}. {choices(name, options)}")
+
+
+def _refuse_second(override: Override) -> None:
+    """UserError where a choice would be added to the one that every run has."""
+    if override.is_add() and not override.is_force_add():
+        raise UserError(
+            f"{override.input_line}: every run has a {override.key_or_group} already: write "
+            f"{str(override.input_line).removeprefix('+')}."
+        )
+
+
+def _placed(line: str, given: Container[str]) -> str:
+    """What is said of a key, with the file and line where it stands, unless it was given anew."""
+    key = re.match(r"[\w.]*", line)[0]  # type: ignore[index]
+    place = FileSource.places.get(key)
+    return line if place is None or key in given else f"{place}: {line}"
+
+
+def _refuse_two_files(group: str, name: Any) -> None:
+    """UserError where two packages bring a file of this name, and nothing stands before them."""
+    file, user = Path(group, f"{name}.yaml"), PluginSearchPath.user_folder
+    before = [packaged("conf"), *([Path(user)] if user else [])]
+    if any((folder / file).is_file() for folder in before):
+        return
+    if group in CHOICES and name in registry.names(group):
+        return
+    found = [f"{p} ({d / file})" for p, d in registry.config_folders() if (d / file).is_file()]
+    if len(found) > 1:
+        raise UserError(
+            f"{group}={name} is ambiguous: {' and '.join(found)} both provide it.\n"
+            "Copy one into a folder of your own and name that with --config-dir."
+        )
+
+
+def _set(config: Sections, override: Override) -> None:
+    """Set one value; UserError where the key is not there."""
+    path = override.key_or_group.split(".")
+    if len(path) == 2 and path[0] in CHOICES and path[1] == "name":
+        raise UserError(f"{override.input_line}: choose with {path[0]}={override.value()}.")
+    node: Any = config
+    for i, key in enumerate(path):
+        if not isinstance(node, dict) or key not in node:
+            raise UserError(
+                f"{'.'.join(path[: i + 1])}: there is no such key. {_meant(key, node, config)}"
+            )
+        if i == len(path) - 1:
+            if isinstance(node[key], dict):
+                raise UserError(
+                    f"{override.input_line}: {'.'.join(path)} is a group of keys: "
+                    f"{', '.join(node[key])}."
+                )
+            node[key] = override.value()
+        else:
+            node = node[key]
+
+
+def _meant(key: str, node: Any, config: Sections) -> str:
+    """The nearest key: beside it, or for one at the top anywhere."""
+    if node is config:
+        last = {path.rpartition(".")[2]: path for path in dotted_keys(config)}
+        close = difflib.get_close_matches(key, last, 1, 0.6)
+        if close:
+            return f"Did you mean {last[close[0]]}?"
+    return choices(key, [k for k in node if k != "name"] if isinstance(node, dict) else [])
+
+
+def _resolve(config: Sections) -> Sections:
+    """The configuration with its references resolved, by OmegaConf where there are some."""
+    for path, value in leaves(config):
+        if ENVIRONMENT in str(value) and path not in FROM_ENVIRONMENT:
+            raise UserError(
+                f"{path}: only {' and '.join(FROM_ENVIRONMENT)} may come from the environment, so "
+                "that no secret of it reaches a result. Give the value itself."
+            )
+    texts = {key: repr(value) for key, value in config.items()}
+    using = {key: text for key, text in texts.items() if "${" in text}
+    names = [name for text in using.values() for name in PLAIN_REFERENCE.findall(text)]
+    if len(names) == sum(text.count("${") for text in using.values()):
+        config, rest = {k: config[k] for k in config if k in using or k in names}, config
+    else:
+        rest = {}  # a reference of another form may mean any section
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    except OmegaConfBaseException as error:
+        reason = str(error.msg or error).splitlines()[0]
+        raise UserError(f"{error.full_key}: {reason}. Give the value itself.") from error
+    return {**rest, **resolved}  # type: ignore[dict-item]

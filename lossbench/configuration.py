@@ -1,0 +1,351 @@
+"""One run as a record, and its identities: nothing else lists its sections or hashes them.
+
+`numbers` is what decides a seed's numbers, and the key of its result is their digest. `setting` is
+what runs must share to be compared, `data` what they must share to use the same data; both are
+parts of `numbers`, so they can never disagree with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lossbench import registry
+from lossbench.contract import UserError
+from lossbench.nested import leaves
+from lossbench.paths import content_digest, regular_file
+from lossbench.registry import CHOICES
+from lossbench.schema import (
+    Faults,
+    Kind,
+    convert,
+    parameters_of_object,
+    unknown_key,
+    validate,
+)
+from lossbench.settings import SECTIONS, Launcher, Results, Tracking, Trainer, Tune
+
+NUMERIC_VERSION = 2  # raised when a change to training changes the numbers of every task
+KEY_DIGITS = 16  # hexadecimal; the keys of 0.1 had 12
+MOST_SEEDS = 100_000
+LARGEST_SEED = 2**63 - 1
+EXPERIMENT_NAME = re.compile(r"\w[\w .,=+@-]{0,199}")  # a folder is named after it
+ALLOWED = ("seeds", *CHOICES, "metric", "metrics", *SECTIONS)
+# What decides where, how fast and in what company a seed is trained, but none of its numbers.
+PLACE_SECTIONS = ("tracking", "results", "launcher")
+PLACE_FIELDS = ("device", "max_replicas", "checkpoint")  # of the trainer
+PLAIN_WORD = re.compile(r"[A-Za-z_][\w./:-]*")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plugin by name, and the values of its parameters in the order of its signature."""
+
+    name: str
+    values: dict[str, Any]
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """The section as YAML holds it."""
+        return {"name": self.name, **self.values}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A dataset, its corruption, a model and a loss, trained from each of the seeds.
+
+    metric: the primary one, null for the task's; it chooses epochs and orders tables.
+    metrics: those that are computed beside the task's.
+    """
+
+    seeds: tuple[int, ...]
+    dataset: Choice
+    corruption: Choice
+    model: Choice
+    loss: Choice
+    regularizer: Choice
+    optimizer: Choice
+    metric: str | None
+    metrics: tuple[str, ...]
+    trainer: Trainer
+    tune: Tune
+    tracking: Tracking
+    results: Results
+    launcher: Launcher
+
+    @classmethod
+    def read(cls, mapping: Mapping[str, Any]) -> Configuration:
+        """What `mapping` gave, such as a result's; not validated, what is absent is None."""
+        parts: dict[str, Any] = {
+            "seeds": tuple(mapping["seeds"]),
+            "metric": mapping.get("metric"),
+            "metrics": tuple(mapping.get("metrics") or ()),
+        }
+        for kind in CHOICES:
+            values = dict(mapping[kind])
+            parts[kind] = Choice(values.pop("name"), values)
+        for name, record in SECTIONS.items():
+            given = mapping.get(name, {})
+            parts[name] = record(**{each.name: given.get(each.name) for each in fields(record)})
+        return cls(**parts)
+
+    def choice(self, kind: str) -> Choice:
+        """The plugin that was chosen for a kind."""
+        chosen: Choice = getattr(self, kind)
+        return chosen
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """Names and values by section, as YAML holds them."""
+        return {
+            **{kind: self.choice(kind).mapping for kind in CHOICES},
+            "seeds": list(self.seeds),
+            "metric": self.metric,
+            "metrics": list(self.metrics),
+            **{name: asdict(getattr(self, name)) for name in SECTIONS},
+        }
+
+    # ---- identities ----------------------------------------------------------------------------
+    @cached_property
+    def numbers(self) -> dict[str, Any]:
+        """What decides a seed's numbers; files by their content, nulls left out.
+
+        So a parameter that is added later, with null for what was before, changes no key. The code
+        of plugins is kept with a result instead: what changed there is reported.
+        """
+        trainer = {k: v for k, v in asdict(self.trainer).items() if k not in PLACE_FIELDS}
+        parts = {
+            "version": NUMERIC_VERSION,
+            **{kind: _identity(kind, self.choice(kind)) for kind in CHOICES},
+            "trainer": trainer,
+            "metric": self.metric and _placeless(self.metric),
+            "tune": asdict(self.tune) if self.tune.trials else None,
+        }
+        return _without_nulls(parts)
+
+    @property
+    def key(self) -> str:
+        """The name of the results of these numbers."""
+        return digest(self.numbers, KEY_DIGITS)
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """What runs must share to be compared: `setting_of` its numbers."""
+        return setting_of(self.numbers)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What runs must share to use the same data."""
+        return {kind: self.numbers[kind] for kind in ("dataset", "corruption")}
+
+    @property
+    def shown_setting(self) -> dict[str, Any]:
+        """The setting as it was configured, with files by their paths."""
+        mapping = self.mapping
+        trainer = {k: v for k, v in mapping["trainer"].items() if k not in PLACE_FIELDS}
+        kept = {name: mapping[name] for name in self.setting if name in mapping}
+        return {**kept, "trainer": trainer}
+
+    # ---- words ---------------------------------------------------------------------------------
+    @property
+    def words(self) -> list[str]:
+        """The overrides that configure it again, but for places and machines."""
+        return [*self._words(), f"seeds={_count_or_list(self.seeds)}"]
+
+    @property
+    def command(self) -> str:
+        """The line for a shell that trains it."""
+        return f"lossbench run {shlex.join(self.words)}"
+
+    def _words(self) -> Iterator[str]:
+        """Sections in order; a section of plugins begins with the choice."""
+        for section, values in self.mapping.items():
+            if section in PLACE_SECTIONS or section == "seeds" or not values:
+                continue
+            if not isinstance(values, dict):
+                yield f"{section}={_word(values)}"
+                continue
+            if "name" in values:
+                yield f"{section}={_word(values['name'])}"
+            yield from (f"{section}.{k}={_word(v)}" for k, v in values.items() if k != "name")
+
+
+def setting_of(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs must share to be compared: all that decides numbers but the loss and its tuning."""
+    return {name: value for name, value in numbers.items() if name not in ("loss", "tune")}
+
+
+def digest(content: Any, digits: int = 12) -> str:
+    """Hexadecimal digits of a text, or of JSON of anything else."""
+    text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def _identity(kind: str, choice: Choice) -> dict[str, Any]:
+    """The values of a plugin with each file by its content."""
+    values = dict(choice.values)
+    if kind == "dataset" and isinstance(values.get("path"), str):
+        file = regular_file(values["path"], f"{kind}.path")
+        try:
+            values["path"] = content_digest(file, file.stat().st_mtime_ns)
+        except OSError as error:
+            raise UserError(
+                f"{kind}.path={values['path']}: cannot be read: {error.strerror}."
+            ) from error
+    return {"name": _placeless(choice.name), **values}
+
+
+def _placeless(name: str) -> str:
+    """A plugin's name; one in a file without the file's folder, since places decide nothing."""
+    path, colon, attribute = name.rpartition(":")
+    return f"{Path(path).name}:{attribute}" if colon and path.endswith(".py") else name
+
+
+def _without_nulls(node: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_nulls(value) if isinstance(value, dict) else value
+        for key, value in node.items()
+        if value is not None
+    }
+
+
+# ---- validation --------------------------------------------------------------------------------
+def validated(mapping: Mapping[str, Any]) -> Configuration:
+    """The configuration with every key known, every value typed and in its range."""
+    faults, checked = Faults(), dict[str, Any]()
+    for key in mapping:
+        if key not in ALLOWED:
+            faults.add(unknown_key(key, key, ALLOWED))
+    with faults.gathered():
+        checked["seeds"] = _seeds(mapping.get("seeds"))
+    with faults.gathered():
+        checked["metric"] = convert(Kind(str, optional=True), mapping.get("metric"), "metric")
+    with faults.gathered():
+        names = Kind(list, item=Kind(str))
+        checked["metrics"] = convert(names, mapping.get("metrics", []), "metrics")
+    for kind in CHOICES:
+        with faults.gathered():
+            checked[kind] = _validated_choice(kind, mapping.get(kind))
+    for section, record in SECTIONS.items():
+        with faults.gathered():
+            values = mapping.get(section, {})
+            checked[section] = validate(parameters_of_object(record), values, section)
+    for section, key, instead in (("results", "dir", "a folder"), ("tracking", "uri", "null")):
+        if checked.get(section, {}).get(key) == "":
+            faults.add(UserError(f"{section}.{key} is empty: give {instead}, or leave it out."))
+    name = checked.get("tracking", {}).get("experiment", "it")
+    if not EXPERIMENT_NAME.fullmatch(name):
+        faults.add(
+            UserError(
+                f"tracking.experiment={name[:60]}: expected a name of at most 200 letters, digits, "
+                "blanks and . , = + @ - _ that begins with a letter or digit."
+            )
+        )
+    faults.tell()
+    return Configuration.read(checked)
+
+
+def _validated_choice(kind: str, given: Any) -> dict[str, Any]:
+    """The values of a plugin, checked against its signature."""
+    values = dict(given) if isinstance(given, dict) else {}
+    name = values.pop("name", None)
+    if not isinstance(name, str):
+        raise UserError(f"{kind}.name is missing: expected the name of a {kind}.")
+    parameters = registry.parameters(registry.find(kind, name)[0])
+    return {"name": name, **validate(parameters, values, kind)}
+
+
+def _seeds(value: Any) -> list[int]:
+    if type(value) is int and 1 <= value <= MOST_SEEDS:
+        return list(range(value))
+    whole = isinstance(value, list) and all(
+        type(v) is int and 0 <= v <= LARGEST_SEED for v in value
+    )
+    if whole and 1 <= len(value) <= MOST_SEEDS and len(set(value)) == len(value):
+        return value
+    raise UserError(
+        f"seeds={str(value)[:60]}: expected a count of at least 1 and at most {MOST_SEEDS}, or a "
+        f"list of different whole numbers from 0 to {LARGEST_SEED}, such as seeds=20 or "
+        "seeds=[3,7]."
+    )
+
+
+# ---- names among others ------------------------------------------------------------------------
+def labels(configs: Sequence[Configuration]) -> list[str]:
+    """The loss of each, with the hyper-parameters and tuning budgets in which namesakes differ."""
+    return [
+        " ".join([loss, *budget])
+        for loss, budget in zip(loss_labels(configs), budget_words(configs), strict=True)
+    ]
+
+
+def loss_labels(configs: Sequence[Configuration]) -> list[str]:
+    """The loss of each, with the hyper-parameters in which namesakes differ."""
+    namesakes: dict[str, list[dict[str, Any]]] = {}
+    for config in configs:
+        namesakes.setdefault(config.loss.name, []).append(config.loss.values)
+    varying = {name: _varying(values) for name, values in namesakes.items()}
+    return [" ".join([c.loss.name, *_pairs(c.loss.values, varying[c.loss.name])]) for c in configs]
+
+
+def budget_words(configs: Sequence[Configuration]) -> list[list[str]]:
+    """For each "tuned" where others are not, and the settings in which tuned ones differ."""
+    budgets = [asdict(config.tune) for config in configs if config.tune.trials]
+    varying, tuned = _varying(budgets), ["tuned"] if len(budgets) < len(configs) else []
+    return [[*tuned, *_pairs(asdict(c.tune), varying)] if c.tune.trials else [] for c in configs]
+
+
+def names(configs: Sequence[Configuration]) -> list[str]:
+    """A name for each run: its loss, its dataset and all else in which they differ."""
+    flat = [dict(leaves(config.shown_setting)) for config in configs]
+    varying = [key for key in _varying(flat) if key != "dataset.name"]
+    described = []
+    for config, label, values in zip(configs, labels(configs), flat, strict=True):
+        others = [f"{_short(key)}={values[key]}" for key in varying if key in values]
+        described.append(", ".join([f"{label} on {config.dataset.name}", *others]))
+    return described
+
+
+def _varying(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys whose values are not the same in all mappings that have them."""
+    values: dict[str, set[str]] = {}
+    for mapping in mappings:
+        for key, value in mapping.items():
+            values.setdefault(key, set()).add(str(value))
+    return [key for key, distinct in values.items() if len(distinct) > 1]
+
+
+def _pairs(values: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    """key=value for each of the keys that has a value."""
+    return [f"{key}={values[key]}" for key in keys if values.get(key) is not None]
+
+
+def _short(key: str) -> str:
+    """optimizer.lr -> lr; model.name -> model."""
+    section, _, name = key.rpartition(".")
+    return section if name == "name" else name
+
+
+# ---- Hydra's grammar ---------------------------------------------------------------------------
+def _count_or_list(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)}" if list(seeds) == list(range(len(seeds))) else _word(list(seeds))
+
+
+def _word(value: Any) -> str:
+    """A value in Hydra's grammar, where a string that is not a plain word is quoted."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_word, value))}]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if PLAIN_WORD.fullmatch(value) and value not in ("null", "true", "false", "nan", "inf"):
+        return value
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    closed = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f"'{closed}'"

@@ -1,0 +1,129 @@
+"""Experiments: a question and the runs that answer it; words -> configurations."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lossbench.claims import Claim, read_claims
+from lossbench.composition import Axes, Composer, axes_of, hydra, load_yaml, override_of, word_of
+from lossbench.configuration import Configuration
+from lossbench.contract import UserError
+from lossbench.paths import packaged
+from lossbench.schema import Kind, choices, convert, unknown_key
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question and what answers it, from `experiments/NAME/experiment.yaml`.
+
+    metric: what tables are ordered and conclusions drawn by, null for the task's primary metric.
+    sweeps: overrides of a sweep each, on top of those that all share; without any there is one.
+    """
+
+    name: str
+    question: str = ""
+    baseline: str | None = None
+    metric: str | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+    sweeps: list[dict[str, Any]] = field(default_factory=list)
+    claims: tuple[Claim, ...] = ()
+
+
+def experiment_files() -> dict[str, Path]:
+    """Every experiment's file by name: those of the working directory, then the packaged ones."""
+    folders = [Path("experiments"), packaged("experiments")]
+    files = [f for folder in folders for f in sorted(folder.glob("*/experiment.yaml"))]
+    return {f.parent.name: f for f in reversed(files)}
+
+
+def read_experiment(name: str) -> Experiment:
+    """The experiment of this name; UserError where there is none or its file is not valid."""
+    known = experiment_files()
+    if name not in known:
+        raise UserError(f"experiment={name}: there is no such experiment. {choices(name, known)}")
+    content = load_yaml(known[name])
+    if not isinstance(content.get("overrides", {}), dict):
+        raise UserError(f"{known[name]}: overrides: expected a mapping of keys to values.")
+    allowed = [each.name for each in fields(Experiment) if each.name != "name"]
+    for key in content:
+        if key not in allowed:
+            raise unknown_key(f"{known[name]}: {key}", key, allowed)
+    text = Kind(str, optional=True)
+    for key, kind in (("question", Kind(str)), ("baseline", text), ("metric", text)):
+        if key in content:
+            convert(kind, content[key], f"{known[name]}: {key}")
+    sweeps = content.get("sweeps", [])
+    if not isinstance(sweeps, list) or not all(isinstance(sweep, dict) for sweep in sweeps):
+        raise UserError(f"{known[name]}: sweeps: expected a list of mappings like `overrides`.")
+    for given in (content.get("overrides", {}), *sweeps):
+        for key, value in given.items():
+            _refuse_unlisted(f"{known[name]}: {key}", value)
+    claims = read_claims(content.pop("claims", []), str(known[name]))
+    return Experiment(name, **content, claims=claims)
+
+
+def _refuse_unlisted(place: str, value: Any) -> None:
+    """UserError where an experiment gives a key neither a value nor a list of values."""
+    values = value if isinstance(value, list) else [value]
+    if not values or any(isinstance(each, dict) for each in values):
+        raise UserError(
+            f"{place}: {json.dumps(value)}: expected a value, or a list of values; a key within a "
+            "group is written with a dot, such as trainer.max_epochs: 5."
+        )
+    for each in values:
+        if override_of(f"key={word_of(each)}").is_sweep_override():
+            raise UserError(f"{place}: {each}: write several values as a list, such as [a, b].")
+
+
+def configurations(
+    overrides: Sequence[str],
+    *,
+    sweep: bool = False,
+    config_dir: str | None = None,
+    most: int | None = None,
+) -> tuple[list[Configuration], Experiment | None]:
+    """Every configuration that the words ask for, validated, without duplicates.
+
+    UserError where there would be more than `most`, before they are composed.
+    """
+    words = [w for w in overrides if not w.startswith("experiment=")]
+    named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
+    experiment = read_experiment(named[-1]) if named else None
+    with hydra(config_dir):
+        sweeps = [axes_of(fixed, words, sweep or bool(named)) for fixed in _sweeps(experiment)]
+        _refuse_too_many(sweeps, most)
+        composer = Composer()
+        composed = [
+            composer.compose(run) for axes in sweeps for run in itertools.product(*axes.values())
+        ]
+        composer.faults.tell()
+    configs = [config for config in composed if config is not None]
+    return list({json.dumps(c.mapping, sort_keys=True): c for c in configs}.values()), experiment
+
+
+def _sweeps(experiment: Experiment | None) -> list[dict[str, Any]]:
+    """The overrides of each sweep of an experiment; a single empty one without."""
+    if experiment is None:
+        return [{}]
+    shared = {"tracking.experiment": experiment.name, **experiment.overrides}
+    if experiment.metric:
+        shared = {"metric": experiment.metric, **shared}
+    return [{**shared, **given} for given in experiment.sweeps or [{}]]
+
+
+def _refuse_too_many(sweeps: Sequence[Axes], most: int | None) -> None:
+    """UserError where there would be more runs than `most`."""
+    count = sum(math.prod(map(len, axes.values())) for axes in sweeps)
+    if most is not None and count > most:
+        swept = [(key, values) for axes in sweeps for key, values in axes.items() if values[1:]]
+        long = ", ".join(f"{len(values)} of {key}" for key, values in swept)
+        raise UserError(
+            f"this asks for {count} runs or more ({long}), more than {most}. Give --yes to have "
+            "them all; --dry-run says what they cost."
+        )
