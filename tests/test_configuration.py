@@ -1,0 +1,149 @@
+"""What a configuration is for its result: key, setting, data, names and words."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from made_results import BASE, result
+
+from lossbench.comparison import compare
+from lossbench.configuration import Choice, Configuration, labels, names, validated
+from lossbench.experiments import configurations
+from lossbench.registry import CHOICES
+from lossbench.settings import SECTIONS
+
+BASIC = ["dataset=wine", "loss=focal", "tune.trials=2", "corruption=label_noise"]
+# Another value for each field of the record, and for each section or plugin a part of it.
+ANOTHER: dict[str, dict[str, Any]] = {
+    "trainer": {
+        "max_epochs": 7,
+        "batch_size": 9,
+        "device": "gpu",
+        "precision": "64-true",
+        "max_replicas": 3,
+        "checkpoint": 5,
+    },
+    "tune": {"trials": 3, "seeds": 4, "sampler": "tpe"},
+    "tracking": {"uri": None, "experiment": "other"},
+    "results": {"dir": "elsewhere", "predictions": 0.0},
+    "launcher": {"workers": 1, "timeout": 60.0, "retries": 0},
+}
+NO_NUMBERS = {"seeds", "metrics"}
+NO_NUMBERS |= {f"{s}.{k}" for s in ("tracking", "results", "launcher") for k in ANOTHER[s]}
+NO_NUMBERS |= {"trainer.device", "trainer.max_replicas", "trainer.checkpoint"}
+
+
+@pytest.fixture(scope="module")
+def config() -> Configuration:
+    return configurations(BASIC)[0][0]
+
+
+def variants(config: Configuration) -> dict[str, Configuration]:
+    """The configuration with one thing changed, by what was changed."""
+    changed = {
+        "seeds": replace(config, seeds=(0, 1)),
+        "metric": replace(config, metric="log_loss"),
+        "metrics": replace(config, metrics=("mine.py:f",)),
+    }
+    for kind in CHOICES:
+        choice = config.choice(kind)
+        changed[kind] = replace(config, **{kind: Choice("other", choice.values)})
+        for key in choice.values:
+            values = {**choice.values, key: "another"}
+            changed[f"{kind}.{key}"] = replace(config, **{kind: Choice(choice.name, values)})
+    for section, values in ANOTHER.items():
+        for key, value in values.items():
+            part = replace(getattr(config, section), **{key: value})
+            changed[f"{section}.{key}"] = replace(config, **{section: part})
+    return changed
+
+
+def test_every_field_of_every_section_is_looked_at_here():
+    assert {name: {f.name for f in fields(record)} for name, record in SECTIONS.items()} == {
+        name: set(values) for name, values in ANOTHER.items()
+    }
+
+
+def test_the_key_changes_exactly_where_numbers_do(config):
+    same = {name for name, other in variants(config).items() if other.key == config.key}
+    assert same == NO_NUMBERS
+
+
+def test_the_setting_is_the_numbers_without_the_loss_and_its_tuning(config):
+    same = {name for name, other in variants(config).items() if other.setting == config.setting}
+    assert same == NO_NUMBERS | {"loss", "loss.gamma"} | {f"tune.{k}" for k in ANOTHER["tune"]}
+
+
+def test_data_are_the_dataset_and_its_corruption(config):
+    differ = {name for name, other in variants(config).items() if other.data != config.data}
+    assert {name.partition(".")[0] for name in differ} == {"dataset", "corruption"}
+
+
+def test_tables_are_split_exactly_where_settings_differ(config):
+    for name, other in variants(config).items():
+        first, second = result("cross_entropy", BASE), result("focal", BASE + 0.01)
+        first.summary["numbers"], second.summary["numbers"] = config.numbers, other.numbers
+        expected = 1 if other.setting == config.setting else 2
+        assert len(compare([first, second])) == expected, name
+
+
+def test_without_trials_the_rest_of_the_tuning_counts_for_nothing(config):
+    untuned = replace(config, tune=replace(config.tune, trials=0))
+    assert untuned.key != config.key
+    assert replace(untuned, tune=replace(untuned.tune, seeds=9)).key == untuned.key
+
+
+def test_a_null_counts_like_a_parameter_that_is_not_there(config):
+    added = Choice("focal", {**config.loss.values, "later": None})
+    assert replace(config, loss=added).key == config.key
+
+
+def test_a_file_counts_by_its_content_and_not_by_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "same.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "other.csv").write_text("a,b\n1,3\n")
+
+    def key(path: object) -> str:
+        words = ["dataset=csv", "dataset.target=b", f"dataset.path='{path}'"]
+        return configurations(words)[0][0].key
+
+    assert key("my.csv") == key("./my.csv") == key(tmp_path / "my.csv") == key("same.csv")
+    assert key("my.csv") != key("other.csv")
+
+
+def test_a_plugin_file_counts_by_its_name_and_not_by_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "def f(logits, target, /):\n    return logits.sum(-1)\n"
+    (tmp_path / "own").mkdir()
+    for place in ("mine.py", "own/mine.py"):
+        (tmp_path / place).write_text(text)
+    places = ("mine.py", "./own/mine.py", tmp_path / "mine.py")
+    assert len({configurations([f"loss={place}:f"])[0][0].key for place in places}) == 1
+
+
+def test_the_mapping_is_read_back_as_it_was(config):
+    assert Configuration.read(config.mapping) == config
+    assert validated(config.mapping) == config
+
+
+def test_the_words_configure_the_same_again():
+    words = ["loss=focal", "loss.gamma=1.5", "seeds=[3,7]", "metric=log_loss", "metrics=[ece]"]
+    (config,), _ = configurations([*words, "corruption=imbalance", "optimizer=sgd"])
+    assert configurations(config.words)[0] == [config]
+
+
+def test_a_run_is_named_by_its_loss_its_dataset_and_what_differs():
+    words = ["loss=focal", "loss.gamma=1,2", "optimizer.lr=0.1,0.2", "dataset=wine"]
+    configs, _ = configurations(words, sweep=True)
+    assert names(configs)[0] == "focal gamma=1.0 on wine, lr=0.1"
+    assert names(configs)[3] == "focal gamma=2.0 on wine, lr=0.2"
+    assert labels(configs) == ["focal gamma=1.0"] * 2 + ["focal gamma=2.0"] * 2
+
+
+def test_an_unknown_metric_key_is_refused_by_type():
+    for word in ("metric=3", "metrics=ece"):
+        with pytest.raises(Exception, match=word.partition("=")[0]):
+            configurations([word])
