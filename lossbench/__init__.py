@@ -19,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from lossbench.comparison import compare
 
         return compare
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lossbench")
     raise AttributeError(f"module 'lossbench' has no attribute {name!r}")

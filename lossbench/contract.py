@@ -20,6 +20,10 @@ Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.datasets`,
 A loss with weights of its own is an nn.Module made with those keywords, called with prediction and
 target; where it takes embeddings and the task scores classes, it has logits(embedding) -> (B, C)
 too. Facts are what the task knows: `lossbench check` says which, where a loss asks for another.
+
+What is to be removed from here, or to change its meaning, works as before for at least one more
+minor version, in which it raises a DeprecationWarning that names its replacement and the version
+that drops it; the changelog lists both versions under "Deprecated" and "Removed".
 """
 
 from __future__ import annotations

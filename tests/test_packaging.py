@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 from test_layers import imported
 from test_plugins import Environment
 
+import lossbench
 import lossbench.contract
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +24,7 @@ PUBLIC = {"lossbench.contract", "lossbench.testing"}
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """A wheel, an sdist, and the wheel that is built from the sdist."""
+    """An sdist, and the wheel that is built from it."""
     folder = tmp_path_factory.mktemp("built")
     build = [sys.executable, "-m", "build", "--no-isolation", "-o", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
@@ -51,15 +53,21 @@ def test_the_wheel_far_from_any_checkout_has_commands_configurations_and_experim
     assert "cross_entropy" in said
 
 
-def test_the_sdist_gives_the_same_wheel(built, tmp_path):
-    (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
-    words = ["wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(sdist)]
-    subprocess.run([sys.executable, "-m", "pip", *words], check=True, capture_output=True)
-    (again,) = tmp_path.glob("*.whl")
-    names = [sorted(zipfile.ZipFile(file).namelist()) for file in (wheel, again)]
-    assert names[0] == names[1]
-    assert "lossbench/conf/config.yaml" in names[0]
-    assert "lossbench/report/templates/report.html" in names[0]
+def test_the_wheel_that_the_sdist_gives_holds_every_file_of_the_checkout(built):
+    (wheel,) = built.glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    listing = ["git", "ls-files", "-co", "--exclude-standard", "lossbench", "conf", "experiments"]
+    files = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    expected = {f if f.startswith("lossbench/") else f"lossbench/{f}" for f in files.splitlines()}
+    assert held == expected
+    assert "lossbench/py.typed" in held
+
+
+def test_the_version_is_the_one_of_the_package():
+    said = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert lossbench.__version__ == said
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert cited == said
 
 
 def test_the_contract_lists_what_it_offers_and_offers_what_it_lists():
