@@ -3,14 +3,19 @@
 declare      says of a loss what a signature cannot; a loss without it is lawful too.
 Declaration  what `declare` attaches: the fields may grow, none goes or changes its meaning.
 declaration_of  reads it back, empty where nothing is declared.
+metric       makes a `Metric` of a function of estimate and target.
+Metric       a score of estimates: its function, and which values are better and possible.
 Sample       what a dataset returns for one seed.
 UserError    raise it for a request that cannot be met: shown in a line, without a traceback.
 UnusableError  the same for the disk, the network or the machine.
 
-Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.datasets`,
-`lossbench.corruptions`, `lossbench.models`, `lossbench.regularizers`, `lossbench.optimizers`,
-`lossbench.configs`), and objects keep the way in which they are called:
+Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.metrics.<task>`,
+`lossbench.tasks`, `lossbench.datasets`, `lossbench.corruptions`, `lossbench.models`,
+`lossbench.regularizers`, `lossbench.optimizers`, `lossbench.configs`), and objects keep the way in
+which they are called:
     loss         (prediction, target, /, *, hyper-parameters, facts) -> (B,) or ()
+    metric       (estimate, target, /, *, facts) -> (...), from (..., N, ...); NaN where undefined
+    task         a subclass of `lossbench.tasks.Task`, which is public too
     dataset      (rng, /, *, parameters) -> Sample
     corruption   (inputs, targets, rng, /, *, parameters, facts) -> (inputs, targets)
     model        (input_shape, output_shape, /, *, parameters) -> torch.nn.Module
@@ -19,7 +24,9 @@ Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.datasets`,
     config       "package:folder", a folder of YAML laid out as `conf/` is
 A loss with weights of its own is an nn.Module made with those keywords, called with prediction and
 target; where it takes embeddings and the task scores classes, it has logits(embedding) -> (B, C)
-too. Facts are what the task knows: `lossbench check` says which, where a loss asks for another.
+too. Facts are what the task knows: `lossbench check` says which, where a loss asks for another; to
+a metric they are the task's attributes. Leading axes of a metric's arguments are replicas. A task
+lists the metrics that it always has; those of an entry point are added by name.
 
 What is to be removed from here, or to change its meaning, works as before for at least one more
 minor version, in which it raises a DeprecationWarning that names its replacement and the version
@@ -28,6 +35,7 @@ that drops it; the changelog lists both versions under "Deprecated" and "Removed
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,11 +46,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Declaration",
+    "Metric",
     "Sample",
     "UnusableError",
     "UserError",
     "declaration_of",
     "declare",
+    "metric",
 ]
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -113,6 +123,49 @@ def declare(
 def declaration_of(loss: Callable[..., Any]) -> Declaration:
     """What the loss declares, or the empty declaration."""
     return getattr(loss, "declaration", Declaration())
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score: a function of estimates and targets (..., N, ...), with one value for each replica.
+
+    direction: +1 where more is better, -1 where less is, 0 for neither.
+    bounds: the least and the largest value there can be. unit: as in "nats", or "" where the values
+    have none, or that of the target.
+    """
+
+    name: str
+    function: Callable[..., Tensor]
+    direction: int
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        low, high = self.bounds
+        if self.direction not in (-1, 0, 1) or not low < high:
+            raise ValueError(
+                f"metric {self.name}: direction={self.direction}, bounds={self.bounds}; "
+                "give a direction of 1, -1 or 0, and bounds of which the first is less."
+            )
+
+    def __call__(self, estimate: Tensor, target: Tensor, /, **facts: Any) -> Tensor:
+        return self.function(estimate, target, **facts)
+
+    @property
+    def __wrapped__(self) -> Callable[..., Tensor]:
+        """The function, for `inspect.signature`."""
+        return self.function
+
+
+def metric(
+    *, direction: int, bounds: tuple[float, float] = (-math.inf, math.inf), unit: str = ""
+) -> Callable[[Callable[..., Tensor]], Metric]:
+    """Make a `Metric` of a function, by whose name it is known."""
+
+    def made(function: Callable[..., Tensor]) -> Metric:
+        return Metric(function.__name__, function, direction, bounds, unit)
+
+    return made
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 
 from lossbench import registry, results
 from lossbench.configuration import Configuration
+from lossbench.metrics import metrics_of
 from lossbench.results import Result
 from lossbench.stack import History
 from lossbench.tasks import Task
@@ -39,7 +40,7 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
         "numbers": config.numbers,
         "task": task.name,
         "primary": task.primary,
-        "directions": dict(task.directions),
+        "directions": {name: m.direction for name, m in metrics_of(task).items()},
         "sources": results.sources(config, task.name),
         "seconds": round(seconds, 3),
         "mapped": unmapped is None,

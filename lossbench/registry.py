@@ -42,20 +42,23 @@ KINDS = {
     "loss": "lossbench.losses",
     "regularizer": "lossbench.regularizers",
     "optimizer": "lossbench.optimizers",
+    "metric": "lossbench.metrics",
     "task": "lossbench.tasks",
     "config": "lossbench.configs",
 }
 PLURALS = {kind: group.removeprefix(PREFIX) for kind, group in KINDS.items()}
-CHOICES = tuple(kind for kind in KINDS if kind not in ("task", "config"))  # a run names one of each
+# A run names one of each.
+CHOICES = tuple(kind for kind in KINDS if kind not in ("metric", "task", "config"))
+BY_TASK = ("loss", "metric")  # a task's have a group of their own, such as lossbench.losses.binary
 PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
 # A keyword without default is a fact of the problem here; elsewhere the user must give it.
-FACTUAL = ("loss", "corruption")
+FACTUAL = ("loss", "metric", "corruption")
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point. task is set for losses that are registered for one; module may be a file."""
+    """One entry point. task is set where it is registered for one; module may be a file."""
 
     kind: str
     name: str
@@ -128,9 +131,10 @@ def _parse(text: str, distribution: Distribution) -> Iterator[Plugin]:
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(text)
     for section in parser.sections():
-        group, _, task = section, "", ""
-        if section.startswith(KINDS["loss"] + "."):
-            group, task = KINDS["loss"], section.removeprefix(KINDS["loss"] + ".")
+        group, task = section, ""
+        for kind in BY_TASK:
+            if section.startswith(KINDS[kind] + "."):
+                group, task = KINDS[kind], section.removeprefix(KINDS[kind] + ".")
         for name, value in parser[section].items() if group in kinds else ():
             if not NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a {kinds[group]}")
@@ -162,16 +166,17 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
     return tuple(matches)
 
 
-def find_for_task(name: str, task: str) -> Plugin:
-    """The loss of this name for this task; UserError that says what there is instead."""
-    plugins = find("loss", name)
+def find_for_task(name: str, task: str, kind: str = "loss") -> Plugin:
+    """The loss or metric of this name for this task; UserError says what there is instead."""
+    plugins = find(kind, name)
     for plugin in plugins:
         if plugin.task in (None, task):
             return plugin
-    others = sorted({p.name for p in installed("loss") if p.task == task})
+    others = sorted({p.name for p in installed(kind) if p.task == task})
+    tasks = " or ".join(p.task or "" for p in plugins)
     raise UserError(
-        f"loss={name} is for the task {' or '.join(p.task or '' for p in plugins)}; the data pose "
-        f"the task {task}.\n{choices(name, others)}"
+        f"{kind}={name} is for the task {tasks}; the data pose the task {task}.\n"
+        f"{choices(name, others)}"
     )
 
 
@@ -305,7 +310,7 @@ def _keywords(plugin: Plugin) -> tuple[Parameter, ...]:
 
 def _is_declare(decorator: ast.expr) -> bool:
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return ast.unparse(called).rpartition(".")[2] in ("declare", "dataclass")
+    return ast.unparse(called).rpartition(".")[2] in ("declare", "metric", "dataclass")
 
 
 def _definition(

@@ -19,6 +19,7 @@ from torch.func import functional_call, vmap
 from lossbench import layers
 from lossbench.datasets import Splits
 from lossbench.details import details
+from lossbench.metrics import metrics_of, score
 from lossbench.optimizers import VECTOR
 from lossbench.streams import stream
 
@@ -113,6 +114,7 @@ class Stack(LightningModule):
         self.register_buffer("rates", own.pop("lr", None), persistent=False)
         self.automatic_optimization = False
         self.recipe, self.task, self.seeds = recipe, splits.task, seeds
+        self.metrics = metrics_of(splits.task)
         for name in ("train", "validation", "test"):
             inputs, targets = getattr(splits, name)
             self.register_buffer(f"{name}_inputs", inputs, persistent=False)
@@ -319,9 +321,10 @@ class Stack(LightningModule):
         scores = self.score(self.state, "validation")
         epoch, history = self.epoch + 1, self.history
         self._record(epoch, "val", scores)
-        score = scores[self.task.primary].cpu() * self.task.directions[self.task.primary]
-        better = (score > history.best_score) & (history.diverged_epoch < 0)
-        history.best_score[better] = score[better].to(history.best_score)
+        primary = self.metrics[self.task.primary]
+        value = scores[primary.name].cpu() * primary.direction
+        better = (value > history.best_score) & (history.diverged_epoch < 0)
+        history.best_score[better] = value[better].to(history.best_score)
         history.best_epoch[better] = epoch
         for name, parameter in self.state.items():
             self.best[name][better] = parameter.detach()[better]
@@ -338,9 +341,9 @@ class Stack(LightningModule):
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
-        """The task's metrics on a split, each (R,)."""
+        """The metrics on a split, each (R,)."""
         inputs, targets = self._split(split)
-        return self.task.metrics(self.estimate(state, inputs), targets)
+        return score(self.metrics, self.estimate(state, inputs), targets)
 
     def _split(self, name: str) -> tuple[Tensor, Tensor]:
         return getattr(self, f"{name}_inputs"), getattr(self, f"{name}_targets")

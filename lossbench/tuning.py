@@ -27,6 +27,7 @@ from lossbench.chunks import in_chunks
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
+from lossbench.metrics import metrics_of
 from lossbench.report import figures
 from lossbench.results import Result
 from lossbench.stack import TOLERANCE, History, Recipe, Stack, State, step
@@ -239,7 +240,7 @@ class Judge:
         """Of each replica after its last epoch."""
         task = self.splits.task
         last = [v for _, name, v in history.curves if name == f"val/{task.primary}"][-1]
-        scores = last.double() * task.directions[task.primary]
+        scores = last.double() * metrics_of(task)[task.primary].direction
         return torch.where(history.diverged_epoch < 0, scores, torch.nan).numpy()
 
     def _obstacle(self, candidates: Sequence[Candidate]) -> str | None:
@@ -296,7 +297,7 @@ def tune(
     report(0.0)
     search = SEARCHES[config.tune.sampler]
     found = list(search(axes, configured(config, axes), config.tune.trials, judge))
-    values = np.array([scores for _, scores in found]) * task.directions[task.primary]
+    values = np.array([scores for _, scores in found]) * metrics_of(task)[task.primary].direction
     chosen = best([scores for _, scores in found])
     ledger = {
         **asdict(config.tune),

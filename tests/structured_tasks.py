@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossbench.metrics import metrics_of, score
 from lossbench.tasks import Task
 from lossbench.tasks.distribution import Distribution
 from lossbench.tasks.embedding import Embedding
@@ -26,6 +27,11 @@ PIXELS = Generative((5,), 5, 2)
 TASKS = [LABELS, SHARES, IDENTITIES, PAIRS, RANKS, MASKS, STEPS, PIXELS]
 every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 seeded = given(seed=st.integers(0, 2**32))
+
+
+def scored(task: Task, estimate: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What the task's own metrics are worth."""
+    return score(metrics_of(task), estimate, target)
 
 
 def strip(frames: list[int], labels: list[int]) -> torch.Tensor:

@@ -371,9 +371,10 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
     for config in configs:
         kind = registry.load(registry.find("task", _task(config))[0])
         rows = pd.DataFrame({"seed": range(5), "status": "finished"})
-        values = {f"test/{m}": RNG.uniform(size=5) for m in kind.directions}
+        directions = {metric.name: metric.direction for metric in kind.metrics}
+        values = {f"test/{m}": RNG.uniform(size=5) for m in directions}
         rows = rows.assign(**values)
-        summary = {"task": kind.name, "primary": kind.primary, "directions": kind.directions}
+        summary = {"task": kind.name, "primary": kind.primary, "directions": directions}
         key = config.key
         found.append(Result(key, config, rows, pd.DataFrame(), summary, {}))
     decisions = decide(experiment.claims, configs, found)

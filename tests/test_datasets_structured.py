@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
+from structured_tasks import scored
 
 from lossbench.contract import Sample, UserError
 from lossbench.datasets import corruptions, images, prepare, structured
@@ -61,7 +62,7 @@ def test_splits_are_lawful_batches_of_their_task(recipe):
         assert inputs.shape[2:] == splits.task.input_shape
         prediction = torch.zeros(*targets.shape[:2], *splits.task.output_shape(1))
         splits.task.check(prediction, targets)
-        scores = splits.task.metrics(splits.task.estimate(prediction, None), targets)
+        scores = scored(splits.task, splits.task.estimate(prediction, None), targets)
         assert all(score.shape == (3,) for score in scores.values())
 
 

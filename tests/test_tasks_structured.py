@@ -23,6 +23,7 @@ from structured_tasks import (
     SHARES,
     STEPS,
     batch,
+    scored,
     seeded,
 )
 from torch.nn import functional as F
@@ -45,7 +46,7 @@ def test_labels_score_as_scikit_learn_scores_them(seed):
     """Macro averages over labels, exact matches and errors per label, for each replica."""
     estimate, target = batch(LABELS, seed, (2,), 40)
     target[:, :2] = torch.tensor([[0.0], [1.0]])  # no label is constant
-    scores = LABELS.metrics(estimate, target)
+    scores = scored(LABELS, estimate, target)
     for r in range(2):
         p, y = estimate[r].numpy(), target[r].numpy()
         expected = {
@@ -68,7 +69,7 @@ def test_labels_score_as_scikit_learn_scores_them(seed):
 def test_distributions_score_as_scipy_scores_them(seed):
     """KL divergence and cross-entropy differ by the entropy of the target."""
     estimate, target = batch(SHARES, seed)
-    scores = SHARES.metrics(estimate, target)
+    scores = scored(SHARES, estimate, target)
     kl = F.kl_div(estimate.log(), target, reduction="none").sum(-1).mean(-1)
     entropy = -(target * target.log()).sum(-1).mean(-1)
     assert torch.allclose(scores["kl"], kl)
@@ -95,7 +96,7 @@ def test_equal_error_rate_is_where_the_roc_curve_meets_the_falling_diagonal(seed
 def test_recall_is_found_by_sorting_the_others_by_cosine(seed):
     """For each example alone, with numpy: is a mate among the k nearest others?"""
     estimate, target = batch(IDENTITIES, seed, (2,), 20)
-    scores = IDENTITIES.metrics(estimate, target)
+    scores = scored(IDENTITIES, estimate, target)
     for r, k in itertools.product(range(2), (1, 5)):
         cosine, label = (estimate[r] @ estimate[r].T).numpy(), target[r].numpy()
         found = []
@@ -111,7 +112,7 @@ def test_recall_is_found_by_sorting_the_others_by_cosine(seed):
 def test_ranks_of_pairs_count_each_identity_once(seed):
     """For each left alone, with numpy: the place of its identity among the best of every one."""
     estimate, target = batch(PAIRS, seed, (2,), 20)
-    scores = PAIRS.metrics(estimate, target)
+    scores = scored(PAIRS, estimate, target)
     for r in range(2):
         score = (estimate[r, :, 0] @ estimate[r, :, 1].T).numpy()
         label, ranks = target[r].numpy(), []
@@ -130,7 +131,7 @@ def test_masks_score_as_scikit_learn_scores_them(seed):
     """Dice is F1 and IoU the Jaccard index of each image."""
     estimate, target = batch(MASKS, seed, (2,), 6)
     target[..., 0, 0] = 1  # no mask is empty
-    scores = MASKS.metrics(estimate, target)
+    scores = scored(MASKS, estimate, target)
     for r in range(2):
         p, y = estimate[r].flatten(1).numpy(), target[r].flatten(1).numpy()
         dice = [reference.f1_score(y[i], p[i] > 0.5) for i in range(6)]
@@ -148,7 +149,7 @@ def test_masks_score_as_scikit_learn_scores_them(seed):
 def test_label_errors_are_those_of_torchmetrics(seed):
     """The word error rate of each sequence alone; decoding as itertools would do it."""
     estimate, target = batch(STEPS, seed, (2,), 8)
-    scores = STEPS.metrics(estimate, target)
+    scores = scored(STEPS, estimate, target)
     for r in range(2):
         rates = []
         for i in range(8):
@@ -166,7 +167,7 @@ def test_label_errors_are_those_of_torchmetrics(seed):
 def test_the_elbo_is_that_of_torch_distributions(seed):
     """Bernoulli likelihood of the pixels, and the divergence of two normals."""
     estimate, target = batch(PIXELS, seed)
-    scores = PIXELS.metrics(estimate, target)
+    scores = scored(PIXELS, estimate, target)
     p, mean, log_variance = estimate.split([5, 2, 2], -1)
     surprise = F.binary_cross_entropy(p, target, reduction="none").sum(-1).mean(-1)
     posterior = torch.distributions.Normal(mean, (log_variance / 2).exp())
@@ -245,7 +246,7 @@ def test_metric_is_the_value_worked_out_by_hand(name, task, estimate, target, va
     target = torch.tensor(target, dtype=torch.int64 if task.target_dtype == torch.int64 else None)
     if isinstance(task, Embedding):
         estimate = task.estimate(estimate, None)
-    score = task.metrics(estimate, target)[name]
+    score = scored(task, estimate, target)[name]
     assert score.item() == pytest.approx(value, abs=1e-6, nan_ok=True)
 
 
@@ -273,9 +274,9 @@ def test_a_path_is_read_without_repeats_and_blanks(path, meant, said, errors):
 def test_pairs_are_drawn_where_there_are_too_many(monkeypatch):
     """The subsample is the same at every call, and its angles are near those of all pairs."""
     estimate, target = batch(IDENTITIES, 3, (2,), 120)
-    everything = IDENTITIES.metrics(estimate, target)
+    everything = scored(IDENTITIES, estimate, target)
     monkeypatch.setattr("lossbench.tasks.embedding.MOST_PAIRS", 3000)
-    some, again = (IDENTITIES.metrics(estimate, target) for _ in range(2))
+    some, again = (scored(IDENTITIES, estimate, target) for _ in range(2))
     for name in ("intra_class_angle", "inter_class_angle", "equal_error_rate"):
         assert torch.equal(some[name], again[name])
         assert not torch.equal(some[name], everything[name])

@@ -23,11 +23,13 @@ from structured_tasks import (
     TASKS,
     batch,
     every_task,
+    scored,
     strip,
 )
 from torch.nn import functional as F
 
 from lossbench.contract import UserError
+from lossbench.metrics import metrics_of
 from lossbench.tasks.distribution import Distribution
 from lossbench.tasks.embedding import Embedding
 from lossbench.tasks.generative import Generative
@@ -47,10 +49,10 @@ def test_a_replica_scores_the_same_alone_and_in_a_stack(task):
     estimate, target = batch(task, 0, (5,), 33)
     estimate = estimate.float()
     target = target.to(task.target_dtype)
-    stacked = task.metrics(estimate, target)
+    stacked = scored(task, estimate, target)
     for r in range(5):
         for rows in (r, slice(r, r + 1)):
-            for name, value in task.metrics(estimate[rows], target[rows]).items():
+            for name, value in scored(task, estimate[rows], target[rows]).items():
                 assert torch.equal(value.reshape(()), stacked[name][r]), name
 
 
@@ -59,9 +61,9 @@ def test_a_replica_scores_the_same_alone_and_in_a_stack(task):
 def test_a_diverged_replica_scores_nan_and_leaves_the_others_alone(task, broken):
     """A single estimate that is not finite makes all of its replica's metrics NaN."""
     estimate, target = batch(task, 1)
-    clean = task.metrics(estimate, target)
+    clean = scored(task, estimate, target)
     estimate[1].view(-1)[7] = broken
-    for name, value in task.metrics(estimate, target).items():
+    for name, value in scored(task, estimate, target).items():
         assert math.isnan(value[1])
         assert torch.equal(value[[0, 2]], clean[name][[0, 2]]), name
 
@@ -80,9 +82,9 @@ def test_the_example_is_lawful_and_always_the_same(task):
     assert target.dtype == task.target_dtype
     assert torch.equal(task.example()[0], prediction)
     assert torch.equal(torch.get_rng_state(), state)
-    scores = task.metrics(task.estimate(prediction, None), target)
-    assert list(scores) == list(task.directions)
-    assert task.directions[task.primary] in (-1, 1)
+    scores = scored(task, task.estimate(prediction, None), target)
+    assert list(scores) == [metric.name for metric in task.metrics]
+    assert metrics_of(task)[task.primary].direction != 0
     assert all(score.isfinite() for score in scores.values())
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lossbench.contract import Metric
+
 Backbone = Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
 
 
@@ -18,8 +20,8 @@ Backbone = Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
 class Task(ABC):
     """One problem. Batches carry any number of leading axes, so that replicas are scored at once.
 
-    name, primary: of the task and of the metric that chooses epochs and orders tables.
-    directions: every metric's name -> +1 where more is better, -1 where less is, 0 for neither.
+    metrics: those that every run of the task has; primary: the name of the one that chooses epochs
+    and orders tables.
     target_dtype: of the targets that losses and metrics meet.
     scores_classes: whether an embedding counts only by the logits that the loss makes of it.
     """
@@ -27,8 +29,8 @@ class Task(ABC):
     input_shape: tuple[int, ...]
 
     name: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
     primary: ClassVar[str]
-    directions: ClassVar[dict[str, int]]
     target_dtype: ClassVar[torch.dtype]
     scores_classes: ClassVar[bool] = False
 
@@ -57,13 +59,6 @@ class Task(ABC):
     @abstractmethod
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         """Raw prediction -> what the metrics score (probabilities, point estimates)."""
-
-    @abstractmethod
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Every metric over the example axis; leading axes (replicas) are kept.
-
-        NaN where a metric is undefined, or where the replica's estimates are not all finite.
-        """
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """What a report draws of a split: name -> a few numbers (..., K) for each replica."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +11,112 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError
-from lossbench.tasks import Task
+from lossbench.contract import UserError, metric
+from lossbench.tasks import Task, scores
 from lossbench.tasks.lawful import (
     refuse_outside_unit,
     refuse_shapes,
     refuse_single_output,
     refuse_types,
 )
-from lossbench.tasks.scores import (
-    auroc,
-    average_precision,
-    class_counts,
-    expected_calibration_error,
-    log_likelihood,
-    reliability,
-    where_finite,
-)
+from lossbench.tasks.scores import class_counts, reliability, shared
+
+
+@shared
+def _decided(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """1 where class 1 is predicted, where it is the target's, and where both agree."""
+    predicted = (estimate > 0.5).to(estimate.dtype)
+    label = (target > 0.5).to(estimate.dtype)
+    return predicted, label, (predicted == label).to(estimate.dtype)
+
+
+@shared
+def _confidence(estimate: Tensor, target: Tensor) -> Tensor:
+    """The probability of the class that is predicted."""
+    return torch.maximum(estimate, 1 - estimate)
+
+
+@metric(direction=1, bounds=(0, 1))
+def accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of examples that are on their side of 0.5; a soft label counts by its side too."""
+    return _decided(estimate, target)[2].mean(-1)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def zero_one_error(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """1 - accuracy."""
+    return 1 - accuracy(estimate, target)
+
+
+@metric(direction=1, bounds=(0, 1))
+def balanced_accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of the shares of both classes that are predicted right."""
+    _, label, correct = _decided(estimate, target)
+    specificity = (correct * (1 - label)).sum(-1) / (1 - label).sum(-1)
+    return (recall(estimate, target) + specificity) / 2
+
+
+@metric(direction=1, bounds=(0, 1))
+def average_precision(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over the examples of class 1 of the precision at their own probability."""
+    return scores.average_precision(estimate, target > 0.5)
+
+
+@metric(direction=1, bounds=(0, 1))
+def auroc(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Area under the ROC curve."""
+    return scores.auroc(estimate, target > 0.5)
+
+
+@metric(direction=1, bounds=(0, 1))
+def recall(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of class 1 that is predicted as such."""
+    _, label, correct = _decided(estimate, target)
+    return (correct * label).sum(-1) / label.sum(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def f1(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Harmonic mean of precision and recall of class 1."""
+    predicted, label, _ = _decided(estimate, target)
+    value = 2 * (predicted * label).sum(-1) / (predicted + label).sum(-1)
+    return value.masked_fill(~label.any(-1), torch.nan)
+
+
+@shared
+def _log_loss(estimate: Tensor, target: Tensor) -> Tensor:
+    return -scores.log_likelihood(estimate, target.to(estimate.dtype)).mean(-1)
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of -y log p - (1 - y) log(1 - p)."""
+    return _log_loss(estimate, target)
+
+
+@metric(direction=-1, bounds=(1, math.inf))
+def perplexity(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """e^log_loss: 2 for a coin."""
+    return _log_loss(estimate, target).exp()
+
+
+@metric(direction=-1, bounds=(0, 1))
+def brier(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of the square of p - y."""
+    return (estimate - target.to(estimate.dtype)).square().mean(-1)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def ece(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Expected calibration error, of the predicted class in 15 bins of its probability."""
+    confidence, (_, _, correct) = _confidence(estimate, target), _decided(estimate, target)
+    return scores.expected_calibration_error(confidence, correct)
+
+
+@metric(direction=0, bounds=(-1, 1))
+def overconfidence(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean probability of the predicted class less accuracy."""
+    return (_confidence(estimate, target) - _decided(estimate, target)[2]).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -34,21 +124,21 @@ class Binary(Task):
     """Predictions (..., N), targets (..., N) in {0, 1}; targets between them are soft labels."""
 
     name = "binary"
+    metrics = (
+        accuracy,
+        zero_one_error,
+        balanced_accuracy,
+        average_precision,
+        auroc,
+        recall,
+        f1,
+        log_loss,
+        perplexity,
+        brier,
+        ece,
+        overconfidence,
+    )
     primary = "accuracy"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "accuracy": 1,
-        "zero_one_error": -1,
-        "balanced_accuracy": 1,
-        "average_precision": 1,
-        "auroc": 1,
-        "recall": 1,
-        "f1": 1,
-        "log_loss": -1,
-        "perplexity": -1,
-        "brier": -1,
-        "ece": -1,
-        "overconfidence": 0,
-    }
     target_dtype = torch.float32
 
     @classmethod
@@ -86,37 +176,6 @@ class Binary(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return (link or torch.sigmoid)(prediction)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Scores of probabilities; class 1 is predicted, and a soft label counted, above 0.5.
-
-        perplexity is e^log_loss: 2 for a coin. overconfidence: mean confidence less accuracy.
-        """
-        target = target.to(estimate.dtype)
-        predicted, positive = (estimate > 0.5).to(estimate.dtype), (target > 0.5)
-        label = positive.to(estimate.dtype)
-        correct = (predicted == label).to(estimate.dtype)
-        recall = (correct * label).sum(-1) / label.sum(-1)
-        specificity = (correct * (1 - label)).sum(-1) / (1 - label).sum(-1)
-        f1 = 2 * (predicted * label).sum(-1) / (predicted + label).sum(-1)
-        likelihood = log_likelihood(estimate, target)
-        log_loss = -likelihood.mean(-1)
-        confidence = torch.maximum(estimate, 1 - estimate)
-        scores = {
-            "accuracy": correct.mean(-1),
-            "zero_one_error": 1 - correct.mean(-1),
-            "balanced_accuracy": (recall + specificity) / 2,
-            "average_precision": average_precision(estimate, positive),
-            "auroc": auroc(estimate, positive),
-            "recall": recall,
-            "f1": f1.masked_fill(~positive.any(-1), float("nan")),
-            "log_loss": log_loss,
-            "perplexity": log_loss.exp(),
-            "brier": (estimate - target).square().mean(-1),
-            "ece": expected_calibration_error(confidence, correct),
-            "overconfidence": (confidence - correct).mean(-1),
-        }
-        return where_finite(estimate.isfinite().all(-1), scores)
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         correct = (estimate > 0.5) == (target > 0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError
+from lossbench.contract import UserError, metric
 from lossbench.tasks import Task
 from lossbench.tasks.lawful import (
     refuse_outside_unit,
@@ -19,9 +20,40 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import log_probability, where_finite
+from lossbench.tasks.scores import log_probability, shared
 
 ROUNDING = 1e-4  # how far from 1 the probabilities of an example may sum
+
+
+@shared
+def _cross_entropy(estimate: Tensor, target: Tensor) -> Tensor:
+    return -(target.to(estimate.dtype) * log_probability(estimate)).sum(-1).mean(-1)
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def kl(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of sum t log(t / p)."""
+    target = target.to(estimate.dtype)
+    entropy = -torch.xlogy(target, target).sum(-1).mean(-1)
+    return _cross_entropy(estimate, target) - entropy
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def cross_entropy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of -sum t log p."""
+    return _cross_entropy(estimate, target)
+
+
+@metric(direction=-1, bounds=(1, math.inf))
+def perplexity(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """e^cross_entropy."""
+    return _cross_entropy(estimate, target).exp()
+
+
+@metric(direction=-1, bounds=(0, 1))
+def total_variation(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of ½ sum |t - p|."""
+    return (target.to(estimate.dtype) - estimate).abs().sum(-1).mean(-1) / 2
 
 
 @dataclass(frozen=True)
@@ -31,13 +63,8 @@ class Distribution(Task):
     num_classes: int
 
     name = "distribution"
+    metrics = (kl, cross_entropy, perplexity, total_variation)
     primary = "kl"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "kl": -1,
-        "cross_entropy": -1,
-        "perplexity": -1,
-        "total_variation": -1,
-    }
     target_dtype = torch.float32
 
     @classmethod
@@ -70,22 +97,6 @@ class Distribution(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return link(prediction) if link else torch.softmax(prediction, -1)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Means over examples, in nats: kl = sum t log(t / p), cross_entropy = -sum t log p.
-
-        perplexity is e^cross_entropy; total_variation = ½ sum |t - p|.
-        """
-        target = target.to(estimate.dtype)
-        cross_entropy = -(target * log_probability(estimate)).sum(-1).mean(-1)
-        entropy = -torch.xlogy(target, target).sum(-1).mean(-1)
-        scores = {
-            "kl": cross_entropy - entropy,
-            "cross_entropy": cross_entropy,
-            "perplexity": cross_entropy.exp(),
-            "total_variation": (target - estimate).abs().sum(-1).mean(-1) / 2,
-        }
-        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes."""

@@ -11,18 +11,74 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.contract import UserError
-from lossbench.tasks import Task
+from lossbench.contract import UserError, metric
+from lossbench.tasks import Task, scores
 from lossbench.tasks.lawful import (
     refuse_indices,
     refuse_shapes,
     refuse_single_output,
     refuse_targets,
 )
-from lossbench.tasks.scores import class_counts, equal_error_rate, recall, where_finite
+from lossbench.tasks.scores import class_counts, recall, shared
 
 RUN = 4  # examples of one identity that follow each other in an epoch
 MOST_PAIRS = 50_000  # of all pairs of examples, as many are looked at
+
+
+@shared
+def _ranks(estimate: Tensor, target: Tensor) -> Tensor:
+    """Of each example the rank (..., N) of its nearest mate, ties against it; 0 without a mate."""
+    cosine, same = estimate @ estimate.mT, target.unsqueeze(-1) == target.unsqueeze(-2)
+    itself = torch.eye(target.shape[-1], dtype=torch.bool, device=target.device)
+    nearest = cosine.masked_fill(~same | itself, -torch.inf).amax(-1, keepdim=True)
+    rank = 1 + (~same & (cosine >= nearest)).sum(-1)
+    return rank.masked_fill(same.sum(-1) == 1, 0)
+
+
+@shared
+def _compared(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and "same identity?" of pairs of examples: all, or 50,000, always the same."""
+    first, second = _pairs(target.shape[-1], target.device)
+    same = target.unsqueeze(-1) == target.unsqueeze(-2)
+    return (estimate @ estimate.mT)[..., first, second], same[..., first, second]
+
+
+@shared
+def _angles(estimate: Tensor, target: Tensor) -> Tensor:
+    """Of the same pairs, in degrees."""
+    return torch.rad2deg(torch.acos(_compared(estimate, target)[0].clamp(-1, 1)))
+
+
+@metric(direction=1, bounds=(0, 1))
+def recall_at_1(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of examples, of those with a mate, whose nearest other is one."""
+    return recall(_ranks(estimate, target), 1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def recall_at_5(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of examples, of those with a mate, with one among the five nearest others."""
+    return recall(_ranks(estimate, target), 5)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def equal_error_rate(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Where false acceptance equals false rejection, of "same identity?" by cosine."""
+    return scores.equal_error_rate(*_compared(estimate, target))
+
+
+@metric(direction=-1, bounds=(0, 180), unit="degrees")
+def intra_class_angle(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean angle between examples of one identity."""
+    angle, (_, same) = _angles(estimate, target), _compared(estimate, target)
+    return (angle * same).sum(-1) / same.sum(-1)
+
+
+@metric(direction=1, bounds=(0, 180), unit="degrees")
+def inter_class_angle(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean angle between examples of different identities."""
+    angle, (_, same) = _angles(estimate, target), _compared(estimate, target)
+    return (angle * ~same).sum(-1) / (~same).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -36,14 +92,8 @@ class Embedding(Task):
     embedding_dim: int = 16
 
     name = "embedding"
+    metrics = (recall_at_1, recall_at_5, equal_error_rate, intra_class_angle, inter_class_angle)
     primary = "equal_error_rate"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "recall_at_1": 1,
-        "recall_at_5": 1,
-        "equal_error_rate": -1,
-        "intra_class_angle": -1,
-        "inter_class_angle": 1,
-    }
     target_dtype = torch.int64
 
     @classmethod
@@ -81,29 +131,6 @@ class Embedding(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return F.normalize(link(prediction) if link else prediction, dim=-1)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """By cosine: recall_at_k, a mate among the k nearest others; ties count against it.
-
-        equal_error_rate of "same identity?" and the mean angles, in degrees, are over pairs: all,
-        or 50,000 of them, always the same.
-        """
-        cosine, same = estimate @ estimate.mT, target.unsqueeze(-1) == target.unsqueeze(-2)
-        itself = torch.eye(target.shape[-1], dtype=torch.bool, device=target.device)
-        nearest = cosine.masked_fill(~same | itself, -torch.inf).amax(-1, keepdim=True)
-        rank = 1 + (~same & (cosine >= nearest)).sum(-1)
-        rank = rank.masked_fill(same.sum(-1) == 1, 0)
-        first, second = _pairs(target.shape[-1], target.device)
-        cosine, same = cosine[..., first, second], same[..., first, second]
-        angle = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
-        scores = {
-            "recall_at_1": recall(rank, 1),
-            "recall_at_5": recall(rank, 5),
-            "equal_error_rate": equal_error_rate(cosine, same),
-            "intra_class_angle": (angle * same).sum(-1) / same.sum(-1),
-            "inter_class_angle": (angle * ~same).sum(-1) / (~same).sum(-1),
-        }
-        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes, class_counts (..., C) and embedding_dim, from training targets (..., N)."""

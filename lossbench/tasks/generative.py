@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lossbench.contract import metric
 from lossbench.models.variational import Autoencoder, draws_latents
 from lossbench.tasks import Backbone, Task
 from lossbench.tasks.lawful import (
@@ -20,9 +21,68 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import log_likelihood, where_finite
+from lossbench.tasks.scores import log_likelihood, shared
 
 ACTIVE = 0.01  # variance over the data from which the mean of a latent counts as used
+
+
+@shared
+def _reconstructed(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The targets and their probabilities, (..., N, P)."""
+    probability = estimate[..., : target.shape[-1]].clamp(0, 1)
+    return target.to(estimate.dtype), probability
+
+
+@shared
+def _posterior(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and log-variances of the latents, (..., N, Z)."""
+    mean, log_variance = estimate[..., target.shape[-1] :].chunk(2, -1)
+    return mean, log_variance
+
+
+@shared
+def _reconstruction(estimate: Tensor, target: Tensor) -> Tensor:
+    target, probability = _reconstructed(estimate, target)
+    return -log_likelihood(probability, target).sum(-1).mean(-1)
+
+
+@shared
+def _kl(estimate: Tensor, target: Tensor) -> Tensor:
+    mean, log_variance = _posterior(estimate, target)
+    divergence = mean.square() + torch.expm1(log_variance) - log_variance
+    return divergence.sum(-1).mean(-1) / 2
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def negative_elbo(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """reconstruction + kl; a model in evaluation decodes the posterior's mean."""
+    return _reconstruction(estimate, target) + _kl(estimate, target)
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def reconstruction(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over examples of the negative Bernoulli log-likelihood, summed over pixels."""
+    return _reconstruction(estimate, target)
+
+
+@metric(direction=0, bounds=(0, math.inf), unit="nats")
+def kl(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over examples of the divergence of the posterior from N(0, I)."""
+    return _kl(estimate, target)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def squared_error(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over pixels of the square of the target less its probability."""
+    target, probability = _reconstructed(estimate, target)
+    return (target - probability).square().mean(-1).mean(-1)
+
+
+@metric(direction=0, bounds=(0, math.inf))
+def active_units(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Latents whose mean varies over the data by more than 0.01 (Burda 2016)."""
+    mean, _ = _posterior(estimate, target)
+    return (mean.var(-2, correction=0) > ACTIVE).sum(-1).to(estimate.dtype)
 
 
 @dataclass(frozen=True)
@@ -37,14 +97,8 @@ class Generative(Task):
     latent_dim: int = 4
 
     name = "generative"
+    metrics = (negative_elbo, reconstruction, kl, squared_error, active_units)
     primary = "negative_elbo"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "negative_elbo": -1,
-        "reconstruction": -1,
-        "kl": 0,
-        "squared_error": -1,
-        "active_units": 0,
-    }
     target_dtype = torch.float32
 
     @classmethod
@@ -95,29 +149,6 @@ class Generative(Task):
             return link(prediction)
         logits, posterior = prediction.tensor_split([self.pixels], dim=-1)
         return torch.cat([torch.sigmoid(logits), posterior], -1)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """In nats per example: reconstruction, Bernoulli; kl to N(0, I); negative_elbo, their sum.
-
-        squared_error is per pixel; active_units counts the latents whose mean varies over the
-        data by more than 0.01 (Burda 2016). A model in evaluation decodes the posterior's mean.
-        """
-        probability, posterior = estimate.tensor_split([self.pixels], dim=-1)
-        mean, log_variance = posterior.chunk(2, -1)
-        target, probability = target.to(estimate.dtype), probability.clamp(0, 1)
-        likelihood = log_likelihood(probability, target)
-        reconstruction = -likelihood.sum(-1).mean(-1)
-        divergence = mean.square() + torch.expm1(log_variance) - log_variance
-        kl = divergence.sum(-1).mean(-1) / 2
-        used = mean.var(-2, correction=0) > ACTIVE
-        scores = {
-            "negative_elbo": reconstruction + kl,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "squared_error": (target - probability).square().mean(-1).mean(-1),
-            "active_units": used.sum(-1).to(estimate.dtype),
-        }
-        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """latent_dim, the Z of a prediction."""

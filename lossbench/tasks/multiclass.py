@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError
+from lossbench.contract import UserError, metric
 from lossbench.tasks import Task
 from lossbench.tasks.lawful import (
     refuse_beyond,
@@ -24,8 +24,91 @@ from lossbench.tasks.scores import (
     expected_calibration_error,
     log_probability,
     reliability,
-    where_finite,
+    shared,
 )
+
+
+@shared
+def _decided(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The likeliest class of each example, its probability, and 1 where it is the target."""
+    confidence, predicted = estimate.max(-1)
+    return predicted, confidence, (predicted == target).to(estimate.dtype)
+
+
+@shared
+def _one_hot(estimate: Tensor, target: Tensor) -> Tensor:
+    return torch.nn.functional.one_hot(target, estimate.shape[-1]).to(estimate.dtype)
+
+
+@shared
+def _support_and_hits(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each class the number of its examples, and of those that are decided right."""
+    one_hot, (_, _, correct) = _one_hot(estimate, target), _decided(estimate, target)
+    return one_hot.sum(-2), (one_hot * correct.unsqueeze(-1)).sum(-2)
+
+
+@metric(direction=1, bounds=(0, 1))
+def accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of examples whose likeliest class is the target."""
+    return _decided(estimate, target)[2].mean(-1)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def zero_one_error(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """1 - accuracy."""
+    return 1 - accuracy(estimate, target)
+
+
+@metric(direction=1, bounds=(0, 1))
+def balanced_accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over classes of the share of their examples that are decided right."""
+    support, hits = _support_and_hits(estimate, target)
+    return (hits / support).mean(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def macro_f1(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over classes of the harmonic mean of precision and recall."""
+    support, hits = _support_and_hits(estimate, target)
+    predicted = class_counts(_decided(estimate, target)[0], estimate.shape[-1])
+    return (2 * hits / (support + predicted)).masked_fill(support == 0, torch.nan).mean(-1)
+
+
+@shared
+def _log_loss(estimate: Tensor, target: Tensor) -> Tensor:
+    return -log_probability(estimate.gather(-1, target.unsqueeze(-1)).squeeze(-1)).mean(-1)
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of -log p of the target's class."""
+    return _log_loss(estimate, target)
+
+
+@metric(direction=-1, bounds=(1, math.inf))
+def perplexity(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """e^log_loss: C for uniform probabilities."""
+    return _log_loss(estimate, target).exp()
+
+
+@metric(direction=-1, bounds=(0, 2))
+def brier(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over examples of the summed squares of p less the target's one-hot vector."""
+    return (estimate - _one_hot(estimate, target)).square().sum(-1).mean(-1)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def ece(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Expected calibration error, of the likeliest class in 15 bins of its probability."""
+    _, confidence, correct = _decided(estimate, target)
+    return expected_calibration_error(confidence, correct)
+
+
+@metric(direction=0, bounds=(-1, 1))
+def overconfidence(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean probability of the likeliest class less accuracy."""
+    _, confidence, correct = _decided(estimate, target)
+    return (confidence - correct).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -35,18 +118,18 @@ class Multiclass(Task):
     num_classes: int
 
     name = "multiclass"
+    metrics = (
+        accuracy,
+        zero_one_error,
+        balanced_accuracy,
+        macro_f1,
+        log_loss,
+        perplexity,
+        brier,
+        ece,
+        overconfidence,
+    )
     primary = "accuracy"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "accuracy": 1,
-        "zero_one_error": -1,
-        "balanced_accuracy": 1,
-        "macro_f1": 1,
-        "log_loss": -1,
-        "perplexity": -1,
-        "brier": -1,
-        "ece": -1,
-        "overconfidence": 0,
-    }
     target_dtype = torch.int64
     scores_classes = True
     embedding_dim = 16  # of the embeddings that a loss with a prototype for each class asks for
@@ -86,33 +169,6 @@ class Multiclass(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return link(prediction) if link else torch.softmax(prediction, -1)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Scores of probabilities; averages over classes are NaN where a class is absent.
-
-        perplexity is e^log_loss: C for uniform probabilities. overconfidence: mean confidence less
-        accuracy.
-        """
-        confidence, predicted = estimate.max(-1)
-        correct = (predicted == target).to(estimate.dtype)
-        one_hot = torch.nn.functional.one_hot(target, self.num_classes).to(estimate.dtype)
-        support = one_hot.sum(-2)
-        hits = (one_hot * correct.unsqueeze(-1)).sum(-2)
-        f1 = 2 * hits / (support + class_counts(predicted, self.num_classes))
-        probability = estimate.gather(-1, target.unsqueeze(-1)).squeeze(-1)
-        log_loss = -log_probability(probability).mean(-1)
-        scores = {
-            "accuracy": correct.mean(-1),
-            "zero_one_error": 1 - correct.mean(-1),
-            "balanced_accuracy": (hits / support).mean(-1),
-            "macro_f1": f1.masked_fill(support == 0, float("nan")).mean(-1),
-            "log_loss": log_loss,
-            "perplexity": log_loss.exp(),
-            "brier": (estimate - one_hot).square().sum(-1).mean(-1),
-            "ece": expected_calibration_error(confidence, correct),
-            "overconfidence": (confidence - correct).mean(-1),
-        }
-        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         confidence, predicted = estimate.max(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError
-from lossbench.tasks import Task
+from lossbench.contract import UserError, metric
+from lossbench.tasks import Task, scores
 from lossbench.tasks.lawful import (
     refuse_not_binary,
     refuse_outside_unit,
@@ -20,13 +21,54 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import (
-    average_precision,
-    expected_calibration_error,
-    log_likelihood,
-    reliability,
-    where_finite,
-)
+from lossbench.tasks.scores import reliability, shared
+
+
+@shared
+def _decided(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """1 where a label is predicted, where it applies, and where both agree."""
+    predicted = (estimate > 0.5).to(estimate.dtype)
+    label = (target > 0.5).to(estimate.dtype)
+    return predicted, label, (predicted == label).to(estimate.dtype)
+
+
+@metric(direction=1, bounds=(0, 1))
+def average_precision(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over the labels that occur of their average precision."""
+    return scores.average_precision(estimate.mT, (target > 0.5).mT).nanmean(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def exact_match(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of examples of which every label is on its side of 0.5."""
+    return _decided(estimate, target)[2].prod(-1).mean(-1)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def hamming(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of all labels that are on the wrong side of 0.5."""
+    return 1 - _decided(estimate, target)[2].flatten(-2).mean(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def f1(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over the labels that occur of the harmonic mean of precision and recall."""
+    predicted, label, _ = _decided(estimate, target)
+    value = 2 * (predicted * label).sum(-2) / (predicted + label).sum(-2)
+    return value.masked_fill(~label.any(-2), torch.nan).nanmean(-1)
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over examples of -y log p - (1 - y) log(1 - p), summed over labels."""
+    return -scores.log_likelihood(estimate, target.to(estimate.dtype)).sum(-1).mean(-1)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def ece(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Expected calibration error of all labels pooled, in 15 bins of probability."""
+    confidence, correct = torch.maximum(estimate, 1 - estimate), _decided(estimate, target)[2]
+    return scores.expected_calibration_error(confidence.flatten(-2), correct.flatten(-2))
 
 
 @dataclass(frozen=True)
@@ -36,15 +78,8 @@ class Multilabel(Task):
     num_labels: int
 
     name = "multilabel"
+    metrics = (average_precision, exact_match, hamming, f1, log_loss, ece)
     primary = "average_precision"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "average_precision": 1,
-        "exact_match": 1,
-        "hamming": -1,
-        "f1": 1,
-        "log_loss": -1,
-        "ece": -1,
-    }
     target_dtype = torch.float32
 
     @classmethod
@@ -83,28 +118,6 @@ class Multilabel(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return (link or torch.sigmoid)(prediction)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """average_precision and f1 are means over the labels that occur; log_loss is their sum.
-
-        A label is predicted, and a soft label counted, above 0.5; hamming and ece pool all labels.
-        """
-        target = target.to(estimate.dtype)
-        predicted, positive = (estimate > 0.5).to(estimate.dtype), target > 0.5
-        label = positive.to(estimate.dtype)
-        correct = (predicted == label).to(estimate.dtype)
-        f1 = 2 * (predicted * label).sum(-2) / (predicted + label).sum(-2)
-        likelihood = log_likelihood(estimate, target)
-        confidence = torch.maximum(estimate, 1 - estimate)
-        scores = {
-            "average_precision": average_precision(estimate.mT, positive.mT).nanmean(-1),
-            "exact_match": correct.prod(-1).mean(-1),
-            "hamming": 1 - correct.flatten(-2).mean(-1),
-            "f1": f1.masked_fill(~positive.any(-2), float("nan")).nanmean(-1),
-            "log_loss": -likelihood.sum(-1).mean(-1),
-            "ece": expected_calibration_error(confidence.flatten(-2), correct.flatten(-2)),
-        }
-        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Reliability of every label pooled."""

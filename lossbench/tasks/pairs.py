@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lossbench.contract import metric
 from lossbench.models.two_sided import Towers, keeps_sides_apart
 from lossbench.tasks import Backbone, Task
 from lossbench.tasks.lawful import (
@@ -20,7 +21,39 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_two_sided,
 )
-from lossbench.tasks.scores import recall, where_finite
+from lossbench.tasks.scores import recall, shared
+
+
+@shared
+def _ranks(estimate: Tensor, target: Tensor) -> Tensor:
+    """Of each left (..., N), the rank of its own identity among those of all rights of the split.
+
+    An identity counts by its best right; ties count against the left's own.
+    """
+    left, right = estimate.unbind(-2)
+    identities, identity = target.unique(return_inverse=True)
+    score, columns = left @ right.mT, identity.unsqueeze(-2).expand(*target.shape, -1)
+    best = score.new_full((*target.shape, len(identities)), -torch.inf)
+    best = best.scatter_reduce(-1, columns, score, "amax")
+    return (best >= best.gather(-1, identity.unsqueeze(-1))).sum(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def recall_at_1(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of lefts whose own identity scores best."""
+    return recall(_ranks(estimate, target), 1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def recall_at_5(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of lefts whose own identity is among the five best."""
+    return recall(_ranks(estimate, target), 5)
+
+
+@metric(direction=1, bounds=(0, 1))
+def mean_reciprocal_rank(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of 1 / rank of a left's own identity."""
+    return _ranks(estimate, target).to(estimate.dtype).reciprocal().mean(-1)
 
 
 @dataclass(frozen=True)
@@ -34,12 +67,8 @@ class Pairs(Task):
     embedding_dim: int = 16
 
     name = "pairs"
+    metrics = (recall_at_1, recall_at_5, mean_reciprocal_rank)
     primary = "recall_at_1"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "recall_at_1": 1,
-        "recall_at_5": 1,
-        "mean_reciprocal_rank": 1,
-    }
     target_dtype = torch.int64
 
     @classmethod
@@ -80,24 +109,6 @@ class Pairs(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return link(prediction) if link else F.normalize(prediction, dim=-1)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """The rank, for each left, of its own identity among those of all rights of the split.
-
-        An identity counts by its best right; ties count against the own.
-        """
-        left, right = estimate.unbind(-2)
-        identities, own = target.unique(return_inverse=True)
-        score, columns = left @ right.mT, own.unsqueeze(-2).expand(*target.shape, -1)
-        best = score.new_full((*target.shape, len(identities)), -torch.inf)
-        best = best.scatter_reduce(-1, columns, score, "amax")
-        rank = (best >= best.gather(-1, own.unsqueeze(-1))).sum(-1)
-        scores = {
-            "recall_at_1": recall(rank, 1),
-            "recall_at_5": recall(rank, 5),
-            "mean_reciprocal_rank": rank.to(estimate.dtype).reciprocal().mean(-1),
-        }
-        return where_finite(estimate.isfinite().flatten(-3).all(-1), scores)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """embedding_dim, of each side."""

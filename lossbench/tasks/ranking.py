@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lossbench.contract import UserError
+from lossbench.contract import UserError, metric
 from lossbench.models.two_sided import Shared, keeps_sides_apart, treats_sides_alike
 from lossbench.tasks import Backbone, Task
 from lossbench.tasks.lawful import (
@@ -20,7 +20,26 @@ from lossbench.tasks.lawful import (
     refuse_two_sided,
     refuse_types,
 )
-from lossbench.tasks.scores import where_finite
+from lossbench.tasks.scores import shared
+
+
+@shared
+def _agreement(estimate: Tensor, target: Tensor) -> Tensor:
+    """Of each pair 1 in the right order, -1 in the wrong, 0 where the scores are equal."""
+    first, second = estimate.unbind(-1)
+    return torch.sign(first - second) * torch.where(target > 0.5, 1, -1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of pairs in the right order."""
+    return (_agreement(estimate, target) > 0).to(estimate.dtype).mean(-1)
+
+
+@metric(direction=1, bounds=(-1, 1))
+def kendall_tau(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of pairs in the right order less the share in the wrong."""
+    return _agreement(estimate, target).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -32,8 +51,8 @@ class Ranking(Task):
     """
 
     name = "ranking"
+    metrics = (accuracy, kendall_tau)
     primary = "accuracy"
-    directions = {"accuracy": 1, "kendall_tau": 1}  # noqa: RUF012 (declared ClassVar in Task)
     target_dtype = torch.float32
 
     @classmethod
@@ -79,19 +98,6 @@ class Ranking(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return link(prediction) if link else prediction
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """accuracy: share of pairs in the right order; kendall_tau: less the share in the wrong.
-
-        Equal scores are in neither order.
-        """
-        first, second = estimate.unbind(-1)
-        agreement = torch.sign(first - second) * torch.where(target > 0.5, 1, -1)
-        scores = {
-            "accuracy": (agreement > 0).to(estimate.dtype).mean(-1),
-            "kendall_tau": agreement.mean(-1),
-        }
-        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: which item of a pair is named first means nothing."""

@@ -11,11 +11,66 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError
+from lossbench.contract import Metric, UserError, metric
 from lossbench.tasks import Task
-from lossbench.tasks.scores import where_finite
 
 RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
+
+
+def _residual(estimate: Tensor, target: Tensor, target_shape: tuple[int, ...]) -> Tensor:
+    """Estimate less target, examples and columns as one axis."""
+    return (estimate - target).flatten(-1 - len(target_shape))
+
+
+@metric(direction=-1, bounds=(0, math.inf))
+def root_mean_squared_error(
+    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+) -> Tensor:
+    """Square root of the mean square of all residuals."""
+    return _residual(estimate, target, target_shape).square().mean(-1).sqrt()
+
+
+@metric(direction=-1, bounds=(0, math.inf))
+def mean_absolute_error(
+    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+) -> Tensor:
+    """Mean size of all residuals."""
+    return _residual(estimate, target, target_shape).abs().mean(-1)
+
+
+@metric(direction=-1, bounds=(0, math.inf))
+def median_absolute_error(
+    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+) -> Tensor:
+    """Median size of all residuals."""
+    error = _residual(estimate, target, target_shape).abs()
+    ordered, count = error.sort(-1).values, error.shape[-1]
+    return (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
+
+
+@metric(direction=1, bounds=(-math.inf, 1))
+def r2(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    """1 - squared residuals / squared distances from the mean of each column."""
+    axis = -1 - len(target_shape)
+    spread = (target - target.mean(axis, keepdim=True)).flatten(axis).square().sum(-1)
+    squared = _residual(estimate, target, target_shape).square().sum(-1)
+    return 1 - squared / spread.masked_fill(spread == 0, torch.nan)
+
+
+def _pinball(q: float) -> Metric:
+    def pinball(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+        """Mean of q times what was predicted too low and 1 - q times what too high."""
+        residual = _residual(estimate, target, target_shape)
+        return torch.maximum(-q * residual, (1 - q) * residual).mean(-1)
+
+    return Metric(f"pinball_{100 * q:.0f}", pinball, direction=-1, bounds=(0, math.inf))
+
+
+@metric(direction=0, bounds=(0, 1))
+def coverage(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    """Share of targets that are no more than their estimate: q for a q-quantile."""
+    residual = _residual(estimate, target, target_shape)
+    return (residual >= 0).to(residual.dtype).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -25,17 +80,15 @@ class Regression(Task):
     target_shape: tuple[int, ...] = ()
 
     name = "regression"
+    metrics = (
+        root_mean_squared_error,
+        mean_absolute_error,
+        median_absolute_error,
+        r2,
+        *map(_pinball, (0.1, 0.5, 0.9)),
+        coverage,
+    )
     primary = "root_mean_squared_error"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "root_mean_squared_error": -1,
-        "mean_absolute_error": -1,
-        "median_absolute_error": -1,
-        "r2": 1,
-        "pinball_10": -1,
-        "pinball_50": -1,
-        "pinball_90": -1,
-        "coverage": 0,
-    }
     target_dtype = torch.float32
 
     @classmethod
@@ -96,29 +149,6 @@ class Regression(Task):
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return link(prediction) if link else prediction
 
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Errors over all entries; r2 sums the squares about each column's own mean.
-
-        pinball_q is the quantile loss at q percent; coverage, the share of targets that are no
-        more than their prediction, is q for a q-quantile.
-        """
-        axis = -1 - len(self.target_shape)
-        residual = (estimate - target).flatten(axis)
-        spread = (target - target.mean(axis, keepdim=True)).flatten(axis).square().sum(-1)
-        spread = spread.masked_fill(spread == 0, float("nan"))
-        error = residual.abs()
-        ordered, count = error.sort(-1).values, error.shape[-1]
-        scores = {
-            "root_mean_squared_error": residual.square().mean(-1).sqrt(),
-            "mean_absolute_error": error.mean(-1),
-            "median_absolute_error": (ordered[..., (count - 1) // 2] + ordered[..., count // 2])
-            / 2,
-            "r2": 1 - residual.square().sum(-1) / spread,
-            **{f"pinball_{q:.0%}"[:-1]: _pinball(residual, q) for q in (0.1, 0.5, 0.9)},
-            "coverage": (residual >= 0).to(error.dtype).mean(-1),
-        }
-        return where_finite(residual.isfinite().all(-1), scores)
-
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Quantiles of target less estimate over all entries, at RESIDUAL_LEVELS."""
         residual = (target - estimate).flatten(-1 - len(self.target_shape)).sort(-1).values
@@ -138,8 +168,3 @@ class Regression(Task):
         """Targets in standard deviations of the training split from its mean, per column."""
         spread = reference.std(0)
         return (targets - reference.mean(0)) / np.where(spread > 0, spread, 1)
-
-
-def _pinball(residual: Tensor, q: float) -> Tensor:
-    """Mean of q times what was predicted too low and 1 - q times what too high."""
-    return torch.maximum(-q * residual, (1 - q) * residual).mean(-1)

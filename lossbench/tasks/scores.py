@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
+
 PROBABILITY_FLOOR = 1e-12  # one certain mistake costs 27.6 nats, not infinity
 CALIBRATION_BINS = 15
+_results: ContextVar[dict[Any, Any] | None] = ContextVar("results", default=None)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Within it, what is `shared` is computed once for the same tensors."""
+    token = _results.set({})
+    try:
+        yield
+    finally:
+        _results.reset(token)
+
+
+def shared(function: Callable[[Tensor, Tensor], T]) -> Callable[[Tensor, Tensor], T]:
+    """What several metrics need of an estimate and its target."""
+
+    @functools.wraps(function)
+    def once(estimate: Tensor, target: Tensor) -> T:
+        results = _results.get()
+        if results is None:
+            return function(estimate, target)
+        key = (function, id(estimate), id(target))
+        if (
+            key not in results
+        ):  # the tensors are kept too: their ids are theirs as long as they live
+            results[key] = (function(estimate, target), estimate, target)
+        result: T = results[key][0]
+        return result
+
+    return once
 
 
 def class_counts(label: Tensor, num_classes: int) -> Tensor:
@@ -99,9 +137,3 @@ def equal_error_rate(score: Tensor, positive: Tensor) -> Tensor:
     gap_before, gap = gap_before.gather(-1, crossing), (acceptance - rejection).gather(-1, crossing)
     share = -gap_before / (gap - gap_before)
     return (before + share * (acceptance.gather(-1, crossing) - before)).squeeze(-1)
-
-
-def where_finite(finite: Tensor, scores: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The scores, all NaN for a replica whose estimates are not finite."""
-    nan = float("nan")
-    return {name: value.masked_fill(~finite, nan) for name, value in scores.items()}

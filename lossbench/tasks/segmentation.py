@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError
+from lossbench.contract import UserError, metric
 from lossbench.tasks import Task
 from lossbench.tasks.lawful import (
     refuse_not_binary,
@@ -20,7 +20,43 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import log_likelihood, where_finite
+from lossbench.tasks.scores import log_likelihood, shared
+
+
+@shared
+def _overlap(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each image, pixels in both masks cut at 0.5, and the sum of the masks' sizes."""
+    predicted = (estimate.flatten(-2) > 0.5).to(estimate.dtype)
+    mask = (target.flatten(-2) > 0.5).to(estimate.dtype)
+    return (predicted * mask).sum(-1), (predicted + mask).sum(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def dice(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over images of twice the overlap by the sum of sizes; 1 where both masks are empty."""
+    overlap, sizes = _overlap(estimate, target)
+    return (2 * overlap / sizes).masked_fill(sizes == 0, 1).mean(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def iou(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over images of overlap by union; 1 where both masks are empty."""
+    overlap, sizes = _overlap(estimate, target)
+    return (overlap / (sizes - overlap)).masked_fill(sizes == 0, 1).mean(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def pixel_accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of pixels on their side of 0.5."""
+    correct = (estimate > 0.5) == (target > 0.5)
+    return correct.flatten(-2).to(estimate.dtype).mean(-1).mean(-1)
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over pixels of -y log p - (1 - y) log(1 - p)."""
+    estimate, target = estimate.flatten(-2), target.flatten(-2).to(estimate.dtype)
+    return -log_likelihood(estimate, target).mean(-1).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -30,13 +66,8 @@ class Segmentation(Task):
     mask_shape: tuple[int, int]
 
     name = "segmentation"
+    metrics = (dice, iou, pixel_accuracy, log_loss)
     primary = "dice"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "dice": 1,
-        "iou": 1,
-        "pixel_accuracy": 1,
-        "log_loss": -1,
-    }
     target_dtype = torch.float32
 
     @classmethod
@@ -83,24 +114,6 @@ class Segmentation(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return (link or torch.sigmoid)(prediction)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Means over images, of masks cut at 0.5; both masks empty: dice and iou are 1.
-
-        log_loss is per pixel, in nats.
-        """
-        estimate, target = estimate.flatten(-2), target.to(estimate.dtype).flatten(-2)
-        predicted, mask = (estimate > 0.5).to(estimate.dtype), (target > 0.5).to(estimate.dtype)
-        overlap, sizes = (predicted * mask).sum(-1), (predicted + mask).sum(-1)
-        empty = sizes == 0
-        likelihood = log_likelihood(estimate, target)
-        scores = {
-            "dice": (2 * overlap / sizes).masked_fill(empty, 1).mean(-1),
-            "iou": (overlap / (sizes - overlap)).masked_fill(empty, 1).mean(-1),
-            "pixel_accuracy": (predicted == mask).to(estimate.dtype).mean(-1).mean(-1),
-            "log_loss": -likelihood.mean(-1).mean(-1),
-        }
-        return where_finite(estimate.isfinite().flatten(-2).all(-1), scores)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: a mask belongs to no class."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.contract import UserError
+from lossbench.contract import UserError, metric
 from lossbench.tasks import Task
 from lossbench.tasks.lawful import (
     refuse_beyond,
@@ -20,7 +21,45 @@ from lossbench.tasks.lawful import (
     refuse_single_output,
     refuse_targets,
 )
-from lossbench.tasks.scores import where_finite
+from lossbench.tasks.scores import shared
+
+
+@shared
+def _path(estimate: Tensor, target: Tensor) -> Tensor:
+    """The likeliest class of each step."""
+    return estimate.argmax(-1)
+
+
+@shared
+def _distance(estimate: Tensor, target: Tensor) -> Tensor:
+    """Edits from the greedy decoding, repeats and then blanks dropped, to the labels."""
+    decoding = decoded(_path(estimate, target))
+    return edit_distance(decoding, target[..., 1, :]).to(estimate.dtype)
+
+
+@metric(direction=-1, bounds=(0, math.inf))
+def label_error_rate(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean over sequences of edits / number of labels (Graves 2006)."""
+    return (_distance(estimate, target) / (target[..., 1, :] != 0).sum(-1)).mean(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def sequence_accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of sequences that are decoded without an edit."""
+    return (_distance(estimate, target) == 0).to(estimate.dtype).mean(-1)
+
+
+@metric(direction=1, bounds=(0, 1))
+def frame_accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of steps whose likeliest class is theirs."""
+    correct = _path(estimate, target) == target[..., 0, :]
+    return correct.to(estimate.dtype).flatten(-2).mean(-1)
+
+
+@metric(direction=0, bounds=(0, 1))
+def blank_share(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of steps whose likeliest class is the blank."""
+    return (_path(estimate, target) == 0).to(estimate.dtype).flatten(-2).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -34,13 +73,8 @@ class Sequence(Task):
     num_classes: int
 
     name = "sequence"
+    metrics = (label_error_rate, sequence_accuracy, frame_accuracy, blank_share)
     primary = "label_error_rate"
-    directions = {  # noqa: RUF012 (declared ClassVar in Task)
-        "label_error_rate": -1,
-        "sequence_accuracy": 1,
-        "frame_accuracy": 1,
-        "blank_share": 0,
-    }
     target_dtype = torch.int64
 
     @classmethod
@@ -95,21 +129,6 @@ class Sequence(Task):
 
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
         return link(prediction) if link else torch.softmax(prediction, -1)
-
-    def metrics(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Of the likeliest class of each step, repeats and then blanks dropped (greedy decoding).
-
-        label_error_rate: mean over sequences of edit distance / number of labels (Graves 2006).
-        """
-        path, (frames, labels) = estimate.argmax(-1), target.unbind(-2)
-        distance = edit_distance(decoded(path), labels).to(estimate.dtype)
-        scores = {
-            "label_error_rate": (distance / (labels != 0).sum(-1)).mean(-1),
-            "sequence_accuracy": (distance == 0).to(estimate.dtype).mean(-1),
-            "frame_accuracy": (path == frames).to(estimate.dtype).flatten(-2).mean(-1),
-            "blank_share": (path == 0).to(estimate.dtype).flatten(-2).mean(-1),
-        }
-        return where_finite(estimate.isfinite().flatten(-3).all(-1), scores)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes, the blank among them."""

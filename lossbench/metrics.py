@@ -1,0 +1,90 @@
+"""Which metrics a run has, and what they are worth on a split."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lossbench import registry
+from lossbench.contract import Metric, UserError
+from lossbench.schema import choices
+from lossbench.tasks import Task
+from lossbench.tasks.scores import sharing
+
+
+def metrics_of(task: Task, names: Sequence[str] = ()) -> dict[str, Metric]:
+    """The metrics of a task and then those that are added by name, ready to be called.
+
+    A name is that of a `lossbench.metrics.<task>` entry point or `file.py:function`, by whose last
+    part the metric is known; a metric that the task has already may be named too. UserError where
+    there is no such metric, or where it does not give one value for each replica.
+    """
+    metrics = {metric.name: _with_facts(metric, task) for metric in task.metrics}
+    for name in names:
+        if name not in metrics:
+            added = _added(name, task)
+            if added.name in metrics:
+                raise UserError(
+                    f"metric={name}: there is a metric {added.name} already; rename it."
+                )
+            metrics[added.name] = added
+    return metrics
+
+
+def score(metrics: Mapping[str, Metric], estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """The value of each metric, NaN for a replica whose estimates are not all finite."""
+    with sharing():
+        values = {name: metric(estimate, target) for name, metric in metrics.items()}
+    replicas = next(iter(values.values())).ndim
+    broken = ~estimate.isfinite().flatten(replicas).all(-1)
+    return {name: value.masked_fill(broken, torch.nan) for name, value in values.items()}
+
+
+def _added(name: str, task: Task) -> Metric:
+    """A plugin's metric, tried on two replicas of the task's example."""
+    own = [metric.name for metric in task.metrics]
+    installed = [p.name for p in registry.installed("metric") if p.task == task.name]
+    if ":" not in name and name not in registry.names("metric"):
+        raise UserError(f"metric={name}: there is no such metric. {choices(name, own + installed)}")
+    plugin = registry.find_for_task(name, task.name, "metric")
+    metric = registry.load(plugin)
+    if not isinstance(metric, Metric):
+        raise UserError(
+            f"metric={name} does not say which values are better: decorate it with "
+            "@metric(direction=1) of lossbench.contract, or -1 where less is better."
+        )
+    metric = _with_facts(replace(metric, name=plugin.name.rpartition(":")[2]), task)
+    prediction, target = (torch.stack([part, part]) for part in task.example())
+    estimate = task.estimate(prediction, None)
+    try:
+        value = metric(estimate, target)
+    except Exception as error:
+        raise UserError(
+            f"metric={name} fails on estimates {tuple(estimate.shape)} and targets "
+            f"{tuple(target.shape)}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        ) from error
+    if not isinstance(value, Tensor) or value.shape != (2,) or not value.is_floating_point():
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(
+            f"metric={name} gives {got} for estimates {tuple(estimate.shape)} and targets "
+            f"{tuple(target.shape)} of 2 replicas; expected one float for each, (2,)."
+        )
+    return metric
+
+
+def _with_facts(metric: Metric, task: Task) -> Metric:
+    """The metric with what its function asks of the task by keywords without default."""
+    keywords = inspect.signature(metric.function).parameters.values()
+    asked = [k.name for k in keywords if k.kind is k.KEYWORD_ONLY and k.default is k.empty]
+    for name in asked:
+        if not hasattr(task, name):
+            raise UserError(
+                f"metric={metric.name} asks for {name}, which the task {task.name} does not have."
+            )
+    facts = {name: getattr(task, name) for name in asked}
+    return replace(metric, function=partial(metric.function, **facts)) if facts else metric
