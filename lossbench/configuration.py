@@ -20,7 +20,6 @@ from typing import Any
 from lossbench import registry
 from lossbench.contract import UserError
 from lossbench.nested import leaves
-from lossbench.paths import content_digest, regular_file
 from lossbench.registry import CHOICES
 from lossbench.schema import (
     Faults,
@@ -123,7 +122,7 @@ class Configuration:
         trainer = {k: v for k, v in asdict(self.trainer).items() if k not in PLACE_FIELDS}
         parts = {
             "version": NUMERIC_VERSION,
-            **{kind: _identity(kind, self.choice(kind)) for kind in CHOICES},
+            **{k: registry.identity(k, self.choice(k).name, self.choice(k).values) for k in CHOICES},
             "trainer": trainer,
             "metric": self.metric and _placeless(self.metric),
             "tune": asdict(self.tune) if self.tune.trials else None,
@@ -186,20 +185,6 @@ def digest(content: Any, digits: int = 12) -> str:
     """Hexadecimal digits of a text, or of JSON of anything else."""
     text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
-
-
-def _identity(kind: str, choice: Choice) -> dict[str, Any]:
-    """The values of a plugin with each file by its content."""
-    values = dict(choice.values)
-    if kind == "dataset" and isinstance(values.get("path"), str):
-        file = regular_file(values["path"], f"{kind}.path")
-        try:
-            values["path"] = content_digest(file, file.stat().st_mtime_ns)
-        except OSError as error:
-            raise UserError(
-                f"{kind}.path={values['path']}: cannot be read: {error.strerror}."
-            ) from error
-    return {"name": _placeless(choice.name), **values}
 
 
 def _placeless(name: str) -> str:

@@ -6,6 +6,8 @@ declaration_of  reads it back, empty where nothing is declared.
 metric       makes a `Metric` of a function of estimate and target.
 Metric       a score of estimates: its function, and which values are better and possible.
 Sample       what a dataset returns for one seed.
+File, Folder  annotate a parameter that names one: `path: File`, `paths: list[File]`, `File | None`.
+             What is in it decides whether a result is still valid; where it is does not.
 UserError    raise it for a request that cannot be met: shown in a line, without a traceback.
 UnusableError  the same for the disk, the network or the machine.
 
@@ -38,7 +40,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Declaration",
+    "File",
+    "Folder",
     "Metric",
     "Sample",
     "UnusableError",
@@ -54,6 +58,9 @@ __all__ = [
     "declare",
     "metric",
 ]
+
+File = Annotated[str, "file"]
+Folder = Annotated[str, "folder"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 from pathlib import Path
@@ -28,10 +27,13 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-@functools.cache
-def content_digest(file: Path, changed_at: int) -> str:
-    """The same, computed once for each time of change in nanoseconds."""
-    return sha256(file)
+def rebased(path: str, folder: Path) -> str:
+    """A path that is meant from a folder, as it is written from the working directory.
+
+    >>> rebased("digits.csv", Path("experiments/mine")), rebased("/data/a.csv", Path("mine"))
+    ('experiments/mine/digits.csv', '/data/a.csv')
+    """
+    return path if expanded(path).is_absolute() else os.path.relpath(folder / path)
 
 
 def packaged(name: str) -> Path:

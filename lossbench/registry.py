@@ -9,19 +9,18 @@ import ast
 import configparser
 import contextlib
 import functools
-import importlib
-import importlib.util
+import hashlib
 import inspect
 import re
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
 from lossbench.contract import UnusableError, UserError
+from lossbench.digests import places_in, with_contents
+from lossbench.modules import definition, file_of, import_of, spec_of
 from lossbench.paths import expanded
 from lossbench.schema import (
     REQUIRED,
@@ -200,7 +199,7 @@ def imported(plugin: Plugin) -> Any:
     """The same, with whatever the import does to settings that are everyone's."""
     where = f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded"
     try:
-        target = functools.reduce(getattr, plugin.attribute.split("."), _import(plugin.module))
+        target = functools.reduce(getattr, plugin.attribute.split("."), import_of(plugin.module))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -211,6 +210,38 @@ def imported(plugin: Plugin) -> Any:
     return target
 
 
+def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a choice decides numbers: not how its name or a file's place is written.
+
+    A plugin from a file is known by its code, files among the values by their content.
+    """
+    plugin = find(kind, name)[0]
+    known_as = plugin.name if plugin.package == "lossbench" else f"{plugin.package}:{plugin.name}"
+    if plugin.package == "file":
+        known_as = f"file:{hashlib.sha256(source(plugin).encode()).hexdigest()[:12]}"
+    return {"name": known_as, **with_contents(parameters(plugin), values, kind)}
+
+
+def refuse_untrusted(choices: Mapping[str, Mapping[str, Any]], origin: str) -> None:
+    """UserError where what came from elsewhere names code or files; imports and reads none of it.
+
+    choices: kind -> the name and the values; origin: what named them, such as a results folder.
+    """
+    places = []
+    for kind, values in choices.items():
+        name = str(values["name"])
+        if name.rpartition(":")[0].endswith(".py"):
+            places.append(f"{kind}={name}")
+        elif kind in KINDS:
+            named = places_in(parameters(find(kind, name)[0]), values)
+            places += [f"{kind}.{key}={path}" for key, paths in named.items() for path in paths]
+    if places:
+        raise UserError(
+            f"{origin} names code or files: {', '.join(places)}.\n"
+            "Read them first; give --trust to use them."
+        )
+
+
 def config_folders() -> list[tuple[str, Path]]:
     """The folders of YAML that plugins bring as `package:folder`, by package; none is imported."""
     folders = [(p.package, _folder(p)) for p in installed("config")]
@@ -219,7 +250,7 @@ def config_folders() -> list[tuple[str, Path]]:
 
 def _folder(plugin: Plugin) -> Path | None:
     """The folder that a plugin of the kind config names, whether it is there or not."""
-    file = _file(plugin.module)
+    file = file_of(plugin.module)
     return file.parent / plugin.attribute if file and plugin.attribute else None
 
 
@@ -239,7 +270,7 @@ def missing_modules(plugins: Iterable[Plugin]) -> dict[Plugin, str]:
     """The plugins whose module or folder is not there, or that name no object; imports nothing."""
     faults = {}
     for plugin in plugins:
-        if _spec(plugin.module) is None:
+        if spec_of(plugin.module) is None:
             faults[plugin] = f"there is no module {plugin.module}"
         elif not plugin.attribute:
             faults[plugin] = "the entry point names no object; expected module:object"
@@ -248,19 +279,6 @@ def missing_modules(plugins: Iterable[Plugin]) -> dict[Plugin, str]:
             if folder is None or not folder.is_dir():
                 faults[plugin] = f"there is no folder {plugin.attribute} beside {plugin.module}"
     return faults
-
-
-def _import(module: str) -> Any:
-    if not module.endswith(".py"):
-        return importlib.import_module(module)
-    name = "lossbench_file_" + Path(module).stem
-    spec = importlib.util.spec_from_file_location(name, module)
-    assert spec
-    assert spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[name] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 def parameters(plugin: Plugin) -> tuple[Parameter, ...]:
@@ -292,14 +310,14 @@ def signature(plugin: Plugin) -> tuple[Parameter, ...]:
         if not isinstance(p.default, PLAIN) and p.default is not REQUIRED:
             raise UserError(
                 f"{where}: the default of {p.name} is a {type(p.default).__name__}; expected a "
-                "number, a text, true, false, null or a list of them."
+                "number, a string, true, false, null or a list of them."
             )
     return found
 
 
 def _keywords(plugin: Plugin) -> tuple[Parameter, ...]:
     """The keywords, from the source text where that says them, else from the imported object."""
-    found = _definition(plugin.module, plugin.attribute)
+    found = definition(plugin.module, plugin.attribute)
     if found and all(_is_declare(d) for d in found[0].decorator_list):
         try:
             return parameters_of_definition(found[0])
@@ -313,68 +331,14 @@ def _is_declare(decorator: ast.expr) -> bool:
     return ast.unparse(called).rpartition(".")[2] in ("declare", "metric", "dataclass")
 
 
-def _definition(
-    module: str, attribute: str
-) -> tuple[ast.FunctionDef | ast.ClassDef, ast.Module] | None:
-    """Where the attribute is defined, following `from x import y`, without importing."""
-    file = _file(module)
-    tree = _tree(file) if file else None
-    for node in tree.body if tree else ():
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == attribute:
-            return node, tree  # type: ignore[return-value]
-        if isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                if (alias.asname or alias.name) == attribute:
-                    package = module if file and file.name == "__init__.py" else _parent(module)
-                    base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
-                    target = f"{base}.{node.module}" if node.level else node.module
-                    return _definition(target, alias.name)
-    return None
-
-
-def _parent(module: str) -> str:
-    return module.rpartition(".")[0]
-
-
-@functools.cache
-def _tree(file: Path) -> ast.Module | None:
-    try:
-        return ast.parse(file.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return None
-
-
-@functools.cache
-def _file(module: str) -> Path | None:
-    """The source file of a module, where it has one."""
-    if module.endswith(".py"):
-        return Path(module)
-    spec = _spec(module)
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
-
-
-@functools.cache
-def _spec(module: str) -> ModuleSpec | None:
-    """Where a module is, found without importing its parent packages."""
-    top, *rest = module.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-        for i in range(len(rest)):
-            places = spec.submodule_search_locations if spec else None
-            spec = PathFinder.find_spec(".".join([top, *rest[: i + 1]]), places)
-    except (ImportError, ValueError, AttributeError):
-        return None
-    return spec
-
-
 def source(plugin: Plugin) -> str:
     """The text that decides the plugin's numbers: its definition and what of its file it uses."""
-    found = _definition(plugin.module, plugin.attribute)
+    found = definition(plugin.module, plugin.attribute)
     if not found:
         try:
             return inspect.getsource(load(plugin))
         except TypeError:  # an instance or a functools.partial has no text but its file's
-            file = _file(plugin.module)
+            file = file_of(plugin.module)
             return file.read_text(encoding="utf-8") if file else plugin.origin
     node, tree = found
     tops = {name: top for top in tree.body for name in _defined(top)}

@@ -19,15 +19,18 @@ from lossbench.contract import UserError
 
 REQUIRED: Any = inspect.Parameter.empty
 BASES = {"float": float, "int": int, "bool": bool, "str": str}
+PLACES = {"File": "file", "Folder": "folder"}
 SHOWN = 12  # names in one message
-NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+LARGEST = 2**63  # whole numbers are below it, so that every library can hold them
+NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
 
 
 @dataclass(frozen=True)
 class Kind:
     """What a value may be. base None accepts anything; item is the kind of a list's elements.
 
-    choices are all that is allowed, or beside a base what is allowed as well.
+    choices are all that is allowed, or next to a base what is allowed as well. Of a place
+    ("file", "folder" or "file or folder") the content counts: it is each string in the value.
     """
 
     base: type | None = None
@@ -35,6 +38,12 @@ class Kind:
     interval: str = ""
     choices: tuple[Any, ...] = ()
     item: Kind | None = None
+    place: str = ""
+
+    @property
+    def names(self) -> str:
+        """The place that the value, or each item of it, names; empty where it names none."""
+        return self.item.names if self.item else self.place
 
     def __str__(self) -> str:
         if self.choices and self.base:
@@ -43,6 +52,8 @@ class Kind:
             words = "one of " + ", ".join(map(str, self.choices))
         elif self.item:
             words = f"a list, each {self.item}"
+        elif self.place:
+            words = f"the path of a {self.place}"
         else:
             words = NOUNS.get(self.base, "a value") if self.base else "a value"
         if self.interval:
@@ -62,31 +73,53 @@ class Parameter:
 def kind_of(annotation: ast.expr | None) -> Kind:
     """The kind that an annotation means; what cannot be read accepts anything."""
     match annotation:
-        case ast.Name(id=name) if name in BASES:
-            return Kind(BASES[name])
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return Kind(str, place=PLACES[name]) if name in PLACES else Kind(BASES.get(name))
         case ast.Constant(value=str(text)):
             return kind_of(ast.parse(text, mode="eval").body)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
-            return replace(kind_of(left), optional=True)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right) if words := kind_of(left).choices:
-            return replace(kind_of(right), choices=words)
-        case ast.BinOp(op=ast.BitOr()):
-            return Kind()
-        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, note])):
-            interval = note.value if isinstance(note, ast.Constant) else ""
-            kind = kind_of(inner)
-            if not isinstance(interval, str) or interval[:1] not in ("[", "("):
-                return kind
-            if not _is_interval(interval):
-                raise ValueError(f"{interval!r} is no interval such as '[0, inf)'")
-            return replace(kind, interval=interval)
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
-            choices = ast.literal_eval(inner)
-            return Kind(choices=choices if isinstance(choices, tuple) else (choices,))
-        case ast.Subscript(value=ast.Name(id="list" | "tuple" | "Sequence"), slice=inner):
-            first = inner.elts[0] if isinstance(inner, ast.Tuple) else inner
-            return Kind(list, item=kind_of(first))
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            return _either(left, right)
+        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
+            return _subscripted(name, inner)
     return Kind()
+
+
+def _either(left: ast.expr, right: ast.expr) -> Kind:
+    for one, other in ((left, right), (right, left)):
+        if isinstance(other, ast.Constant) and other.value is None:
+            return replace(kind_of(one), optional=True)
+    if words := kind_of(left).choices:
+        return replace(kind_of(right), choices=words)
+    places = {kind_of(left).names, kind_of(right).names} - {""}
+    return Kind(place=" or ".join(sorted(places)))
+
+
+def _subscripted(name: str, inner: ast.expr) -> Kind:
+    first, *rest = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+    if name == "Annotated" and rest:
+        return _annotated(kind_of(first), rest[0])
+    if name == "Literal":
+        choices = ast.literal_eval(inner)
+        return Kind(choices=choices if isinstance(choices, tuple) else (choices,))
+    if name in ("list", "tuple", "Sequence"):
+        return Kind(list, item=kind_of(first))
+    if name == "Optional":
+        return replace(kind_of(first), optional=True)
+    return Kind(place=kind_of(rest[0]).names) if name == "dict" and rest else Kind()
+
+
+def _annotated(kind: Kind, note: ast.expr) -> Kind:
+    """The kind, narrowed by a note that says an interval or a place."""
+    text = note.value if isinstance(note, ast.Constant) else None
+    if not isinstance(text, str):
+        return kind
+    if text in PLACES.values():
+        return replace(kind, place=text)
+    if text[:1] not in ("[", "("):
+        return kind
+    if not _is_interval(text):
+        raise ValueError(f"{text!r} is not an interval such as '[0, inf)'")
+    return replace(kind, interval=text)
 
 
 def parameters_of_definition(node: ast.FunctionDef | ast.ClassDef) -> tuple[Parameter, ...]:
@@ -190,13 +223,19 @@ def choices(word: str, allowed: Iterable[str]) -> str:
 
 def convert(kind: Kind, value: Any, where: str) -> Any:
     """The value as its kind (1 becomes 1.0 for a float); UserError where it cannot be."""
-    if (kind.optional and value is None) or value in kind.choices:
+    if kind.optional and value is None:
         return value
+    for choice in kind.choices:
+        if value == choice and isinstance(value, bool) == isinstance(choice, bool):
+            return choice
     if kind.item:
         if not isinstance(value, list | tuple):
             raise _refused(kind, value, where)
         return [convert(kind.item, v, f"{where}[{i}]") for i, v in enumerate(value)]
-    if kind.base is float and isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int and abs(value) >= LARGEST:
+        digits = int(math.log10(abs(value))) + 1  # str() refuses more than 4,300 of them
+        raise UserError(f"{where}: a number of {digits} digits is too large; expected {kind}.")
+    if kind.base is float and type(value) is int:
         value = float(value)
     if type(value) is not kind.base if kind.base else kind.choices:
         raise _refused(kind, value, where)

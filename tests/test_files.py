@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path, name, c
 def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path):
     """By their path and the reason; nobody waits for a pipe to be written."""
     os.mkfifo(tmp_path / "pipe.csv")
-    with pytest.raises(UserError, match=r"pipe\.csv.*no file"):
+    with pytest.raises(UserError, match=r"pipe\.csv.*not a regular file"):
         read(tmp_path / "pipe.csv")
     with pytest.raises(UserError, match=r"nowhere\.csv.*No such file"):
         read(tmp_path / "nowhere.csv")

@@ -147,6 +147,12 @@ def test_the_source_that_decides_a_loss_is_its_own_and_what_it_uses(tmp_path):
         ("tuple[float, ...]", Kind(list, item=Kind(float))),
         ("list[list[float]] | None", Kind(list, True, item=Kind(list, item=Kind(float)))),
         ("Tensor", Kind()),
+        ("File", Kind(str, place="file")),
+        ("contract.Folder", Kind(str, place="folder")),
+        ("list[File] | None", Kind(list, True, item=Kind(str, place="file"))),
+        ("Optional[Annotated[str, 'file']]", Kind(str, True, place="file")),
+        ("dict[str, File]", Kind(place="file")),
+        ("File | Folder", Kind(place="file or folder")),
     ],
 )
 def test_an_annotation_is_read_as_a_kind(annotation, kind):
@@ -160,6 +166,8 @@ def test_an_annotation_is_read_as_a_kind(annotation, kind):
         (Kind(float, interval="(0, 1]"), 1, 1.0),
         (Kind(list, item=Kind(int)), (1, 2), [1, 2]),
         (Kind(int, optional=True), None, None),
+        (Kind(choices=(0, 1)), 1, 1),
+        (Kind(choices=(0.5, 1.0)), 1, 1.0),
     ],
 )
 def test_a_lawful_value_gets_its_type(kind, value, result):
@@ -180,6 +188,10 @@ def test_a_lawful_value_gets_its_type(kind, value, result):
         (Kind(list, item=Kind(int)), 3),
         (Kind(list, item=Kind(int)), [1, "x"]),
         (Kind(int), None),
+        (Kind(choices=(0, 1)), True),
+        (Kind(float), 10**400),
+        (Kind(int, interval="[1, inf)"), 10**4000),
+        (Kind(), -(10**30)),
     ],
 )
 def test_an_unlawful_value_is_refused_by_its_key(kind, value):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from lossbench.contract import Sample, UserError
+from lossbench.contract import File, Sample, UserError
 from lossbench.datasets.suspects import suspects
 from lossbench.paths import expanded, regular_file
 from lossbench.schema import choices
@@ -42,7 +42,7 @@ def csv(
     rng: np.random.Generator,
     /,
     *,
-    path: str,
+    path: File,
     target: str,
     task: Literal["binary", "multiclass", "regression"] | None = None,
     drop: tuple[str, ...] = (),

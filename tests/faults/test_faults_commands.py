@@ -27,7 +27,7 @@ ROWS = [
     ("no-store", "ui --uri sqlite:///nowhere.db", 4, "there is no store nowhere.db"),
     ("no-database", "ui --uri sqlite:///file", 4, "file is not a database"),
     ("no-user", "run dataset=csv dataset.path=~nobody_/a.csv dataset.target=z", 2, "nobody_/a.csv"),
-    ("device", "run dataset=csv dataset.path=/dev/zero dataset.target=z", 2, "it is no file"),
+    ("device", "run dataset=csv dataset.path=/dev/zero dataset.target=z", 2, "not a regular file"),
     ("no-home", "run loss='~nobody_/mine.py:f'", 2, "there is no file"),
 ]
 

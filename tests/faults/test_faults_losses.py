@@ -35,10 +35,10 @@ def test_an_unlawful_loss_is_refused_by_name(body, said, refused):
 
 
 SIGNATURES = [
-    ("interval", "a: Annotated[float, '[0, one]'] = 1.0", "'[0, one]' is no interval such as"),
+    ("interval", "a: Annotated[float, '[0, one]'] = 1.0", "'[0, one]' is not an interval such as"),
     ("annotation", "a: 'float(' = 1.0", "its signature cannot be read: '(' was never closed"),
     ("name", "name: str = 'a'", "no keyword may be called name; rename it"),
-    ("tensor", "a=torch.zeros(3)", "the default of a is a Tensor; expected a number, a text"),
+    ("tensor", "a=torch.zeros(3)", "the default of a is a Tensor; expected a number, a string"),
 ]
 
 

@@ -1,0 +1,112 @@
+"""Digests of what decides numbers: the content of the files that a parameter names."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lossbench.contract import UserError
+from lossbench.paths import expanded
+from lossbench.schema import Parameter
+
+CONTENT = "content"
+
+
+def with_contents(
+    parameters: Iterable[Parameter], values: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """The values, for an identity: each path of a file or folder is `{"content": digest}`.
+
+    where is the section, such as "dataset". Relative paths are meant from the working directory.
+    UserError where a file cannot be read.
+    """
+    places = {p.name: p.kind.names for p in parameters if p.kind.names}
+    return {
+        name: _content(value, places[name], f"{where}.{name}") if name in places else value
+        for name, value in values.items()
+    }
+
+
+def places_in(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The paths that the values name, by parameter."""
+    named = {p.name: _strings(values.get(p.name)) for p in parameters if p.kind.names}
+    return {name: paths for name, paths in named.items() if paths}
+
+
+def _strings(value: Any) -> list[str]:
+    """Every string in a value, whatever it is made of."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in _strings(part)]
+
+
+def _content(value: Any, place: str, where: str) -> Any:
+    """The value with the digest of the content in place of each path in it."""
+    if isinstance(value, str):
+        return {CONTENT: content_digest(value, place, where)}
+    if isinstance(value, list):
+        return [_content(part, place, where) for part in value]
+    if isinstance(value, dict):
+        return {key: _content(part, place, where) for key, part in value.items()}
+    return value
+
+
+def content_digest(path: str, place: str, where: str) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's files; UserError if unreadable.
+
+    place is "file", "folder" or "file or folder". Names that begin with a dot are left out.
+    """
+    file = expanded(path)
+    try:
+        if file.is_file() and "file" in place.split():
+            return _file_digest(file)
+        if file.is_dir() and "folder" in place:
+            return _folder_digest(file)
+    except OSError as error:
+        raise UserError(
+            f"{where}={path}: cannot be read: {error.strerror} ({error.filename})."
+        ) from error
+    if not file.exists():
+        raise UserError(
+            f"{where}={path}: there is no such {place} ({file.absolute()}). Relative paths are "
+            "from the working directory."
+        )
+    kind = "a folder" if file.is_dir() else "a file" if file.is_file() else "a pipe or device"
+    article = "a folder" if place == "folder" else "a regular file"
+    raise UserError(f"{where}={path} is {kind}, not {article}.")
+
+
+def _folder_digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for file in _files_below(folder):
+        total.update(f"{file.relative_to(folder).as_posix()}\0{_file_digest(file)}\n".encode())
+    return total.hexdigest()
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Every regular file, in one order whatever the system; links are followed."""
+    files = []
+    for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted((f for f in files if f.is_file()), key=lambda f: f.relative_to(folder).as_posix())
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _file_digest(file: Path) -> str:
+    status = file.stat()
+    return _digest_of_version(file.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _digest_of_version(file: Path, size: int, changed_at: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
