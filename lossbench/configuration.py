@@ -122,7 +122,9 @@ class Configuration:
         trainer = {k: v for k, v in asdict(self.trainer).items() if k not in PLACE_FIELDS}
         parts = {
             "version": NUMERIC_VERSION,
-            **{k: registry.identity(k, self.choice(k).name, self.choice(k).values) for k in CHOICES},
+            **{
+                k: registry.identity(k, self.choice(k).name, self.choice(k).values) for k in CHOICES
+            },
             "trainer": trainer,
             "metric": self.metric and _placeless(self.metric),
             "tune": asdict(self.tune) if self.tune.trials else None,

@@ -218,7 +218,7 @@ def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     plugin = find(kind, name)[0]
     known_as = plugin.name if plugin.package == "lossbench" else f"{plugin.package}:{plugin.name}"
     if plugin.package == "file":
-        known_as = f"file:{hashlib.sha256(source(plugin).encode()).hexdigest()[:12]}"
+        known_as = f"{plugin.attribute} of code {code_of(plugin)}"
     return {"name": known_as, **with_contents(parameters(plugin), values, kind)}
 
 
@@ -329,6 +329,12 @@ def _keywords(plugin: Plugin) -> tuple[Parameter, ...]:
 def _is_declare(decorator: ast.expr) -> bool:
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     return ast.unparse(called).rpartition(".")[2] in ("declare", "metric", "dataclass")
+
+
+@functools.cache
+def code_of(plugin: Plugin) -> str:
+    """The digest of the code that decides the plugin's numbers, as this process first saw it."""
+    return hashlib.sha256(source(plugin).encode()).hexdigest()[:12]
 
 
 def source(plugin: Plugin) -> str:

@@ -9,7 +9,6 @@ seed, parameters, value). Seeds added later stand beside it as `<key>-1`,
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import shutil
@@ -85,13 +84,8 @@ def sources(config: Configuration, task: str) -> dict[str, str]:
         plugin = (
             registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
         )
-        used[kind] = f"{plugin.package} {plugin.version} {_code_digest(plugin)}"
+        used[kind] = f"{plugin.package} {plugin.version} {registry.code_of(plugin)}"
     return used
-
-
-@functools.cache
-def _code_digest(plugin: registry.Plugin) -> str:
-    return digest(registry.source(plugin))
 
 
 def open_folder(directory: str) -> Path:
@@ -264,7 +258,10 @@ def stored(config: Configuration, folder: Path) -> Result | None:
     """What the folder holds of a configuration as its plugins stand now, whatever the seeds."""
     found = [read(place) for place in parts(folder, config.key)]
     current = [r for r in found if r.summary["sources"] == sources(config, r.summary["task"])]
-    return merged(current) if current else None
+    if not current:
+        return None
+    result = merged(current)  # trained from files that may have had other names or places
+    return replace(result, config=replace(config, seeds=result.config.seeds))
 
 
 def changed(config: Configuration, folder: Path) -> list[str]:
@@ -318,12 +315,25 @@ def everything(folder: Path) -> list[Result]:
     keys: dict[str, list[Path]] = {}
     for place in sorted(places(folder), key=lambda place: (len(place.name), place.name)):
         keys.setdefault(place.name.partition("-")[0], []).append(place)
-    found = []
-    for key in sorted(keys):
-        same = [read(place) for place in keys[key]]
-        last = same[-1].summary["sources"]
-        found.append(merged([r for r in same if r.summary["sources"] == last]))
-    return found
+    latest: dict[str, Result] = {}
+    for same in sorted(keys.values(), key=lambda same: _written_at(same[-1])):
+        found = [read(place) for place in same]
+        last = found[-1].summary["sources"]
+        result = merged([r for r in found if r.summary["sources"] == last])
+        latest[_named(result)] = result
+    return sorted(latest.values(), key=lambda result: result.key)
+
+
+def _written_at(place: Path) -> int:
+    return (place / "seeds.parquet").stat().st_mtime_ns
+
+
+def _named(result: Result) -> str:
+    """What it was trained with, code by the name of its file, whatever was in it."""
+    numbers = dict(result.summary["numbers"])
+    for kind in registry.CHOICES:
+        numbers[kind] = {**numbers[kind], "name": result.config.choice(kind).name}
+    return digest(numbers)
 
 
 def bands(curves: pd.DataFrame) -> pd.DataFrame:
