@@ -213,9 +213,13 @@ def imported(plugin: Plugin) -> Any:
 def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """What of a choice decides numbers: not how its name or a file's place is written.
 
-    A plugin from a file is known by its code, files among the values by their content.
+    A plugin from a file is known by its code, files among the values by their content. What is not
+    installed cannot be trained, and stays as it is.
     """
-    plugin = find(kind, name)[0]
+    try:
+        plugin = find(kind, name)[0]
+    except UserError:
+        return {"name": name, **values}
     known_as = plugin.name if plugin.package == "lossbench" else f"{plugin.package}:{plugin.name}"
     if plugin.package == "file":
         known_as = f"{plugin.attribute} of code {code_of(plugin)}"

@@ -114,7 +114,7 @@ def test_a_file_counts_by_its_content_and_not_by_its_path(tmp_path, monkeypatch)
     assert key("my.csv") != key("other.csv")
 
 
-def test_a_plugin_file_counts_by_its_name_and_not_by_its_folder(tmp_path, monkeypatch):
+def test_a_plugin_file_counts_by_its_code_and_not_by_its_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "def f(logits, target, /):\n    return logits.sum(-1)\n"
     (tmp_path / "own").mkdir()
@@ -122,6 +122,10 @@ def test_a_plugin_file_counts_by_its_name_and_not_by_its_folder(tmp_path, monkey
         (tmp_path / place).write_text(text)
     places = ("mine.py", "./own/mine.py", tmp_path / "mine.py")
     assert len({configurations([f"loss={place}:f"])[0][0].key for place in places}) == 1
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.py").write_text(text.replace("-1", "0"))
+    places = (*places, "other/mine.py")
+    assert len({configurations([f"loss={place}:f"])[0][0].key for place in places}) == 2
 
 
 def test_the_mapping_is_read_back_as_it_was(config):
