@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from lossbench import registry
 from lossbench.claims import Claim, read_claims
 from lossbench.composition import Axes, Composer, axes_of, hydra, load_yaml, override_of, word_of
 from lossbench.configuration import Configuration
@@ -92,6 +93,7 @@ def configurations(
 
     UserError where there would be more than `most`, before they are composed.
     """
+    registry.refresh()
     words = [w for w in overrides if not w.startswith("experiment=")]
     named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
     experiment = read_experiment(named[-1]) if named else None

@@ -20,7 +20,7 @@ from typing import Any
 
 from lossbench.contract import UnusableError, UserError
 from lossbench.digests import places_in, with_contents
-from lossbench.modules import definition, file_of, import_of, spec_of
+from lossbench.modules import definition, file_of, import_of, spec_of, tree_of
 from lossbench.paths import expanded
 from lossbench.schema import (
     REQUIRED,
@@ -339,6 +339,12 @@ def _is_declare(decorator: ast.expr) -> bool:
 def code_of(plugin: Plugin) -> str:
     """The digest of the code that decides the plugin's numbers, as this process first saw it."""
     return hashlib.sha256(source(plugin).encode()).hexdigest()[:12]
+
+
+def refresh() -> None:
+    """Notice what was edited since this process read it; for the beginning of a request."""
+    for cached in (tree_of, signature, code_of):
+        cached.cache_clear()
 
 
 def source(plugin: Plugin) -> str:

@@ -51,9 +51,6 @@ def test_changed_code_of_a_loss_is_trained_again(tmp_path):
     trained = []
     for power in (2, 4):
         file.write_text(text.format(power))
-        lossbench.registry._tree.cache_clear()
-        lossbench.registry.signature.cache_clear()
-        lossbench.results._code_digest.cache_clear()
         trained.append(lossbench.run(*words, f"results.dir={tmp_path / 'results'}"))
     assert not trained[0].curves.value.equals(trained[1].curves.value)
 

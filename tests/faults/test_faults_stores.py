@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from support import QUICK
 
-from lossbench import modules, registry, results
+from lossbench import registry, results
 from lossbench.contract import UnusableError
 from lossbench.tracking import Store
 
@@ -274,8 +274,6 @@ def test_f67_what_was_torn_while_it_was_written_is_no_result(command):
 def test_f68_results_of_other_code_are_not_mixed_in(command):
     loss = "def f(p, t, /, *, a: float = 1.0):\n    return (p - t) ** 2\n"
     assert command("run", *QUICK, "loss=mine.py:f", files={"mine.py": loss}).code == 0
-    for cached in (modules.tree_of, registry.signature, registry.code_of):
-        cached.cache_clear()
     said = command("run", *QUICK, "loss=mine.py:f", files={"mine.py": loss.replace("2", "4")})
     assert "done already" not in said.out
     assert len(list(Path("results").glob("*/seeds.parquet"))) == 2
