@@ -53,10 +53,17 @@ def $loss(
     """Rewards probability on the true class, from logits that are cooled or heated first.
 
     L = -log softmax(z / T)_y
-    logits: (B, C), any real; target: (B,), class indices from 0.
-    temperature: T, how much the logits are divided.
-    Result: (B,), nats.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,), class indices from 0.
+        temperature: T, how much the logits are divided.
+
+    Returns:
+        (B,), nats.
+
     temperature = 1 gives cross_entropy.
+
     Source: yours.
 
     >>> import torch

@@ -32,10 +32,14 @@ from torch.nn import functional as F
 from lossbench.contract import declaration_of
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+GROUPS = tomllib.loads(PYPROJECT.read_text())["project"]["entry-points"]
+POINTS = {task: GROUPS[f"lossbench.losses.{task}"] for task in (BIN, MULTI, REG)}
+POINTS[PEN] = GROUPS["lossbench.regularizers"]
 
 
 def get(task, name):
-    return getattr(import_module(f"lossbench.losses.{task}"), name)
+    module, _, attribute = POINTS[task][name].partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def call(task, name, prediction, target, **hyper):
@@ -98,15 +102,12 @@ def test_gradient_is_the_arithmetic(task, name, prediction, target, hyper, slope
 
 
 def test_every_registered_loss_has_a_row():
-    """A loss that the packaging names is in the table."""
-    points = tomllib.loads(PYPROJECT.read_text())["project"]["entry-points"]
-    groups = {f"lossbench.losses.{task}": task for task in (BIN, MULTI, REG)}
-    groups["lossbench.regularizers"] = PEN
+    """A loss that the packaging names is in the table; those with prototypes have another."""
     registered = {
         (task, name)
-        for group, task in groups.items()
-        for name, value in points[group].items()
-        if f".{task}:" in value
+        for task, points in POINTS.items()
+        for name, value in points.items()
+        if ".prototypes:" not in value
     }
     assert registered == {(task, name) for task, name, *_ in TABLE}
 

@@ -10,29 +10,16 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lossbench.contract import declare
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
-
-
-def _margin(logits: Tensor, target: Tensor) -> Tensor:
-    """m = (2y - 1) z: positive where the sign of the score is right."""
-    return (2 * target.to(logits.dtype) - 1) * logits
-
-
-def _score_to_probability(score: Tensor) -> Tensor:
-    """The minimiser 2 eta - 1 read back as a probability."""
-    return ((1 + score) / 2).clamp(0, 1)
-
-
-def _half_log_odds_to_probability(score: Tensor) -> Tensor:
-    """The minimiser ½ log(eta / (1 - eta)) read back as a probability."""
-    return torch.sigmoid(2 * score)
+from lossbench.losses.binary_margins import (  # noqa: F401 (where installed entry points look)
+    exponential,
+    hinge,
+    modified_huber,
+    smooth_hinge,
+    squared_hinge,
+)
+from lossbench.losses.stable import margin_of, softplus
 
 
 @declare(
@@ -48,10 +35,17 @@ def cross_entropy(
     """Rewards probability on what happened; a confident mistake costs its logit.
 
     L = -w_1 y log p - w_0 (1 - y) log(1 - p)
-    logits: (B,), any real; target: (B,) in [0, 1], soft labels allowed.
-    class_weight: (w_0, w_1) >= 0, none divided out again; None is (1, 1).
-    Result: (B,), nats; p - y is its gradient at unit weights.
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in [0, 1], soft labels allowed.
+        class_weight: (w_0, w_1) >= 0, none divided out again; None is (1, 1).
+
+    Returns:
+        (B,), nats; p - y is its gradient at unit weights.
+
     Neighbours: logistic is this loss of a margin; kl_divergence differs by the entropy of y.
+
     Source: Cox 1958 (likelihood); Good 1952 (logarithmic score).
 
     >>> cross_entropy(torch.tensor([0.0, -20.0]), torch.tensor([1.0, 1.0]))
@@ -59,7 +53,7 @@ def cross_entropy(
     """
     negative, positive = class_weight or (1.0, 1.0)
     y = target.to(logits.dtype)
-    return positive * y * _softplus(-logits) + negative * (1 - y) * _softplus(logits)
+    return positive * y * softplus(-logits) + negative * (1 - y) * softplus(logits)
 
 
 @declare(
@@ -72,15 +66,22 @@ def logistic(logits: Tensor, target: Tensor, /) -> Tensor:
     """Rewards a large margin, ever less; a mistake costs about its margin.
 
     L = log(1 + e^-m)
-    logits: (B,), any real, the score and never the probability; target: (B,) in {0, 1}.
-    Result: (B,), nats; divided by log 2 it is 1 at m = 0 and bounds the 0/1 loss from above.
+
+    Args:
+        logits: (B,), any real, the score and never the probability.
+        target: (B,) in {0, 1}.
+
+    Returns:
+        (B,), nats; divided by log 2 it is 1 at m = 0 and bounds the 0/1 loss from above.
+
     Neighbours: the same numbers as cross_entropy, written for margins.
+
     Source: Friedman, Hastie & Tibshirani 2000.
 
     >>> logistic(torch.tensor([0.0, -100.0]), torch.tensor([1, 1]))
     tensor([  0.6931, 100.0000])
     """
-    return _softplus(-_margin(logits, target))
+    return softplus(-margin_of(logits, target))
 
 
 @declare(
@@ -96,17 +97,25 @@ def bounded_cross_entropy(
     """Punishes like cross_entropy up to a bound; an example beyond it no longer teaches.
 
     L = y min(-log p, bound) + (1 - y) min(-log(1 - p), bound)
-    logits: (B,), any real; target: (B,) in [0, 1]; bound: in (0, inf), nats.
-    Result: (B,), nats, at most bound; its gradient is zero beyond the bound.
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in [0, 1].
+        bound: in (0, inf), nats.
+
+    Returns:
+        (B,), nats, at most bound; its gradient is zero beyond the bound.
+
     Neighbours: 100 is torch's BCELoss, -log 1e-7 = 16.1 is keras; neither binds in most trainings,
     which are then those of cross_entropy. Not proper, not convex.
+
     Source: torch.nn.BCELoss.
 
     >>> bounded_cross_entropy(torch.tensor([0.0, -20.0]), torch.tensor([1, 1]), bound=3.0)
     tensor([0.6931, 3.0000])
     """
     y = target.to(logits.dtype)
-    return y * _softplus(-logits).clamp(max=bound) + (1 - y) * _softplus(logits).clamp(max=bound)
+    return y * softplus(-logits).clamp(max=bound) + (1 - y) * softplus(logits).clamp(max=bound)
 
 
 @declare(
@@ -122,9 +131,17 @@ def label_smoothing(
     """Rewards probability 1 - epsilon/2 on the true class and punishes more as well as less.
 
     L = cross_entropy(z, (1 - epsilon) y + epsilon/2)
-    logits: (B,), any real; target: (B,) in [0, 1]; epsilon: in [0, 1).
-    Result: (B,), nats; its least value is the entropy of the smoothed label, not 0.
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in [0, 1].
+        epsilon: in [0, 1).
+
+    Returns:
+        (B,), nats; its least value is the entropy of the smoothed label, not 0.
+
     epsilon = 0 gives cross_entropy. Estimates (1 - epsilon) eta + epsilon/2, by construction.
+
     Source: Szegedy et al. 2016, arXiv 1512.00567.
 
     >>> label_smoothing(torch.tensor([0.0, 20.0]), torch.tensor([1, 1]), epsilon=0.1)
@@ -145,18 +162,26 @@ def focal(
     """Punishes like cross_entropy, but fades out the examples that are already right.
 
     L = -(1 - p_t)^gamma log p_t
-    logits: (B,), any real; target: (B,) in {0, 1}; gamma: in [0, inf).
-    Result: (B,), nats.
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in {0, 1}.
+        gamma: in [0, inf).
+
+    Returns:
+        (B,), nats.
+
     gamma = 0 gives cross_entropy. Under-confident by design: at gamma 2, eta .9 is learnt as .69.
     The paper's alpha is a class weight, another idea.
+
     Source: Lin et al. 2017, arXiv 1708.02002.
 
     >>> focal(torch.tensor([0.0]), torch.tensor([1]), gamma=2.0)  # 0.25 log 2
     tensor([0.1733])
     """
-    m = _margin(logits, target)
+    m = margin_of(logits, target)
     # (1 - p_t)^gamma, written so that 1 - p_t = 0 has a gradient
-    return torch.exp(-gamma * _softplus(m)) * _softplus(-m)
+    return torch.exp(-gamma * softplus(m)) * softplus(-m)
 
 
 @declare(
@@ -168,18 +193,25 @@ def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0
     """Re-weighs the first terms of the series -log p_t = sum_j (1 - p_t)^j / j.
 
     L = -log p_t + sum_j epsilon_j (1 - p_t)^j
-    logits: (B,), any real; target: (B,) in {0, 1}.
-    epsilon: (epsilon_1 .. epsilon_N), any real; one number is Poly-1.
-    Result: (B,), nats; negative where an epsilon is below -1.
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in {0, 1}.
+        epsilon: (epsilon_1 .. epsilon_N), any real; one number is Poly-1.
+
+    Returns:
+        (B,), nats; negative where an epsilon is below -1.
+
     epsilon = (0.0,) gives cross_entropy. Poly-1 is convex while |epsilon_1| <= 1; not proper.
+
     Source: Leng et al. 2022, arXiv 2204.12511 (2 for ImageNet, -1 for detection).
 
     >>> poly(torch.tensor([0.0]), torch.tensor([1]), epsilon=(1.0, 2.0))  # log 2 + 1/2 + 2/4
     tensor([1.6931])
     """
-    m = _margin(logits, target)
+    m = margin_of(logits, target)
     miss = torch.sigmoid(-m)
-    return _softplus(-m) + sum(e * miss**j for j, e in enumerate(epsilon, start=1))
+    return softplus(-m) + sum(e * miss**j for j, e in enumerate(epsilon, start=1))
 
 
 @declare(convex=False, lipschitz=8 / 27, minimiser="probability", source="Brier 1950")
@@ -187,130 +219,23 @@ def squared_error(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the squared distance of the probability from the label, never by more than 1.
 
     L = (p - y)^2
-    logits: (B,), any real; target: (B,) in {0, 1}.
-    Result: (B,), in [0, 1]; its gradient 2 (p - y) p (1 - p) vanishes on saturated mistakes.
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in {0, 1}.
+
+    Returns:
+        (B,), in [0, 1]; its gradient 2 (p - y) p (1 - p) vanishes on saturated mistakes.
+
     Neighbours: proper like cross_entropy, but bounded and not convex in the logit.
+
     Source: Brier 1950.
 
     >>> squared_error(torch.tensor([0.0, -20.0]), torch.tensor([1, 1]))
     tensor([0.2500, 1.0000])
     """
     # |p - y| = sigmoid(-m) = e^-softplus(m), whose gradient keeps its digits at both ends
-    return torch.exp(-2 * _softplus(_margin(logits, target)))
-
-
-@declare(
-    link=_half_log_odds_to_probability,
-    convex=True,
-    minimiser="probability",
-    source="Freund & Schapire 1997",
-)
-def exponential(logits: Tensor, target: Tensor, /) -> Tensor:
-    """Punishes a mistake exponentially in its margin: AdaBoost's loss, at the mercy of outliers.
-
-    L = e^-m
-    logits: (B,), any real; target: (B,) in {0, 1}.
-    Result: (B,), unitless; inf where e^-m overflows (m < -88 in float32).
-    Neighbours: about logistic for m >> 0; estimates half the log-odds, so p = sigmoid(2z).
-    Source: Freund & Schapire 1997; Friedman, Hastie & Tibshirani 2000.
-
-    >>> exponential(torch.tensor([0.0, 1.0]), torch.tensor([1, 1]))
-    tensor([1.0000, 0.3679])
-    """
-    return torch.exp(-_margin(logits, target))
-
-
-@declare(
-    tune={"margin": (0.1, 10.0)},
-    convex=True,
-    lipschitz=1.0,
-    minimiser="sign",
-    source="Cortes & Vapnik 1995",
-)
-def hinge(
-    logits: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, inf)"] = 1.0
-) -> Tensor:
-    """Punishes what is on the wrong side or within the margin, and ignores all other examples.
-
-    L = max(0, margin - m)
-    logits: (B,), any real; target: (B,) in {0, 1}; margin: in (0, inf).
-    Result: (B,), in units of the score; subgradient 0 at the kink.
-    Neighbours: smooth_hinge rounds the kink. Learns the side only: eta .55 and .9 both give 1.
-    Source: Cortes & Vapnik 1995.
-
-    >>> hinge(torch.tensor([2.0, 0.5, 0.5]), torch.tensor([1, 1, 0]))
-    tensor([0.0000, 0.5000, 1.5000])
-    """
-    return torch.relu(margin - _margin(logits, target))
-
-
-@declare(
-    link=_score_to_probability,
-    convex=True,
-    minimiser="probability",
-    source="Cortes & Vapnik 1995",
-)
-def squared_hinge(logits: Tensor, target: Tensor, /) -> Tensor:
-    """Punishes the shortfall from margin 1 by its square: the L2 support vector machine.
-
-    L = max(0, 1 - m)^2
-    logits: (B,), any real; target: (B,) in {0, 1}.
-    Result: (B,), in squared units of the score.
-    Neighbours: modified_huber for m >= -1, and steeper beyond; estimates 2 eta - 1.
-    Source: Cortes & Vapnik 1995.
-
-    >>> squared_hinge(torch.tensor([2.0, 0.5, -1.0]), torch.tensor([1, 1, 1]))
-    tensor([0.0000, 0.2500, 4.0000])
-    """
-    return torch.relu(1 - _margin(logits, target)).square()
-
-
-@declare(
-    tune={"gamma": (0.1, 2.0)},
-    convex=True,
-    lipschitz=1.0,
-    minimiser="sign",
-    source="Rennie & Srebro 2005; Shalev-Shwartz & Zhang 2013",
-)
-def smooth_hinge(
-    logits: Tensor, target: Tensor, /, *, gamma: Annotated[float, "(0, inf)"] = 1.0
-) -> Tensor:
-    """Punishes like hinge, with a parabola of width gamma in the place of the kink.
-
-    L = 0 if m >= 1;  (1 - m)^2 / (2 gamma) if 1 - gamma <= m <= 1;  1 - gamma/2 - m below
-    logits: (B,), any real; target: (B,) in {0, 1}; gamma: in (0, inf), width in score units.
-    Result: (B,), in units of the score.
-    Neighbours: tends to hinge as gamma falls to 0; four times gamma 2 is modified_huber.
-    Source: Rennie & Srebro 2005 (gamma 1); Shalev-Shwartz & Zhang 2013.
-
-    >>> smooth_hinge(torch.tensor([2.0, 0.5, -1.0]), torch.tensor([1, 1, 1]))
-    tensor([0.0000, 0.1250, 1.5000])
-    """
-    shortfall = torch.relu(1 - _margin(logits, target))
-    inside = shortfall.clamp(max=gamma)
-    return inside * (shortfall - inside / 2) / gamma
-
-
-@declare(
-    link=_score_to_probability,
-    convex=True,
-    lipschitz=4.0,
-    minimiser="probability",
-    source="Zhang 2004",
-)
-def modified_huber(logits: Tensor, target: Tensor, /) -> Tensor:
-    """Punishes like squared_hinge near the margin, and only linearly beyond -1.
-
-    L = max(0, 1 - m)^2 if m >= -1;  -4 m below
-    logits: (B,), any real; target: (B,) in {0, 1}.
-    Result: (B,), in squared units of the score.
-    Neighbours: four times smooth_hinge of gamma 2; scikit-learn's SGDClassifier has it.
-    Source: Zhang 2004.
-
-    >>> modified_huber(torch.tensor([2.0, 0.5, -3.0]), torch.tensor([1, 1, 1]))
-    tensor([ 0.0000,  0.2500, 12.0000])
-    """
-    return 4 * smooth_hinge(logits, target, gamma=2.0)
+    return torch.exp(-2 * softplus(margin_of(logits, target)))
 
 
 @declare(
@@ -324,9 +249,16 @@ def kl_divergence(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes a probability by the extra nats it costs to code what a soft label says.
 
     L = y log(y / p) + (1 - y) log((1 - y) / (1 - p)), with 0 log 0 = 0
-    logits: (B,), any real; target: (B,) in [0, 1], soft labels meant.
-    Result: (B,), nats, 0 exactly where p = y (up to rounding).
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in [0, 1], soft labels meant.
+
+    Returns:
+        (B,), nats, 0 exactly where p = y (up to rounding).
+
     Neighbours: cross_entropy less the entropy of y: the same gradient, the same on hard labels.
+
     Source: Kullback & Leibler 1951.
 
     >>> kl_divergence(torch.tensor([0.0, 0.0]), torch.tensor([0.5, 1.0]))

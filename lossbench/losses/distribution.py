@@ -11,13 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.contract import declare
+from lossbench.losses.stable import softplus
 
 _INFINITY = float("inf")
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
 
 
 def _nats(logits: Tensor) -> Tensor:
@@ -26,7 +22,7 @@ def _nats(logits: Tensor) -> Tensor:
     is_top = top == torch.arange(logits.shape[-1], device=logits.device)
     # finite, since a row of -inf alone has no gradient
     others = logits.masked_fill(is_top, -_INFINITY).clamp(min=torch.finfo(logits.dtype).min / 4)
-    small = _softplus(others.logsumexp(-1, keepdim=True) - logits.gather(-1, top))
+    small = softplus(others.logsumexp(-1, keepdim=True) - logits.gather(-1, top))
     return torch.where(is_top, small, -F.log_softmax(logits, -1))
 
 
@@ -37,12 +33,19 @@ def cross_entropy(
     """Rewards probability on each outcome, in proportion to the target's own.
 
     L = -sum_k w_k t_k log p_k, with 0 log 0 = 0
-    logits: (B, C), any real, -inf for an outcome that cannot be; target: (B, C) >= 0, sums to 1.
-    class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
-    Result: (B,), nats; its least value is the entropy of the target, not 0; p - t is its gradient
-    at unit weights.
+
+    Args:
+        logits: (B, C), any real, -inf for an outcome that cannot be.
+        target: (B, C) >= 0, sums to 1.
+        class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
+
+    Returns:
+        (B,), nats; its least value is the entropy of the target, not 0; p - t is its gradient at
+        unit weights.
+
     Neighbours: on a one-hot target, the multiclass loss of the same name; kl_divergence differs by
     the entropy of the target.
+
     Source: Good 1952 (logarithmic score); Bridle 1990 (softmax).
 
     >>> cross_entropy(torch.tensor([[20.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.5, 0.5], [1, 0]]))
@@ -58,10 +61,17 @@ def kl_divergence(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes probabilities by the extra nats that it costs to code the target with them.
 
     L = sum_k t_k log(t_k / p_k), with 0 log 0 = 0
-    logits: (B, C), any real, -inf for an outcome that cannot be; target: (B, C) >= 0, sums to 1.
-    Result: (B,), nats, 0 exactly where p = t (up to rounding); p - t is its gradient.
+
+    Args:
+        logits: (B, C), any real, -inf for an outcome that cannot be.
+        target: (B, C) >= 0, sums to 1.
+
+    Returns:
+        (B,), nats, 0 exactly where p = t (up to rounding); p - t is its gradient.
+
     Neighbours: cross_entropy less the entropy of the target: the same gradient, the same on
     one-hot targets. The other direction, sum_k p_k log(p_k / t_k), is another loss.
+
     Source: Kullback & Leibler 1951.
 
     >>> kl_divergence(torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.5, 0.5], [1, 0]]))

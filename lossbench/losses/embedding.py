@@ -12,32 +12,9 @@ from typing import Annotated
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lossbench.contract import declare
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
-
-
-def _sigmoid(x: Tensor) -> Tensor:
-    """1 / (1 + e^-x), written so that its gradient keeps its digits at both ends."""
-    return torch.exp(-_softplus(-x))
-
-
-def _unit(x: Tensor) -> Tensor:
-    """x / ||x||, and 0 at 0, with finite derivatives there too."""
-    size = x.detach().abs().amax(-1, keepdim=True)
-    scaled = x / torch.where(size > 0, size, 1.0)  # so that no square overflows or vanishes
-    return scaled / torch.where(size > 0, scaled, 1.0).norm(dim=-1, keepdim=True)
-
-
-def _length(x: Tensor) -> Tensor:
-    """||x||, whose derivatives are 0 at 0, the second ones too."""
-    apart = (x != 0).any(-1, keepdim=True)
-    return torch.where(apart, x, 1.0).norm(dim=-1) * apart.squeeze(-1)
+from lossbench.losses.stable import euclidean_norm, leave_out, sigmoid, softplus, unit
 
 
 def _identities(target: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,11 +22,6 @@ def _identities(target: Tensor) -> tuple[Tensor, Tensor]:
     same = target.unsqueeze(1) == target.unsqueeze(0)
     itself = torch.eye(len(target), dtype=torch.bool, device=target.device)
     return same & ~itself, ~same
-
-
-def _but(scores: Tensor, left_out: Tensor) -> Tensor:
-    """Scores without those left out: finite, since a row of -inf alone has no gradient."""
-    return scores.masked_fill(left_out, torch.finfo(scores.dtype).min / 4)
 
 
 def _mean_over(values: Tensor, chosen: Tensor) -> Tensor:
@@ -69,10 +41,18 @@ def contrastive(
 
     L_i = mean over j != i of y d_ij^2 + (1 - y) max(0, margin - d_ij)^2, y = 1 where identities
     agree, else 0
-    embedding: (B, D), any real, not normalised; target: (B,) int64; margin: in (0, inf).
-    Result: (B,), in squared units of the embedding; subgradient 0 at d = 0 and at the margin.
+
+    Args:
+        embedding: (B, D), any real, not normalised.
+        target: (B,) int64.
+        margin: in (0, inf).
+
+    Returns:
+        (B,), in squared units of the embedding; subgradient 0 at d = 0 and at the margin.
+
     Neighbours: triplet asks for an order of distances only. Hadsell's own has y the other way round
     and a factor ½.
+
     Source: Hadsell, Chopra & LeCun 2006.
 
     >>> contrastive(torch.tensor([[0.0], [2.0], [0.5]]), torch.tensor([0, 0, 1]))  # 4, 1/4, 0
@@ -81,7 +61,7 @@ def contrastive(
     positive, negative = _identities(target)
     difference = embedding.unsqueeze(1) - embedding.unsqueeze(0)
     pull = difference.square().sum(-1)
-    push = torch.relu(margin - _length(difference)).square()
+    push = torch.relu(margin - euclidean_norm(difference)).square()
     return _mean_over(torch.where(positive, pull, push), positive | negative)
 
 
@@ -96,18 +76,26 @@ def triplet(
     """Punishes a negative that is not further from the anchor than a positive, by the margin.
 
     L_i = mean over p in P, n in N of max(0, d_ip^2 - d_in^2 + margin), d between unit vectors u
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; margin: in (0, inf).
-    Result: (B,), in squared units of the unit sphere; subgradient 0 at the kink; 0 where P or N is
-    empty. Memory grows with B^3.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        margin: in (0, inf).
+
+    Returns:
+        (B,), in squared units of the unit sphere; subgradient 0 at the kink; 0 where P or N is
+        empty. Memory grows with B^3.
+
     Neighbours: contrastive fixes the distances themselves. If all embeddings are equal it costs
     the margin. FaceNet has this form and margin; torch's is unsquared, with margin 1.
+
     Source: Schroff, Kalenichenko & Philbin 2015, arXiv 1503.03832.
 
     >>> triplet(torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, 0.0]]), torch.tensor([0, 0, 1]))
     tensor([0.0000, 0.2000, 0.0000])
     """
     positive, negative = _identities(target)
-    u = _unit(embedding)
+    u = unit(embedding)
     squared = (u.unsqueeze(1) - u.unsqueeze(0)).square().sum(-1)
     violation = torch.relu(squared.unsqueeze(2) - squared.unsqueeze(1) + margin)
     chosen = positive.unsqueeze(2) & negative.unsqueeze(1)
@@ -126,10 +114,18 @@ def nt_xent(
 
     L_i = mean over p in P of -log [e^(s_ip) / (e^(s_ip) + sum_{n in N} e^(s_in))],
     s_ij = u_i . u_j / temperature
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; temperature: in (0, inf).
-    Result: (B,), nats; log(B - 1) for two of each identity and equal embeddings.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        temperature: in (0, inf).
+
+    Returns:
+        (B,), nats; log(B - 1) for two of each identity and equal embeddings.
+
     Neighbours: with two of each identity it is SimCLR's, and sup_con is the same at the same
     temperature; with more of them sup_con keeps the other positives in each denominator.
+
     Source: Sohn 2016; Chen et al. 2020, arXiv 2002.05709 (SimCLR, whose two views are neighbours
     by index and not by identity).
 
@@ -137,10 +133,10 @@ def nt_xent(
     tensor([1.0986, 1.0986, 1.0986, 1.0986])
     """
     positive, negative = _identities(target)
-    u = _unit(embedding)
+    u = unit(embedding)
     scores = u @ u.T / temperature
-    against = _but(scores, ~negative).logsumexp(-1, keepdim=True)
-    return _mean_over(_softplus(against - scores), positive)
+    against = leave_out(scores, ~negative).logsumexp(-1, keepdim=True)
+    return _mean_over(softplus(against - scores), positive)
 
 
 @declare(
@@ -155,22 +151,30 @@ def sup_con(
 
     L_i = -mean over p in P of log [e^(s_ip) / sum_{j != i} e^(s_ij)],
     s_ij = u_i . u_j / temperature
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; temperature: in (0, inf).
-    Result: (B,), nats; at least log |P|, since positives compete with each other as well.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        temperature: in (0, inf).
+
+    Returns:
+        (B,), nats; at least log |P|, since positives compete with each other as well.
+
     Neighbours: the paper's L_out, with the mean outside the logarithm. nt_xent has one positive in
     each denominator, and is the same with two of each identity.
+
     Source: Khosla et al. 2020, arXiv 2004.11362.
 
     >>> sup_con(torch.ones(4, 2), torch.tensor([0, 0, 0, 1]))  # log 3; the last has no positive
     tensor([1.0986, 1.0986, 1.0986, 0.0000])
     """
     positive, negative = _identities(target)
-    u = _unit(embedding)
-    scores = _but(u @ u.T / temperature, ~(positive | negative))
+    u = unit(embedding)
+    scores = leave_out(u @ u.T / temperature, ~(positive | negative))
     # the likeliest is set against the others alone, so that a loss near 0 keeps its digits
     top = scores.argmax(-1, keepdim=True)
     is_top = top == torch.arange(len(target), device=target.device)
-    small = _softplus(_but(scores, is_top).logsumexp(-1, keepdim=True) - scores.gather(-1, top))
+    small = softplus(leave_out(scores, is_top).logsumexp(-1, keepdim=True) - scores.gather(-1, top))
     nats = torch.where(is_top, small, scores.logsumexp(-1, keepdim=True) - scores)
     return _mean_over(nats, positive)
 
@@ -186,9 +190,9 @@ class _Centroids(nn.Module):
     def similarities(self, embedding: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) w cos with the own centroid, the utterance left out; (B, B) with j's speaker's."""
         positive, negative = _identities(target)
-        u = _unit(embedding)
-        own = _unit(positive.to(u.dtype) @ u)
-        speakers = _unit((~negative).to(u.dtype) @ u)
+        u = unit(embedding)
+        own = unit(positive.to(u.dtype) @ u)
+        speakers = unit((~negative).to(u.dtype) @ u)
         w = self.scale * self.log_gain.exp().to(u.dtype)
         return w * (u * own).sum(-1), w * (u @ speakers.T)
 
@@ -203,11 +207,18 @@ class Ge2e(_Centroids):
 
     L_i = -S_i(own) + log sum over speakers k of e^(S_ik), S_ik = w cos(u_i, c_k)
     c_k is the mean of speaker k's unit vectors in the batch, without u_i for its own speaker.
-    embedding: (B, D), any real, normalised inside; target: (B,) int64, the speaker.
-    scale: in (0, inf), where the trained w > 0 starts.
-    Result: (B,), nats; 0 where the speaker has one utterance only.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64, the speaker.
+        scale: in (0, inf), where the trained w > 0 starts.
+
+    Returns:
+        (B,), nats; 0 where the speaker has one utterance only.
+
     Neighbours: the paper's softmax form; its b is left out, since it cancels. ge2e_contrast looks
     at the nearest wrong speaker only.
+
     Source: Wan et al. 2018, arXiv 1710.10467.
 
     >>> loss = Ge2e()
@@ -224,7 +235,7 @@ class Ge2e(_Centroids):
         own, speakers = self.similarities(embedding, target)
         # each speaker comes up once for each of its utterances, and counts once
         once = speakers - (~negative).sum(-1).to(speakers.dtype).log()
-        value = _softplus(_but(once, ~negative).logsumexp(-1) - own)
+        value = softplus(leave_out(once, ~negative).logsumexp(-1) - own)
         return value.masked_fill(~positive.any(-1), 0.0)
 
 
@@ -238,10 +249,18 @@ class Ge2eContrast(_Centroids):
 
     L_i = 1 - sigmoid(S_i(own)) + max over k != own of sigmoid(S_ik), S_ik = w cos(u_i, c_k) + b
     c_k is the mean of speaker k's unit vectors in the batch, without u_i for its own speaker.
-    embedding: (B, D), any real, normalised inside; target: (B,) int64, the speaker.
-    scale: in (0, inf), where the trained w > 0 starts; offset: any real, where the trained b does.
-    Result: (B,), in [0, 2]; 0 where the speaker has one utterance only.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64, the speaker.
+        scale: in (0, inf), where the trained w > 0 starts.
+        offset: any real, where the trained b does.
+
+    Returns:
+        (B,), in [0, 2]; 0 where the speaker has one utterance only.
+
     Neighbours: the paper's contrast form; ge2e weighs all speakers.
+
     Source: Wan et al. 2018, arXiv 1710.10467.
 
     >>> loss = Ge2eContrast(scale=10.0, offset=-10.0)
@@ -259,6 +278,6 @@ class Ge2eContrast(_Centroids):
         positive, negative = _identities(target)
         own, speakers = self.similarities(embedding, target)
         b = self.offset + self.shift.to(own.dtype)
-        nearest = _but(speakers + b, ~negative).max(-1).values
-        value = _sigmoid(-own - b) + _sigmoid(nearest)
+        nearest = leave_out(speakers + b, ~negative).max(-1).values
+        value = sigmoid(-own - b) + sigmoid(nearest)
         return value.masked_fill(~positive.any(-1), 0.0)

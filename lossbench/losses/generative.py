@@ -12,14 +12,9 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lossbench.contract import declare
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
+from lossbench.losses.stable import softplus
 
 
 def _above_tangent(s: Tensor) -> Tensor:
@@ -57,11 +52,19 @@ def elbo(
     """Rewards a probable reconstruction, and charges for what the latents know of the example.
 
     L = -sum_i [x_i log p_i + (1 - x_i) log(1 - p_i)] + beta KL(q || N(0, I)), p = sigmoid(z)
-    prediction: (B, P + 2Z), any real: P logits z, Z means, Z log-variances.
-    target: (B, P) in [0, 1]; latent_dim: Z; beta: in [0, inf).
-    Result: (B,), nats; at beta 1 a bound on -log p(x) from above, for one draw of the latents.
+
+    Args:
+        prediction: (B, P + 2Z), any real: P logits z, Z means, Z log-variances.
+        target: (B, P) in [0, 1].
+        latent_dim: Z.
+        beta: in [0, inf).
+
+    Returns:
+        (B,), nats; at beta 1 a bound on -log p(x) from above, for one draw of the latents.
+
     Neighbours: elbo_gaussian has real data. beta = 1 is the variational autoencoder; a KL of 0 is
     a posterior that ignores its example, no success.
+
     Source: Kingma & Welling 2014, arXiv 1312.6114; beta Higgins et al. 2017.
 
     >>> elbo(torch.tensor([[0.0, 0.0, 1.0, 0.0]]), torch.tensor([[1.0, 0.0]]), latent_dim=1)
@@ -70,7 +73,7 @@ def elbo(
     pixels = prediction.shape[-1] - 2 * latent_dim
     logits, posterior = prediction[..., :pixels], prediction[..., pixels:]
     x = target.to(logits.dtype)
-    surprise = x * _softplus(-logits) + (1 - x) * _softplus(logits)
+    surprise = x * softplus(-logits) + (1 - x) * softplus(logits)
     return surprise.sum(-1) + _charge(posterior, beta)
 
 
@@ -91,11 +94,19 @@ def elbo_gaussian(
     """Rewards a near reconstruction, and charges for what the latents know of the example.
 
     L = ½ sum_i (x_i - xhat_i)^2 + beta KL(q || N(0, I)): data of unit variance
-    prediction: (B, P + 2Z), any real: P means xhat, Z means, Z log-variances.
-    target: (B, P), any real; latent_dim: Z; beta: in [0, inf).
-    Result: (B,), nats, without the constant P/2 log 2 pi.
+
+    Args:
+        prediction: (B, P + 2Z), any real: P means xhat, Z means, Z log-variances.
+        target: (B, P), any real.
+        latent_dim: Z.
+        beta: in [0, inf).
+
+    Returns:
+        (B,), nats, without the constant P/2 log 2 pi.
+
     Neighbours: elbo has data in [0, 1]. Another variance of the data is another beta: sigma^2 beta,
     with the loss divided by sigma^2.
+
     Source: Kingma & Welling 2014, arXiv 1312.6114; beta Higgins et al. 2017.
 
     >>> prediction, data = torch.tensor([[3.0, 0.0, 1.0, 0.0]]), torch.tensor([[1.0, 0.0]])

@@ -14,48 +14,29 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.contract import declare
+from lossbench.losses.multiclass_margins import (  # noqa: F401 (where installed entry points look)
+    crammer_singer,
+    one_vs_all_hinge,
+    weston_watkins,
+)
+from lossbench.losses.stable import is_class, lead_over, row_of, signs, softplus
 
 _INFINITY = float("inf")
 
 
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
-
-
-def _is_class(logits: Tensor, label: Tensor) -> Tensor:
-    """(B, C) true at the label of each row."""
-    return label.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
-
-
-def _signs(logits: Tensor, target: Tensor) -> Tensor:
-    """(B, C): 1 at the true class, -1 elsewhere."""
-    return 2 * _is_class(logits, target).to(logits.dtype) - 1
-
-
-def _lead_over(logits: Tensor, target: Tensor) -> Tensor:
-    """(B, C): z_j - z_y, how far each class is ahead of the true one."""
-    return logits - logits.gather(-1, target.unsqueeze(-1))
-
-
 def _log_odds_against(logits: Tensor, target: Tensor) -> Tensor:
     """(B,): a_y = log sum_{j != y} e^(z_j - z_y)."""
-    lead = _lead_over(logits, target)
-    return lead.masked_fill(_is_class(logits, target), -_INFINITY).logsumexp(-1)
+    lead = lead_over(logits, target)
+    return lead.masked_fill(is_class(logits, target), -_INFINITY).logsumexp(-1)
 
 
 def _log_odds_against_each(logits: Tensor) -> Tensor:
     """(B, C): a_k for every class; only the likeliest has a 1 - p_k too small for log1p(-p_k)."""
     top = logits.argmax(-1)
-    is_top = _is_class(logits, top)
+    is_top = is_class(logits, top)
     log_p = F.log_softmax(logits, -1)
     log_not_p = torch.log1p(-log_p.masked_fill(is_top, -1.0).exp())
     return torch.where(is_top, _log_odds_against(logits, top).unsqueeze(-1), log_not_p - log_p)
-
-
-def _row(table: list[list[float]], logits: Tensor, target: Tensor) -> Tensor:
-    """(B, C): the table's row of each true class."""
-    return torch.tensor(table, dtype=logits.dtype, device=logits.device)[target]
 
 
 def _outputs_to_probabilities(outputs: Tensor) -> Tensor:
@@ -72,16 +53,23 @@ def cross_entropy(
     """Rewards probability on the true class, wherever the rest of it goes.
 
     L = -w_y log p_y = w_y log(1 + sum_{j != y} e^(z_j - z_y))
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
-    Result: (B,), nats; log C for uniform logits; p - onehot(y) is its gradient at unit weights.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
+
+    Returns:
+        (B,), nats; log C for uniform logits; p - onehot(y) is its gradient at unit weights.
+
     Neighbours: with C = 2 and logits (0, z), the binary loss of the same name.
+
     Source: Bridle 1990.
 
     >>> cross_entropy(torch.tensor([[0.0, 0.0], [20.0, 0.0]]), torch.tensor([0, 1]))
     tensor([ 0.6931, 20.0000])
     """
-    value = _softplus(_log_odds_against(logits, target))
+    value = softplus(_log_odds_against(logits, target))
     if class_weight is None:
         return value
     weight = torch.tensor(class_weight, dtype=logits.dtype, device=logits.device)
@@ -98,15 +86,22 @@ def complementary_cross_entropy(logits: Tensor, target: Tensor, /) -> Tensor:
     """Rewards probability on the true class and punishes it on each wrong class as well.
 
     L = -log p_y - sum_{j != y} log(1 - p_j)
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    Result: (B,), nats; between 1 and 2 times cross_entropy for confident mistakes, 2 at C = 2.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+
+    Returns:
+        (B,), nats; between 1 and 2 times cross_entropy for confident mistakes, 2 at C = 2.
+
     Neighbours: cross_entropy has the first term only. Convex for C = 2, not above; proper.
+
     Source: Nielsen 2015, equation 63, on softmax outputs.
 
     >>> complementary_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))  # 2 log 2
     tensor([1.3863])
     """
-    return _softplus(_signs(logits, target) * _log_odds_against_each(logits)).sum(-1)
+    return softplus(signs(logits, target) * _log_odds_against_each(logits)).sum(-1)
 
 
 @declare(tune={"bound": (1.0, 20.0)}, convex=False, lipschitz=2**0.5, source="torch.nn.BCELoss")
@@ -116,10 +111,18 @@ def bounded_cross_entropy(
     """Punishes like cross_entropy up to a bound; an example beyond it no longer teaches.
 
     L = min(-log p_y, bound)
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1; bound: in (0, inf), nats.
-    Result: (B,), nats, at most bound; its gradient is zero beyond the bound.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        bound: in (0, inf), nats.
+
+    Returns:
+        (B,), nats, at most bound; its gradient is zero beyond the bound.
+
     Neighbours: 100 is torch's BCELoss, -log 1e-7 = 16.1 is keras; neither binds in most trainings,
     which are then those of cross_entropy. Not proper, not convex.
+
     Source: torch.nn.BCELoss, on softmax outputs.
 
     >>> bounded_cross_entropy(torch.tensor([[20.0, 0.0]]), torch.tensor([1]), bound=3.0)
@@ -140,10 +143,18 @@ def label_smoothing(
     """Rewards 1 - epsilon + epsilon/C on the true class and epsilon/C on each other one.
 
     L = -(1 - epsilon) log p_y - epsilon/C sum_k log p_k
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1; epsilon: in [0, 1).
-    Result: (B,), nats; its least value is the entropy of the smoothed label, not 0.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        epsilon: in [0, 1).
+
+    Returns:
+        (B,), nats; its least value is the entropy of the smoothed label, not 0.
+
     epsilon = 0 gives cross_entropy. Estimates (1 - epsilon) eta + epsilon/C, by construction.
     fairseq spreads e over the wrong classes only: that is epsilon e C/(C - 1) here.
+
     Source: Szegedy et al. 2016, arXiv 1512.00567.
 
     >>> label_smoothing(torch.tensor([[20.0, 0.0]]), torch.tensor([0]), epsilon=0.1)
@@ -165,11 +176,19 @@ def focal(
     """Punishes like cross_entropy, but fades out the examples that are already right.
 
     L = -(1 - p_y)^gamma log p_y
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1; gamma: in [0, inf).
-    Result: (B,), nats.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        gamma: in [0, inf).
+
+    Returns:
+        (B,), nats.
+
     gamma = 0 gives cross_entropy. Under-confident by design. With C = 2 and logits (0, z), the
     binary loss of the same name; not the sum of C binary ones that detectors use.
     The paper's alpha is a class weight, another idea.
+
     Source: Lin et al. 2017, arXiv 1708.02002.
 
     >>> focal(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), gamma=2.0)  # 0.25 log 2
@@ -177,7 +196,7 @@ def focal(
     """
     against = _log_odds_against(logits, target)
     # (1 - p_y)^gamma, written so that 1 - p_y = 0 has a gradient
-    return torch.exp(-gamma * _softplus(-against)) * _softplus(against)
+    return torch.exp(-gamma * softplus(-against)) * softplus(against)
 
 
 @declare(
@@ -189,10 +208,17 @@ def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0
     """Re-weighs the first terms of the series -log p_y = sum_j (1 - p_y)^j / j.
 
     L = -log p_y + sum_j epsilon_j (1 - p_y)^j
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    epsilon: (epsilon_1 .. epsilon_N), any real; one number is Poly-1.
-    Result: (B,), nats; negative where an epsilon is below -1.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        epsilon: (epsilon_1 .. epsilon_N), any real; one number is Poly-1.
+
+    Returns:
+        (B,), nats; negative where an epsilon is below -1.
+
     epsilon = (0.0,) gives cross_entropy. Poly-1 is convex while |epsilon_1| <= 1; not proper.
+
     Source: Leng et al. 2022, arXiv 2204.12511 (2 for ImageNet, -1 for detection).
 
     >>> poly(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), epsilon=(1.0, 2.0))
@@ -200,7 +226,7 @@ def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0
     """
     against = _log_odds_against(logits, target)
     miss = torch.sigmoid(against)
-    return _softplus(against) + sum(e * miss**j for j, e in enumerate(epsilon, start=1))
+    return softplus(against) + sum(e * miss**j for j, e in enumerate(epsilon, start=1))
 
 
 @declare(
@@ -213,15 +239,22 @@ def squared_error(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes raw outputs by their squared distance from the one-hot label: least squares.
 
     L = sum_k (z_k - [k = y])^2
-    logits: (B, C), any real, read as they are; target: (B,) int64 in 0 .. C-1.
-    Result: (B,), unitless; an output that is "too right" costs as well.
+
+    Args:
+        logits: (B, C), any real, read as they are.
+        target: (B,) int64 in 0 .. C-1.
+
+    Returns:
+        (B,), unitless; an output that is "too right" costs as well.
+
     Neighbours: brier is this distance after a softmax. The outputs estimate probabilities.
+
     Source: Hui & Belkin 2021, arXiv 2006.07322.
 
     >>> squared_error(torch.tensor([[0.5, 0.5], [2.0, 0.0]]), torch.tensor([0, 0]))
     tensor([0.5000, 1.0000])
     """
-    return (logits - _is_class(logits, target).to(logits.dtype)).square().sum(-1)
+    return (logits - is_class(logits, target).to(logits.dtype)).square().sum(-1)
 
 
 @declare(convex=False, lipschitz=16 / 27 * 2**0.5, minimiser="probability", source="Brier 1950")
@@ -229,84 +262,24 @@ def brier(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the squared distance of the probabilities from the label, never by more than 2.
 
     L = sum_k (p_k - [k = y])^2
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    Result: (B,), in [0, 2]; its gradient vanishes on saturated mistakes.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+
+    Returns:
+        (B,), in [0, 2]; its gradient vanishes on saturated mistakes.
+
     Neighbours: proper like cross_entropy, but bounded; C = 2 is twice the binary squared_error.
+
     Source: Brier 1950.
 
     >>> brier(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))
     tensor([0.5000])
     """
     # |p_k - [k = y]| = sigmoid(x) = e^-softplus(-x), with x = a_y at the true class, else -a_k
-    x = _signs(logits, target) * _log_odds_against_each(logits)
-    return torch.exp(-2 * _softplus(-x)).sum(-1)
-
-
-@declare(
-    tune={"margin": (0.1, 10.0)},
-    convex=True,
-    lipschitz=2**0.5,
-    source="Crammer & Singer 2001; Tsochantaridis et al. 2005",
-)
-def crammer_singer(
-    logits: Tensor,
-    target: Tensor,
-    /,
-    *,
-    margin: Annotated[float, "[0, inf)"] = 1.0,
-    cost: list[list[float]] | None = None,
-) -> Tensor:
-    """Punishes the one wrong class that comes closest to, or furthest ahead of, the true one.
-
-    L = max(0, max_{j != y} (margin cost[y][j] + z_j - z_y))
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1; margin: in [0, inf), score units.
-    cost: (C, C) >= 0, rows the true class, what each confusion must keep apart; None is all ones.
-    Result: (B,), in units of the score.
-    Neighbours: weston_watkins sums where this takes the largest; at C = 2 they are equal.
-    Inconsistent where no class has a probability above ½.
-    Source: Crammer & Singer 2001; cost by margin rescaling, Tsochantaridis et al. 2005.
-
-    >>> crammer_singer(torch.tensor([[2.0, 1.5, 1.8]]), torch.tensor([0]))
-    tensor([0.8000])
-    """
-    gap = margin if cost is None else margin * _row(cost, logits, target)
-    violation = gap + _lead_over(logits, target)
-    others = violation.masked_fill(_is_class(logits, target), -_INFINITY)
-    return torch.relu(others.max(-1).values)
-
-
-@declare(convex=True, source="Weston & Watkins 1999")
-def weston_watkins(logits: Tensor, target: Tensor, /) -> Tensor:
-    """Punishes every wrong class that is ahead of the true one or within 1 behind it.
-
-    L = sum_{j != y} max(0, 1 + z_j - z_y)
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    Result: (B,), in units of the score; its Lipschitz constant sqrt(C (C - 1)) grows with C.
-    Neighbours: between crammer_singer and C - 1 times it; torch's MultiMarginLoss is this / C.
-    Source: Weston & Watkins 1999.
-
-    >>> weston_watkins(torch.tensor([[2.0, 1.5, 1.8]]), torch.tensor([0]))
-    tensor([1.3000])
-    """
-    violation = torch.relu(1 + _lead_over(logits, target))
-    return violation.masked_fill(_is_class(logits, target), 0.0).sum(-1)
-
-
-@declare(convex=True, source="Rifkin & Klautau 2004")
-def one_vs_all_hinge(logits: Tensor, target: Tensor, /) -> Tensor:
-    """Punishes each class by a binary hinge of its own: this class against all others.
-
-    L = sum_k max(0, 1 - t_k z_k), with t_k = 1 at the true class and -1 elsewhere
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    Result: (B,), in units of the score; its Lipschitz constant sqrt(C) grows with C.
-    Neighbours: the sum of C binary hinges. Estimates sign(2 eta_k - 1): all -1 where no class
-    has the majority, so that the choice is then arbitrary.
-    Source: Rifkin & Klautau 2004.
-
-    >>> one_vs_all_hinge(torch.tensor([[0.5, 0.0, -2.0]]), torch.tensor([0]))
-    tensor([1.5000])
-    """
-    return torch.relu(1 - _signs(logits, target) * logits).sum(-1)
+    x = signs(logits, target) * _log_odds_against_each(logits)
+    return torch.exp(-2 * softplus(-x)).sum(-1)
 
 
 @declare(
@@ -321,16 +294,23 @@ def infogain(
     """Rewards probability on every class that the true one vouches for, by a table of credits.
 
     L = -sum_k H[y][k] log p_k
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    matrix: H, (C, C) >= 0, rows the true class; None is the identity.
-    Result: (B,), nats.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        matrix: H, (C, C) >= 0, rows the true class; None is the identity.
+
+    Returns:
+        (B,), nats.
+
     matrix = None gives cross_entropy. A diagonal H weighs the classes; rows of label_smoothing's
     targets are label_smoothing. Estimates what is proportional to the transpose of H times eta.
+
     Source: Caffe InfogainLoss (Jia et al. 2014).
 
     >>> infogain(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), matrix=[[1.0, 0.5], [0.0, 1.0]])
     tensor([1.0397])
     """
-    identity = _is_class(logits, target).to(logits.dtype)
-    credit = identity if matrix is None else _row(matrix, logits, target)
-    return (credit * _softplus(_log_odds_against_each(logits))).sum(-1)
+    identity = is_class(logits, target).to(logits.dtype)
+    credit = identity if matrix is None else row_of(matrix, logits, target)
+    return (credit * softplus(_log_odds_against_each(logits))).sum(-1)

@@ -12,19 +12,9 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lossbench.contract import declare
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
-
-
-def _margin(logits: Tensor, target: Tensor) -> Tensor:
-    """m = (2y - 1) z: positive where the sign of the score is right."""
-    return (2 * target.to(logits.dtype) - 1) * logits
+from lossbench.losses.stable import margin_of, softplus
 
 
 @declare(convex=True, minimiser="probability", target="[0, 1]", source="Cox 1958; Good 1952")
@@ -34,11 +24,18 @@ def cross_entropy(
     """Rewards probability on each label that applies and on the absence of each that does not.
 
     L = sum_k [-w_1 y_k log p_k - w_0 (1 - y_k) log(1 - p_k)]
-    logits: (B, L), any real; target: (B, L) in [0, 1], soft labels allowed.
-    class_weight: (w_0, w_1) >= 0 of absent and present, for every label; None is (1, 1).
-    Result: (B,), nats; p - y is its gradient at unit weights; its Lipschitz constant is sqrt(L).
+
+    Args:
+        logits: (B, L), any real.
+        target: (B, L) in [0, 1], soft labels allowed.
+        class_weight: (w_0, w_1) >= 0 of absent and present, for every label; None is (1, 1).
+
+    Returns:
+        (B,), nats; p - y is its gradient at unit weights; its Lipschitz constant is sqrt(L).
+
     Neighbours: the sum of L binary losses of the same name; torch's multilabel_soft_margin_loss is
     this / L. A softmax over labels cannot give probability to two of them.
+
     Source: Cox 1958 (likelihood); Good 1952 (logarithmic score).
 
     >>> cross_entropy(torch.tensor([[0.0, -20.0, 20.0]]), torch.tensor([[1.0, 1.0, 1.0]]))
@@ -46,7 +43,7 @@ def cross_entropy(
     """
     negative, positive = class_weight or (1.0, 1.0)
     y = target.to(logits.dtype)
-    nats = positive * y * _softplus(-logits) + negative * (1 - y) * _softplus(logits)
+    nats = positive * y * softplus(-logits) + negative * (1 - y) * softplus(logits)
     return nats.sum(-1)
 
 
@@ -57,18 +54,26 @@ def focal(
     """Punishes like cross_entropy, but fades out the labels that are already right.
 
     L = -sum_k (1 - p_t)^gamma log p_t
-    logits: (B, L), any real; target: (B, L) in {0, 1}; gamma: in [0, inf).
-    Result: (B,), nats.
+
+    Args:
+        logits: (B, L), any real.
+        target: (B, L) in {0, 1}.
+        gamma: in [0, inf).
+
+    Returns:
+        (B,), nats.
+
     gamma = 0 gives cross_entropy. Under-confident by design: at gamma 2, eta .9 is learnt as .69.
     The paper's alpha is a class weight, another idea.
+
     Source: Lin et al. 2017, arXiv 1708.02002.
 
     >>> focal(torch.tensor([[0.0, 0.0]]), torch.tensor([[1, 0]]), gamma=2.0)  # 2 times 0.25 log 2
     tensor([0.3466])
     """
-    m = _margin(logits, target)
+    m = margin_of(logits, target)
     # (1 - p_t)^gamma, written so that 1 - p_t = 0 has a gradient
-    return (torch.exp(-gamma * _softplus(m)) * _softplus(-m)).sum(-1)
+    return (torch.exp(-gamma * softplus(m)) * softplus(-m)).sum(-1)
 
 
 @declare(convex=True, minimiser="sign", source="Rifkin & Klautau 2004")
@@ -76,12 +81,19 @@ def one_vs_all_hinge(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes each label by a binary hinge of its own: with it against without it.
 
     L = sum_k max(0, 1 - m_k)
-    logits: (B, L), any real; target: (B, L) in {0, 1}.
-    Result: (B,), in units of the score; subgradient 0 at the kink; Lipschitz constant sqrt(L).
+
+    Args:
+        logits: (B, L), any real.
+        target: (B, L) in {0, 1}.
+
+    Returns:
+        (B,), in units of the score; subgradient 0 at the kink; Lipschitz constant sqrt(L).
+
     Neighbours: the sum of L binary hinges. Learns the side only: eta .55 and .9 both give 1.
+
     Source: Rifkin & Klautau 2004.
 
     >>> one_vs_all_hinge(torch.tensor([[0.5, 0.0, -2.0]]), torch.tensor([[1, 1, 0]]))
     tensor([1.5000])
     """
-    return torch.relu(1 - _margin(logits, target)).sum(-1)
+    return torch.relu(1 - margin_of(logits, target)).sum(-1)

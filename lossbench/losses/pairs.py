@@ -11,27 +11,9 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lossbench.contract import declare
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
-
-
-def _unit(x: Tensor) -> Tensor:
-    """x / ||x||, and 0 at 0, with finite derivatives there too."""
-    size = x.detach().abs().amax(-1, keepdim=True)
-    scaled = x / torch.where(size > 0, size, 1.0)  # so that no square overflows or vanishes
-    return scaled / torch.where(size > 0, scaled, 1.0).norm(dim=-1, keepdim=True)
-
-
-def _length(x: Tensor) -> Tensor:
-    """||x||, whose derivatives are 0 at 0, the second ones too."""
-    apart = (x != 0).any(-1, keepdim=True)
-    return torch.where(apart, x, 1.0).norm(dim=-1) * apart.squeeze(-1)
+from lossbench.losses.stable import euclidean_norm, leave_out, softplus, unit
 
 
 def _as_it_is(embeddings: Tensor) -> Tensor:
@@ -57,11 +39,6 @@ def _match(target: Tensor) -> Tensor:
     return target.unsqueeze(1) == target.unsqueeze(0)
 
 
-def _but(scores: Tensor, left_out: Tensor) -> Tensor:
-    """Scores without those left out: finite, since a row of -inf alone has no gradient."""
-    return scores.masked_fill(left_out, torch.finfo(scores.dtype).min / 4)
-
-
 def _lead_over_own(scores: Tensor) -> Tensor:
     """(B, B): s_ij - s_ii, how far each right is ahead of the left's own."""
     return scores - scores.diagonal().unsqueeze(1)
@@ -78,19 +55,26 @@ def info_nce(
     """Rewards picking a left's own right out of it and the rights of all other identities.
 
     L_i = -log [e^(s_ii) / (e^(s_ii) + sum_{j: t_j != t_i} e^(s_ij))], s = cos(l, r) / temperature
-    embeddings: (B, 2, E), any real, normalised inside; target: (B,) int64, the pair's identity.
-    temperature: in (0, inf).
-    Result: (B,), nats, >= 0: the positive is one of those to choose from. log N less its mean is
-    a bound from below on the mutual information, with N rights to choose from.
+
+    Args:
+        embeddings: (B, 2, E), any real, normalised inside.
+        target: (B,) int64, the pair's identity.
+        temperature: in (0, inf).
+
+    Returns:
+        (B,), nats, >= 0: the positive is one of those to choose from. log N less its mean is a
+        bound from below on the mutual information, with N rights to choose from.
+
     Neighbours: multiple_negatives_ranking is the same at temperature 1/scale, but takes other
     rights of the same identity for wrong.
+
     Source: van den Oord et al. 2018, arXiv 1807.03748.
 
     >>> info_nce(torch.ones(4, 2, 3), torch.tensor([0, 1, 2, 2]))  # log 4; of the last two log 3
     tensor([1.3863, 1.3863, 1.0986, 1.0986])
     """
-    lead = _lead_over_own(_products(_unit(embeddings)) / temperature)
-    return _softplus(_but(lead, _match(target)).logsumexp(1))
+    lead = _lead_over_own(_products(unit(embeddings)) / temperature)
+    return softplus(leave_out(lead, _match(target)).logsumexp(1))
 
 
 @declare(
@@ -104,19 +88,26 @@ def multiple_negatives_ranking(
     """Rewards picking a left's own right out of all rights of the batch.
 
     L_i = -log [e^(s_ii) / sum_j e^(s_ij)], s = scale cos(l, r)
-    embeddings: (B, 2, E), any real, normalised inside; target: (B,) int64, which this never reads:
-    as published, a second right of the same identity is a (false) negative.
-    scale: in (0, inf).
-    Result: (B,), nats.
+
+    Args:
+        embeddings: (B, 2, E), any real, normalised inside.
+        target: (B,) int64, which this never reads: as published, a second right of the same
+            identity is a (false) negative.
+        scale: in (0, inf).
+
+    Returns:
+        (B,), nats.
+
     Neighbours: info_nce at temperature 1/scale, where all identities of the batch differ.
+
     Source: Henderson et al. 2017, arXiv 1705.00652; scale 20 and cosine: sentence-transformers.
 
     >>> multiple_negatives_ranking(torch.ones(4, 2, 3), torch.tensor([0, 1, 2, 2]))  # log 4
     tensor([1.3863, 1.3863, 1.3863, 1.3863])
     """
-    lead = _lead_over_own(_products(_unit(embeddings)) * scale)
+    lead = _lead_over_own(_products(unit(embeddings)) * scale)
     own = torch.eye(len(target), dtype=torch.bool, device=target.device)
-    return _softplus(_but(lead, own).logsumexp(1))
+    return softplus(leave_out(lead, own).logsumexp(1))
 
 
 @declare(
@@ -132,9 +123,17 @@ def contrastive(
 
     L_i = mean over j of y d_ij^2 + (1 - y) max(0, margin - d_ij)^2, y = 1 where identities agree,
     else 0, d_ij = ||l_i - r_j||
-    embeddings: (B, 2, E), any real, not normalised; target: (B,) int64; margin: in (0, inf).
-    Result: (B,), in squared units of the embedding; subgradient 0 at d = 0 and at the margin.
+
+    Args:
+        embeddings: (B, 2, E), any real, not normalised.
+        target: (B,) int64.
+        margin: in (0, inf).
+
+    Returns:
+        (B,), in squared units of the embedding; subgradient 0 at d = 0 and at the margin.
+
     Neighbours: Hadsell's own has y the other way round and a factor ½.
+
     Source: Hadsell, Chopra & LeCun 2006.
 
     >>> contrastive(torch.tensor([[[0.0], [2.0]], [[1.0], [0.5]]]), torch.tensor([0, 1]))
@@ -143,7 +142,7 @@ def contrastive(
     left, right = embeddings.unbind(1)
     difference = left.unsqueeze(1) - right.unsqueeze(0)
     pull = difference.square().sum(-1)
-    push = torch.relu(margin - _length(difference)).square()
+    push = torch.relu(margin - euclidean_norm(difference)).square()
     return torch.where(_match(target), pull, push).mean(1)
 
 
@@ -152,17 +151,23 @@ def joint_logistic(embeddings: Tensor, target: Tensor, /) -> Tensor:
     """Rewards a high score of the rights that match a left, and a low score of those that do not.
 
     L_i = mean over j of log(1 + e^(-y s_ij)), y = 1 where identities agree, else -1, s = l . r
-    embeddings: (B, 2, E), any real: W of the bilinear score is a layer of the model.
-    target: (B,) int64.
-    Result: (B,), nats.
+
+    Args:
+        embeddings: (B, 2, E), any real: W of the bilinear score is a layer of the model.
+        target: (B,) int64.
+
+    Returns:
+        (B,), nats.
+
     Neighbours: the binary cross_entropy of every left with every right; info_nce lets them compete.
+
     Source: Zhang & Saligrama 2016, arXiv 1511.04512, without its latent assignments.
 
     >>> joint_logistic(torch.tensor([[[1.0], [0.0]], [[-1.0], [0.0]]]), torch.tensor([0, 1]))
     tensor([0.6931, 0.6931])
     """
     sign = 2 * _match(target).to(embeddings.dtype) - 1
-    return _softplus(-sign * _products(embeddings)).mean(1)
+    return softplus(-sign * _products(embeddings)).mean(1)
 
 
 @declare(
@@ -178,9 +183,17 @@ def joint_hinge(
 
     L_i = sum over t != t_i of max(0, margin - s_ii + s_it), s = l . r
     A wrong identity with several rights in the batch counts once, by their mean.
-    embeddings: (B, 2, E), any real; target: (B,) int64; margin: in (0, inf), in score units.
-    Result: (B,), in units of the score; subgradient 0 at the kink.
+
+    Args:
+        embeddings: (B, 2, E), any real.
+        target: (B,) int64.
+        margin: in (0, inf), in score units.
+
+    Returns:
+        (B,), in units of the score; subgradient 0 at the kink.
+
     Neighbours: the weston_watkins of scores, with margin 1 there; joint_sje takes the largest.
+
     Source: Frome et al. 2013 (DeViSE).
 
     >>> joint_hinge(torch.tensor([[[1.0], [1.0]], [[1.0], [0.5]]]), torch.tensor([0, 1]))
@@ -203,13 +216,21 @@ def joint_sje(
     """Punishes the one wrong right that scores highest, unless the own leads it by the margin.
 
     L_i = max(0, max_{j: t_j != t_i} (margin - s_ii + s_ij)), s = l . r
-    embeddings: (B, 2, E), any real; target: (B,) int64; margin: in (0, inf), in score units.
-    Result: (B,), in units of the score; subgradient 0 at the kink.
+
+    Args:
+        embeddings: (B, 2, E), any real.
+        target: (B,) int64.
+        margin: in (0, inf), in score units.
+
+    Returns:
+        (B,), in units of the score; subgradient 0 at the kink.
+
     Neighbours: the crammer_singer of scores; joint_hinge sums where this takes the largest.
+
     Source: Akata et al. 2015, arXiv 1409.8403; Reed et al. 2016, arXiv 1605.05395.
 
     >>> joint_sje(torch.tensor([[[1.0], [1.0]], [[1.0], [0.5]]]), torch.tensor([0, 1]))
     tensor([0.5000, 1.5000])
     """
     violation = margin + _lead_over_own(_products(embeddings))
-    return torch.relu(_but(violation, _match(target)).max(1).values)
+    return torch.relu(leave_out(violation, _match(target)).max(1).values)

@@ -16,26 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lossbench.contract import declare
+from lossbench.losses.stable import is_class, softplus, unit
 
 _INFINITY = float("inf")
 
 
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
-
-
-def _unit(x: Tensor) -> Tensor:
-    """x / ||x||, and 0 at 0, with finite derivatives there too."""
-    size = x.detach().abs().amax(-1, keepdim=True)
-    scaled = x / torch.where(size > 0, size, 1.0)  # so that no square overflows or vanishes
-    return scaled / torch.where(size > 0, scaled, 1.0).norm(dim=-1, keepdim=True)
-
-
 def _cross_entropy(logits: Tensor, target: Tensor, own: Tensor) -> Tensor:
     """(B,): log(1 + sum_{j != y} e^(z_j - own)), with another logit in the place of z_y."""
-    is_own = target.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
-    return _softplus((logits.masked_fill(is_own, -_INFINITY) - own.unsqueeze(-1)).logsumexp(-1))
+    others = logits.masked_fill(is_class(logits, target), -_INFINITY)
+    return softplus((others - own.unsqueeze(-1)).logsumexp(-1))
 
 
 def _prototypes(num_classes: int, embedding_dim: int) -> nn.Parameter:
@@ -53,10 +42,20 @@ class Arcface(nn.Module):
     L = -log [e^(scale psi) / (e^(scale psi) + sum_{j != y} e^(scale cos theta_j))]
     psi = cos(theta_y + margin), and cos theta_y - margin sin margin where theta_y + margin > pi:
     there the cosine would turn up again and reward a larger angle; psi falls throughout.
-    embedding: (B, D), any real, normalised inside; target: (B,) int64 in 0 .. C-1.
-    num_classes: C; embedding_dim: D; scale: s in (0, inf); margin: in [0, pi], radians.
-    Result: (B,), nats; subgradient 0 of the angle at 0 and pi.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64 in 0 .. C-1.
+        num_classes: C.
+        embedding_dim: D.
+        scale: s in (0, inf).
+        margin: in [0, pi], radians.
+
+    Returns:
+        (B,), nats; subgradient 0 of the angle at 0 and pi.
+
     Neighbours: at margin 0 the cross-entropy of cosines; sphereface multiplies the angle.
+
     Source: Deng et al. 2019, arXiv 1801.07698.
 
     >>> loss = Arcface(num_classes=2, embedding_dim=2, scale=1.0, margin=0.0)
@@ -79,11 +78,11 @@ class Arcface(nn.Module):
 
     def logits(self, embedding: Tensor) -> Tensor:
         """(B, C): scale cos theta_k, without a margin."""
-        return self.scale * (_unit(embedding) @ _unit(self.weight.to(embedding.dtype)).T)
+        return self.scale * (unit(embedding) @ unit(self.weight.to(embedding.dtype)).T)
 
     def forward(self, embedding: Tensor, target: Tensor, /) -> Tensor:
         """One value for each example."""
-        u, w = _unit(embedding), _unit(self.weight.to(embedding.dtype))[target]
+        u, w = unit(embedding), unit(self.weight.to(embedding.dtype))[target]
         cosine = (u * w).sum(-1)
         # 2 sin(theta/2) cos(theta/2): sqrt(1 - cos^2) has no gradient at 0 and no digits near it
         norm = torch.linalg.vector_norm
@@ -100,11 +99,20 @@ class Sphereface(nn.Module):
 
     L = -log [e^(||x|| psi) / (e^(||x|| psi) + sum_{j != y} e^(||x|| cos theta_j))]
     psi = (-1)^k cos(m theta_y) - 2k for theta_y in [k pi/m, (k+1) pi/m], which falls throughout
-    embedding: (B, D), any real, whose length is the scale; target: (B,) int64 in 0 .. C-1.
-    num_classes: C; embedding_dim: D; margin: m, a whole number from 1.
-    Result: (B,), nats; an embedding of 0 costs log C.
+
+    Args:
+        embedding: (B, D), any real, whose length is the scale.
+        target: (B,) int64 in 0 .. C-1.
+        num_classes: C.
+        embedding_dim: D.
+        margin: m, a whole number from 1.
+
+    Returns:
+        (B,), nats; an embedding of 0 costs log C.
+
     Neighbours: at margin 1 the cross-entropy with unit weights and no bias; arcface adds to the
     angle. The paper mixes in margin 1 early in training, which is not done here.
+
     Source: Liu et al. 2017, arXiv 1704.08063.
 
     >>> loss = Sphereface(num_classes=2, embedding_dim=2, margin=2)
@@ -126,12 +134,12 @@ class Sphereface(nn.Module):
 
     def logits(self, embedding: Tensor) -> Tensor:
         """(B, C): ||x|| cos theta_k, without a margin."""
-        return embedding @ _unit(self.weight.to(embedding.dtype)).T
+        return embedding @ unit(self.weight.to(embedding.dtype)).T
 
     def forward(self, embedding: Tensor, target: Tensor, /) -> Tensor:
         """One value for each example."""
-        w = _unit(self.weight.to(embedding.dtype))[target]
-        cosine = (_unit(embedding) * w).sum(-1)
+        w = unit(self.weight.to(embedding.dtype))[target]
+        cosine = (unit(embedding) * w).sum(-1)
         # cos(m theta) as the Chebyshev polynomial of cos theta, whose slope is finite at +-1
         before, multiple = torch.ones_like(cosine), cosine
         for _ in range(self.margin - 1):
@@ -147,11 +155,20 @@ class Center(nn.Module):
     """Rewards probability on the true class, and an embedding that is near its class's centre.
 
     L = -log softmax(V x + b)_y + strength/2 ||x - c_y||^2
-    embedding: (B, D), any real; target: (B,) int64 in 0 .. C-1.
-    num_classes: C; embedding_dim: D; strength: lambda in [0, inf).
-    Result: (B,), nats.
+
+    Args:
+        embedding: (B, D), any real.
+        target: (B,) int64 in 0 .. C-1.
+        num_classes: C.
+        embedding_dim: D.
+        strength: lambda in [0, inf).
+
+    Returns:
+        (B,), nats.
+
     Neighbours: at strength 0 a last linear layer and cross_entropy. The centres c, 0 at first, are
     trained by the gradient like all else; the paper moves them at a rate of their own.
+
     Source: Wen et al. 2016.
 
     >>> loss = Center(num_classes=2, embedding_dim=2, strength=1.0)

@@ -37,11 +37,18 @@ def margin_ranking(
     """Punishes a pair in the wrong order, or in the right one by less than the margin.
 
     L = max(0, margin - y (x_1 - x_2))
-    scores: (B, 2), any real, higher ranks higher; target: (B,) in {0, 1}, 1 where the first does.
-    margin: in [0, inf), in units of the score.
-    Result: (B,), in units of the score; subgradient 0 at the kink.
+
+    Args:
+        scores: (B, 2), any real, higher ranks higher.
+        target: (B,) in {0, 1}, 1 where the first does.
+        margin: in [0, inf), in units of the score.
+
+    Returns:
+        (B,), in units of the score; subgradient 0 at the kink.
+
     Neighbours: the binary hinge of the difference. At torch's default margin 0 constant scores
     cost nothing; the 1 here makes that solution cost 1.
+
     Source: Herbrich, Graepel & Obermayer 2000; torch.nn.MarginRankingLoss.
 
     >>> margin_ranking(torch.tensor([[2.0, 0.5], [2.0, 0.5], [0.0, 0.0]]), torch.tensor([1, 0, 1]))
@@ -63,11 +70,17 @@ def knowledge_graph_margin_ranking(
     """Punishes a true triple that is not nearer than a false one by the margin.
 
     L = max(0, f(true) + gamma - f(false)), with gamma the margin
-    distances: (B, 2), any real, f of both triples, lower is better; target: (B,) in {0, 1}, 1
-    where the first is the true one.
-    margin: in [0, inf), in units of the distance.
-    Result: (B,), in units of the distance; subgradient 0 at the kink.
+
+    Args:
+        distances: (B, 2), any real, f of both triples, lower is better.
+        target: (B,) in {0, 1}, 1 where the first is the true one.
+        margin: in [0, inf), in units of the distance.
+
+    Returns:
+        (B,), in units of the distance; subgradient 0 at the kink.
+
     Neighbours: margin_ranking of the negative distances: the opposite orientation.
+
     Source: Bordes et al. 2013 (TransE).
 
     >>> knowledge_graph_margin_ranking(torch.tensor([[0.5, 2.0]] * 2), torch.tensor([1, 0]))

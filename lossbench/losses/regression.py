@@ -24,9 +24,15 @@ def squared_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the square of the residual, so that one large error outweighs many small ones.
 
     L = r^2, mean over features
-    prediction, target: (B,) or (B, D), any real.
-    Result: (B,), in squared units of the target; no factor ½.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+
+    Returns:
+        (B,), in squared units of the target; no factor ½.
+
     Neighbours: root_mean_squared_error has the same minimiser; huber is half of it near 0.
+
     Source: Legendre 1805; Gauss 1809.
 
     >>> squared_error(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))
@@ -40,9 +46,15 @@ def absolute_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the size of the residual; outlying targets pull no harder than others.
 
     L = |r|, mean over features
-    prediction, target: (B,) or (B, D), any real.
-    Result: (B,), in units of the target; subgradient 0 at r = 0.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+
+    Returns:
+        (B,), in units of the target; subgradient 0 at r = 0.
+
     Neighbours: twice quantile at q ½. Robust to outlying targets, not to outlying inputs.
+
     Source: Boscovich 1757; Laplace 1774.
 
     >>> absolute_error(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))
@@ -56,10 +68,16 @@ def root_mean_squared_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Punishes a whole batch by the root of its mean square: the residual's typical size.
 
     L = sqrt(mean r^2), over the batch and the features
-    prediction, target: (B,) or (B, D), any real.
-    Result: (), in units of the target; subgradient 0 at a perfect batch.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+
+    Returns:
+        (), in units of the target; subgradient 0 at a perfect batch.
+
     Neighbours: squared_error has the same minimiser: the root is no cure for outliers, and only
     divides its gradient by 2 L. The mean over batches is not the root over all data.
+
     Source: Gauss 1809.
 
     >>> root_mean_squared_error(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))  # sqrt 2
@@ -74,10 +92,16 @@ def euclidean(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the straight-line distance from prediction to target.
 
     L = ||r||_2 over features
-    prediction, target: (B,) or (B, D), any real.
-    Result: (B,), in units of the target; subgradient 0 at r = 0.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+
+    Returns:
+        (B,), in units of the target; subgradient 0 at r = 0.
+
     Neighbours: absolute_error for one feature; Caffe's "Euclidean" loss is a square.
     Estimates the geometric median.
+
     Source: Weber 1909.
 
     >>> euclidean(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 0.0]]))
@@ -93,9 +117,16 @@ def quantile(
     """Punishes a prediction below the target by q and one above it by 1 - q: the pinball loss.
 
     L = max(q r, (q - 1) r), mean over features
-    prediction, target: (B,) or (B, D), any real; q: in (0, 1), the quantile to estimate.
-    Result: (B,), in units of the target; subgradient 0 at r = 0.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+        q: in (0, 1), the quantile to estimate.
+
+    Returns:
+        (B,), in units of the target; subgradient 0 at r = 0.
+
     Neighbours: half of absolute_error at q ½.
+
     Source: Koenker & Bassett 1978.
 
     >>> quantile(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]), q=0.9)
@@ -112,10 +143,17 @@ def huber(
     """Punishes small residuals by half their square, and those beyond delta only linearly.
 
     L = r^2/2 if |r| <= delta, else delta (|r| - delta/2), mean over features
-    prediction, target: (B,) or (B, D), any real; delta: in (0, inf), in units of the target.
-    Result: (B,), in squared units of the target; its gradient is -clip(r, -delta, delta).
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+        delta: in (0, inf), in units of the target.
+
+    Returns:
+        (B,), in squared units of the target; its gradient is -clip(r, -delta, delta).
+
     delta = 1 gives smooth_l1. Between mean (delta large) and median (delta small);
     1.345 sigma keeps 95 % of least squares' efficiency on Gaussian noise.
+
     Source: Huber 1964.
 
     >>> huber(torch.tensor([0.5, 3.0]), torch.tensor([0.0, 0.0]))
@@ -138,10 +176,17 @@ def smooth_l1(
     """Punishes like absolute_error, with a parabola of half-width beta in the place of the kink.
 
     L = r^2/(2 beta) if |r| <= beta, else |r| - beta/2, mean over features
-    prediction, target: (B,) or (B, D), any real; beta: in [0, inf), in units of the target.
-    Result: (B,), in units of the target.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+        beta: in [0, inf), in units of the target.
+
+    Returns:
+        (B,), in units of the target.
+
     beta = 0 gives absolute_error. beta = 1 gives huber. Elsewhere it is huber at delta beta,
     divided by beta.
+
     Source: Girshick 2015, arXiv 1504.08083.
 
     >>> smooth_l1(torch.tensor([0.5, 3.0]), torch.tensor([0.0, 0.0]), beta=2.0)
@@ -158,9 +203,16 @@ def log_cosh(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Punishes small residuals by half their square and large ones linearly, without a seam.
 
     L = log cosh r, mean over features
-    prediction, target: (B,) or (B, D), any real; their unit matters, for the scale is fixed at 1.
-    Result: (B,), unitless; |r| - log 2 for large r; its gradient is -tanh r.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real; their unit matters, for the scale is fixed at
+            1.
+
+    Returns:
+        (B,), unitless; |r| - log 2 for large r; its gradient is -tanh r.
+
     Neighbours: huber at delta 1, smoothed.
+
     Source: Saleh & Saleh 2022, arXiv 2208.04564.
 
     >>> log_cosh(torch.tensor([1e-4, 100.0]), torch.tensor([0.0, 0.0]))
@@ -179,10 +231,16 @@ def squared_log_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the ratio of prediction to target, and falling short more than overshooting.
 
     L = (log(1 + prediction) - log(1 + target))^2, mean over features
-    prediction, target: (B,) or (B, D), above -1; at -1 the value is inf, below it NaN.
-    Result: (B,), in squared nats.
+
+    Args:
+        prediction, target: (B,) or (B, D), above -1; at -1 the value is inf, below it NaN.
+
+    Returns:
+        (B,), in squared nats.
+
     Neighbours: squared_error of log(1 + target). Estimates exp(E log(1 + target)) - 1; not convex
     for predictions above e (1 + target) - 1.
+
     Source: scikit-learn mean_squared_log_error.
 
     >>> squared_log_error(torch.tensor([0.0, 3.0]), torch.tensor([1.0, 1.0]))  # log^2 2
@@ -201,9 +259,16 @@ def gaussian_nll(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Rewards a mean near the target and a variance that owns up to the distance.
 
     L = ½ (s + r^2 e^-s), mean over features, with s the predicted log-variance
-    prediction: (B, 2) or (B, D, 2), last axis (mean, s), any real; target: (B,) or (B, D).
-    Result: (B,), nats, without the constant ½ log 2 pi, as in torch; unbounded below.
+
+    Args:
+        prediction: (B, 2) or (B, D, 2), last axis (mean, s), any real.
+        target: (B,) or (B, D).
+
+    Returns:
+        (B,), nats, without the constant ½ log 2 pi, as in torch; unbounded below.
+
     Neighbours: at s = 0 half of squared_error.
+
     Source: Nix & Weigend 1994.
 
     >>> gaussian_nll(torch.tensor([[0.0, 0.0], [0.0, 2.0]]), torch.tensor([2.0, 2.0]))

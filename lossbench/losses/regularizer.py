@@ -18,9 +18,15 @@ def none(weights: list[Tensor], /) -> Tensor:
     """Punishes nothing.
 
     R = 0
-    weights: tensors of any shape, at least one.
-    Result: ().
+
+    Args:
+        weights: tensors of any shape, at least one.
+
+    Returns:
+        ().
+
     Neighbours: every regularizer at strength 0.
+
     Source: none.
 
     >>> none([torch.tensor([[3.0, -4.0]])])
@@ -34,9 +40,16 @@ def l1(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e-
     """Punishes the size of each weight, which drives the useless ones to exactly 0.
 
     R = strength sum |w|
-    weights: tensors of any shape, at least one; strength: in [0, inf).
-    Result: (), in units of the loss; subgradient 0 at 0.
+
+    Args:
+        weights: tensors of any shape, at least one.
+        strength: in [0, inf).
+
+    Returns:
+        (), in units of the loss; subgradient 0 at 0.
+
     strength = 0 gives none.
+
     Source: Tibshirani 1996 (lasso).
 
     >>> l1([torch.tensor([[3.0, -4.0]])], strength=1.0)
@@ -50,9 +63,16 @@ def l2(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e-
     """Punishes the square of each weight: all shrink, in proportion, and none reaches 0.
 
     R = strength sum w^2
-    weights: tensors of any shape, at least one; strength: in [0, inf).
-    Result: (), in units of the loss; SGD's weight decay lambda is strength lambda/2.
+
+    Args:
+        weights: tensors of any shape, at least one.
+        strength: in [0, inf).
+
+    Returns:
+        (), in units of the loss; SGD's weight decay lambda is strength lambda/2.
+
     strength = 0 gives none. frobenius is its root, matrix by matrix.
+
     Source: Hoerl & Kennard 1970 (ridge).
 
     >>> l2([torch.tensor([[3.0, -4.0]])], strength=1.0)
@@ -66,9 +86,16 @@ def frobenius(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"
     """Punishes the length of each matrix: a constant pull, which can empty a whole layer.
 
     R = strength sum_W ||W||_F, not squared
-    weights: tensors of any shape, at least one; strength: in [0, inf).
-    Result: (), in units of the loss; subgradient 0 at W = 0.
+
+    Args:
+        weights: tensors of any shape, at least one.
+        strength: in [0, inf).
+
+    Returns:
+        (), in units of the loss; subgradient 0 at W = 0.
+
     strength = 0 gives none. l2 is its square.
+
     Source: Yuan & Lin 2006 (group lasso, one group a matrix).
 
     >>> frobenius([torch.tensor([[3.0, -4.0]])], strength=1.0)
@@ -82,9 +109,16 @@ def l21(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e
     """Punishes each input feature by the length of its column, which drops whole features.
 
     R = strength sum_W sum_i ||W[:, i]||_2
-    weights: tensors (out, in, ...), at least one; strength: in [0, inf).
-    Result: (), in units of the loss; subgradient 0 at an empty column.
+
+    Args:
+        weights: tensors (out, in, ...), at least one.
+        strength: in [0, inf).
+
+    Returns:
+        (), in units of the loss; subgradient 0 at an empty column.
+
     strength = 0 gives none. For a single output unit it is l1.
+
     Source: Nie et al. 2010.
 
     >>> l21([torch.tensor([[3.0, 0.0], [-4.0, 0.0]])], strength=1.0)

@@ -10,19 +10,9 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lossbench.contract import declare
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
-
-
-def _sigmoid(x: Tensor) -> Tensor:
-    """1 / (1 + e^-x), written so that its gradient keeps its digits at both ends."""
-    return torch.exp(-_softplus(-x))
+from lossbench.losses.stable import margin_of, sigmoid, softplus
 
 
 @declare(convex=True, minimiser="probability", target="[0, 1]", source="Cox 1958; Good 1952")
@@ -32,10 +22,17 @@ def cross_entropy(
     """Rewards probability on what each pixel is; every pixel counts alike, background included.
 
     L = mean over pixels of [-w_1 g log p - w_0 (1 - g) log(1 - p)]
-    logits: (B, H, W), any real; target: (B, H, W) in [0, 1], soft masks allowed.
-    class_weight: (w_0, w_1) >= 0 of background and foreground; None is (1, 1).
-    Result: (B,), nats a pixel; (p - g) / (H W) is its gradient at unit weights.
+
+    Args:
+        logits: (B, H, W), any real.
+        target: (B, H, W) in [0, 1], soft masks allowed.
+        class_weight: (w_0, w_1) >= 0 of background and foreground; None is (1, 1).
+
+    Returns:
+        (B,), nats a pixel; (p - g) / (H W) is its gradient at unit weights.
+
     Neighbours: the mean of H W binary losses of the same name.
+
     Source: Cox 1958 (likelihood); Good 1952 (logarithmic score).
 
     >>> cross_entropy(torch.tensor([[[0.0, -20.0]]]), torch.tensor([[[1.0, 1.0]]]))
@@ -43,7 +40,7 @@ def cross_entropy(
     """
     negative, positive = class_weight or (1.0, 1.0)
     g = target.to(logits.dtype)
-    nats = positive * g * _softplus(-logits) + negative * (1 - g) * _softplus(logits)
+    nats = positive * g * softplus(-logits) + negative * (1 - g) * softplus(logits)
     return nats.flatten(1).mean(1)
 
 
@@ -54,18 +51,26 @@ def focal(
     """Punishes like cross_entropy, but fades out the pixels that are already right.
 
     L = -mean over pixels of (1 - p_t)^gamma log p_t
-    logits: (B, H, W), any real; target: (B, H, W) in {0, 1}; gamma: in [0, inf).
-    Result: (B,), nats a pixel.
+
+    Args:
+        logits: (B, H, W), any real.
+        target: (B, H, W) in {0, 1}.
+        gamma: in [0, inf).
+
+    Returns:
+        (B,), nats a pixel.
+
     gamma = 0 gives cross_entropy. Under-confident by design: at gamma 2, eta .9 is learnt as .69.
     The paper divides by the number of foreground anchors instead; its alpha is a class weight.
+
     Source: Lin et al. 2017, arXiv 1708.02002.
 
     >>> focal(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[[1, 0]]]), gamma=2.0)  # 0.25 log 2
     tensor([0.1733])
     """
-    m = (2 * target.to(logits.dtype) - 1) * logits
+    m = margin_of(logits, target)
     # (1 - p_t)^gamma, written so that 1 - p_t = 0 has a gradient
-    return (torch.exp(-gamma * _softplus(m)) * _softplus(-m)).flatten(1).mean(1)
+    return (torch.exp(-gamma * softplus(m)) * softplus(-m)).flatten(1).mean(1)
 
 
 @declare(
@@ -80,19 +85,26 @@ def dice(
     """Rewards the overlap of the predicted with the true mask, whatever the background's size.
 
     L = 1 - (2 sum p g + smooth) / (sum p^2 + sum g^2 + smooth)
-    logits: (B, H, W), any real; target: (B, H, W) in [0, 1].
-    smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
-    Result: (B,), in [0, 1], 0 exactly where p = g.
+
+    Args:
+        logits: (B, H, W), any real.
+        target: (B, H, W) in [0, 1].
+        smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
+
+    Returns:
+        (B,), in [0, 1], 0 exactly where p = g.
+
     Neighbours: dice_linear has p and g unsquared in the denominator: equal on hard masks only.
     Not proper: pixels with eta .6 and .4 are best all called foreground. V-Net has no smooth, and
     then no gradient where the mask is empty.
+
     Source: Milletari et al. 2016, arXiv 1606.04797 (V-Net).
 
     >>> dice(torch.tensor([[[0.0, 0.0]], [[-99.0, -99.0]]]), torch.tensor([[[1, 0]], [[0, 0]]]))
     tensor([0.2000, 0.0000])
     """
     g = target.to(logits.dtype).flatten(1)
-    p, rest = _sigmoid(logits.flatten(1)), _sigmoid(-logits.flatten(1))
+    p, rest = sigmoid(logits.flatten(1)), sigmoid(-logits.flatten(1))
     missed = p * (1 - g) - rest * g  # p - g; p^2 + g^2 - 2 p g is its square
     return missed.square().sum(1) / (p.square().sum(1) + g.square().sum(1) + smooth)
 
@@ -109,16 +121,23 @@ def dice_linear(
     """Rewards the overlap of the predicted with the true mask, and every pixel's certainty.
 
     L = 1 - (2 sum p g + smooth) / (sum p + sum g + smooth)
-    logits: (B, H, W), any real; target: (B, H, W) in [0, 1].
-    smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
-    Result: (B,), in [0, 1], 0 exactly where p = g and g is hard; about ½, not 0, at p = g = ½.
+
+    Args:
+        logits: (B, H, W), any real.
+        target: (B, H, W) in [0, 1].
+        smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
+
+    Returns:
+        (B,), in [0, 1], 0 exactly where p = g and g is hard; about ½, not 0, at p = g = ½.
+
     Neighbours: dice has p and g squared in the denominator: equal on hard masks only. Not proper.
+
     Source: Sudre et al. 2017, arXiv 1707.03237.
 
     >>> dice_linear(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[[1, 0]]]))  # 1 - 2/3
     tensor([0.3333])
     """
     g = target.to(logits.dtype).flatten(1)
-    p, rest = _sigmoid(logits.flatten(1)), _sigmoid(-logits.flatten(1))
+    p, rest = sigmoid(logits.flatten(1)), sigmoid(-logits.flatten(1))
     missed = p * (1 - g) + rest * g  # p + g - 2 p g, pixel by pixel
     return missed.sum(1) / (p.sum(1) + g.sum(1) + smooth)

@@ -12,37 +12,28 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.contract import declare
+from lossbench.losses.stable import is_class, softplus
 
 _INFINITY = float("inf")
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
-    return F.softplus(x, threshold=40)
-
-
-def _is_class(logits: Tensor, label: Tensor) -> Tensor:
-    """(B, T, C) true at the label of each step."""
-    return label.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
 
 
 def _surprise(logits: Tensor, label: Tensor) -> Tensor:
     """(B, T): -log y_t(label), made from the other classes so that it keeps its digits near 0."""
     lead = logits - logits.gather(-1, label.unsqueeze(-1))
-    return _softplus(lead.masked_fill(_is_class(logits, label), -_INFINITY).logsumexp(-1))
+    return softplus(lead.masked_fill(is_class(logits, label), -_INFINITY).logsumexp(-1))
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:
     """(B, T, C): log softmax, with all digits for the likeliest class too."""
     top = logits.argmax(-1)
     likeliest = -_surprise(logits, top).unsqueeze(-1)
-    return torch.where(_is_class(logits, top), likeliest, F.log_softmax(logits, -1))
+    return torch.where(is_class(logits, top), likeliest, F.log_softmax(logits, -1))
 
 
 def _log_add(a: Tensor, b: Tensor) -> Tensor:
     """log(e^a + e^b) of finite numbers; unlike logsumexp it keeps the digits of a sum near 1."""
     high, low = torch.where(a < b, b, a), torch.where(a < b, a, b)
-    return high + _softplus(low - high)
+    return high + softplus(low - high)
 
 
 def _later(states: Tensor, by: int, fill: float) -> Tensor:
@@ -57,10 +48,17 @@ def cross_entropy(
     """Rewards probability on the right class at every single step, which the labels must give.
 
     L = -mean over steps of w_k log y_t(k), with k = target[0, t]
-    logits: (B, T, C), any real; target: (B, 2, T) int64 in 0 .. C-1, of which this reads the first.
-    class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
-    Result: (B,), nats a step.
+
+    Args:
+        logits: (B, T, C), any real.
+        target: (B, 2, T) int64 in 0 .. C-1, of which this reads the first.
+        class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
+
+    Returns:
+        (B,), nats a step.
+
     Neighbours: the mean of T multiclass losses of the same name; ctc needs no class of a step.
+
     Source: Bridle 1990.
 
     >>> cross_entropy(torch.zeros(1, 3, 2), torch.tensor([[[0, 1, 0], [1, 0, 0]]]))
@@ -78,11 +76,17 @@ def ctc(logits: Tensor, target: Tensor, /) -> Tensor:
     """Rewards the probability of a label sequence, however its labels lie in time.
 
     L = -log sum over paths pi with B(pi) = l of prod_t y_t(pi_t): B drops repeats, then blanks
-    logits: (B, T, C), any real, class 0 the blank; target: (B, 2, T) int64, of which this reads
-    the second: labels in 1 .. C-1, then zeros.
-    Result: (B,), nats a sequence, not divided by its length; inf, with gradient 0, where T is less
-    than the number of labels and of repeats among them.
+
+    Args:
+        logits: (B, T, C), any real, class 0 the blank.
+        target: (B, 2, T) int64, of which this reads the second: labels in 1 .. C-1, then zeros.
+
+    Returns:
+        (B,), nats a sequence, not divided by its length; inf, with gradient 0, where T is less than
+        the number of labels and of repeats among them.
+
     Neighbours: cross_entropy knows the class of each step; their values do not compare.
+
     Source: Graves et al. 2006.
 
     >>> ctc(torch.zeros(1, 2, 2), torch.tensor([[[0, 1], [1, 0]]]))  # log(4/3): 1-, -1 and 11

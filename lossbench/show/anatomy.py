@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from lossbench.registry import Plugin
 from lossbench.schema import REQUIRED, Parameter
 from lossbench.tasks import Task
 
-NAMES = re.compile(r"[a-z_]\w*(, [a-z_]\w*)*: ")  # how the line of an argument begins
+SECTIONS = {"Args:": "", "Returns:": "Result: "}  # of a docstring -> what its entries begin with
 LINKS = {
     "binary": "sigmoid",
     "multiclass": "softmax",
@@ -91,27 +92,37 @@ def entry_of(plugin: Plugin, task: str | None = None) -> Entry:
 
 
 def parts_of(text: str) -> Docstring:
-    """A docstring cut into its parts; what does not follow their order is notes.
+    """A docstring cut into its parts, its sections "Args:" and "Returns:" one line an entry.
 
-    >>> parts_of("Punishes.\\n\\nL = r^2\\nr: any real.\\nResult: ().\\nNeighbours: none.").notes
-    'Neighbours: none.'
+    >>> parts_of("Punishes.\\n\\nL = r^2\\n\\nArgs:\\n    r: any\\n        real.").arguments
+    'r: any real.'
     """
     text, _, example = text.partition("\n>>> ")
     summary, _, body = text.strip().partition("\n\n")
     parts: dict[str, list[str]] = {"formula": [], "arguments": [], "notes": [], "source": []}
     part = "formula" if re.match(r"[\w|]+(\(.*?\))? = ", body) else "notes"
-    ended = False  # whether the line before ended a sentence
-    for line in body.strip().splitlines():
-        if line.startswith("Source: "):
-            part, line = "source", line.removeprefix("Source: ")
-        elif NAMES.match(line) or line.startswith("Result: "):
-            part = "arguments"
-        elif ended and (part == "source" or "Result: " in "\n".join(parts[part])):
+    for paragraph in body.strip().split("\n\n"):
+        heading, _, rest = paragraph.partition("\n")
+        if heading in SECTIONS:
+            parts["arguments"] += _entries(rest, SECTIONS[heading])
             part = "notes"
-        parts[part].append(line)
-        ended = line.rstrip().endswith(".")
+        elif paragraph.startswith("Source: "):
+            parts["source"].append(paragraph.removeprefix("Source: "))
+        else:
+            parts[part] += paragraph.splitlines()
     joined = {name: "\n".join(lines).strip() for name, lines in parts.items()}
     return Docstring(summary.strip(), **joined, example=">>> " * bool(example) + example.strip())
+
+
+def _entries(section: str, label: str) -> list[str]:
+    """The entries of a section, one a line: what is indented further goes on with an entry."""
+    entries: list[str] = []
+    for line in textwrap.dedent(section).splitlines():
+        if line.startswith(" ") or (label and entries):
+            entries[-1] += " " + line.strip()
+        else:
+            entries.append(label + line)
+    return entries
 
 
 def parameter_rows(entry: Entry) -> list[tuple[str, str, str, str, str]]:

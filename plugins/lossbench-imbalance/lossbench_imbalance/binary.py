@@ -44,12 +44,19 @@ def asymmetric(
     """Punishes missed positives in full, and fades out negatives that are easy, or hopeless.
 
     L = -y (1 - p)^gamma_positive log p - (1 - y) q^gamma_negative log(1 - q), q = max(0, p - clip)
-    logits: (B,), any real; target: (B,) in {0, 1}.
-    gamma_positive, gamma_negative: in [0, inf), the paper's gamma+ and gamma-.
-    clip: m in [0, 1); negatives with p <= m cost nothing, and none more than about -log m.
-    Result: (B,), nats.
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in {0, 1}.
+        gamma_positive, gamma_negative: in [0, inf), the paper's gamma+ and gamma-.
+        clip: m in [0, 1); negatives with p <= m cost nothing, and none more than about -log m.
+
+    Returns:
+        (B,), nats.
+
     gamma_positive = 0, gamma_negative = 0, clip = 0 gives cross_entropy. Neighbours: focal has one
     gamma and no clip. p is too high by design. The authors' code defaults to gamma+ 1.
+
     Source: Ridnik et al. 2021, arXiv 2009.14119.
 
     >>> asymmetric(torch.tensor([0.0, 0.0, -3.0]), torch.tensor([1, 0, 0]))

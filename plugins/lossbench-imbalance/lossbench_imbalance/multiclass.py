@@ -62,11 +62,19 @@ def class_balanced(
     """Rewards probability on the true class, by weights that fall with the size of the class.
 
     L = -w_y log p_y, with w_k proportional to (1 - beta) / (1 - beta^n_k) and C their sum
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    class_counts: (C,), n_k; beta: in [0, 1), 1/(1 - beta) examples are as good as infinitely many.
-    Result: (B,), nats, the weights' mean over classes being 1.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        class_counts: (C,), n_k.
+        beta: in [0, 1), 1/(1 - beta) examples are as good as infinitely many.
+
+    Returns:
+        (B,), nats, the weights' mean over classes being 1.
+
     beta = 0 gives cross_entropy. Weights 1/n_k for beta near 1. Estimates w_k eta_k, normalised:
     probabilities for classes that were more equal.
+
     Source: Cui et al. 2019, arXiv 1901.05555, the softmax form.
 
     >>> counts = torch.tensor([1, 2])  # weights 1 and 1/(1 + ½), times 2 over their sum
@@ -95,12 +103,20 @@ def logit_adjustment(
     """Rewards a true class whose logit leads by more, the rarer it is beside the others.
 
     L = -log softmax(z + tau log pi)_y, with pi_k = n_k / sum_j n_j
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    class_counts: (C,), n_k; tau: in [0, inf).
-    Result: (B,), nats.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        class_counts: (C,), n_k.
+        tau: in [0, inf).
+
+    Returns:
+        (B,), nats.
+
     tau = 0 gives cross_entropy. tau = 1 gives balanced_softmax. softmax(z), which the metrics take,
     estimates probabilities as if all classes were equally frequent: better balanced accuracy at the
     price of accuracy and of calibration where they are not.
+
     Source: Menon et al. 2021, arXiv 2007.07314.
 
     >>> counts = torch.tensor([1, 3])
@@ -115,10 +131,18 @@ def balanced_softmax(logits: Tensor, target: Tensor, /, *, class_counts: Tensor)
     """Rewards probability on the true class, from logits to which frequency is added in training.
 
     L = -log [n_y e^z_y / sum_k n_k e^z_k]
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1; class_counts: (C,), n_k.
-    Result: (B,), nats.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        class_counts: (C,), n_k.
+
+    Returns:
+        (B,), nats.
+
     Neighbours: cross_entropy for equal counts; logit_adjustment at tau 1, another road to it.
     softmax(z), which the metrics take, is for classes that are equally frequent.
+
     Source: Ren et al. 2020, arXiv 2007.10740, without their meta-sampler.
 
     >>> counts = torch.tensor([1, 3])
@@ -138,13 +162,23 @@ class Ldam(nn.Module):
 
     L = -log [e^(s psi) / (e^(s psi) + sum_{j != y} e^(s cos theta_j))], psi = cos theta_y - D_y
     D_k = K n_k^(-1/4), with K such that the rarest class has the margin
-    embedding: (B, D), any real, normalised inside as are the directions; target: (B,) int64.
-    num_classes: C; embedding_dim: D; class_counts: (C,), n_k.
-    margin: in [0, inf), the largest, a difference of cosines; scale: s in (0, inf).
-    Result: (B,), nats.
+
+    Args:
+        embedding: (B, D), any real, normalised inside as are the directions.
+        target: (B,) int64.
+        num_classes: C.
+        embedding_dim: D.
+        class_counts: (C,), n_k.
+        margin: in [0, inf), the largest, a difference of cosines.
+        scale: s in (0, inf).
+
+    Returns:
+        (B,), nats.
+
     Neighbours: at margin 0 the cross-entropy of cosines; arcface adds one margin to every angle.
     The paper's equation has logits and no s; its experiments normalise features and directions, and
     its code scales by 30. Reweighting late in training (DRW) is not part of the loss.
+
     Source: Cao et al. 2019, arXiv 1906.07413.
 
     >>> counts = torch.tensor([1, 16])  # margins ½ and ¼

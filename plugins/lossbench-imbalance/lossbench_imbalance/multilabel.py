@@ -45,13 +45,20 @@ def asymmetric(
 
     L = sum_k [-y_k (1 - p_k)^gamma_positive log p_k - (1 - y_k) q_k^gamma_negative log(1 - q_k)],
     with q_k = max(0, p_k - clip)
-    logits: (B, L), any real; target: (B, L) in {0, 1}.
-    gamma_positive, gamma_negative: in [0, inf), the paper's gamma+ and gamma-.
-    clip: m in [0, 1); absent labels with p <= m cost nothing, and none more than about -log m.
-    Result: (B,), nats; its Lipschitz constant is sqrt(L) at the defaults.
+
+    Args:
+        logits: (B, L), any real.
+        target: (B, L) in {0, 1}.
+        gamma_positive, gamma_negative: in [0, inf), the paper's gamma+ and gamma-.
+        clip: m in [0, 1); absent labels with p <= m cost nothing, and none more than about -log m.
+
+    Returns:
+        (B,), nats; its Lipschitz constant is sqrt(L) at the defaults.
+
     gamma_positive = 0, gamma_negative = 0, clip = 0 gives cross_entropy. Neighbours: the sum of L
     binary losses of the same name; focal has one gamma and no clip. p is too high by design. The
     authors' code defaults to gamma+ 1.
+
     Source: Ridnik et al. 2021, arXiv 2009.14119.
 
     >>> asymmetric(torch.tensor([[0.0, 0.0, -3.0]]), torch.tensor([[1, 0, 0]]))

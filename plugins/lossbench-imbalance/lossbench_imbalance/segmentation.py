@@ -39,13 +39,21 @@ def tversky(
     """Rewards the overlap of the masks, and minds misses more than false alarms.
 
     L = 1 - (sum p g + smooth) / (sum p g + alpha FN + beta FP + smooth)
-    logits: (B, H, W), any real; target: (B, H, W) in [0, 1].
-    alpha: in [0, inf), of misses; beta: in [0, inf), of false alarms. These are the letters of
-    Abraham & Khan; Salehi et al. exchange them, and have .3 for false alarms and .7 for misses too.
-    smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
-    Result: (B,), in [0, 1), 0 exactly where p = g and g is hard.
+
+    Args:
+        logits: (B, H, W), any real.
+        target: (B, H, W) in [0, 1].
+        alpha: in [0, inf), of misses.
+        beta: in [0, inf), of false alarms. These are the letters of Abraham & Khan; Salehi et al.
+            exchange them, and have .3 for false alarms and .7 for misses too.
+        smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
+
+    Returns:
+        (B,), in [0, 1), 0 exactly where p = g and g is hard.
+
     alpha = 0.5, beta = 0.5, smooth = 0.5 gives dice_linear. At alpha 1 and beta 1 the Jaccard
     index. Not proper.
+
     Source: Salehi et al. 2017, arXiv 1706.05721; Tversky 1977.
 
     >>> tversky(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[[1, 0]]]))  # ½ / (½ + ½ + 1)
@@ -76,13 +84,21 @@ def focal_tversky(
     """Rewards the overlap of the masks, and does not let go of images that are nearly right.
 
     L = (1 - (sum p g + smooth) / (sum p g + alpha FN + beta FP + smooth))^(1/gamma)
-    logits: (B, H, W), any real; target: (B, H, W) in [0, 1].
-    alpha: in [0, inf), of misses; beta: in [0, inf), of false alarms.
-    gamma: in (0, inf); the exponent is 1/gamma, as the paper has it, 3/4 by default: much code
-    calls the exponent gamma. Above 1 it raises small losses, unlike the gamma of focal.
-    smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
-    Result: (B,), in [0, 1), 0 exactly where p = g and g is hard.
+
+    Args:
+        logits: (B, H, W), any real.
+        target: (B, H, W) in [0, 1].
+        alpha: in [0, inf), of misses.
+        beta: in [0, inf), of false alarms.
+        gamma: in (0, inf); the exponent is 1/gamma, as the paper has it, 3/4 by default: much code
+            calls the exponent gamma. Above 1 it raises small losses, unlike the gamma of focal.
+        smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
+
+    Returns:
+        (B,), in [0, 1), 0 exactly where p = g and g is hard.
+
     gamma = 1 gives tversky. Not proper.
+
     Source: Abraham & Khan 2019, arXiv 1810.07842.
 
     >>> focal_tversky(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[[1, 0]]]))  # ¼^¾

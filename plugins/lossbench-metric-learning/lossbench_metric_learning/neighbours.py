@@ -30,11 +30,18 @@ def n_pairs(
 
     L = mean over identities k of -log [e^(u_k . v_k) / sum over identities j of e^(u_k . v_j)],
     u_k and v_k the first positive pair of identity k in the batch
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    miner: picks the pairs of which the first counts.
-    Result: (), nats; it depends on the order of the batch, whose other pairs are not looked at.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        miner: picks the pairs of which the first counts.
+
+    Returns:
+        (), nats; it depends on the order of the batch, whose other pairs are not looked at.
+
     Neighbours: pml_nt_xent at temperature 1 looks at all pairs. The paper does not normalise, and
     adds a penalty on length.
+
     Source: Sohn 2016, "Improved deep metric learning with multi-class N-pair loss"; NPairsLoss.
 
     >>> import torch
@@ -63,11 +70,19 @@ def nca(
 
     L = mean over anchors that have a positive of -log sum_p softmax over j != i of
     (-softmax_scale d_ij^2)
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; softmax_scale: in (0, inf).
-    miner: picks what counts, and how often.
-    Result: (), nats; NaN for a batch where no anchor has a positive.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        softmax_scale: in (0, inf).
+        miner: picks what counts, and how often.
+
+    Returns:
+        (), nats; NaN for a batch where no anchor has a positive.
+
     Neighbours: pml_sup_con has the mean over positives outside the logarithm. The paper learns a
     linear map and does not normalise.
+
     Source: Goldberger et al. 2004, "Neighbourhood components analysis"; NCALoss.
 
     >>> import torch
@@ -92,10 +107,18 @@ def fast_ap(
 
     L = mean over anchors that have a positive of 1 - 1/|P| sum over bins of h+ H+ / H,
     h+ the positives of a bin, H+ and H the positives and all examples up to it, bins of d^2
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; num_bins: from 1.
-    miner: picks what counts, and how often.
-    Result: (), in [0, 1].
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        num_bins: from 1.
+        miner: picks what counts, and how often.
+
+    Returns:
+        (), in [0, 1].
+
     Neighbours: pml_pnp counts the negatives before a positive one by one.
+
     Source: Cakir et al. 2019, "Deep metric learning to rank"; FastAPLoss.
 
     >>> import torch
@@ -126,10 +149,18 @@ def pnp(
     r_ij = sum_n sigmoid((s_in - s_ij) / anneal)
     g(r) = r for the variant O, 1 - (1 + r)^-alpha for Dq, (b r - log(1 + b r)) / b^2 for Ib,
     log(1 + r) for Ds, (1 + r) log(1 + r) for Iu
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    b, alpha: of Ib and of Dq, in (0, inf); anneal: in (0, inf).
-    Result: (), a count, or what g makes of it. Memory grows with B^3.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        b, alpha: of Ib and of Dq, in (0, inf).
+        anneal: in (0, inf).
+
+    Returns:
+        (), a count, or what g makes of it. Memory grows with B^3.
+
     Neighbours: pml_fast_ap is of precision.
+
     Source: Li et al. 2022, arXiv 2102.04640, "Rethinking the optimization of average precision";
     PNPLoss.
 

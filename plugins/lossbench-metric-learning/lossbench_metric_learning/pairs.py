@@ -13,7 +13,7 @@ from pytorch_metric_learning import losses
 from torch import Tensor
 
 from lossbench.contract import declare
-from lossbench_metric_learning._library import EachExample, call
+from lossbench_metric_learning._library import call
 
 
 @declare(
@@ -36,11 +36,18 @@ def contrastive(
 
     L = mean over positive pairs of [d_ip - pos_margin]+ + mean over negative pairs of
     [neg_margin - d_in]+, each mean over the terms that are not 0
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; both margins in [0, inf).
-    miner: picks the pairs that count.
-    Result: (), a distance on the unit sphere.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64; both margins in [0, inf).
+        miner: picks the pairs that count.
+
+    Returns:
+        (), a distance on the unit sphere.
+
     Neighbours: lossbench's contrastive squares both terms, of embeddings as they are, and gives
     one value per example.
+
     Source: Hadsell, Chopra & LeCun 2006; ContrastiveLoss.
 
     >>> import torch
@@ -67,11 +74,18 @@ def snr_contrastive(
     """Pulls and pushes pairs by their difference's variance in units of the anchor's own.
 
     pml_contrastive with d_ij = var(u_i - u_j) / var(u_i), variances over the D features
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    pos_margin, neg_margin: in [0, inf).
-    miner: picks the pairs that count.
-    Result: (), a ratio of variances; infinite for an anchor whose features are all equal.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        pos_margin, neg_margin: in [0, inf).
+        miner: picks the pairs that count.
+
+    Returns:
+        (), a ratio of variances; infinite for an anchor whose features are all equal.
+
     Neighbours: pml_contrastive; this d is not symmetric.
+
     Source: Yuan et al. 2019, "Signal-to-noise ratio"; SignalToNoiseRatioContrastiveLoss.
 
     >>> import torch
@@ -101,10 +115,18 @@ def nt_xent(
     """Rewards picking an anchor's positive out of itself and all negatives, by their cosines.
 
     L = mean over positive pairs of -log [e^(s_ip / t) / (e^(s_ip / t) + sum_n e^(s_in / t))]
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; temperature: t in (0, inf).
-    miner: picks the pairs that count.
-    Result: (), nats; at most 87 in float32, where the library stops it.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        temperature: t in (0, inf).
+        miner: picks the pairs that count.
+
+    Returns:
+        (), nats; at most 87 in float32, where the library stops it.
+
     Neighbours: lossbench's nt_xent averages within an anchor first, and has t = 0.5.
+
     Source: Sohn 2016; Chen et al. 2020, arXiv 2002.05709; NTXentLoss.
 
     >>> import torch
@@ -133,10 +155,18 @@ def sup_con(
 
     L = mean over anchors of -mean_p log [e^(s_ip / t) / sum over j != i of e^(s_ij / t)], over
     the anchors where it is not 0
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; temperature: t in (0, inf).
-    miner: picks the pairs that count.
-    Result: (), nats; 0 for a batch of one identity.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        temperature: t in (0, inf).
+        miner: picks the pairs that count.
+
+    Returns:
+        (), nats; 0 for a batch of one identity.
+
     Neighbours: lossbench's sup_con counts an anchor without a positive as 0 in its mean.
+
     Source: Khosla et al. 2020, arXiv 2004.11362; SupConLoss.
 
     >>> import torch
@@ -144,143 +174,6 @@ def sup_con(
     tensor(1.0986)
     """
     return call(losses.SupConLoss(temperature), embedding, target, miner)
-
-
-@declare(
-    tune={"alpha": (0.5, 10.0), "beta": (5.0, 100.0), "base": (0.0, 1.0)},
-    convex=False,
-    source="Wang et al. 2019, arXiv 1904.06627; MultiSimilarityLoss",
-)
-def multi_similarity(
-    embedding: Tensor,
-    target: Tensor,
-    /,
-    *,
-    alpha: Annotated[float, "(0, inf)"] = 2.0,
-    beta: Annotated[float, "(0, inf)"] = 50.0,
-    base: float = 0.5,
-    miner: Literal[
-        "none", "batch_hard", "multi_similarity", "pair_margin", "triplet_hard", "triplet_semihard"
-    ] = "none",
-) -> Tensor:
-    """Punishes positives below a cosine and negatives above it, the worst of each the most.
-
-    L_i = 1/alpha log [1 + sum_p e^(-alpha (s_ip - base))]
-    + 1/beta log [1 + sum_n e^(beta (s_in - base))]
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    alpha, beta: sharpness for positives and negatives, in (0, inf); base: the cosine, any real.
-    miner: picks the pairs that count.
-    Result: (B,), a cosine.
-    Neighbours: pml_circle weighs each pair by how far it is from its optimum. The paper's own has
-    the miner multi_similarity.
-    Source: Wang et al. 2019, arXiv 1904.06627; MultiSimilarityLoss.
-
-    >>> import torch
-    >>> multi_similarity(torch.ones(3, 2), torch.tensor([0, 0, 1]))  # log(1 + 1/e) / 2 + 1/2
-    tensor([0.6566, 0.6566, 0.5139])
-    """
-    loss = losses.MultiSimilarityLoss(alpha, beta, base, reducer=EachExample())
-    return call(loss, embedding, target, miner)
-
-
-@declare(
-    tune={"m": (0.1, 0.5), "gamma": (10.0, 256.0)},
-    convex=False,
-    source="Sun et al. 2020, arXiv 2002.10857; CircleLoss",
-)
-def circle(
-    embedding: Tensor,
-    target: Tensor,
-    /,
-    *,
-    m: Annotated[float, "[0, 1]"] = 0.4,
-    gamma: Annotated[float, "(0, inf)"] = 80.0,
-    miner: Literal[
-        "none", "batch_hard", "multi_similarity", "pair_margin", "triplet_hard", "triplet_semihard"
-    ] = "none",
-) -> Tensor:
-    """Punishes each cosine by its distance from its optimum, weighed by that distance itself.
-
-    L = mean over anchors of log [1 + sum_n e^(gamma [s_in + m]+ (s_in - m))
-    sum_p e^(-gamma [1 + m - s_ip]+ (s_ip - 1 + m))], over the anchors where it is not 0
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    m: margin, in [0, 1]; gamma: scale, in (0, inf).
-    miner: picks the pairs that count.
-    Result: (), nats; the weights in []+ have no gradient, as in the paper.
-    Neighbours: with the weights 1 a smooth triplet loss of cosines.
-    Source: Sun et al. 2020, arXiv 2002.10857; CircleLoss.
-
-    >>> import torch
-    >>> circle(torch.ones(4, 2), torch.tensor([0, 0, 1, 1]))  # 80 (1.4 0.6 - 0.4 0.4) + log 2
-    tensor(55.0931)
-    """
-    return call(losses.CircleLoss(m, gamma), embedding, target, miner)
-
-
-@declare(
-    tune={"neg_margin": (0.2, 2.0)},
-    convex=False,
-    source="Song et al. 2016, arXiv 1511.06452; LiftedStructureLoss",
-)
-def lifted_structure(
-    embedding: Tensor,
-    target: Tensor,
-    /,
-    *,
-    neg_margin: Annotated[float, "[0, inf)"] = 1.0,
-    pos_margin: Annotated[float, "[0, inf)"] = 0.0,
-    miner: Literal[
-        "none", "batch_hard", "multi_similarity", "pair_margin", "triplet_hard", "triplet_semihard"
-    ] = "none",
-) -> Tensor:
-    """Sets a positive pair's distance against those of all negatives of both of its ends.
-
-    L = mean over positive pairs of 1/2 [log sum over n of i and of p of e^(neg_margin - d_n)
-    + d_ip - pos_margin]+^2
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; both margins in [0, inf).
-    miner: picks the pairs that count.
-    Result: (), in squared units of the unit sphere.
-    Neighbours: pml_generalized_lifted_structure has all positives of an anchor in a sum as well.
-    Source: Song et al. 2016, arXiv 1511.06452; LiftedStructureLoss.
-
-    >>> import torch
-    >>> lifted_structure(torch.ones(3, 2), torch.tensor([0, 0, 1]))  # (log 2 + 1)^2 / 2
-    tensor(1.4334)
-    """
-    return call(losses.LiftedStructureLoss(neg_margin, pos_margin), embedding, target, miner)
-
-
-@declare(
-    tune={"neg_margin": (0.2, 2.0)},
-    convex=False,
-    source="Hermans, Beyer & Leibe 2017, arXiv 1703.07737; GeneralizedLiftedStructureLoss",
-)
-def generalized_lifted_structure(
-    embedding: Tensor,
-    target: Tensor,
-    /,
-    *,
-    neg_margin: Annotated[float, "[0, inf)"] = 1.0,
-    pos_margin: Annotated[float, "[0, inf)"] = 0.0,
-    miner: Literal[
-        "none", "batch_hard", "multi_similarity", "pair_margin", "triplet_hard", "triplet_semihard"
-    ] = "none",
-) -> Tensor:
-    """Sets all of an anchor's positive distances against all of its negative ones.
-
-    L_i = [log sum_p e^(d_ip - pos_margin) + log sum_n e^(neg_margin - d_in)]+
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; both margins in [0, inf).
-    miner: picks the pairs that count.
-    Result: (B,), a distance on the unit sphere; a sum without terms is left out.
-    Neighbours: pml_lifted_structure has one positive in each term, squared.
-    Source: Hermans, Beyer & Leibe 2017, arXiv 1703.07737; GeneralizedLiftedStructureLoss.
-
-    >>> import torch
-    >>> generalized_lifted_structure(torch.ones(3, 2), torch.tensor([0, 0, 1]))  # 1, 1, 1 + log 2
-    tensor([1.0000, 1.0000, 1.6931])
-    """
-    loss = losses.GeneralizedLiftedStructureLoss(neg_margin, pos_margin, reducer=EachExample())
-    return call(loss, embedding, target, miner)
 
 
 @declare(
@@ -303,11 +196,18 @@ def intra_pair_variance(
 
     L = mean over positive pairs of [(1 - pos_eps) S_pos - s_ip]+^2
     + mean over negative pairs of [s_in - (1 + neg_eps) S_neg]+^2, S_pos and S_neg the mean cosines
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    pos_eps, neg_eps: the share of the mean that is free, in [0, 1).
-    miner: picks the pairs that count.
-    Result: (), a squared cosine; 0 where all positives, and all negatives, are alike.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        pos_eps, neg_eps: the share of the mean that is free, in [0, 1).
+        miner: picks the pairs that count.
+
+    Returns:
+        (), a squared cosine; 0 where all positives, and all negatives, are alike.
+
     Neighbours: the paper adds it to another loss; alone it does not tell identities apart.
+
     Source: Yu & Tao 2019, "Deep metric learning with tuplet margin loss"; IntraPairVarianceLoss.
 
     >>> import torch
@@ -339,11 +239,18 @@ def threshold_consistent_margin(
 
     L = lambda_plus mean over positive pairs with s_ip <= margin_plus of (margin_plus - s_ip)
     + lambda_minus mean over negative pairs with s_in >= margin_minus of (s_in - margin_minus)
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    lambda_plus, lambda_minus: weights, in [0, inf); margin_plus, margin_minus: in [-1, 1].
-    miner: picks the pairs that count.
-    Result: (), a cosine.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        lambda_plus, lambda_minus: weights, in [0, inf); margin_plus, margin_minus: in [-1, 1].
+        miner: picks the pairs that count.
+
+    Returns:
+        (), a cosine.
+
     Neighbours: pml_contrastive of cosines; the paper adds it to another loss.
+
     Source: Zhang et al. 2023, arXiv 2307.04047; ThresholdConsistentMarginLoss.
 
     >>> import torch

@@ -37,11 +37,20 @@ def triplet_margin(
     """Punishes a negative that is not further from the anchor than a positive, by the margin.
 
     L = mean over triplets of [d_ip - d_in + margin]+, over those where it is not 0
-    embedding: (B, D), any real, normalised inside; target: (B,) int64; margin: in [0, inf).
-    swap: d_pn in the place of d_in where it is less; smooth_loss: softplus in the place of []+.
-    miner: picks the triplets that count.
-    Result: (), a distance on the unit sphere.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        margin: in [0, inf).
+        swap: d_pn in the place of d_in where it is less.
+        smooth_loss: softplus in the place of []+.
+        miner: picks the triplets that count.
+
+    Returns:
+        (), a distance on the unit sphere.
+
     Neighbours: lossbench's triplet has squared distances and averages over all triplets.
+
     Source: Schroff, Kalenichenko & Philbin 2015, arXiv 1503.03832; TripletMarginLoss.
 
     >>> import torch
@@ -71,12 +80,20 @@ def margin(
 
     L = sum over triplets of ([d_ip - beta + margin]+ + [beta - d_in + margin]+), divided by the
     number of these terms that are not 0
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    margin: in [0, inf); beta: the boundary, in [0, inf).
-    miner: picks the triplets that count.
-    Result: (), a distance on the unit sphere.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        margin: in [0, inf).
+        beta: the boundary, in [0, inf).
+        miner: picks the triplets that count.
+
+    Returns:
+        (), a distance on the unit sphere.
+
     Neighbours: pml_margin_learned trains the boundary. The paper draws triplets by their distance,
     which is not offered here.
+
     Source: Wu et al. 2017, arXiv 1706.07567; MarginLoss.
 
     >>> import torch
@@ -105,10 +122,18 @@ def angular(
 
     L = mean over positive pairs of log [1 + sum_n e^f],
     f = 4 tan^2(alpha) (u_i + u_p) . x_n - 2 (1 + tan^2(alpha)) u_i . u_p
-    embedding: (B, D), any real; target: (B,) int64; alpha: degrees in (0, 90).
-    miner: picks the triplets that count.
-    Result: (), nats. The library does not normalise the negatives x_n: their length counts.
+
+    Args:
+        embedding: (B, D), any real.
+        target: (B,) int64.
+        alpha: degrees in (0, 90).
+        miner: picks the triplets that count.
+
+    Returns:
+        (), nats. The library does not normalise the negatives x_n: their length counts.
+
     Neighbours: pml_n_pairs; the paper adds the two.
+
     Source: Wang et al. 2017, arXiv 1708.01682; AngularLoss.
 
     >>> import torch
@@ -139,11 +164,19 @@ def tuplet_margin(
 
     L = mean over positive pairs of log [1 + sum_n e^f],
     f = scale (cos theta_in - cos(theta_ip - margin))
-    embedding: (B, D), any real, normalised inside; target: (B,) int64.
-    margin: degrees in [0, 180), which helps the positive; scale: in (0, inf).
-    miner: picks the triplets that count.
-    Result: (), nats; NaN where a positive has the very direction of its anchor.
+
+    Args:
+        embedding: (B, D), any real, normalised inside.
+        target: (B,) int64.
+        margin: degrees in [0, 180), which helps the positive.
+        scale: in (0, inf).
+        miner: picks the triplets that count.
+
+    Returns:
+        (), nats; NaN where a positive has the very direction of its anchor.
+
     Neighbours: at margin 0 pml_nt_xent at temperature 1 / scale.
+
     Source: Yu & Tao 2019, "Deep metric learning with tuplet margin loss"; TupletMarginLoss.
 
     >>> import torch

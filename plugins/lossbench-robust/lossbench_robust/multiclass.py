@@ -88,10 +88,18 @@ def generalized_cross_entropy(
     """Rewards probability on the given class, but doubts a label that it finds very unlikely.
 
     L = (1 - p_y^q) / q
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1; q: in (0, 1].
-    Result: (B,), in [0, 1/q]; its gradient is p_y^q times that of cross_entropy.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        q: in (0, 1].
+
+    Returns:
+        (B,), in [0, 1/q]; its gradient is p_y^q times that of cross_entropy.
+
     q = 1 gives half of mean_absolute_error; tends to cross_entropy as q falls to 0.
     Estimates what is proportional to eta^(1/(1 - q)), sharper than eta.
+
     Source: Zhang & Sabuncu 2018, arXiv 1805.07836, without their truncation.
 
     >>> generalized_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), q=1.0)
@@ -105,10 +113,17 @@ def mean_absolute_error(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the probability that is not on the given class, and a lost example hardly at all.
 
     L = sum_k |p_k - [k = y]| = 2 (1 - p_y)
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    Result: (B,), in [0, 2]; summed over the classes it is 2 (C - 1) whatever the prediction, hence
-    robust to symmetric noise, and slow to learn.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+
+    Returns:
+        (B,), in [0, 2]; summed over the classes it is 2 (C - 1) whatever the prediction, hence
+        robust to symmetric noise, and slow to learn.
+
     Neighbours: generalized_cross_entropy at q 1 is half of it, as is much code of this name.
+
     Source: Ghosh et al. 2017, arXiv 1712.09482.
 
     >>> mean_absolute_error(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))
@@ -136,12 +151,19 @@ def symmetric_cross_entropy(
     """Rewards probability on the given class twice: as cross-entropy, and with the roles swapped.
 
     L = -alpha log p_y - beta sum_k p_k log [k = y] = -alpha log p_y - beta A (1 - p_y)
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    alpha, beta: in [0, inf), of cross_entropy and of its reverse.
-    log_zero: A in (-inf, 0), nats, in the place of log 0.
-    Result: (B,), nats.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        alpha, beta: in [0, inf), of cross_entropy and of its reverse.
+        log_zero: A in (-inf, 0), nats, in the place of log 0.
+
+    Returns:
+        (B,), nats.
+
     Neighbours: alpha 0 leaves -A beta / 2 times mean_absolute_error. The authors' code clips labels
     at 1e-4, which makes A -9.21; the paper's text has -4.
+
     Source: Wang et al. 2019, arXiv 1908.06112 (CIFAR-10; 6 and 0.1 on CIFAR-100).
 
     >>> symmetric_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))  # log(2)/10 + 4/2
@@ -156,10 +178,17 @@ def normalized_cross_entropy(logits: Tensor, target: Tensor, /) -> Tensor:
     """Rewards a given class that is less surprising than all the classes together.
 
     L = log p_y / sum_k log p_k
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    Result: (B,), in [0, 1]; 1/C for uniform logits; summed over the classes it is 1.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+
+    Returns:
+        (B,), in [0, 1]; 1/C for uniform logits; summed over the classes it is 1.
+
     Neighbours: cross_entropy over its sum for all labels. Robust to symmetric noise, but underfits:
     with C > 2 and uncertain labels it is best only to rule out the least likely class.
+
     Source: Ma et al. 2020, arXiv 2006.13554.
 
     >>> normalized_cross_entropy(torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([0]))
@@ -175,10 +204,18 @@ def normalized_focal(
     """Rewards a given class whose focal loss is little beside that of all the classes together.
 
     L = (1 - p_y)^gamma log p_y / sum_k (1 - p_k)^gamma log p_k
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1; gamma: in [0, inf).
-    Result: (B,), in [0, 1]; 1/C for uniform logits; summed over the classes it is 1.
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        gamma: in [0, inf).
+
+    Returns:
+        (B,), in [0, 1]; 1/C for uniform logits; summed over the classes it is 1.
+
     gamma = 0 gives normalized_cross_entropy. The authors' code holds the sum and the factor
     (1 - p_k)^gamma constant in the gradient; here the gradient is that of the formula.
+
     Source: Ma et al. 2020, arXiv 2006.13554.
 
     >>> normalized_focal(torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([0]))
@@ -205,13 +242,20 @@ def active_passive_rce(
     """Rewards the given class by a normalised loss and punishes the others by a reverse one.
 
     L = alpha log p_y / sum_k log p_k - beta A (1 - p_y)
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    alpha, beta: in [0, inf), of the active and of the passive loss.
-    log_zero: A in (-inf, 0), nats, in the place of log 0.
-    Result: (B,), in [0, alpha - beta A].
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        alpha, beta: in [0, inf), of the active and of the passive loss.
+        log_zero: A in (-inf, 0), nats, in the place of log 0.
+
+    Returns:
+        (B,), in [0, alpha - beta A].
+
     alpha = 1, beta = 0 gives normalized_cross_entropy. Neighbours: active_passive_mae is A = -2;
     symmetric_cross_entropy without the normalising. The authors' code clips labels at 1e-4, which
     makes A -9.21.
+
     Source: Ma et al. 2020, arXiv 2006.13554, NCE+RCE (CIFAR-10; 10 and 0.1 on CIFAR-100).
 
     >>> active_passive_rce(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))  # 1/2 + 4/2
@@ -237,11 +281,18 @@ def active_passive_mae(
     """Rewards the given class by a normalised loss and punishes the others by the absolute error.
 
     L = alpha log p_y / sum_k log p_k + 2 beta (1 - p_y)
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    alpha, beta: in [0, inf), of the active and of the passive loss.
-    Result: (B,), in [0, alpha + 2 beta].
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        alpha, beta: in [0, inf), of the active and of the passive loss.
+
+    Returns:
+        (B,), in [0, alpha + 2 beta].
+
     alpha = 1, beta = 0 gives normalized_cross_entropy. alpha = 0, beta = 1 gives
     mean_absolute_error. The authors' code has 1 - p_y for the passive loss, half of the paper's.
+
     Source: Ma et al. 2020, arXiv 2006.13554, NCE+MAE.
 
     >>> active_passive_mae(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))  # 1/2 + 1
@@ -311,11 +362,19 @@ def bi_tempered_logistic(
 
     L = -log_t1 p_y - (1 - sum_k p_k^(2 - t1)) / (2 - t1), with p_k = exp_t2(z_k - lambda) that
     sum to 1, log_t x = (x^(1 - t) - 1) / (1 - t) and exp_t its inverse
-    logits: (B, C), any real; target: (B,) int64 in 0 .. C-1.
-    t1: in [0, 1], below 1 the loss is bounded; t2: in [1, inf), above 1 p has a heavy tail.
-    Result: (B,), in [0, 1/(1 - t1)].
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        t1: in [0, 1], below 1 the loss is bounded.
+        t2: in [1, inf), above 1 p has a heavy tail.
+
+    Returns:
+        (B,), in [0, 1/(1 - t1)].
+
     t1 = 1, t2 = 1 gives cross_entropy. Proper, for the p above and not for softmax; metrics take p
     at the default t2. lambda is found by Newton's method; the paper's iteration has the same limit.
+
     Source: Amid et al. 2019, arXiv 1906.03361 (temperatures as for CIFAR-100; it has no default).
 
     >>> bi_tempered_logistic(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), t1=0.0)  # (1 - ½)^2

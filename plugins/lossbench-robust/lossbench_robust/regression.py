@@ -46,13 +46,20 @@ def barron(
 
     L = |alpha - 2|/alpha ((w/|alpha - 2| + 1)^(alpha/2) - 1), with w = (r/scale)^2; the limits
     w/2 at alpha 2, log(w/2 + 1) at 0 and 1 - e^(-w/2) at -inf; mean over features
-    prediction, target: (B,) or (B, D), any real.
-    alpha: in [-inf, inf), the shape; from Python also -inf, which -1e12 equals in a configuration.
-    scale: in (0, inf), in units of the target, the width of the parabola.
-    Result: (B,), unitless.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+        alpha: in [-inf, inf), the shape; from Python also -inf, which -1e12 equals in a
+            configuration.
+        scale: in (0, inf), in units of the target, the width of the parabola.
+
+    Returns:
+        (B,), unitless.
+
     alpha = 2 gives half of squared_error. Neighbours: at alpha 1 a smooth absolute error, at -2
     Geman & McClure's; at 0 and -inf cauchy and welsch of c = sqrt(2) scale, divided by scale^2.
     Convex from alpha 1. The paper learns alpha, with the normaliser that this then needs.
+
     Source: Barron 2019, arXiv 1701.03077.
 
     >>> barron(torch.tensor([3.0, 3.0**0.5]), torch.tensor([0.0, 0.0]))  # sqrt(10) - 1, 2 - 1
@@ -76,10 +83,17 @@ def tukey_biweight(
     """Punishes small residuals by half their square, and ignores all that are beyond c.
 
     L = c^2/6 (1 - (1 - (r/c)^2)^3) if |r| <= c, else c^2/6; mean over features
-    prediction, target: (B,) or (B, D), any real; c: in (0, inf), in units of the target.
-    Result: (B,), in squared units of the target, at most c^2/6; its gradient is 0 beyond c.
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+        c: in (0, inf), in units of the target.
+
+    Returns:
+        (B,), in squared units of the target, at most c^2/6; its gradient is 0 beyond c.
+
     Neighbours: welsch fades out where this stops. 4.685 sigma keeps 95 % of least squares'
     efficiency on Gaussian noise. A prediction that starts beyond c from a target never learns it.
+
     Source: Beaton & Tukey 1974.
 
     >>> tukey_biweight(torch.tensor([1.0, 9.0]), torch.tensor([0.0, 0.0]), c=2.0)  # 37/96, 2/3
@@ -101,10 +115,17 @@ def cauchy(
     """Punishes small residuals by half their square, and large ones by their logarithm.
 
     L = c^2/2 log(1 + (r/c)^2), mean over features
-    prediction, target: (B,) or (B, D), any real; c: in (0, inf), in units of the target.
-    Result: (B,), in squared units of the target; its gradient is -r / (1 + (r/c)^2).
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+        c: in (0, inf), in units of the target.
+
+    Returns:
+        (B,), in squared units of the target; its gradient is -r / (1 + (r/c)^2).
+
     Neighbours: barron at alpha 0; the likelihood of Cauchy noise has c^2 in the place of c^2/2.
     2.385 sigma keeps 95 % of least squares' efficiency on Gaussian noise.
+
     Source: Holland & Welsch 1977, also called Lorentzian.
 
     >>> cauchy(torch.tensor([1.0]), torch.tensor([0.0]), c=1.0)  # log(2)/2
@@ -125,10 +146,17 @@ def welsch(
     """Punishes small residuals by half their square, and forgets large ones smoothly.
 
     L = c^2/2 (1 - e^(-(r/c)^2)), mean over features
-    prediction, target: (B,) or (B, D), any real; c: in (0, inf), in units of the target.
-    Result: (B,), in squared units of the target, at most c^2/2; its gradient is -r e^(-(r/c)^2).
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+        c: in (0, inf), in units of the target.
+
+    Returns:
+        (B,), in squared units of the target, at most c^2/2; its gradient is -r e^(-(r/c)^2).
+
     Neighbours: tukey_biweight is 0 beyond its c where this only fades; also called Leclerc, and
     correntropy. 2.985 sigma keeps 95 % of least squares' efficiency on Gaussian noise.
+
     Source: Dennis & Welsch 1978; Holland & Welsch 1977.
 
     >>> welsch(torch.tensor([1.0, 9.0]), torch.tensor([0.0, 0.0]), c=1.0)  # (1 - 1/e)/2, 1/2

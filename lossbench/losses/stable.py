@@ -1,0 +1,60 @@
+"""Elementary functions that keep their digits, with finite derivatives where losses need them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
+    return F.softplus(x, threshold=40)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + e^-x), written so that its gradient keeps its digits at both ends."""
+    return torch.exp(-softplus(-x))
+
+
+def unit(x: Tensor) -> Tensor:
+    """x / ||x||, and 0 at 0, with finite derivatives there too."""
+    size = x.detach().abs().amax(-1, keepdim=True)
+    scaled = x / torch.where(size > 0, size, 1.0)  # so that no square overflows or vanishes
+    return scaled / torch.where(size > 0, scaled, 1.0).norm(dim=-1, keepdim=True)
+
+
+def euclidean_norm(x: Tensor) -> Tensor:
+    """||x||, whose derivatives are 0 at 0, the second ones too."""
+    apart = (x != 0).any(-1, keepdim=True)
+    return torch.where(apart, x, 1.0).norm(dim=-1) * apart.squeeze(-1)
+
+
+def leave_out(scores: Tensor, left_out: Tensor) -> Tensor:
+    """Scores without those left out: finite, since a row of -inf alone has no gradient."""
+    return scores.masked_fill(left_out, torch.finfo(scores.dtype).min / 4)
+
+
+def is_class(logits: Tensor, label: Tensor) -> Tensor:
+    """(..., C) true at the label of each row."""
+    return label.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
+
+
+def margin_of(logits: Tensor, target: Tensor) -> Tensor:
+    """m = (2y - 1) z of a target y in {0, 1}: positive where the sign of the score is right."""
+    return (2 * target.to(logits.dtype) - 1) * logits
+
+
+def signs(logits: Tensor, target: Tensor) -> Tensor:
+    """(B, C): 1 at the true class, -1 elsewhere."""
+    return 2 * is_class(logits, target).to(logits.dtype) - 1
+
+
+def lead_over(logits: Tensor, target: Tensor) -> Tensor:
+    """(B, C): z_j - z_y, how far each class is ahead of the true one."""
+    return logits - logits.gather(-1, target.unsqueeze(-1))
+
+
+def row_of(table: list[list[float]], logits: Tensor, target: Tensor) -> Tensor:
+    """(B, C): the table's row of each true class."""
+    return torch.tensor(table, dtype=logits.dtype, device=logits.device)[target]
