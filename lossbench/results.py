@@ -2,8 +2,8 @@
 
 `results/<key>/` holds `seeds.parquet` (a row per seed), `curves.parquet` (seed, epoch, metric,
 value), `config.yaml`, `summary.yaml`, `versions.yaml`, `curves.png` and, where there are some,
-`details.parquet` (seed, name, values: what figures show beside curves) and `tuning.parquet` (trial,
-seed, parameters, value). Seeds added later stand beside it as `<key>-1`,
+`details.parquet` (seed, name, values: what figures show next to curves), `tuning.parquet` (trial,
+seed, parameters, value) and `predictions.npz`. Seeds added later stand next to it as `<key>-1`,
 `<key>-2`; a folder once written never changes.
 """
 
@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import yaml
@@ -33,6 +36,8 @@ from lossbench.statistics import t_interval
 ROOM = 2**20  # bytes that must be free
 STALE_SECONDS = 3600  # what is being written for longer was killed
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+PREDICTIONS = "predictions.npz"
+OUTDATED = re.compile(r"[0-9a-f]{12}(-\d+)?")  # names of results of lossbench 0.1
 NO_DETAILS = pd.DataFrame({"seed": [], "name": [], "values": []})
 
 TABLES = ("seeds", "curves", "details", "tuning")
@@ -47,6 +52,18 @@ EXPECTED = {
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """What the models of some seeds made of their validation and test examples.
+
+    load: -> `validation`, `validation_best`, `test`, `test_best`, estimates (R, N, ...) after the
+    last and after the best epoch, and `validation_target`, `test_target`, in the order of seeds.
+    """
+
+    seeds: tuple[int, ...]
+    load: Callable[[], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
 class Result:
     """One configuration, trained on its seeds.
 
@@ -55,6 +72,7 @@ class Result:
     summary: task, primary metric, directions, seconds, how replicas were mapped; `tuning`, where
     there was some, is its ledger, and the table of that name has a row per trial and tuning seed.
     details: seed, name, values (a list); empty where the task has none, or no seed finished.
+    predictions: of the seeds of which they are kept; of a seed the first that has it counts.
     """
 
     key: str
@@ -65,6 +83,7 @@ class Result:
     versions: dict[str, Any]
     tuning: pd.DataFrame | None = None
     details: pd.DataFrame = field(default_factory=NO_DETAILS.copy)
+    predictions: tuple[Predictions, ...] = ()
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -77,14 +96,17 @@ class Result:
 
 
 def sources(config: Configuration, task: str) -> dict[str, str]:
-    """Of each plugin in use its package, version and the digest of its code, as one string."""
+    """Of each plugin in use its package and the digest of its code, as one string.
+
+    A task has the version of its numbers instead, which is raised where a change moves them.
+    """
     used = {}
     for kind in registry.CHOICES:
         name = config.choice(kind).name
         plugin = (
             registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
         )
-        used[kind] = f"{plugin.package} {plugin.version} {registry.code_of(plugin)}"
+        used[kind] = f"{plugin.package} {registry.code_of(plugin)}"
     return used
 
 
@@ -120,7 +142,9 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
             result.tuning.to_parquet(temporary / "tuning.parquet", index=False)
         if len(result.details):
             result.details.to_parquet(temporary / "details.parquet", index=False)
-        written = {f.name: sha256(f) for f in sorted(temporary.glob("*.parquet"))}
+        for predictions in result.predictions:
+            np.savez(temporary / PREDICTIONS, **predictions.load())
+        written = {f.name: sha256(f) for f in sorted(temporary.iterdir())}
         texts = {
             "config": result.config.mapping,
             "summary": {**result.summary, "sha256": written},
@@ -201,9 +225,19 @@ def read(place: Path) -> Result:
                 tables[name] = pd.read_parquet(place / f"{name}.parquet")
         _refuse_incomplete({"seeds": (), "curves": (), **tables})
         config = Configuration.read(texts.pop("config"))
+        seeds = tuple(tables["seeds"].seed)
+        load = partial(_load_predictions, place / PREDICTIONS, written.get(PREDICTIONS))
+        kept = (Predictions(seeds, load),) if (place / PREDICTIONS).is_file() else ()
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
-    return Result(texts["summary"]["key"], config, **texts, **tables)
+    return Result(texts["summary"]["key"], config, **texts, **tables, predictions=kept)
+
+
+def _load_predictions(file: Path, digest: str | None) -> dict[str, np.ndarray]:
+    if sha256(file) != digest:
+        raise UserError(f"{file} is not as it was written. Move it away; nothing else needs it.")
+    with np.load(file) as arrays:
+        return dict(arrays)
 
 
 def _refuse_incomplete(found: dict[str, Any]) -> None:
@@ -250,8 +284,9 @@ def merged(results: Sequence[Result]) -> Result:
     seconds = sum(r.summary["seconds"] for r in kept)
     config = replace(last.config, seeds=tuple(seeds.seed.tolist()))
     summary = {**last.summary, "seconds": seconds}
+    predictions = tuple(each for r in kept for each in r.predictions)
     last = replace(last, config=config, summary=summary, details=details)
-    return replace(last, seeds=seeds, curves=curves)
+    return replace(last, seeds=seeds, curves=curves, predictions=predictions)
 
 
 def stored(config: Configuration, folder: Path) -> Result | None:
@@ -307,7 +342,23 @@ def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
 
 def places(folder: Path) -> list[Path]:
     """Where the results of a folder are."""
+    return [place for place in _all_places(folder) if not OUTDATED.fullmatch(place.name)]
+
+
+def _all_places(folder: Path) -> list[Path]:
     return sorted(file.parent for file in folder.glob("[!.]*/seeds.parquet"))
+
+
+def outdated_note(folder: Path) -> str:
+    """A line about results whose keys have another form, or nothing."""
+    count = sum(bool(OUTDATED.fullmatch(place.name)) for place in _all_places(folder))
+    if not count:
+        return ""
+    several = "s are" if count > 1 else " is"
+    return (
+        f"{count} result{several} of lossbench 0.1 in {folder}: keys have changed since, so they are "
+        "neither compared nor continued. Delete them when you no longer need them."
+    )
 
 
 def everything(folder: Path) -> list[Result]:

@@ -26,6 +26,9 @@ def execute(
 ) -> list[Job]:
     """Train what is missing, or all of it again; each job tells what became of it."""
     jobs = plan(configs, rerun=rerun)
+    for folder in dict.fromkeys(job.folder for job in jobs):
+        if note := results.outdated_note(folder):
+            console.print(note, markup=False)
     for job in jobs:
         if kinds := results.changed(job.config, job.folder):
             said = ", ".join(f"{kind}={job.config.choice(kind).name}" for kind in kinds)
