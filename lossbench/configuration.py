@@ -100,6 +100,11 @@ class Configuration:
         chosen: Choice = getattr(self, kind)
         return chosen
 
+    def named(self, kind: str) -> str:
+        """What was chosen for a kind of plugin, in words, also where it is not a section."""
+        chosen = {"metric": self.metric, **{k: self.choice(k).name for k in CHOICES}}
+        return f"{kind}={chosen[kind]}" if kind in chosen else f"the {kind}"
+
     @property
     def mapping(self) -> dict[str, Any]:
         """Names and values by section, as YAML holds them."""

@@ -36,6 +36,20 @@ def metrics_of(task: Task, names: Sequence[str] = ()) -> dict[str, Metric]:
     return metrics
 
 
+def primary_of(task: Task, metrics: Mapping[str, Metric], name: str | None) -> Metric:
+    """The metric that chooses epochs and orders tables: the named one, else the task's.
+
+    UserError where neither more nor less of it is better.
+    """
+    primary = metrics[task.primary if name is None else name.rpartition(":")[2]]
+    if not primary.direction:
+        raise UserError(
+            f"metric={name}: neither more nor less of it is better. Choose another, such as "
+            f"{task.primary}."
+        )
+    return primary
+
+
 def score(metrics: Mapping[str, Metric], estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
     """The value of each metric, NaN for a replica whose estimates are not all finite."""
     with sharing():

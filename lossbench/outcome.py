@@ -13,9 +13,8 @@ import torch
 
 from lossbench import registry, results
 from lossbench.configuration import Configuration
-from lossbench.metrics import metrics_of
-from lossbench.results import Result
-from lossbench.stack import History
+from lossbench.results import Predictions, Result
+from lossbench.stack import History, Recipe
 from lossbench.tasks import Task
 
 PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
@@ -27,24 +26,34 @@ class Trained:
 
     seeds: list[int]
     task: Task
+    recipe: Recipe
+    notes: tuple[str, ...]
     history: History
     unmapped: str | None
 
 
 def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> Result:
     """The result of a configuration from its stacks, which trained so many seconds."""
-    task, unmapped = stacks[0].task, stacks[0].unmapped
+    task, recipe = stacks[0].task, stacks[0].recipe
+    reasons = list(dict.fromkeys(stack.unmapped for stack in stacks if stack.unmapped))
     tables = [_tables(stack.history, stack.seeds) for stack in stacks]
+    kept = all(stack.history.predictions for stack in stacks)
+    notes = list(dict.fromkeys(note for stack in stacks for note in stack.notes))
+    if not kept and config.results.predictions:
+        notes.append(_not_kept(config))
     summary: dict[str, Any] = {
         "key": config.key,
         "numbers": config.numbers,
         "task": task.name,
-        "primary": task.primary,
-        "directions": {name: m.direction for name, m in metrics_of(task).items()},
+        "task_fields": {n: list(v) if isinstance(v, tuple) else v for n, v in vars(task).items()},
+        "primary": recipe.primary.name,
+        "directions": {name: metric.direction for name, metric in recipe.metrics.items()},
+        "metric_sources": results.metric_sources(config.metrics, task.name),
         "sources": results.sources(config, task.name),
         "seconds": round(seconds, 3),
-        "mapped": unmapped is None,
-        "unmapped_because": unmapped,
+        "mapped": not reasons,
+        "unmapped_because": "; ".join(reasons) or None,
+        "notes": notes,
         "meddled": dict(registry.meddled),
     }
     return Result(
@@ -55,6 +64,23 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
         summary=summary,
         versions=versions(),
         details=pd.concat([_details(s.history, s.seeds) for s in stacks], ignore_index=True),
+        predictions=(_predictions(stacks),) if kept else (),
+    )
+
+
+def _predictions(stacks: list[Trained]) -> Predictions:
+    """What all stacks kept, as one."""
+    names = stacks[0].history.predictions
+    arrays = {n: torch.cat([s.history.predictions[n] for s in stacks]).numpy() for n in names}
+    return Predictions(tuple(seed for stack in stacks for seed in stack.seeds), lambda: arrays)
+
+
+def _not_kept(config: Configuration) -> str:
+    """Why predictions were not kept."""
+    return (
+        f"the predictions of {len(config.seeds)} seeds take more than "
+        f"results.predictions={config.results.predictions:g} MiB and are not kept; metrics that "
+        "are added later need --rerun."
     )
 
 

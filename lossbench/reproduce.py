@@ -68,8 +68,7 @@ def changes(old: Result, new: Result) -> Iterator[str]:
     for kind, now in new.summary["sources"].items():
         before = old.summary["sources"].get(kind, "not logged")
         if before != now:
-            name = new.config.choice(kind).name
-            yield f"Changed since: the code of {kind}={name}: {before} -> {now}"
+            yield f"Changed since: the code of {new.config.named(kind)}: {before} -> {now}"
     if old.key != new.key:
         yield f"Changed since: the key {old.key} -> {new.key}: other data, or new defaults"
 

@@ -9,6 +9,8 @@ seed, parameters, value) and `predictions.npz`. Seeds added later stand next to 
 
 from __future__ import annotations
 
+import ast
+import functools
 import itertools
 import os
 import re
@@ -100,14 +102,43 @@ def sources(config: Configuration, task: str) -> dict[str, str]:
 
     A task has the version of its numbers instead, which is raised where a change moves them.
     """
-    used = {}
+    task_plugin = registry.find("task", task)[0]
+    used = {"task": f"{task_plugin.package} {_numeric_version(task_plugin)}"}
+    if config.metric:
+        used |= {"metric": code for code in metric_sources([config.metric], task).values()}
     for kind in registry.CHOICES:
         name = config.choice(kind).name
         plugin = (
             registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
         )
-        used[kind] = f"{plugin.package} {registry.code_of(plugin)}"
+        used[kind] = f"{plugin.package} {_code_digest(plugin)}"
     return used
+
+
+@functools.cache
+def _numeric_version(plugin: registry.Plugin) -> int:
+    """The version of a task's numbers, read as text so that a look at results imports no torch."""
+    definition = registry._definition(plugin.module, plugin.attribute)
+    for node in definition[0].body if definition else ():
+        target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
+        if isinstance(target, ast.Name) and target.id == "version" and node.value:
+            return int(ast.literal_eval(node.value))
+    return 1
+
+
+def metric_sources(names: Sequence[str], task: str) -> dict[str, str]:
+    """The same of metrics that are plugins, by the names in tables."""
+    added = [name for name in names if ":" in name or name in registry.names("metric")]
+    plugins = [registry.find_for_task(name, task, "metric") for name in added]
+    return {
+        name.rpartition(":")[2]: f"{plugin.package} {_code_digest(plugin)}"
+        for name, plugin in zip(added, plugins, strict=True)
+    }
+
+
+@functools.cache
+def _code_digest(plugin: registry.Plugin) -> str:
+    return digest(registry.source(plugin))
 
 
 def open_folder(directory: str) -> Path:
@@ -293,10 +324,7 @@ def stored(config: Configuration, folder: Path) -> Result | None:
     """What the folder holds of a configuration as its plugins stand now, whatever the seeds."""
     found = [read(place) for place in parts(folder, config.key)]
     current = [r for r in found if r.summary["sources"] == sources(config, r.summary["task"])]
-    if not current:
-        return None
-    result = merged(current)  # trained from files that may have had other names or places
-    return replace(result, config=replace(config, seeds=result.config.seeds))
+    return merged(current) if current else None
 
 
 def changed(config: Configuration, folder: Path) -> list[str]:
@@ -356,8 +384,8 @@ def outdated_note(folder: Path) -> str:
         return ""
     several = "s are" if count > 1 else " is"
     return (
-        f"{count} result{several} of lossbench 0.1 in {folder}: keys have changed since, so they are "
-        "neither compared nor continued. Delete them when you no longer need them."
+        f"{count} result{several} of lossbench 0.1 in {folder}: keys have changed since, so they "
+        "are neither compared nor continued. Delete them when you no longer need them."
     )
 
 
@@ -366,25 +394,12 @@ def everything(folder: Path) -> list[Result]:
     keys: dict[str, list[Path]] = {}
     for place in sorted(places(folder), key=lambda place: (len(place.name), place.name)):
         keys.setdefault(place.name.partition("-")[0], []).append(place)
-    latest: dict[str, Result] = {}
-    for same in sorted(keys.values(), key=lambda same: _written_at(same[-1])):
-        found = [read(place) for place in same]
-        last = found[-1].summary["sources"]
-        result = merged([r for r in found if r.summary["sources"] == last])
-        latest[_named(result)] = result
-    return sorted(latest.values(), key=lambda result: result.key)
-
-
-def _written_at(place: Path) -> int:
-    return (place / "seeds.parquet").stat().st_mtime_ns
-
-
-def _named(result: Result) -> str:
-    """What it was trained with, code by the name of its file, whatever was in it."""
-    numbers = dict(result.summary["numbers"])
-    for kind in registry.CHOICES:
-        numbers[kind] = {**numbers[kind], "name": result.config.choice(kind).name}
-    return digest(numbers)
+    found = []
+    for key in sorted(keys):
+        same = [read(place) for place in keys[key]]
+        last = same[-1].summary["sources"]
+        found.append(merged([r for r in same if r.summary["sources"] == last]))
+    return found
 
 
 def bands(curves: pd.DataFrame) -> pd.DataFrame:

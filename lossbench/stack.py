@@ -6,7 +6,7 @@ and the gradient of the sum over replicas is every replica's own, since none tou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lossbench import layers
+from lossbench.contract import Metric
 from lossbench.datasets import Splits
 from lossbench.details import details
-from lossbench.metrics import metrics_of, score
+from lossbench.metrics import score
 from lossbench.optimizers import VECTOR
 from lossbench.streams import stream
 
@@ -35,6 +36,7 @@ class Recipe:
 
     loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
     through_loss: whether the module's `logits` stand between a prediction and its link.
+    metrics: what every split is scored by; primary: the one that chooses epochs.
     """
 
     model: Callable[[], nn.Module]
@@ -45,6 +47,8 @@ class Recipe:
     regularizer: Callable[..., Tensor]
     optimizer: Callable[..., torch.optim.Optimizer]
     batch_size: int
+    metrics: Mapping[str, Metric]
+    primary: Metric
 
     def batches(self, count: int) -> int:
         """How many batches, of equal size but for one example, an epoch is cut into."""
@@ -59,7 +63,7 @@ class History:
     """What training leaves, a value for each replica in the order of the seeds.
 
     curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
-    details: name -> numbers (R, K), for figures.
+    details: name -> numbers (R, K), for figures. predictions: as in `results.Predictions`.
     diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
     one spent.
     """
@@ -71,6 +75,7 @@ class History:
     final: dict[str, Tensor] = field(default_factory=dict)
     earlier: float = 0.0
     details: dict[str, Tensor] = field(default_factory=dict)
+    predictions: dict[str, Tensor] = field(default_factory=dict)
 
     def first(self, count: int) -> History:
         """The history of the first replicas alone."""
@@ -82,6 +87,7 @@ class History:
             {name: values[:count] for name, values in self.final.items()},
             self.earlier,
             {name: values[:count] for name, values in self.details.items()},
+            {name: values[:count] for name, values in self.predictions.items()},
         )
 
 
@@ -114,7 +120,6 @@ class Stack(LightningModule):
         self.register_buffer("rates", own.pop("lr", None), persistent=False)
         self.automatic_optimization = False
         self.recipe, self.task, self.seeds = recipe, splits.task, seeds
-        self.metrics = metrics_of(splits.task)
         for name in ("train", "validation", "test"):
             inputs, targets = getattr(splits, name)
             self.register_buffer(f"{name}_inputs", inputs, persistent=False)
@@ -127,6 +132,7 @@ class Stack(LightningModule):
             missing.clone(), missing.clone(), torch.full(missing.shape, -torch.inf)
         )
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
+        self.room = 0.0  # bytes of predictions that may be kept of each replica
         self.steps_done = 0
         self.epochs_before = 0  # by a process before this one
 
@@ -321,7 +327,7 @@ class Stack(LightningModule):
         scores = self.score(self.state, "validation")
         epoch, history = self.epoch + 1, self.history
         self._record(epoch, "val", scores)
-        primary = self.metrics[self.task.primary]
+        primary = self.recipe.primary
         value = scores[primary.name].cpu() * primary.direction
         better = (value > history.best_score) & (history.diverged_epoch < 0)
         history.best_score[better] = value[better].to(history.best_score)
@@ -331,19 +337,29 @@ class Stack(LightningModule):
 
     def test_step(self, *_: Any) -> None:
         """Read the test split once, with the last and with the best-validation parameters."""
-        last, best = self.state, self.best
+        kept: dict[str, Tensor] = {}
         for split, place in (("validation", "val"), ("test", "test")):
-            for state, suffix in ((last, ""), (best, "_best")):
-                for name, values in self.score(state, split).items():
+            inputs, targets = self._split(split)
+            kept[f"{split}_target"] = targets
+            for state, suffix in ((self.state, ""), (self.best, "_best")):
+                estimate = kept[f"{split}{suffix}"] = self.estimate(state, inputs)
+                for name, values in score(self.recipe.metrics, estimate, targets).items():
                     self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
         train, test = (self._split(name) for name in ("train", "test"))
-        self.history.details = details(self.task, partial(self.estimate, last), train, test)
+        self.history.details = details(self.task, partial(self.estimate, self.state), train, test)
+        self.history.predictions = self._within_room(kept)
+
+    def _within_room(self, kept: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Predictions in float32 on the CPU, or none where a replica's are larger than its room."""
+        kept = {n: v.float() if v.is_floating_point() else v for n, v in kept.items()}
+        size = sum(values[0].nbytes for values in kept.values())
+        return {n: v.cpu() for n, v in kept.items()} if size <= self.room else {}
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
         """The metrics on a split, each (R,)."""
         inputs, targets = self._split(split)
-        return score(self.metrics, self.estimate(state, inputs), targets)
+        return score(self.recipe.metrics, self.estimate(state, inputs), targets)
 
     def _split(self, name: str) -> tuple[Tensor, Tensor]:
         return getattr(self, f"{name}_inputs"), getattr(self, f"{name}_targets")

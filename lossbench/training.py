@@ -8,6 +8,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -22,6 +23,7 @@ from lossbench.chunks import in_chunks, most_replicas
 from lossbench.configuration import Choice, Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits, prepare
+from lossbench.metrics import metrics_of, primary_of
 from lossbench.outcome import Trained, result_of, versions
 from lossbench.results import Result
 from lossbench.schema import within
@@ -88,7 +90,7 @@ def _train_stack(
     place = place_of(folder, config, seeds, splits.task.name, versions())
     saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None
     history, unmapped = fit_stack(config, recipe, splits, own, report, saved=saved)
-    return Trained(own, splits.task, history, unmapped)
+    return Trained(own, splits.task, recipe, splits.notes, history, unmapped)
 
 
 def replicas_at_once(config: Configuration, recipe: Recipe, splits: Splits) -> int:
@@ -119,6 +121,7 @@ def fit_stack(
     replicas = [*range(len(seeds)), *[0] * idle]
     owned = {name: values[replicas] for name, values in (own or {}).items()}
     stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], owned)
+    stack.room = config.results.predictions * 2**20 / len(config.seeds)
 
     def point() -> Point:
         return latest_point(stack.history, len(seeds))
@@ -170,7 +173,7 @@ def part_of(splits: Splits, replicas: list[int]) -> Splits:
         (inputs[replicas], targets[replicas])
         for inputs, targets in (splits.train, splits.validation, splits.test)
     )
-    return Splits(splits.task, train, validation, test)
+    return replace(splits, train=train, validation=validation, test=test)
 
 
 def make_recipe(config: Configuration, splits: Splits) -> Recipe:
@@ -197,6 +200,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         )
     check_loss(name, loss, wanted, task, outputs)
     facts = tuple(wanted)
+    metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
     if declaration.target and "lowest" in known and not inspect.isclass(function):
         facts, function = (*facts, "lowest"), _above_lowest(function)
     elif declaration.target:
@@ -210,6 +214,8 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         regularizer=_bound("regularizer", config.regularizer),
         optimizer=_bound("optimizer", config.optimizer),
         batch_size=config.trainer.batch_size,
+        metrics=metrics,
+        primary=primary_of(task, metrics, config.metric),
     )
 
 

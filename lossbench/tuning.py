@@ -1,6 +1,6 @@
 """Hyper-parameters chosen with one budget for every loss, on seeds that no result uses.
 
-A candidate is judged by the task's primary metric on validation data after the last epoch, as the
+A candidate is judged by the run's primary metric on validation data after the last epoch, as the
 mean over the tuning seeds; one that diverged on any of them is never chosen. The first candidate is
 the configuration itself and wins ties. Candidates x tuning seeds are the replicas of one stack.
 """
@@ -27,7 +27,6 @@ from lossbench.chunks import in_chunks
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
-from lossbench.metrics import metrics_of
 from lossbench.report import figures
 from lossbench.results import Result
 from lossbench.stack import TOLERANCE, History, Recipe, Stack, State, step
@@ -178,7 +177,7 @@ SEARCHES = {"sobol": search_sobol, "tpe": search_tpe}
 class Judge:
     """Trains candidates on the tuning seeds; called with K it gives their scores (K, S).
 
-    A score is the primary metric, signed so that more is better; NaN where training diverged.
+    A score is the run's primary metric, signed so that more is better; NaN where training diverged.
     obstacle: why candidates are not trained as one stack but one after the other, if they are.
     report: the share of all candidates that is done.
     """
@@ -238,9 +237,9 @@ class Judge:
 
     def _scores(self, history: History) -> np.ndarray:
         """Of each replica after its last epoch."""
-        task = self.splits.task
-        last = [v for _, name, v in history.curves if name == f"val/{task.primary}"][-1]
-        scores = last.double() * metrics_of(task)[task.primary].direction
+        primary = self.recipe.primary
+        last = [v for _, name, v in history.curves if name == f"val/{primary.name}"][-1]
+        scores = last.double() * primary.direction
         return torch.where(history.diverged_epoch < 0, scores, torch.nan).numpy()
 
     def _obstacle(self, candidates: Sequence[Candidate]) -> str | None:
@@ -292,16 +291,16 @@ def tune(
     """The ledger, with the chosen values, and a row for each trial and tuning seed."""
     began, seeds = time.monotonic(), tuning_seeds(config)
     judge = Judge(config, data(config, seeds), seeds, report)
-    task = judge.splits.task
+    task, primary = judge.splits.task, judge.recipe.primary
     axes = axes_of(config, task.name)
     report(0.0)
     search = SEARCHES[config.tune.sampler]
     found = list(search(axes, configured(config, axes), config.tune.trials, judge))
-    values = np.array([scores for _, scores in found]) * metrics_of(task)[task.primary].direction
+    values = np.array([scores for _, scores in found]) * primary.direction
     chosen = best([scores for _, scores in found])
     ledger = {
         **asdict(config.tune),
-        "metric": f"val/{task.primary}",
+        "metric": f"val/{primary.name}",
         "chosen": found[chosen][0],
         "value": _mean(values[chosen]),
         "configured": dict(found[0][0]),

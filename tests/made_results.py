@@ -36,6 +36,7 @@ def result(
         "task": "multiclass",
         "primary": "accuracy",
         "directions": {"accuracy": 1, "log_loss": -1},
+        "metric_sources": {},
         "seconds": 1.0,
     }
     if trials:

@@ -135,8 +135,10 @@ def _say_where(
 
 def _notices(found: list[Result]) -> list[str]:
     """What a reader must know of how losses and plugins behaved in training."""
+    notes = dict.fromkeys(note for r in found for note in r.summary.get("notes", []))
     meddled = {who: what for r in found for who, what in r.summary.get("meddled", {}).items()}
     return [
+        *notes,
         *(
             f"{result.config.loss.name} was run replica by replica: "
             f"{result.summary['unmapped_because']}"

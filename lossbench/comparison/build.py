@@ -100,6 +100,8 @@ def _equivalence(gains: Array, differences: Array, margin: float | None) -> floa
 def _samples(
     results: Sequence[Result], baseline: str | None, metric: str | None, mixed: bool
 ) -> list[_Sample]:
+    results = _of_same_metrics(results, metric)
+    metric = metric and metric.rpartition(":")[2]
     named = dict(zip(map(id, results), loss_labels([r.config for r in results]), strict=True))
     settings: dict[str, list[Result]] = {}
     for result in results:
@@ -119,6 +121,22 @@ def _samples(
         _sample(held, notes, [baseline] if baseline else _baselines(labelled, held), metric)
         for held, (_, notes) in zip(labelled, groups, strict=True)
     ]
+
+
+def _of_same_metrics(results: Sequence[Result], metric: str | None) -> list[Result]:
+    """The results with the metrics that others of their task have, where these can be computed."""
+    held: dict[str, set[str]] = {}
+    for result in results:
+        held.setdefault(result.summary["task"], set()).update(result.summary["directions"])
+    completed = []
+    for result in results:
+        wanted = {*held[result.summary["task"]], *([metric] if metric else [])}
+        if lacking := wanted - set(result.summary["directions"]):
+            from lossbench.rescoring import with_metrics  # torch: slow to import, seldom wanted
+
+            result = with_metrics(result, sorted(lacking))
+        completed.append(result)
+    return completed
 
 
 def _labelled(alike: list[Result], named: dict[int, str]) -> dict[str, Result]:
@@ -204,7 +222,15 @@ def _check_metric(groups: list[list[Result]], metric: str | None) -> None:
         )
     tasks = ", ".join(sorted({s["task"] for s in summaries}))
     known = {name for s in summaries for name, direction in s["directions"].items() if direction}
-    raise UserError(f"--metric {metric}: {tasks} has no such metric. {choices(metric, known)}")
+    later = (
+        ""
+        if all(result.predictions for found in groups for result in found)
+        else " One that was added later needs predictions, which not all of these results keep: train "
+        f"them with metrics=[{metric}] --rerun."
+    )
+    raise UserError(
+        f"--metric {metric}: {tasks} has no such metric. {choices(metric, known)}{later}"
+    )
 
 
 def _sample(
@@ -221,6 +247,7 @@ def _sample(
     if not _named(baselines[0], labelled):
         notes.append(f"{baselines[0]} was not trained here, so the baseline is {base}.")
     notes += _of_several_versions(labelled)
+    notes += _of_several_metrics(labelled)
     labelled, paired, said = _on_common_seeds(labelled)
     return _Sample(labelled, metric, summary["directions"][metric], base, paired, (*notes, *said))
 
@@ -236,6 +263,16 @@ def _of_several_versions(labelled: dict[str, Result]) -> list[str]:
             said = "; ".join(f"{version}: {', '.join(which)}" for version, which in held.items())
             notes.append(f"Trained with different {part}: {said}. With --rerun they are alike.")
     return notes
+
+
+def _of_several_metrics(labelled: dict[str, Result]) -> list[str]:
+    """A note on metrics that only some of the results have."""
+    held = {label: set(result.summary["directions"]) for label, result in labelled.items()}
+    missing = sorted(set.union(*held.values()) - set.intersection(*held.values()))
+    lacking = [label for label, names in held.items() if not names.issuperset(missing)]
+    return [f"{', '.join(missing)}: left out, because {', '.join(lacking)} lacks it."] * bool(
+        missing
+    )
 
 
 def _named(name: str, labelled: dict[str, Result]) -> str | None:
@@ -272,8 +309,9 @@ def _comparison(
     values = np.stack([sample.values(label) for label in sample.results], axis=1)
     scores = statistics.oriented_scores(values, higher_is_better=sample.direction > 0)
     leads = statistics.rank_stability(scores).first
+    shared = set.intersection(*(set(r.summary["directions"]) for r in sample.results.values()))
     rows = {
-        label: _row(label, result, float(mean), float(first))
+        label: _row(label, result, shared, float(mean), float(first))
         for (label, result), mean, first in zip(
             sample.results.items(), scores.mean(axis=0), leads, strict=True
         )
@@ -282,9 +320,9 @@ def _comparison(
         rows[label] = _against(sample, rows[label], p, same_p, family)
     results = list(sample.results.values())
     budgets = {row.budget for row in rows.values()}
-    shared = results[0].config.shown_setting
+    setting = results[0].config.shown_setting
     return Comparison(
-        setting={**shared, "tuning": budgets.pop() if len(budgets) == 1 else "mixed budgets"},
+        setting={**setting, "tuning": budgets.pop() if len(budgets) == 1 else "mixed budgets"},
         metric=sample.metric,
         direction=sample.direction,
         baseline=sample.baseline,
@@ -298,24 +336,24 @@ def _comparison(
     )
 
 
-def _row(label: str, result: Result, score: float, leads: float) -> Row:
+def _row(label: str, result: Result, metrics: set[str], score: float, leads: float) -> Row:
     return Row(
         label,
         len(result.seeds),
         result.diverged,
         result.summary["seconds"],
         result.config.tune.budget,
-        _intervals(result, "test/"),
-        _intervals(result, "test_best/"),
+        _intervals(result, "test/", metrics),
+        _intervals(result, "test_best/", metrics),
         score,
         leads,
     )
 
 
-def _intervals(result: Result, place: str) -> dict[str, Interval | None]:
+def _intervals(result: Result, place: str, metrics: set[str]) -> dict[str, Interval | None]:
     """Each metric's mean and interval over the seeds that finished; None where none did."""
-    columns = [c for c in result.seeds.columns if c.startswith(place)]
-    values = {c.removeprefix(place): result.seeds[c].dropna().to_numpy() for c in columns}
+    names = [name for name in result.summary["directions"] if name in metrics]
+    values = {name: result.seeds[f"{place}{name}"].dropna().to_numpy() for name in names}
     return {n: statistics.t_interval(v) if len(v) else None for n, v in values.items()}
 
 

@@ -26,12 +26,16 @@ FEWEST_PER_CLASS = 5  # one in each split
 
 @dataclass(frozen=True)
 class Splits:
-    """(inputs, targets) of each split, stacked over seeds: (R, N, ...), inputs float32."""
+    """(inputs, targets) of each split, stacked over seeds: (R, N, ...), inputs float32.
+
+    notes: what a reader of the results must know of the data.
+    """
 
     task: Task
     train: tuple[Tensor, Tensor]
     validation: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -49,7 +53,8 @@ def prepare(
         _parts(sample, task, corruption, seed) for sample, seed in zip(samples, seeds, strict=True)
     ]
     train, validation, test = (_stack(split, task, seeds) for split in zip(*parts, strict=True))
-    return Splits(task, train, validation, test)
+    notes = tuple(dict.fromkeys(note for sample in samples for note in sample.notes))
+    return Splits(task, train, validation, test, notes)
 
 
 def _task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:

@@ -31,7 +31,7 @@ def execute(
             console.print(note, markup=False)
     for job in jobs:
         if kinds := results.changed(job.config, job.folder):
-            said = ", ".join(f"{kind}={job.config.choice(kind).name}" for kind in kinds)
+            said = ", ".join(job.config.named(kind) for kind in kinds)
             console.print(f"{job.name}: the code of {said} has changed; trained again.")
     open_jobs = [job for job in jobs if job.seeds]
     done = len(jobs) - len(open_jobs)
@@ -116,5 +116,14 @@ def results_of(jobs: Sequence[Job]) -> list[Result]:
         if result is not None:
             held = [s for s in job.config.seeds if s in set(result.seeds.seed)]
             if held:
-                found.append(results.of_seeds(result, held))
+                found.append(_with_metrics(results.of_seeds(result, held), job.config.metrics))
     return found
+
+
+def _with_metrics(result: Result, names: Sequence[str]) -> Result:
+    """The result with metrics that were asked for after it was trained."""
+    if all(name.rpartition(":")[2] in result.summary["directions"] for name in names):
+        return result
+    from lossbench.rescoring import with_metrics  # torch: slow to import, seldom wanted
+
+    return with_metrics(result, names)

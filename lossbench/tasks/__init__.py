@@ -22,6 +22,8 @@ class Task(ABC):
 
     metrics: those that every run of the task has; primary: the name of the one that chooses epochs
     and orders tables.
+    version: of the numbers, raised where a change of the task moves them; what was trained before is
+    then trained again.
     target_dtype: of the targets that losses and metrics meet.
     scores_classes: whether an embedding counts only by the logits that the loss makes of it.
     """
@@ -31,6 +33,7 @@ class Task(ABC):
     name: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
     primary: ClassVar[str]
+    version: ClassVar[int] = 1
     target_dtype: ClassVar[torch.dtype]
     scores_classes: ClassVar[bool] = False
 

@@ -1,0 +1,80 @@
+"""Metrics of stored results that were added after training, from the predictions that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from lossbench import registry
+from lossbench.contract import Metric
+from lossbench.metrics import metrics_of, score
+from lossbench.results import Result, metric_sources
+from lossbench.tasks import Task
+
+SPLITS = (("validation", "val"), ("test", "test"))
+
+
+def task_of(result: Result) -> Task:
+    """The task that a result was trained for."""
+    kind: type[Task] = registry.load(registry.find("task", result.summary["task"])[0])
+    fields = result.summary["task_fields"]
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()})
+
+
+def with_metrics(result: Result, names: Sequence[str]) -> Result:
+    """The result with the task's metrics as they are now, and those of these names.
+
+    What it lacks, or has of other code, is computed from its predictions; where these are not
+    kept, or of some seeds only, the result stays as it is. Names that the task does not know are
+    left out.
+    """
+    task = task_of(result)
+    own = {metric.name for metric in task.metrics}
+    own |= {plugin.name for plugin in registry.installed("metric") if plugin.task == task.name}
+    names = [name for name in names if name in own or ":" in name]
+    metrics = metrics_of(task, names)
+    known = result.summary["directions"]
+    current = metric_sources(names, task.name)
+    stale = {n for n, code in current.items() if result.summary["metric_sources"].get(n) != code}
+    lacking = {n: m for n, m in metrics.items() if n not in known or n in stale}
+    arrays = _arrays(result) if lacking else None
+    if arrays is None:
+        return result
+    seeds = result.seeds.assign(**_columns(lacking, arrays, result))
+    directions = known | {name: metric.direction for name, metric in lacking.items()}
+    kept_sources = result.summary["metric_sources"] | current
+    summary = {**result.summary, "directions": directions, "metric_sources": kept_sources}
+    return replace(result, seeds=seeds, summary=summary)
+
+
+def _arrays(result: Result) -> dict[str, np.ndarray] | None:
+    """The predictions of the result's seeds in order; None where one has none."""
+    rows: dict[int, dict[str, np.ndarray]] = {}
+    for part in result.predictions:
+        arrays = part.load()
+        for place, seed in enumerate(part.seeds):
+            rows.setdefault(seed, {name: values[place] for name, values in arrays.items()})
+    if not all(seed in rows for seed in result.seeds.seed):
+        return None
+    picked = [rows[seed] for seed in result.seeds.seed]
+    return {name: np.stack([row[name] for row in picked]) for name in picked[0]}
+
+
+def _columns(
+    metrics: dict[str, Metric], arrays: dict[str, np.ndarray], result: Result
+) -> dict[str, Any]:
+    """The columns of the metrics, seed by seed; NaN where the replica diverged."""
+    diverged = (result.seeds.status == "diverged").to_numpy()
+    columns = {}
+    for split, place in SPLITS:
+        target = torch.from_numpy(arrays[f"{split}_target"])
+        for suffix in ("", "_best"):
+            estimate = torch.from_numpy(arrays[f"{split}{suffix}"])
+            for name, values in score(metrics, estimate, target).items():
+                numbers = values.double().numpy()
+                columns[f"{place}{suffix}/{name}"] = np.where(diverged, np.nan, numbers)
+    return columns
