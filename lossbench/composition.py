@@ -36,12 +36,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import registry
-from lossbench.configuration import ALLOWED, SECTIONS, Configuration, validated
+from lossbench.configuration import ALLOWED, Configuration, validated
 from lossbench.contract import UserError
 from lossbench.nested import dotted_keys, leaves
 from lossbench.paths import packaged
 from lossbench.registry import CHOICES
 from lossbench.schema import REQUIRED, Faults, choices, unknown_key
+from lossbench.settings import SECTIONS
 from lossbench.strict import lines_of
 
 SCHEME = "lossbench"

@@ -261,7 +261,7 @@ def _seeds(value: Any) -> list[int]:
         type(v) is int and 0 <= v <= LARGEST_SEED for v in value
     )
     if whole and 1 <= len(value) <= MOST_SEEDS and len(set(value)) == len(value):
-        return value
+        return list(value)
     raise UserError(
         f"seeds={str(value)[:60]}: expected a count of at least 1 and at most {MOST_SEEDS}, or a "
         f"list of different whole numbers from 0 to {LARGEST_SEED}, such as seeds=20 or "

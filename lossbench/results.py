@@ -105,7 +105,7 @@ def sources(config: Configuration, task: str) -> dict[str, str]:
     task_plugin = registry.find("task", task)[0]
     used = {"task": f"{task_plugin.package} {_numeric_version(task_plugin)}"}
     if config.metric:
-        used |= {"metric": code for code in metric_sources([config.metric], task).values()}
+        used["metric"] = "".join(metric_sources([config.metric], task).values())
     for kind in registry.CHOICES:
         name = config.choice(kind).name
         plugin = (
@@ -120,9 +120,11 @@ def _numeric_version(plugin: registry.Plugin) -> int:
     """The version of a task's numbers, read as text so that a look at results imports no torch."""
     definition = registry._definition(plugin.module, plugin.attribute)
     for node in definition[0].body if definition else ():
-        target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
-        if isinstance(target, ast.Name) and target.id == "version" and node.value:
-            return int(ast.literal_eval(node.value))
+        match node:
+            case ast.Assign([ast.Name("version")], ast.Constant(int(version))):
+                return version
+            case ast.AnnAssign(ast.Name("version"), _, ast.Constant(int(version))):
+                return version
     return 1
 
 
@@ -174,7 +176,7 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
         if len(result.details):
             result.details.to_parquet(temporary / "details.parquet", index=False)
         for predictions in result.predictions:
-            np.savez(temporary / PREDICTIONS, **predictions.load())
+            np.savez(temporary / PREDICTIONS, **predictions.load())  # type: ignore[arg-type]
         written = {f.name: sha256(f) for f in sorted(temporary.iterdir())}
         texts = {
             "config": result.config.mapping,

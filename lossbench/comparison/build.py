@@ -222,14 +222,14 @@ def _check_metric(groups: list[list[Result]], metric: str | None) -> None:
         )
     tasks = ", ".join(sorted({s["task"] for s in summaries}))
     known = {name for s in summaries for name, direction in s["directions"].items() if direction}
-    later = (
-        ""
-        if all(result.predictions for found in groups for result in found)
-        else " One that was added later needs predictions, which not all of these results keep: train "
-        f"them with metrics=[{metric}] --rerun."
-    )
+    hint = ""
+    if not all(result.predictions for alike in groups for result in alike):
+        hint = (
+            "\nA metric added later needs predictions, which not all of these results keep: train "
+            f"them with metrics=[{metric}] --rerun."
+        )
     raise UserError(
-        f"--metric {metric}: {tasks} has no such metric. {choices(metric, known)}{later}"
+        f"--metric {metric}: {tasks} has no such metric. {choices(metric, known)}{hint}"
     )
 
 
@@ -269,10 +269,10 @@ def _of_several_metrics(labelled: dict[str, Result]) -> list[str]:
     """A note on metrics that only some of the results have."""
     held = {label: set(result.summary["directions"]) for label, result in labelled.items()}
     missing = sorted(set.union(*held.values()) - set.intersection(*held.values()))
+    if not missing:
+        return []
     lacking = [label for label, names in held.items() if not names.issuperset(missing)]
-    return [f"{', '.join(missing)}: left out, because {', '.join(lacking)} lacks it."] * bool(
-        missing
-    )
+    return [f"Metrics left out, because {', '.join(lacking)} lacks them: {', '.join(missing)}."]
 
 
 def _named(name: str, labelled: dict[str, Result]) -> str | None:

@@ -22,7 +22,7 @@ class Task(ABC):
 
     metrics: those that every run of the task has; primary: the name of the one that chooses epochs
     and orders tables.
-    version: of the numbers, raised where a change of the task moves them; what was trained before is
+    version: of the numbers, raised where a change of the task moves them; results of before are
     then trained again.
     target_dtype: of the targets that losses and metrics meet.
     scores_classes: whether an embedding counts only by the logits that the loss makes of it.

@@ -1,0 +1,118 @@
+"""Predictions are kept with a result, so that metrics can be added without training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lossbench import results, run
+from lossbench.comparison import compare
+from lossbench.contract import UserError
+from lossbench.rescoring import with_metrics
+
+QUICK = ("dataset=wine", "trainer=short", "tracking=none", "seeds=3")
+HALVED = """\
+from lossbench.contract import metric
+
+@metric(direction=1, bounds=(0, 0.5))
+def halved(estimate, target, /):
+    return (estimate.argmax(-1) == target).double().mean(-1) / 2
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with one result of three seeds, of which one was added later."""
+    place = tmp_path_factory.mktemp("predictions")
+    (place / "mine.py").write_text(HALVED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        run(*QUICK[:-1], "seeds=[1,2]", "results.dir=results")
+        run(*QUICK, "results.dir=results")
+    return place
+
+
+@pytest.fixture
+def stored(folder, monkeypatch) -> results.Result:
+    monkeypatch.chdir(folder)
+    (result,) = results.everything(folder / "results")
+    return result
+
+
+def test_the_tasks_own_metrics_come_out_of_predictions_to_the_bit(stored):
+    names = list(stored.summary["directions"])
+    emptied = replace(stored, summary={**stored.summary, "directions": {}})
+    again = with_metrics(emptied, [])
+    columns = [f"{place}/{n}" for place in ("test", "test_best", "val", "val_best") for n in names]
+    pd.testing.assert_frame_equal(again.seeds[columns], stored.seeds[columns], check_exact=True)
+
+
+def test_a_metric_that_is_added_later_is_compared_by(stored):
+    (comparison,) = compare([stored], metric="mine.py:halved")
+    assert comparison.metric == "halved"
+    values = comparison.results["cross_entropy"].seeds
+    np.testing.assert_allclose(values["test/halved"], values["test/accuracy"] / 2)
+    assert comparison.row("cross_entropy").metrics["halved"] is not None
+
+
+def test_results_with_different_metrics_compare_on_what_they_share(stored):
+    other = replace(
+        stored, config=replace(stored.config, loss=replace(stored.config.loss, name="x"))
+    )
+    directions = {k: v for k, v in other.summary["directions"].items() if k != "ece"}
+    lacking = replace(other, summary={**other.summary, "directions": directions}, predictions=())
+    (comparison,) = compare([stored, lacking])
+    assert "ece" not in comparison.row("cross_entropy").metrics
+    assert "Metrics left out, because x lacks them: ece." in comparison.notes
+
+
+def test_a_metric_without_predictions_is_refused_with_what_to_do(stored):
+    with pytest.raises(UserError, match=r"halved.*no such metric(.|\n)*metrics=\[halved\] --rerun"):
+        compare([replace(stored, predictions=())], metric="mine.py:halved")
+
+
+def test_a_metric_of_other_code_is_computed_again(stored):
+    first = with_metrics(stored, ["mine.py:halved"])
+    stale = {"metric_sources": {"halved": "another"}}
+    wrong = first.seeds.assign(**{"test/halved": 9.0})
+    first = replace(first, seeds=wrong, summary={**first.summary, **stale})
+    assert with_metrics(first, ["mine.py:halved"]).seeds["test/halved"].max() <= 0.5
+
+
+def test_predictions_beyond_their_room_are_not_kept_and_that_is_said(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    result = run(*QUICK, "results.dir=small", "results.predictions=0.001")
+    assert not result.predictions
+    assert "results.predictions=0.001 MiB" in result.summary["notes"][0]
+    assert not list(Path("small").glob("*/predictions.npz"))
+
+
+def test_the_primary_metric_chooses_the_epoch(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    words = [*QUICK, "results.dir=primary", "trainer.max_epochs=8", "optimizer.lr=0.05"]
+    result = run(*words, "metric=log_loss")
+    assert result.summary["primary"] == "log_loss"
+    curves = result.curves[result.curves.metric == "val/log_loss"]
+    best = curves[curves.epoch > 0].sort_values("epoch").groupby("seed").value.idxmin()
+    assert list(result.seeds.best_epoch) == list(curves.epoch.loc[best])
+
+
+def test_a_primary_metric_of_ones_own_is_trained_and_compared_by(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    result = run(*QUICK, "results.dir=own", "metric=mine.py:halved", "metrics=[ece]")
+    assert result.summary["primary"] == "halved"
+    assert compare([result])[0].metric == "halved"
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [("overconfidence", "neither more nor less"), ("accuracies", "Did you mean accuracy")],
+)
+def test_a_metric_that_cannot_be_primary_is_refused(metric, reason, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match=reason):
+        run(*QUICK, "results.dir=refused", f"metric={metric}")
