@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from lossbench.configuration import Configuration, digest
-from lossbench.results import sources
-from lossbench.stack import History, Stack
+from lossbench.recipe import History
+from lossbench.sources import code_of_run
+from lossbench.stack import Stack
 
 KEPT = 2
 ABANDONED_SECONDS = 30 * 24 * 3600.0
@@ -40,7 +41,7 @@ def place_of(
     """Where the checkpoints of a run are in the results folder, if it wants any."""
     if folder is None or config.trainer.checkpoint is None:
         return None
-    rest = [seeds, sources(config, task), versions, config.trainer.device]
+    rest = [seeds, code_of_run(config, task), versions, config.trainer.device]
     return folder / ".checkpoints" / f"{config.key}-{digest(rest)}"
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lossbench import registry, results
+from lossbench import registry
 from lossbench.configuration import Configuration
+from lossbench.recipe import History, Recipe
 from lossbench.results import Predictions, Result
-from lossbench.stack import History, Recipe
+from lossbench.sources import code_of_metrics, code_of_run
 from lossbench.tasks import Task
 
 PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
@@ -48,8 +49,8 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
         "task_fields": {n: list(v) if isinstance(v, tuple) else v for n, v in vars(task).items()},
         "primary": recipe.primary.name,
         "directions": {name: metric.direction for name, metric in recipe.metrics.items()},
-        "metric_sources": results.metric_sources(config.metrics, task.name),
-        "sources": results.sources(config, task.name),
+        "metric_sources": code_of_metrics(config.metrics, task.name),
+        "sources": code_of_run(config, task.name),
         "seconds": round(seconds, 3),
         "mapped": not reasons,
         "unmapped_because": "; ".join(reasons) or None,

@@ -12,7 +12,8 @@ import torch
 from lossbench import registry
 from lossbench.contract import Metric
 from lossbench.metrics import metrics_of, score
-from lossbench.results import Result, metric_sources
+from lossbench.results import Result
+from lossbench.sources import code_of_metrics
 from lossbench.tasks import Task
 
 SPLITS = (("validation", "val"), ("test", "test"))
@@ -38,7 +39,7 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     names = [name for name in names if name in own or ":" in name]
     metrics = metrics_of(task, names)
     known = result.summary["directions"]
-    current = metric_sources(names, task.name)
+    current = code_of_metrics(names, task.name)
     stale = {n for n, code in current.items() if result.summary["metric_sources"].get(n) != code}
     lacking = {n: m for n, m in metrics.items() if n not in known or n in stale}
     arrays = _arrays(result) if lacking else None

@@ -9,8 +9,6 @@ seed, parameters, value) and `predictions.npz`. Seeds added later stand next to 
 
 from __future__ import annotations
 
-import ast
-import functools
 import itertools
 import os
 import re
@@ -33,6 +31,7 @@ from lossbench.configuration import Configuration, digest, setting_of
 from lossbench.contract import UnusableError, UserError
 from lossbench.paths import expanded, sha256
 from lossbench.settings import masked
+from lossbench.sources import code_of_run
 from lossbench.statistics import t_interval
 
 ROOM = 2**20  # bytes that must be free
@@ -95,52 +94,6 @@ class Result:
     @property
     def diverged(self) -> int:
         return int((self.seeds.status == "diverged").sum())
-
-
-def sources(config: Configuration, task: str) -> dict[str, str]:
-    """Of each plugin in use its package and the digest of its code, as one string.
-
-    A task has the version of its numbers instead, which is raised where a change moves them.
-    """
-    task_plugin = registry.find("task", task)[0]
-    used = {"task": f"{task_plugin.package} {_numeric_version(task_plugin)}"}
-    if config.metric:
-        used["metric"] = "".join(metric_sources([config.metric], task).values())
-    for kind in registry.CHOICES:
-        name = config.choice(kind).name
-        plugin = (
-            registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
-        )
-        used[kind] = f"{plugin.package} {_code_digest(plugin)}"
-    return used
-
-
-@functools.cache
-def _numeric_version(plugin: registry.Plugin) -> int:
-    """The version of a task's numbers, read as text so that a look at results imports no torch."""
-    definition = registry._definition(plugin.module, plugin.attribute)
-    for node in definition[0].body if definition else ():
-        match node:
-            case ast.Assign([ast.Name("version")], ast.Constant(int(version))):
-                return version
-            case ast.AnnAssign(ast.Name("version"), _, ast.Constant(int(version))):
-                return version
-    return 1
-
-
-def metric_sources(names: Sequence[str], task: str) -> dict[str, str]:
-    """The same of metrics that are plugins, by the names in tables."""
-    added = [name for name in names if ":" in name or name in registry.names("metric")]
-    plugins = [registry.find_for_task(name, task, "metric") for name in added]
-    return {
-        name.rpartition(":")[2]: f"{plugin.package} {_code_digest(plugin)}"
-        for name, plugin in zip(added, plugins, strict=True)
-    }
-
-
-@functools.cache
-def _code_digest(plugin: registry.Plugin) -> str:
-    return digest(registry.source(plugin))
 
 
 def open_folder(directory: str) -> Path:
@@ -325,8 +278,11 @@ def merged(results: Sequence[Result]) -> Result:
 def stored(config: Configuration, folder: Path) -> Result | None:
     """What the folder holds of a configuration as its plugins stand now, whatever the seeds."""
     found = [read(place) for place in parts(folder, config.key)]
-    current = [r for r in found if r.summary["sources"] == sources(config, r.summary["task"])]
-    return merged(current) if current else None
+    current = [r for r in found if r.summary["sources"] == code_of_run(config, r.summary["task"])]
+    if not current:
+        return None
+    result = merged(current)  # trained from files that may have had other names or places
+    return replace(result, config=replace(config, seeds=result.config.seeds))
 
 
 def changed(config: Configuration, folder: Path) -> list[str]:
@@ -335,7 +291,7 @@ def changed(config: Configuration, folder: Path) -> list[str]:
     if not places:
         return []
     summary = _head(places[-1])[0]
-    now = sources(config, summary["task"])
+    now = code_of_run(config, summary["task"])
     return [kind for kind, code in summary["sources"].items() if code != now[kind]]
 
 
@@ -343,7 +299,7 @@ def missing_seeds(config: Configuration, folder: Path) -> list[int]:
     """The seeds that the folder does not hold yet."""
     done: set[int] = set()
     for summary, seeds in map(_head, parts(folder, config.key)):
-        if summary["sources"] == sources(config, summary["task"]):
+        if summary["sources"] == code_of_run(config, summary["task"]):
             done |= seeds
     return [seed for seed in config.seeds if seed not in done]
 
@@ -396,12 +352,25 @@ def everything(folder: Path) -> list[Result]:
     keys: dict[str, list[Path]] = {}
     for place in sorted(places(folder), key=lambda place: (len(place.name), place.name)):
         keys.setdefault(place.name.partition("-")[0], []).append(place)
-    found = []
-    for key in sorted(keys):
-        same = [read(place) for place in keys[key]]
-        last = same[-1].summary["sources"]
-        found.append(merged([r for r in same if r.summary["sources"] == last]))
-    return found
+    latest: dict[str, Result] = {}
+    for same in sorted(keys.values(), key=lambda same: _written_at(same[-1])):
+        found = [read(place) for place in same]
+        last = found[-1].summary["sources"]
+        result = merged([r for r in found if r.summary["sources"] == last])
+        latest[_named(result)] = result
+    return sorted(latest.values(), key=lambda result: result.key)
+
+
+def _written_at(place: Path) -> int:
+    return (place / "seeds.parquet").stat().st_mtime_ns
+
+
+def _named(result: Result) -> str:
+    """What it was trained with, code by the name of its file, whatever was in it."""
+    numbers = dict(result.summary["numbers"])
+    for kind in registry.CHOICES:
+        numbers[kind] = {**numbers[kind], "name": result.config.choice(kind).name}
+    return digest(numbers)
 
 
 def bands(curves: pd.DataFrame) -> pd.DataFrame:

@@ -6,8 +6,7 @@ and the gradient of the sum over replicas is every replica's own, since none tou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -17,78 +16,17 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lossbench import layers
-from lossbench.contract import Metric
 from lossbench.datasets import Splits
 from lossbench.details import details
 from lossbench.metrics import score
 from lossbench.optimizers import VECTOR
+from lossbench.recipe import History, Recipe
 from lossbench.streams import stream
 
 State = dict[str, Tensor]
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
 TRIED = 4  # replicas whose mapped values are held against looped ones
 SCORED_AT_ONCE = 2048  # examples of each replica in one forward pass of an evaluation
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to make a replica and how to train it; the same for all.
-
-    loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
-    through_loss: whether the module's `logits` stand between a prediction and its link.
-    metrics: what every split is scored by; primary: the one that chooses epochs.
-    """
-
-    model: Callable[[], nn.Module]
-    loss: Callable[[dict[str, Any]], Callable[..., Tensor]]
-    facts: tuple[str, ...]
-    link: Callable[[Tensor], Tensor] | None
-    through_loss: bool
-    regularizer: Callable[..., Tensor]
-    optimizer: Callable[..., torch.optim.Optimizer]
-    batch_size: int
-    metrics: Mapping[str, Metric]
-    primary: Metric
-
-    def batches(self, count: int) -> int:
-        """How many batches, of equal size but for one example, an epoch is cut into."""
-        return -(-count // self.batch_size)
-
-    def smallest_batch(self, count: int) -> int:
-        return count // self.batches(count)
-
-
-@dataclass
-class History:
-    """What training leaves, a value for each replica in the order of the seeds.
-
-    curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
-    details: name -> numbers (R, K), for figures. predictions: as in `results.Predictions`.
-    diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
-    one spent.
-    """
-
-    diverged_epoch: Tensor
-    best_epoch: Tensor
-    best_score: Tensor
-    curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
-    final: dict[str, Tensor] = field(default_factory=dict)
-    earlier: float = 0.0
-    details: dict[str, Tensor] = field(default_factory=dict)
-    predictions: dict[str, Tensor] = field(default_factory=dict)
-
-    def first(self, count: int) -> History:
-        """The history of the first replicas alone."""
-        return History(
-            self.diverged_epoch[:count],
-            self.best_epoch[:count],
-            self.best_score[:count],
-            [(epoch, name, values[:count]) for epoch, name, values in self.curves],
-            {name: values[:count] for name, values in self.final.items()},
-            self.earlier,
-            {name: values[:count] for name, values in self.details.items()},
-            {name: values[:count] for name, values in self.predictions.items()},
-        )
 
 
 def idle_replicas(batch: int) -> int:

@@ -25,10 +25,11 @@ from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits, prepare
 from lossbench.metrics import metrics_of, primary_of
 from lossbench.outcome import Trained, result_of, versions
+from lossbench.recipe import History, Recipe
 from lossbench.results import Result
 from lossbench.schema import within
 from lossbench.settings import Trainer
-from lossbench.stack import History, Recipe, Stack, State, idle_replicas
+from lossbench.stack import Stack, State, idle_replicas
 from lossbench.tasks import Task
 
 Point = tuple[int, dict[str, float]]  # an epoch and the value of each curve

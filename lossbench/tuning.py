@@ -27,9 +27,10 @@ from lossbench.chunks import in_chunks
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
+from lossbench.recipe import History, Recipe
 from lossbench.report import figures
 from lossbench.results import Result
-from lossbench.stack import TOLERANCE, History, Recipe, Stack, State, step
+from lossbench.stack import TOLERANCE, Stack, State, step
 from lossbench.training import (
     MakePoint,
     Report,

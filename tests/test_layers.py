@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
     "contract streams losses statistics optimizers settings processes undisturbed nested paths",
-    "schema registry tasks models claims layers strict configuration metrics",
-    "datasets details stack results checkpoint check testing composition experiments rescoring",
-    "view tracking comparison outcome verdicts report chunks training tuning show",
+    "modules schema digests registry tasks models claims layers strict configuration metrics",
+    "datasets details recipe stack sources results checkpoint check testing composition experiments",
+    "rescoring view tracking comparison outcome verdicts report chunks training tuning show",
     "sweep publish api doctor reproduce",
     "cli commands new completion __init__",
 ]

@@ -18,7 +18,8 @@ from lossbench.chunks import FEWEST, in_chunks, most_replicas
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
 from lossbench.experiments import configurations
-from lossbench.stack import History, Stack
+from lossbench.recipe import History
+from lossbench.stack import Stack
 from lossbench.training import latest_point
 
 torch.set_num_threads(1)

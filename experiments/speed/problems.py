@@ -12,7 +12,7 @@ from lossbench import training
 from lossbench.configuration import Configuration
 from lossbench.datasets import Splits
 from lossbench.experiments import configurations
-from lossbench.stack import Recipe
+from lossbench.recipe import Recipe
 
 SIZES = {
     "MLP 20-64-64-3, batch 64": (

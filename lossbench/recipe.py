@@ -1,0 +1,73 @@
+"""What goes into a stack, and what training leaves of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossbench.contract import Metric
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make a replica and how to train it; the same for all.
+
+    loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
+    through_loss: whether the module's `logits` stand between a prediction and its link.
+    metrics: what every split is scored by; primary: the one that chooses epochs.
+    """
+
+    model: Callable[[], nn.Module]
+    loss: Callable[[dict[str, Any]], Callable[..., Tensor]]
+    facts: tuple[str, ...]
+    link: Callable[[Tensor], Tensor] | None
+    through_loss: bool
+    regularizer: Callable[..., Tensor]
+    optimizer: Callable[..., torch.optim.Optimizer]
+    batch_size: int
+    metrics: Mapping[str, Metric]
+    primary: Metric
+
+    def batches(self, count: int) -> int:
+        """How many batches, of equal size but for one example, an epoch is cut into."""
+        return -(-count // self.batch_size)
+
+    def smallest_batch(self, count: int) -> int:
+        return count // self.batches(count)
+
+
+@dataclass
+class History:
+    """What training leaves, a value for each replica in the order of the seeds.
+
+    curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
+    details: name -> numbers (R, K), for figures. predictions: as in `results.Predictions`.
+    diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
+    one spent.
+    """
+
+    diverged_epoch: Tensor
+    best_epoch: Tensor
+    best_score: Tensor
+    curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
+    final: dict[str, Tensor] = field(default_factory=dict)
+    earlier: float = 0.0
+    details: dict[str, Tensor] = field(default_factory=dict)
+    predictions: dict[str, Tensor] = field(default_factory=dict)
+
+    def first(self, count: int) -> History:
+        """The history of the first replicas alone."""
+        return History(
+            self.diverged_epoch[:count],
+            self.best_epoch[:count],
+            self.best_score[:count],
+            [(epoch, name, values[:count]) for epoch, name, values in self.curves],
+            {name: values[:count] for name, values in self.final.items()},
+            self.earlier,
+            {name: values[:count] for name, values in self.details.items()},
+            {name: values[:count] for name, values in self.predictions.items()},
+        )

@@ -1,0 +1,52 @@
+"""Which code a result was made with: digests that say whether it would be made again today."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Sequence
+
+from lossbench import registry
+from lossbench.configuration import Configuration
+from lossbench.modules import definition
+
+
+def code_of_run(config: Configuration, task: str) -> dict[str, str]:
+    """Of each plugin in use its package and the digest of its code, as one string.
+
+    A task has the version of its numbers instead, which is raised where a change moves them.
+    """
+    plugin = registry.find("task", task)[0]
+    used = {"task": f"{plugin.package} {_numeric_version(plugin)}"}
+    if config.metric:
+        used["metric"] = "".join(code_of_metrics([config.metric], task).values())
+    for kind in registry.CHOICES:
+        name = config.choice(kind).name
+        plugin = (
+            registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
+        )
+        used[kind] = f"{plugin.package} {registry.code_of(plugin)}"
+    return used
+
+
+def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:
+    """The same of those metrics that are plugins, by the names that they have in tables."""
+    added = [name for name in names if ":" in name or name in registry.names("metric")]
+    plugins = [registry.find_for_task(name, task, "metric") for name in added]
+    return {
+        name.rpartition(":")[2]: f"{plugin.package} {registry.code_of(plugin)}"
+        for name, plugin in zip(added, plugins, strict=True)
+    }
+
+
+@functools.cache
+def _numeric_version(plugin: registry.Plugin) -> int:
+    """The version of a task's numbers, read as text so that a look at results imports no torch."""
+    found = definition(plugin.module, plugin.attribute)
+    for node in found[0].body if found else ():
+        match node:
+            case ast.Assign([ast.Name("version")], ast.Constant(int(version))):
+                return version
+            case ast.AnnAssign(ast.Name("version"), _, ast.Constant(int(version))):
+                return version
+    return 1
