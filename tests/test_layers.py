@@ -13,7 +13,8 @@ LAYERS = [
     "contract streams losses statistics optimizers settings processes undisturbed nested paths",
     "modules schema digests registry tasks models claims layers strict configuration metrics",
     "datasets details recipe stack sources results checkpoint check testing composition",
-    "experiments rescoring view tracking comparison outcome verdicts report chunks training tuning show",
+    "experiments rescoring",
+    "view tracking comparison outcome verdicts report chunks training tuning show",
     "sweep publish api doctor reproduce",
     "cli commands new completion __init__",
 ]
