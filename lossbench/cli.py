@@ -2,29 +2,71 @@
 
 from __future__ import annotations
 
-import argparse
 import io
+import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from typing import Any, NoReturn
 
-from lossbench.commands import plugins, stored, training
-from lossbench.commands.terminal import drop_output
-from lossbench.contract import UserError
-from lossbench.settings import masked
+import click
+from click.exceptions import Exit, NoSuchCommand, NoSuchOption
 
-EXAMPLES = """\
-examples:
-  lossbench run experiment=quickstart
-  lossbench run loss=focal loss.gamma=1 dataset=blobs corruption=label_noise seeds=20
-  lossbench run -m loss=cross_entropy,focal,poly dataset=digits corruption=imbalance
-  lossbench compare quickstart
-  lossbench list losses
-"""
+from lossbench.commands import comparing, installed, running, stores
+from lossbench.commands.completion import VARIABLE, completed, completion
+from lossbench.commands.options import Command
+from lossbench.commands.terminal import complain, drop_output
+from lossbench.contract import UserError
+from lossbench.registry import CHOICES
+from lossbench.schema import choices
+from lossbench.settings import SECTIONS, masked
+
+COMMANDS = (
+    running.run,
+    comparing.compare,
+    running.reproduce,
+    installed.check,
+    installed.show,
+    installed.list_installed,
+    stores.ui,
+    stores.sync,
+    stores.doctor,
+    installed.new,
+    completion,
+)
+KEYS = ("experiment", "seeds", *CHOICES, *SECTIONS)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-Command = Callable[[str, Any, str], argparse.ArgumentParser]  # name, function, words
+
+
+class Commands(Command, click.Group):
+    """The commands in the order in which they are added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(self.commands)
+
+
+@click.group(cls=Commands, invoke_without_command=True)
+@click.version_option(package_name="lossbench", message="%(prog)s %(version)s")
+@click.pass_context
+def lossbench(context: click.Context) -> int:
+    """Which loss should I train with? Trains many seeds as one, compares honestly.
+
+    \b
+    Examples:
+      lossbench run experiment=quickstart
+      lossbench run loss=focal loss.gamma=1 dataset=blobs seeds=20
+      lossbench run -m loss=cross_entropy,focal,poly dataset=digits
+      lossbench compare quickstart
+      lossbench list losses
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+    return 0
+
+
+for each in COMMANDS:
+    lossbench.add_command(each)
 
 
 class Interrupted(BaseException):
@@ -37,208 +79,95 @@ class Interrupted(BaseException):
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and give its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] == ["complete"]:
-        from lossbench.completion import complete
-
-        print("\n".join(complete(" ".join(words[1:]))))
-        return 0
+    if VARIABLE in os.environ:
+        return completed(lossbench)
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of ASCII has no "±"
-    options = _parsed(words)
     try:
-        code: int = options.command(options)
+        code = _invoke(words)
         if sys.stdout:
             sys.stdout.flush()
         return code
     except UserError as error:
-        print(f"lossbench: error: {error}", file=sys.stderr)
-        if options.debug:
+        complain(f"error: {error}")
+        if "--debug" in words:
             traceback.print_exc()
         return error.exit_code
     except Interrupted as stop:
-        print(
-            "lossbench: interrupted; the same command goes on with what is missing.",
-            file=sys.stderr,
-        )
+        complain("interrupted; the same command resumes with what is missing.")
         return 128 + stop.number
     except BrokenPipeError:
         drop_output()
         return 0
     except Exception as error:
-        if options.debug:
+        if "--debug" in words:
             raise
-        return _unforeseen(error)
+        return _report_unforeseen(error)
 
 
-def _unforeseen(error: Exception) -> int:
-    """Say in a line what nobody caught, and give the exit code."""
+def _invoke(words: list[str]) -> int:
+    """Run the command that the words name; UserError where they do not fit one."""
+    try:
+        with lossbench.make_context("lossbench", list(words)) as context:
+            code: int = lossbench.invoke(context)
+            return code
+    except Exit as end:  # --help and --version
+        return end.exit_code
+    except click.UsageError as error:
+        name = error.ctx.command_path if error.ctx else "lossbench"
+        raise UserError(f"{_misuse(error, words)} See {name} --help.") from error
+
+
+def _misuse(error: click.UsageError, words: list[str]) -> str:
+    """What is wrong with the words, and what was perhaps meant."""
+    name = error.ctx.info_name if error.ctx else "lossbench"
+    match error:
+        case NoSuchCommand(command_name=word):
+            meant = choices(word, lossbench.commands)
+            return f"{word}: there is no such command. {meant}"
+        case NoSuchOption(option_name=word):
+            return _misuse_of_flag(next(w for w in words if w.startswith(word)), error)
+        case click.MissingParameter(param=click.Parameter() as parameter):
+            return f"{name}: {parameter.human_readable_name} is missing."
+        case click.BadParameter(param=click.Option(opts=[flag, *_])):
+            return f"{flag}: {error.message}"
+        case click.BadParameter(param=click.Argument()):
+            return f"{name}: {error.message}"
+    return f"{name}: {error.format_message().rstrip('.')}."
+
+
+def _misuse_of_flag(word: str, error: NoSuchOption) -> str:
+    """What to say of a flag that the command does not have."""
+    key, _, value = word.lstrip("-").partition("=")
+    section = key.partition(".")[0]
+    if error.ctx and error.ctx.command is running.run and section in KEYS:
+        return f"{word}: a key has no dashes: {key}={value or '…'}."
+    near = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
+    return f"{word}: there is no such flag.{near}"
+
+
+def _report_unforeseen(error: Exception) -> int:
+    """Print in a line what nobody caught, and give the exit code."""
     if isinstance(error, OSError) and error.strerror:
         drop_output()
         lost = isinstance(error, FileNotFoundError)
         place = error.filename or ("the working directory" if lost else "a file or the output")
-        print(f"lossbench: error: {place}: {error.strerror}.", file=sys.stderr)
+        complain(f"error: {place}: {error.strerror}.")
         return 4
-    print(
-        masked(f"lossbench: a bug of ours: {type(error).__name__}: {error}\n")
-        + "Run it again with --debug for the traceback, and report it please.",
-        file=sys.stderr,
+    complain(
+        masked(f"a bug of ours: {type(error).__name__}: {error}\n")
+        + "Run it again with --debug for the traceback, and please report it."
     )
     return 1
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in a line, without the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"lossbench: error: {message}. See {self.prog} --help.\n")
-
-
 def _interrupt(number: int, _frame: Any) -> NoReturn:
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_DFL)  # the second one ends it at once
+    for signal_number in SIGNALS:
+        signal.signal(signal_number, signal.SIG_DFL)  # the second one ends it at once
     raise Interrupted(number)
-
-
-def _parsed(words: list[str]) -> argparse.Namespace:
-    """The options of a command; overrides may stand before, between and after its flags."""
-    parser = _parser()
-    options, left = parser.parse_known_args(words)
-    flags = [word for word in left if word.startswith("-")]
-    if left and (flags or "overrides" not in options):
-        hint = " (a key has no dashes: seeds=20)" if "overrides" in options else ""
-        parser.error(f"unrecognized arguments: {' '.join(flags or left)}{hint}")
-    if left:
-        options.overrides += left
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="lossbench",
-        description="Which loss should I train with? Trains many seeds as one, compares honestly.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, function: Any, words: str) -> argparse.ArgumentParser:
-        added = subparsers.add_parser(name, help=words, description=words)
-        added.set_defaults(command=function)
-        added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS)
-        return added
-
-    _add_training(command)
-    _add_compare(command("compare", stored.compare, "tables and conclusions from results"))
-    _add_plugins(command)
-    _add_stores(command)
-    return parser
-
-
-def _add_training(command: Command) -> None:
-    run = command(
-        "run", training.run, "train a run, or with -m or experiment=NAME many, and compare them"
-    )
-    run.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra's override grammar")
-    run.add_argument("-m", "--multirun", action="store_true", help="sweep over values with commas")
-    run.add_argument("--config-dir", metavar="DIR", help="a folder of your own configurations")
-    run.add_argument("--cfg", action="store_true", help="print the resolved configuration and stop")
-    run.add_argument("--info", action="store_true", help="print how Hydra composes it and stop")
-    run.add_argument("--dry-run", action="store_true", help="list the runs and what they will cost")
-    run.add_argument("--yes", action="store_true", help="more than 1000 runs are meant")
-    run.add_argument("--rerun", action="store_true", help="train again what is done already")
-
-    reproduce = command(
-        "reproduce", training.reproduce, "run a result again and say whether it is the same"
-    )
-    reproduce.add_argument(
-        "run", metavar="RUN", help="a folder in the results, or an MLflow run id"
-    )
-    reproduce.add_argument("--results", default="results", metavar="DIR")
-    reproduce.add_argument("--uri", help="another store than the one in the results folder")
-
-
-def _add_plugins(command: Command) -> None:
-    listing = command("list", plugins.list_plugins, "what is installed")
-    listing.add_argument(
-        "kind", nargs="?", choices=[*plugins.KINDS, "experiments"], default="losses"
-    )
-    listing.add_argument("--verify", action="store_true", help="import each, and say what fails")
-
-    show = command(
-        "show", plugins.show, "formula, source, parameters, properties, picture of a loss"
-    )
-    show.add_argument("loss", nargs="?")
-    show.add_argument("--task", help="the task to show first, where the loss is for several")
-    show.add_argument("--picture", metavar="FILE", help="draw it to an SVG or PNG file instead")
-    show.add_argument("--all", metavar="DIR", help="write every loss as a static page into DIR")
-
-    check = command("check", plugins.check, "hold a loss against what every loss must hold")
-    check.add_argument("loss", help="a name, package:name, or file.py:function")
-    check.add_argument("--task", help="the task, where the loss is for several or in a file")
-
-    new = command("new", plugins.new_package, "write a plugin package that passes its own check")
-    new.add_argument("name", help="such as my-losses")
-
-    completion = command("completion", plugins.completion, "print a shell's completion script")
-    completion.add_argument("shell", choices=["bash", "zsh", "fish"])
-
-
-def _add_stores(command: Command) -> None:
-    doctor = command("doctor", stored.doctor, "versions, plugins, results and store: a line each")
-    doctor.add_argument("--results", default="results", metavar="DIR")
-
-    ui = command("ui", stored.ui, "open MLflow's interface on the store, at the losses' view")
-    ui.add_argument("--results", default="results", metavar="DIR")
-    ui.add_argument("--uri", help="another store than the one in the results folder")
-    ui.add_argument("--experiment", help="the experiment to open (default: the latest)")
-    ui.add_argument("--port", type=int, default=5000)
-
-    sync = command("sync", stored.sync, "deliver to MLflow the results that it missed")
-    sync.add_argument("--results", default="results", metavar="DIR")
-    sync.add_argument("--uri", help="another store than the one that a result names")
-
-
-def _add_compare(compare: argparse.ArgumentParser) -> None:
-    compare.add_argument("experiment", nargs="?", help="an experiment; default: all results")
-    compare.add_argument("--results", default="results", metavar="DIR")
-    compare.add_argument(
-        "--baseline",
-        help="the loss to compare with (default: the experiment's, cross_entropy, "
-        "squared_error, or the first)",
-    )
-    compare.add_argument("--metric", help="default: the task's primary metric")
-    compare.add_argument(
-        "--where",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="only these, such as dataset=digits,wine or corruption.ratio=0.2; repeatable",
-    )
-    compare.add_argument(
-        "--by", metavar="KEY", help="a line for each value of dataset, corruption.ratio, …"
-    )
-    compare.add_argument(
-        "--same-within",
-        type=float,
-        metavar="DIFFERENCE",
-        help="a difference that does not matter: what is shown to be less is called the same",
-    )
-    compare.add_argument(
-        "--mixed-budgets",
-        action="store_true",
-        help="rank losses against each other that were tuned with different budgets",
-    )
-    compare.add_argument(
-        "--check", action="store_true", help="exit code 3 where a claim is not as on record"
-    )
-    compare.add_argument(
-        "--format", choices=["table", "markdown", "latex", "csv", "json"], default="table"
-    )
-    compare.add_argument("--html", metavar="FILE", help="write it all as one page, with pictures")
 
 
 if __name__ == "__main__":

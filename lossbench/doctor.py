@@ -41,20 +41,24 @@ def _try_to_load(plugin: Plugin, report: object) -> str:
     return ""
 
 
-def diagnose(folder: Path) -> Iterator[str]:
-    """The lines of `lossbench doctor`; what is damaged is moved aside, and a store made anew.
+def versions() -> str:
+    """The line of versions."""
+    return "versions  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+
+
+def machine() -> str:
+    """The line of the machine."""
+    import torch  # slow to import, and this is the only line that needs it
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
+    return f"machine   {os.cpu_count()} cores, one thread for each worker, {device}"
+
+
+def stored(folder: Path) -> Iterator[str]:
+    """The lines of results and store; what is damaged is moved aside, and a store rebuilt.
 
     UnusableError where the results folder or the store cannot be used.
     """
-    yield "versions  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
-    registry.refuse_unreadable()
-    yield _machine()
-    plugins = [p for kind in registry.KINDS for p in registry.installed(kind)]
-    faults = broken(plugins)
-    yield f"plugins   {len(plugins)} found, {len(faults)} broken"
-    for plugin, reason in faults.items():
-        yield f"          {plugin.kind}={plugin.name} of {plugin.origin}: {reason}"
-    yield from (f"          {line}" for line in registry.malformed())
     if not folder.is_dir():
         yield f"results   {folder}: not there yet"
         return
@@ -68,13 +72,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "missing"
-
-
-def _machine() -> str:
-    import torch  # slow to import, and this is the only line that needs it
-
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
-    return f"machine   {os.cpu_count()} cores, one thread for each worker, {device}"
 
 
 def _results(folder: Path) -> Iterator[str]:
@@ -111,16 +108,16 @@ def _store(folder: Path) -> Iterator[str]:
             os.rename(part, results.free_name(folder, f".damaged-{part.name}"))
     yield f"store     {file}: {reason}; moved to {folder / f'.damaged-{file.name}'}"
     count = deliver(results.places(folder), uri)
-    yield f"          made anew from the results folder: {count} results delivered"
+    yield f"          rebuilt from the results folder: {count} results delivered"
 
 
 def _damage(file: Path) -> str:
     """Why a SQLite file cannot be read any more, or nothing."""
     try:
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+            answer = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:
         return ""  # in use
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if said == "ok" else " ".join(said.split())[:100]
+    return "" if answer == "ok" else " ".join(answer.split())

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from lossbench import registry
@@ -15,7 +14,7 @@ from lossbench.claims import Claim, read_claims
 from lossbench.composition import Axes, Composer, axes_of, hydra, load_yaml, override_of, word_of
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
-from lossbench.paths import packaged
+from lossbench.paths import experiment_files
 from lossbench.schema import Kind, choices, convert, unknown_key
 
 
@@ -34,13 +33,6 @@ class Experiment:
     overrides: dict[str, Any] = field(default_factory=dict)
     sweeps: list[dict[str, Any]] = field(default_factory=list)
     claims: tuple[Claim, ...] = ()
-
-
-def experiment_files() -> dict[str, Path]:
-    """Every experiment's file by name: those of the working directory, then the packaged ones."""
-    folders = [Path("experiments"), packaged("experiments")]
-    files = [f for folder in folders for f in sorted(folder.glob("*/experiment.yaml"))]
-    return {f.parent.name: f for f in reversed(files)}
 
 
 def read_experiment(name: str) -> Experiment:

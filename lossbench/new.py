@@ -96,7 +96,7 @@ Rename the function, change the formula, its docstring and the entry point toget
 """
 
 
-def new(name: str, where: Path) -> Path:
+def write_package(name: str, where: Path) -> Path:
     """Write the package's folder below `where`; UserError where the name or the place is taken."""
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
         raise UserError(

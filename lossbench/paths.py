@@ -40,3 +40,10 @@ def packaged(name: str) -> Path:
     """A folder of data (`conf`, `experiments`): inside the wheel, or next to the package."""
     here = Path(__file__).resolve().parent
     return next(p for p in (here / name, here.parent / name) if p.is_dir())
+
+
+def experiment_files() -> dict[str, Path]:
+    """Every experiment's file by name: those of the working directory, then the packaged ones."""
+    folders = [Path("experiments"), packaged("experiments")]
+    files = [f for folder in folders for f in sorted(folder.glob("*/experiment.yaml"))]
+    return {f.parent.name: f for f in reversed(files)}

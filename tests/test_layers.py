@@ -16,7 +16,7 @@ LAYERS = [
     "experiments rescoring",
     "view tracking comparison outcome verdicts report chunks training tuning show",
     "sweep publish api doctor reproduce",
-    "cli commands new completion __init__",
+    "cli commands new __init__",
 ]
 OWNERS = {
     "lightning": {"stack", "training"},

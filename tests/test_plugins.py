@@ -104,7 +104,7 @@ def test_a_new_loss_is_listed_checked_shown_and_trained(environment):
 def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environment):
     plain = environment.lossbench("list", "losses")
     assert "there is no module broken_losses.gone" in plain
-    said = environment.lossbench("list", "--verify")
+    said = environment.lossbench("list", "--verify", code=3)
     for reason in (
         "RuntimeError: no luck today",
         "No module named 'nowhere_at_all'",
@@ -118,15 +118,17 @@ def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environme
     assert "broken: lossbench" not in said
 
 
-@pytest.mark.parametrize("words", [(), ("--verify",)])
-def test_of_a_folder_of_configurations_only_one_that_is_not_there_is_broken(environment, words):
-    said = environment.lossbench("list", "configs", *words)
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("--verify",), 3)])
+def test_of_a_folder_of_configurations_only_one_that_is_not_there_is_broken(
+    environment, words, code
+):
+    said = environment.lossbench("list", "configs", *words, code=code)
     assert "there is no folder nowhere beside broken_losses" in said
     assert said.count("broken:") == 1
 
 
-def test_doctor_names_the_broken_and_exits_with_0(environment):
-    said = environment.lossbench("doctor")
+def test_doctor_names_the_broken_and_exits_with_3(environment):
+    said = environment.lossbench("doctor", code=3)
     assert "loss=broken_raises of broken-losses 1.2" in said
     assert "RuntimeError: no luck today" in said
 
@@ -215,9 +217,11 @@ def test_a_real_fish_completes(environment):
 
 def test_completion_imports_nothing_heavy(environment):
     code = (
-        "import sys; from lossbench.completion import complete\n"
-        "assert 'loss=my_loss' in complete('lossbench run loss=my')\n"
+        "import os, sys; from lossbench.cli import main\n"
+        "os.environ['COMP_WORDS'] = 'lossbench run loss=my'\n"
+        "os.environ['_LOSSBENCH_COMPLETE'] = 'bash_complete'\n"
+        "assert main() == 0\n"
         "heavy = {'torch', 'mlflow', 'numpy', 'hydra', 'my_losses'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    environment.run(str(environment.bin / "python"), "-c", code)
+    assert "loss=my_loss" in environment.run(str(environment.bin / "python"), "-c", code)

@@ -16,7 +16,6 @@ import pytest
 import yaml
 
 from lossbench import results
-from lossbench.completion import complete
 from lossbench.contract import UserError
 from lossbench.experiments import configurations
 from lossbench.reproduce import TOLERANCE, changes, differences, find, verdict
@@ -215,10 +214,3 @@ def test_what_was_not_logged_then_is_a_change(trained):
     said = list(changes(replace(old, versions=versions, key="0" * 12), old))
     assert said[0] == "Changed since: threads not logged -> 1"
     assert said[1].startswith(f"Changed since: the key 000000000000 -> {old.key}")
-
-
-def test_names_of_results_are_completed(trained, monkeypatch):
-    monkeypatch.chdir(trained)
-    name = place_of(trained).name
-    assert complete(f"lossbench reproduce {name[:3]}") == [name]
-    assert complete("lossbench repr") == ["reproduce"]

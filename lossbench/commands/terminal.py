@@ -1,36 +1,74 @@
-"""What every command prints with."""
+"""What every command prints with. Text of results and plugins is printed as it is, never obeyed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
     from lossbench.comparison import Comparison
     from lossbench.experiments import Experiment
     from lossbench.results import Result
     from lossbench.verdicts import Decision
 
+# what a terminal obeys: control characters, and those that turn the direction of writing
+CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    r"""The text with what a terminal would obey written out.
+
+    >>> printable("red: \x1b[31m")
+    'red: \\x1b[31m'
+    """
+    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def say(*lines: str) -> None:
+    """Print lines to the output."""
+    print(printable("\n".join(lines)), flush=True)
+
+
+def complain(text: str) -> None:
+    """Print a message of ours to the error output."""
+    print(printable(f"lossbench: {text}"), file=sys.stderr)
+
 
 def a_console() -> Console:
+    """A console of at most 100 columns that takes every string as it is."""
     from rich.console import Console
+    from rich.segment import Segment
 
-    class Lasting(Console):
-        """A reader that leaves, such as `head`, ends no training."""
+    class Plain(Console):
+        """Neither markup nor emoji codes nor control characters of a string are obeyed."""
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for part in super().render(renderable, options):
+                yield part if part.control else Segment(printable(part.text), part.style)
 
         def on_broken_pipe(self) -> None:
+            """A reader that leaves, such as `head`, ends no training."""
             drop_output()
 
-    console = Lasting(highlight=False, soft_wrap=False)
-    if not console.is_terminal or console.width > 100:
-        console = Lasting(highlight=False, width=100)
+    console = Plain(highlight=False, markup=False, emoji=False)
+    console.width = width()
     return console
+
+
+def width() -> int:
+    """Columns to fill: the terminal's, at most 100; 100 where there is no terminal."""
+    return min(shutil.get_terminal_size((100, 24)).columns, 100)
 
 
 def drop_output() -> None:
@@ -45,14 +83,15 @@ def show_comparisons(
     console: Console,
     by: str | None = None,
 ) -> None:
+    """Print the experiment's question and the comparisons that answer it."""
     from lossbench.report import tables
 
     if experiment and experiment.question:
-        console.print(experiment.question.strip(), markup=False)
+        console.print(experiment.question.strip())
     tables.print_table(comparisons, by, console)
 
 
-def decisions_on(experiment: Experiment | None, found: list[Result]) -> list[Decision]:
+def decisions_on(experiment: Experiment | None, results: list[Result]) -> list[Decision]:
     """The verdicts on the experiment's claims, if it has any."""
     if not experiment or not experiment.claims:
         return []
@@ -60,7 +99,7 @@ def decisions_on(experiment: Experiment | None, found: list[Result]) -> list[Dec
     from lossbench.verdicts import decide
 
     configs = configurations([f"experiment={experiment.name}"])[0]
-    return decide(experiment.claims, configs, found)
+    return decide(experiment.claims, configs, results)
 
 
 def show_claims(decisions: Sequence[Decision], figure: Path) -> None:
@@ -69,8 +108,8 @@ def show_claims(decisions: Sequence[Decision], figure: Path) -> None:
         return
     from lossbench.report import decisions as claims
 
-    print(claims.text(decisions))
+    say(claims.text(decisions))
     with contextlib.suppress(OSError):  # a folder that is read-only has no figure
         figure.parent.mkdir(exist_ok=True)
         claims.draw(decisions, figure)
-        print(f"\nFigure    {figure}")
+        say("", f"Figure    {figure}")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lossbench.comparison import Comparison, DatasetRanking, Group
 from lossbench.comparison.sentences import p_text
@@ -147,11 +147,11 @@ def as_table(sheet: Sheet) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column, number, width in zip(sheet.columns, sheet.numbers, _widths(sheet), strict=True):
         if number:
-            table.add_column(column, justify="right", overflow="fold", min_width=width)
+            table.add_column(Text(column), justify="right", overflow="fold", min_width=width)
         else:
-            table.add_column(column, overflow="fold")
+            table.add_column(Text(column), overflow="fold")
     for row in sheet.rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))  # as it is: no markup, no emoji codes
     return table
 
 

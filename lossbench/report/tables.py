@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
+from rich.text import Text
 
 from lossbench.comparison import (
     Comparison,
@@ -101,12 +102,14 @@ def _of_group(group: Group) -> Block:
 
 def print_table(comparisons: Sequence[Comparison], by: str | None, console: Console) -> None:
     """In the console's width; where that is less than the numbers need, they run over it."""
+    width = console.width
     for part in content(comparisons, by):
-        console.print(part.title, markup=False)
+        console.print(Text(part.title))
         for sheet in part.sheets:
-            width = max(console.width, sheets.narrowest(sheet))
-            Console(highlight=False, width=width, file=console.file).print(sheets.as_table(sheet))
-        console.print(wrapped(part.said), markup=False)
+            console.width = max(width, sheets.narrowest(sheet))
+            console.print(sheets.as_table(sheet))
+            console.width = width
+        console.print(Text(wrapped(part.said)))
         console.print()
 
 

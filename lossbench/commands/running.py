@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossbench.commands.terminal import a_console, decisions_on, show_claims, show_comparisons
+import click
+
+from lossbench.commands import completion
+from lossbench.commands.options import command, results_option, uri_option
+from lossbench.commands.terminal import (
+    a_console,
+    complain,
+    decisions_on,
+    say,
+    show_claims,
+    show_comparisons,
+)
 from lossbench.contract import UnusableError, UserError
 from lossbench.settings import masked
 
@@ -26,57 +37,97 @@ if TYPE_CHECKING:
 MOST_UNASKED = 1000  # runs that are not begun without --yes
 
 
-def run(options: argparse.Namespace) -> int:
+@command()
+@click.argument(
+    "overrides",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[KEY=VALUE]...",
+    shell_complete=completion.overrides,
+)
+@click.option("-m", "--multirun", is_flag=True, help="Sweep over values with commas.")
+@click.option("--config-dir", metavar="DIR", help="A folder of your own configurations.")
+@click.option("--cfg", is_flag=True, help="Print the resolved configuration and stop.")
+@click.option("--info", is_flag=True, help="Print how Hydra composes it and stop.")
+@click.option("--dry-run", is_flag=True, help="List the runs and what they will cost.")
+@click.option("--yes", is_flag=True, help="More than 1000 runs are meant.")
+@click.option("--rerun", is_flag=True, help="Train again what is done already.")
+def run(
+    overrides: tuple[str, ...],
+    multirun: bool,
+    config_dir: str | None,
+    cfg: bool,
+    info: bool,
+    dry_run: bool,
+    yes: bool,
+    rerun: bool,
+) -> int:
+    """Train what is missing, and compare it.
+
+    One run, or several with -m and commas, or those of experiment=NAME. Words follow Hydra's
+    override grammar and may stand before and after flags. Besides what is installed, dataset,
+    loss, model and the others take a function in a file: loss=mine.py:my_loss,
+    dataset=mine.py:my_data.
+    """
     from lossbench.experiments import configurations
 
-    if options.info:
-        return info(options)
+    if info:
+        return _print_info(overrides, config_dir)
     configs, experiment = configurations(
-        options.overrides,
-        sweep=options.multirun,
-        config_dir=options.config_dir,
-        most=None if options.yes or options.dry_run else MOST_UNASKED,
+        overrides,
+        sweep=multirun,
+        config_dir=config_dir,
+        most=None if yes or dry_run else MOST_UNASKED,
     )
-    if options.cfg:
-        import yaml
-
-        print(
-            masked("---\n".join(yaml.safe_dump(c.mapping, sort_keys=False) for c in configs)),
-            end="",
-        )
-        return 0
-    from lossbench.comparison import compare as compare_results
-    from lossbench.sweep import execution
-
+    if cfg:
+        return _print_configurations(configs)
     console = a_console()
     _warn_of_few_seeds(configs, console)
-    if options.dry_run:
+    if dry_run:
         from lossbench.sweep.forecast import forecast
 
-        forecast(configs, console, rerun=options.rerun)
+        forecast(configs, console, rerun=rerun)
         return 0
-    decisions_on(experiment, [])  # a claim's mistake is told before hours of training
-    jobs = execution.execute(configs, console, rerun=options.rerun)
-    found = execution.results_of(jobs)
-    if found:
-        comparisons = compare_results(found, baseline=experiment.baseline if experiment else None)
-        show_comparisons(comparisons, experiment, console)
-        decisions = decisions_on(experiment, found)
-        name = experiment.name if experiment else "latest"
-        show_claims(decisions, jobs[0].folder / "figures" / f"{name}-claims.png")
-        _say_where(jobs, found, comparisons, experiment, decisions, console)
-    return exit_code(jobs, found, console)
+    decisions_on(experiment, [])  # a claim's mistake is reported before hours of training
+    return _train_and_compare(configs, experiment, console, rerun=rerun)
 
 
-def info(options: argparse.Namespace) -> int:
+def _print_configurations(configs: list[Configuration]) -> int:
+    import yaml
+
+    text = "---\n".join(yaml.safe_dump(config.mapping, sort_keys=False) for config in configs)
+    say(masked(text).removesuffix("\n"))
+    return 0
+
+
+def _print_info(overrides: Sequence[str], config_dir: str | None) -> int:
     from lossbench.composition import show_info
     from lossbench.experiments import configurations
 
-    if any(word.startswith("experiment=") for word in options.overrides):
+    if any(word.startswith("experiment=") for word in overrides):
         raise UserError("--info is of one run, an experiment has many: --cfg prints them.")
-    configurations(options.overrides, config_dir=options.config_dir)  # tells what is wrong
-    show_info(options.overrides, options.config_dir)
+    configurations(overrides, config_dir=config_dir)  # reports what is wrong
+    show_info(overrides, config_dir)
     return 0
+
+
+def _train_and_compare(
+    configs: list[Configuration], experiment: Experiment | None, console: Console, *, rerun: bool
+) -> int:
+    """Train what is missing, print and draw what all of it shows, and give the exit code."""
+    from lossbench.comparison import compare as compare_results
+    from lossbench.sweep import execution
+
+    jobs = execution.execute(configs, console, rerun=rerun)
+    results = execution.results_of(jobs)
+    if results:
+        comparisons = compare_results(results, baseline=experiment.baseline if experiment else None)
+        show_comparisons(comparisons, experiment, console)
+        decisions = decisions_on(experiment, results)
+        name = experiment.name if experiment else "latest"
+        show_claims(decisions, jobs[0].folder / "figures" / f"{name}-claims.png")
+        _say_where(jobs, results, comparisons, experiment, decisions, console)
+    return exit_code(jobs, results, console)
 
 
 def _warn_of_few_seeds(configs: list[Configuration], console: Console) -> None:
@@ -130,7 +181,7 @@ def _say_where(
         f"          {us} compare{' ' + name if experiment else ''}{where}",
         f"          {us} run loss=focal loss.gamma=1 dataset=blobs corruption=label_noise",
     ]
-    console.print("\n".join(lines), soft_wrap=True, markup=False)
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def _notices(found: list[Result]) -> list[str]:
@@ -184,17 +235,15 @@ def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
 
     failed = [job for job in jobs if job.error]
     if failed and len(failed) == len(jobs) and all(isinstance(j.error, UserError) for j in failed):
-        print(f"lossbench: error: {failed[0].error}", file=sys.stderr)
+        complain(f"error: {failed[0].error}")
         return failed[0].error.exit_code  # type: ignore[union-attr]
     if failed:
-        print(f"lossbench: {len(failed)} of {len(jobs)} runs failed:", file=sys.stderr)
-        print("\n".join(failures(jobs)), file=sys.stderr)
+        complain("\n".join([f"{len(failed)} of {len(jobs)} runs failed:", *failures(jobs)]))
         return 3
     if len(found) < len(jobs):
-        print(
-            f"lossbench: {len(jobs) - len(found)} of {len(jobs)} runs have no result yet: they are "
-            "being trained by another command, or a plugin was changed meanwhile. Run this again.",
-            file=sys.stderr,
+        complain(
+            f"{len(jobs) - len(found)} of {len(jobs)} runs have no result yet: they are being "
+            "trained by another command, or a plugin was changed meanwhile. Run this again."
         )
         return 3
     diverged = sum(result.diverged for result in found)
@@ -204,15 +253,23 @@ def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
     return 0
 
 
-def reproduce(options: argparse.Namespace) -> int:
-    from lossbench import reproduce
+@command()
+@click.argument("run_name", metavar="RUN", shell_complete=completion.results)
+@results_option
+@uri_option
+def reproduce(run_name: str, results: str, uri: str | None) -> int:
+    """Run a result again and say whether it is the same.
+
+    RUN is a folder in the results, or an MLflow run id.
+    """
+    from lossbench import reproduce as reproduction
     from lossbench.report.tables import wrapped
 
     console = a_console()
-    old = reproduce.find(options.run, Path(options.results).absolute(), options.uri)
-    job, found = reproduce.again(old, console)
-    if not found:
-        return exit_code([job], found, console)
-    same, words = reproduce.verdict(old, reproduce.differences(old, found[0]))
-    console.print(wrapped([*reproduce.changes(old, found[0]), words]), markup=False)
+    old = reproduction.find(run_name, Path(results).absolute(), uri)
+    job, new = reproduction.again(old, console)
+    if not new:
+        return exit_code([job], new, console)
+    same, verdict = reproduction.verdict(old, reproduction.differences(old, new[0]))
+    console.print(wrapped([*reproduction.changes(old, new[0]), verdict]))
     return 0 if same else 3

@@ -1,0 +1,147 @@
+"""`list`, `show`, `check` and `new`: commands about what is installed."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from lossbench import registry
+from lossbench.commands import completion
+from lossbench.commands.options import OneOf, command
+from lossbench.commands.terminal import say, width
+from lossbench.contract import UserError
+from lossbench.paths import experiment_files, packaged
+from lossbench.registry import PLURALS, Plugin
+
+KINDS = {plural: kind for kind, plural in PLURALS.items()}
+
+
+@command("list")
+@click.argument(
+    "kind", type=OneOf("kind", [*KINDS, "experiments"]), default="losses", metavar="[KIND]"
+)
+@click.option("--verify", is_flag=True, help="Import each; exit with 3 where one is broken.")
+def list_installed(kind: str, verify: bool) -> int:
+    """List what is installed, of a kind.
+
+    KIND is losses (default), datasets, corruptions, models, regularizers, optimizers, tasks,
+    configs or experiments. What is not packaged can be used as well: dataset=csv dataset.path=FILE
+    for a table, and FILE.py:FUNCTION for a function of your own, in place of any name.
+    """
+    if kind == "experiments":
+        return _list_experiments()
+    plugins = registry.installed(KINDS[kind])
+    faults = registry.missing_modules(plugins)
+    if verify:
+        from lossbench.doctor import broken  # pandas: slow to import, not always wanted
+
+        faults = broken(plugins)
+    if kind == "configs":
+        _list_presets()
+    else:
+        for name in registry.names(KINDS[kind]):
+            _list_plugins(name, [p for p in plugins if p.name == name])
+    for line in fault_lines(faults):
+        say(f"broken: {line}")
+    return 3 if verify and faults else 0
+
+
+def fault_lines(faults: Mapping[Plugin, str]) -> list[str]:
+    """Each broken plugin with its package and what is wrong with it."""
+    return [f"{p.kind}={p.name} of {p.origin}: {reason}" for p, reason in faults.items()]
+
+
+def _list_plugins(name: str, same: Sequence[Plugin]) -> None:
+    """Print the plugins of one name: their tasks, packages, and what the first says of itself."""
+    tasks = ", ".join(p.task for p in same if p.task)
+    packages = ", ".join(sorted({f"{p.package} {p.version}" for p in same}))
+    _list_entry(name, f"{tasks} · {packages}" if tasks else packages, _description(same[0]))
+
+
+def _description(plugin: Plugin) -> str:
+    """The first line of its docstring, read without importing; empty where there is none."""
+    found = registry._definition(plugin.module, plugin.attribute)
+    return ((found and ast.get_docstring(found[0])) or "").partition("\n")[0]
+
+
+def _list_entry(name: str, detail: str, description: str) -> None:
+    """Print a name with a detail, and below it what describes it."""
+    for line, indent in ((f"{name:24}  {detail}", ""), (description, "    ")):
+        if line:
+            say(textwrap.fill(line, width(), initial_indent=indent, subsequent_indent="    "))
+
+
+def _list_presets() -> None:
+    """Print the files of YAML that a command may choose by name, by group."""
+    for package, folder in [("lossbench", packaged("conf")), *registry.config_folders()]:
+        for file in sorted(folder.glob("*/*.yaml")):
+            comment = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+            words = comment.lstrip("# ") if comment.startswith("#") else ""
+            _list_entry(f"{file.parent.name}={file.stem}", package, words)
+
+
+def _list_experiments() -> int:
+    from lossbench.experiments import read_experiment
+
+    for name, file in sorted(experiment_files().items()):
+        try:
+            question = read_experiment(name).question
+        except UserError as error:
+            question = f"broken: {str(error).splitlines()[0]}"
+        _list_entry(name, str(file), question)
+    return 0
+
+
+@command()
+@click.argument("loss", required=False, shell_complete=completion.losses)
+@click.option("--task", help="The task to show first, where the loss is for several.")
+@click.option("--picture", metavar="FILE", help="Draw it to an SVG or PNG file instead.")
+@click.option("--all", "folder", metavar="DIR", help="Write every loss as a static page into DIR.")
+def show(loss: str | None, task: str | None, picture: str | None, folder: str | None) -> int:
+    """Show a loss: formula, parameters, properties, picture."""
+    from lossbench.show import catalogue, describe, draw
+
+    if folder:
+        say(f"{catalogue(Path(folder))} losses in {Path(folder) / 'index.html'}")
+    elif not loss:
+        raise UserError("show: name a loss, or give --all DIR. Names: lossbench list losses")
+    elif picture:
+        say(str(draw(loss, Path(picture), task=task)))
+    else:
+        say(describe(loss, task=task).removesuffix("\n"))
+    return 0
+
+
+@command()
+@click.argument("loss", shell_complete=completion.losses)
+@click.option("--task", help="The task, where the loss is for several or in a file.")
+def check(loss: str, task: str | None) -> int:
+    """Check that a loss is what every loss must be.
+
+    LOSS is a name, package:name, or file.py:function.
+    """
+    from lossbench.check import check_loss, render
+
+    report = check_loss(loss, task)
+    say(render(report))
+    return 0 if report.ok else 3
+
+
+@command()
+@click.argument("name")
+def new(name: str) -> int:
+    """Write a plugin package that passes its own check."""
+    from lossbench.new import write_package
+
+    folder = write_package(name, Path.cwd())
+    say(
+        f"{folder.name}/ is a package with one loss. Try it:",
+        f"  pip install -e '{folder.name}[test]'",
+        "  lossbench list losses",
+        f"  pytest {folder.name}",
+    )
+    return 0

@@ -1,0 +1,84 @@
+"""`ui`, `sync` and `doctor`: commands about the results folder and its MLflow store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lossbench import registry
+from lossbench.commands.installed import fault_lines
+from lossbench.commands.options import command, results_option, uri_option
+from lossbench.commands.terminal import say
+from lossbench.contract import UnusableError, UserError
+from lossbench.schema import choices
+
+
+@command()
+@results_option
+@uri_option
+@click.option("--experiment", help="The experiment to open.  [default: the latest]")
+@click.option("--port", type=int, default=5000, show_default=True)
+def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
+    """Open MLflow's interface at the view of the losses."""
+    from lossbench.tracking import Store, experiments, refuse_taken, serve
+
+    if not 1 <= port <= 65535:
+        raise UserError(f"--port {port}: expected 1 to 65535.")
+    address = uri or f"sqlite:///{Path(results).absolute() / 'mlflow.db'}"
+    file = address.removeprefix("sqlite:///")
+    if file != address and not Path(file).exists():
+        given = f"--uri {uri}" if uri else f"--results {results}"
+        raise UnusableError(
+            f"{given}: there is no store {file}. Train something first, or give another --uri."
+        )
+    known = experiments(address)
+    name = experiment or known[0]
+    if name not in known:
+        raise UserError(
+            f"--experiment {name}: the store has no such experiment. {choices(name, known)}"
+        )
+    refuse_taken(port)
+    store = Store(address, name)
+    say(f"MLflow on http://127.0.0.1:{port}/{store.page}", "End it with Ctrl-C.")
+    return serve(store, port)
+
+
+@command()
+@results_option
+@click.option("--uri", help="Another store than the one that a result names.")
+def sync(results: str, uri: str | None) -> int:
+    """Deliver to MLflow the results that it missed."""
+    from lossbench.results import places
+    from lossbench.tracking import deliver
+
+    folder = Path(results).absolute()
+    if not folder.is_dir():
+        raise UserError(f"--results {results}: there is no folder {folder}.")
+    say(f"{deliver(places(folder), uri)} results delivered.")
+    return 0
+
+
+@command()
+@results_option
+def doctor(results: str) -> int:
+    """Check plugins, results and store; repair what is damaged.
+
+    Exits with 3 where a plugin is broken.
+    """
+    from lossbench.doctor import broken, machine, stored, versions
+
+    folder = Path(results).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--results {results}: not a folder.")
+    say(versions())
+    registry.refuse_unreadable()
+    say(machine())
+    plugins = [p for kind in registry.KINDS for p in registry.installed(kind)]
+    faults = [*fault_lines(broken(plugins)), *registry.malformed()]
+    say(
+        f"plugins   {len(plugins)} found, {len(faults)} broken", *(f"  broken: {f}" for f in faults)
+    )
+    for line in stored(folder):
+        say(line)
+    return 3 if faults else 0
