@@ -1,4 +1,4 @@
-"""The losses of structured tasks as the packaging names them, and lawful batches for each."""
+"""The losses of structured tasks as the packaging names them, and valid batches for each."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def tensors(task, prediction, target, dtype=torch.float64):
 
 
 def random_batch(task, seed, leading=(5,), scale=3.0):
-    """A lawful prediction and target, away from every kink; exact in float32."""
+    """A valid prediction and target, away from every kink; exact in float32."""
     generator = torch.Generator().manual_seed(seed)
     shape = {"multilabel": (3,), "distribution": (3,), "embedding": (3,), "pairs": (2, 3),
              "ranking": (2,), "segmentation": (3, 4), "sequence": (4, 3),

@@ -27,7 +27,7 @@ def test_a_loss_by_name_takes_its_hyper_parameters_by_keyword():
         ("squared_log_error", "regression", torch.zeros(2), torch.tensor([-2.0, 0]), "-2"),
     ],
 )
-def test_an_unlawful_batch_is_refused_with_the_reason(name, task, prediction, target, said):
+def test_an_invalid_batch_is_refused_with_the_reason(name, task, prediction, target, said):
     with pytest.raises(UserError, match=said):
         lossbench.get_loss(name, task=task)(prediction, target)
 

@@ -1,4 +1,4 @@
-"""Corruptions: exact in number, lawful in value, and for the training split only."""
+"""Corruptions: exact in number, valid in value, and for the training split only."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_imbalance_leaves_the_ratio_that_was_asked_for(before, ratio, kind, afte
     size=st.integers(12, 60),
 )
 def test_label_noise_flips_exactly_the_share_that_was_asked_for(kind, classes, rate, seed, size):
-    """round(rate N) labels become another lawful label, the caller's arrays stay as they were."""
+    """round(rate N) labels become another valid label, the caller's arrays stay as they were."""
     rng = np.random.default_rng(seed)
     inputs, targets = rng.standard_normal((size, 2)), np.arange(size) % classes
     copies = inputs.copy(), targets.copy()

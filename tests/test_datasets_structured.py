@@ -54,7 +54,7 @@ def test_a_seed_gives_the_same_data_whatever_stands_beside_it(recipe):
 
 
 @every_recipe
-def test_splits_are_lawful_batches_of_their_task(recipe):
+def test_splits_are_valid_batches_of_their_task(recipe):
     """Inputs of the task's shape in float32, and targets that its own check accepts."""
     splits = clean(recipe)
     for inputs, targets in (splits.train, splits.validation, splits.test):
@@ -201,7 +201,7 @@ HELD_OUT = [
 
 
 @pytest.mark.parametrize(("held_out", "words"), HELD_OUT)
-def test_an_unlawful_held_out_is_refused(held_out, words):
+def test_an_invalid_held_out_is_refused(held_out, words):
     """It says which examples, and cannot be none."""
     with pytest.raises(UserError) as error:
         clean(table(GOOD, HALVES, "binary", held_out))

@@ -66,7 +66,7 @@ SEEDS = st.integers(0, 2**16)
 
 
 def random_batch(task, name, seed, leading=(5,), scale=3.0):
-    """A lawful prediction and target in float64, away from every kink with probability one."""
+    """A valid prediction and target in float64, away from every kink with probability one."""
     generator = torch.Generator().manual_seed(seed)
     outputs = 2 if name == "gaussian_nll" else 1
     shape = {BIN: (), MULTI: (3,), REG: (2,) * outputs, PEN: (4,)}[task]

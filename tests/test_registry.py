@@ -170,7 +170,7 @@ def test_an_annotation_is_read_as_a_kind(annotation, kind):
         (Kind(choices=(0.5, 1.0)), 1, 1.0),
     ],
 )
-def test_a_lawful_value_gets_its_type(kind, value, result):
+def test_a_valid_value_gets_its_type(kind, value, result):
     assert convert(kind, value, "key") == result
     assert type(convert(kind, value, "key")) is type(result)
 
@@ -194,7 +194,7 @@ def test_a_lawful_value_gets_its_type(kind, value, result):
         (Kind(), -(10**30)),
     ],
 )
-def test_an_unlawful_value_is_refused_by_its_key(kind, value):
+def test_an_invalid_value_is_refused_by_its_key(kind, value):
     with pytest.raises(UserError, match="key"):
         convert(kind, value, "key")
 

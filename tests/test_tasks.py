@@ -223,7 +223,7 @@ def test_a_diverged_replica_scores_nan_and_leaves_the_others_alone(task, broken)
 
 
 @pytest.mark.parametrize("task", [*TASKS, Multiclass((3,), 12)], ids=str)
-def test_the_example_is_lawful_and_always_the_same(task):
+def test_the_example_is_valid_and_always_the_same(task):
     """Example batches pass the task's own check, fit its shapes, and draw no random numbers."""
     state = torch.get_rng_state()
     prediction, target = task.example()
@@ -280,7 +280,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("task", "prediction", "target", "words"), REFUSED)
-def test_an_unlawful_batch_is_refused_in_one_line(task, prediction, target, words):
+def test_an_invalid_batch_is_refused_in_one_line(task, prediction, target, words):
     """Shapes that would broadcast, wrong types and values out of range are named, not guessed."""
     with pytest.raises(UserError) as error:
         task.check(prediction, target)
@@ -288,8 +288,8 @@ def test_an_unlawful_batch_is_refused_in_one_line(task, prediction, target, word
     assert all(word in str(error.value) for word in [task.name, *words]), str(error.value)
 
 
-def test_lawful_batches_with_replica_axes_pass():
-    """Leading axes, integer and soft binary labels are lawful."""
+def test_valid_batches_with_replica_axes_pass():
+    """Leading axes, integer and soft binary labels are valid."""
     BINARY.check(torch.zeros(3, 8), torch.ones(3, 8).long())
     BINARY.check(torch.zeros(8), torch.full((8,), 0.3))
     THREE.check(torch.zeros(2, 5, 8, 3), torch.ones(2, 5, 8).long())
@@ -317,14 +317,14 @@ UNLAWFUL = [
 
 
 @pytest.mark.parametrize(("kind", "targets", "words"), UNLAWFUL)
-def test_unlawful_data_pose_no_task(kind, targets, words):
+def test_invalid_data_pose_no_task(kind, targets, words):
     """Targets that a task cannot take are refused by value, type or shape."""
     with pytest.raises(UserError) as error:
         kind.of(X, targets)
     assert all(word in str(error.value) for word in [kind.name, *words]), str(error.value)
 
 
-def test_lawful_data_pose_their_task():
+def test_valid_data_pose_their_task():
     """Shapes and the number of classes are read from the data."""
     assert Binary.of(X, np.array([0, 1, 1, 0])) == Binary((2,))
     assert Multiclass.of(X, np.array([2, 0, 1, 0])) == Multiclass((2,), 3)

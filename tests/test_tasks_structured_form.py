@@ -72,7 +72,7 @@ def test_a_diverged_replica_scores_nan_and_leaves_the_others_alone(task, broken)
 
 
 @every_task
-def test_the_example_is_lawful_and_always_the_same(task):
+def test_the_example_is_valid_and_always_the_same(task):
     """It passes the task's own check, fits its shapes, and draws no random numbers."""
     state = torch.get_rng_state()
     prediction, target = task.example()
@@ -140,7 +140,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("task", "prediction", "target", "words"), REFUSED)
-def test_an_unlawful_batch_is_refused_in_one_line(task, prediction, target, words):
+def test_an_invalid_batch_is_refused_in_one_line(task, prediction, target, words):
     """Shapes that would broadcast, wrong types and values out of range are named, not guessed."""
     with pytest.raises(UserError) as error:
         task.check(prediction, target)
@@ -148,7 +148,7 @@ def test_an_unlawful_batch_is_refused_in_one_line(task, prediction, target, word
     assert all(word in str(error.value) for word in [task.name, *words]), str(error.value)
 
 
-def test_a_sequence_that_just_fits_is_lawful():
+def test_a_sequence_that_just_fits_is_valid():
     """Five labels, four repeats: nine steps."""
     STEPS.check(torch.zeros(1, 9, 4), strip([0] * 9, [1] * 5))
 
@@ -176,7 +176,7 @@ UNLAWFUL = [
 
 
 @pytest.mark.parametrize(("kind", "inputs", "targets", "words"), UNLAWFUL)
-def test_unlawful_data_pose_no_task(kind, inputs, targets, words):
+def test_invalid_data_pose_no_task(kind, inputs, targets, words):
     """Targets that a task cannot take are refused by value, type or shape."""
     with pytest.raises(UserError) as error:
         kind.of(inputs, targets)

@@ -25,7 +25,7 @@ def generators() -> dict[str, Any]:
     """The state of every global random generator."""
     return {
         "torch": torch.get_rng_state().numpy().tobytes(),
-        "numpy": repr(np.random.get_state()),
+        "numpy": pickle.dumps(np.random.get_state()),
         "random": random.getstate(),
     }
 
@@ -61,7 +61,8 @@ def state() -> dict[str, Any]:
 def restore(before: dict[str, Any]) -> None:
     """Put back what `state` saw."""
     torch.set_default_dtype(before["the default dtype"])
-    torch.set_default_device(before["the default device"])
+    if torch.get_default_device() != before["the default device"]:  # once set, all calls are slower
+        torch.set_default_device(before["the default device"])
     torch.set_grad_enabled(before["gradient mode"])
     torch.set_num_threads(before["the number of threads"])
     torch.use_deterministic_algorithms(before["deterministic mode"])

@@ -85,7 +85,7 @@ class Subject:
         if not self.is_module:
             return lambda prediction, target: self.loss(prediction, target, **self.facts, **hyper)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(WEIGHTS_SEED)
+            torch.default_generator.manual_seed(WEIGHTS_SEED)
             module = self.loss(**self.facts, **hyper)
         return module.to(dtype) if isinstance(module, nn.Module) else module
 

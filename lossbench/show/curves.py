@@ -84,7 +84,7 @@ def made(entry: Entry, **hyper: Any) -> Loss:
     if not inspect.isclass(entry.loss):
         return lambda prediction, target: entry.loss(prediction, target, **facts, **hyper)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(WEIGHTS_SEED)
+        torch.default_generator.manual_seed(WEIGHTS_SEED)
         module: Any = entry.loss(**facts, **hyper)
     for weight in prototypes(entry, module):
         nn.init.eye_(weight)

@@ -28,7 +28,7 @@ UNLAWFUL = [
 
 
 @pytest.mark.parametrize(("body", "said"), [pytest.param(b, s, id=i) for i, b, s in UNLAWFUL])
-def test_an_unlawful_loss_is_refused_by_name(body, said, refused):
+def test_an_invalid_loss_is_refused_by_name(body, said, refused):
     told = refused("run", *QUICK, "loss=mine.py:mine", files={"mine.py": HEAD + body + "\n"})
     assert "loss=mine.py:mine" in told
     assert said in told
@@ -113,7 +113,7 @@ def test_what_training_cannot_see_is_found_by_check(body, failed, command):
     """Logits taken for probabilities, an overflow, a draw from the common stream, a sum inside.
 
     Each by the checks named for it: there is nothing else to blame the loss for. Logits taken for
-    log-probabilities are a lawful loss, `-z_y`, and no check can tell.
+    log-probabilities are a valid loss, `-z_y`, and no check can tell.
     """
     words = ("check", "mine.py:mine", "--task", "multiclass")
     told = command(*words, files={"mine.py": FLAWLESS + body + "\n"})

@@ -1,4 +1,4 @@
-"""Losses with an unlawful signature, docstring or result."""
+"""Losses with an invalid signature, docstring or result."""
 
 from typing import Annotated, Any
 
