@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import Any, NoReturn
 
@@ -35,6 +36,7 @@ COMMANDS = (
     completion,
 )
 KEYS = ("experiment", "seeds", *CHOICES, *SECTIONS)
+REPEATED_SECONDS = 0.5  # within which a second signal is the first one sent again
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -165,8 +167,16 @@ def _report_unforeseen(error: Exception) -> int:
 
 
 def _interrupt(number: int, _frame: Any) -> NoReturn:
+    began = time.monotonic()
+
+    def end_at_once(number: int, _frame: Any) -> None:
+        """Where it is not the same one: `timeout` and some shells send it to a process twice."""
+        if time.monotonic() - began > REPEATED_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
     for signal_number in SIGNALS:
-        signal.signal(signal_number, signal.SIG_DFL)  # the second one ends it at once
+        signal.signal(signal_number, end_at_once)
     raise Interrupted(number)
 
 

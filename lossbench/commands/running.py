@@ -51,6 +51,7 @@ MOST_UNASKED = 1000  # runs that are not begun without --yes
 @click.option("--info", is_flag=True, help="Print how Hydra composes it and stop.")
 @click.option("--dry-run", is_flag=True, help="List the runs and what they will cost.")
 @click.option("--yes", is_flag=True, help="More than 1000 runs are meant.")
+@click.option("--no-wait", is_flag=True, help="Leave runs that another command is training.")
 @click.option("--rerun", is_flag=True, help="Train again what is done already.")
 def run(
     overrides: tuple[str, ...],
@@ -60,6 +61,7 @@ def run(
     info: bool,
     dry_run: bool,
     yes: bool,
+    no_wait: bool,
     rerun: bool,
 ) -> int:
     """Train what is missing, and compare it.
@@ -89,7 +91,7 @@ def run(
         forecast(configs, console, rerun=rerun)
         return 0
     decisions_on(experiment, [])  # a claim's mistake is reported before hours of training
-    return _train_and_compare(configs, experiment, console, rerun=rerun)
+    return _train_and_compare(configs, experiment, console, rerun=rerun, wait=not no_wait)
 
 
 def _print_configurations(configs: list[Configuration]) -> int:
@@ -112,13 +114,18 @@ def _print_info(overrides: Sequence[str], config_dir: str | None) -> int:
 
 
 def _train_and_compare(
-    configs: list[Configuration], experiment: Experiment | None, console: Console, *, rerun: bool
+    configs: list[Configuration],
+    experiment: Experiment | None,
+    console: Console,
+    *,
+    rerun: bool,
+    wait: bool,
 ) -> int:
     """Train what is missing, print and draw what all of it shows, and give the exit code."""
     from lossbench.comparison import compare as compare_results
     from lossbench.sweep import execution
 
-    jobs = execution.execute(configs, console, rerun=rerun)
+    jobs = execution.execute(configs, console, rerun=rerun, wait=wait)
     results = execution.results_of(jobs)
     if results:
         comparisons = compare_results(results, baseline=experiment.baseline if experiment else None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
@@ -13,58 +15,101 @@ from lossbench import registry, results
 from lossbench.configuration import Configuration
 from lossbench.contract import UnusableError, UserError
 from lossbench.results import Result
-from lossbench.sweep.claimed import claimed
+from lossbench.sweep.claimed import Leases
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.launcher import Event, launch
 from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import Display
 from lossbench.sweep.trial import refuse_faulty
 
+POLL_SECONDS = 0.5  # between looks at what another command trains
+
 
 def execute(
-    configs: Sequence[Configuration], console: Console, *, rerun: bool = False
+    configs: Sequence[Configuration], console: Console, *, rerun: bool = False, wait: bool = True
 ) -> list[Job]:
-    """Train what is missing, or all of it again; each job tells what became of it."""
+    """Train what is missing, or all of it again; each job tells what became of it.
+
+    wait: whether to wait for runs that another command is training.
+    """
     jobs = plan(configs, rerun=rerun)
     for folder in dict.fromkeys(job.folder for job in jobs):
         if note := results.outdated_note(folder):
             console.print(note, markup=False)
     for job in jobs:
         if kinds := results.changed(job.config, job.folder):
-            said = ", ".join(job.config.named(kind) for kind in kinds)
-            console.print(f"{job.name}: the code of {said} has changed; trained again.")
-    open_jobs = [job for job in jobs if job.seeds]
-    done = len(jobs) - len(open_jobs)
+            changed = ", ".join(job.config.named(kind) for kind in kinds)
+            console.print(f"{job.name}: the code of {changed} has changed; trained again.")
+    todo = [job for job in jobs if job.seeds]
+    done = len(jobs) - len(todo)
     if done:
         console.print(f"{done} of {len(jobs)} runs are done already and are not trained again.")
-    if open_jobs:
+    if todo:
         registry.refuse_unreadable()
-    refuse_faulty(open_jobs)
+    refuse_faulty(todo)
     delivery = Delivery(jobs, console)
-    if open_jobs or delivery.needed:
-        with claimed(open_jobs) as mine, delivery:
-            if len(mine) < len(open_jobs):
-                console.print(
-                    f"{len(open_jobs) - len(mine)} of {len(jobs)} runs are being trained by "
-                    "another command, and are left to it."
-                )
-            _train(mine, delivery, console)
+    if todo or delivery.needed:
+        with delivery:
+            if todo:
+                _train_all(todo, delivery, console, rerun=rerun, wait=wait)
     return jobs
 
 
-def _train(jobs: list[Job], delivery: Delivery, console: Console) -> None:
-    if not jobs:
-        return
-    calls = [(j.config, j.seeds, j.folder) for j in jobs]
+def _train_all(
+    todo: list[Job], delivery: Delivery, console: Console, *, rerun: bool, wait: bool
+) -> None:
+    """Train what no other command trains, and then what one left undone."""
+    with Leases() as leases, _counted(todo, console):
+        left = _train(todo, leases, delivery, console, rerun)
+        theirs = [holder for job in left if (holder := leases.holder(job.target))]
+        if theirs:
+            what = "waiting for it (--no-wait leaves them)" if wait else "they are left to it"
+            runs = f"{len(theirs)} of {len(todo)} runs"
+            console.print(f"Another command ({theirs[0]}) is training {runs}; {what}.")
+        while left and wait:
+            time.sleep(POLL_SECONDS)
+            left = _train(left, leases, delivery, console, rerun)
+
+
+def _train(
+    jobs: Sequence[Job], leases: Leases, delivery: Delivery, console: Console, rerun: bool
+) -> list[Job]:
+    """Train the jobs that no other command is training; gives the others back."""
     settings = asdict(jobs[0].config.launcher)
-    try:
-        with (
-            Display(jobs, console) as display,
-            closing(launch(_work, calls, **settings)) as events,
-        ):
+    begun: list[Job] = []
+    left: list[Job] = []
+    with Display(jobs, console) as display:
+
+        def calls() -> Iterator[tuple[Any, ...]]:
+            for job in jobs:
+                if not leases.take(job.target):
+                    left.append(job)
+                    display.leave(job)
+                    continue
+                job.seeds = job.seeds if rerun else results.missing_seeds(job.config, job.folder)
+                if job.seeds:
+                    display.begin()
+                    begun.append(job)
+                    yield job.config, job.seeds, job.folder
+                else:
+                    leases.release(job.target)
+                    display.leave(job, "done by another command")
+
+        with closing(launch(_work, calls(), **settings)) as events:
             for event in events:
-                _handle(event, jobs[event.job], delivery)
-                display.show(event)
+                job = begun[event.job]
+                _handle(event, job, delivery)
+                display.show(event, job)
+                if job.place or job.error:
+                    leases.release(job.target)
+    return left
+
+
+@contextlib.contextmanager
+def _counted(jobs: Sequence[Job], console: Console) -> Iterator[None]:
+    """Whatever ends the block early, say how far it came."""
+    try:
+        yield
     except BaseException:
         done, failed = sum(bool(j.place) for j in jobs), sum(bool(j.error) for j in jobs)
         console.print(

@@ -88,7 +88,7 @@ def _cost(todo: Sequence[Job]) -> list[str]:
         for job in jobs
         if kind not in refused
     ]
-    workers = worker_count(todo[0].config.launcher.workers, len(todo))
+    workers = min(worker_count(todo[0].config.launcher.workers), len(todo))
     wall = START_SECONDS + max(max(work), sum(work) / workers)
     guessed = len(kinds) - len(paces) - len(refused)
     how = sorted({pace.how for pace in paces.values()})

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -51,52 +51,79 @@ class WorkerLostError(RuntimeError):
 
 def launch(
     work: Callable[..., Any],
-    jobs: Sequence[tuple[Any, ...]],
+    jobs: Iterable[tuple[Any, ...]],
     *,
     workers: int | None = None,
     timeout: float | None = None,
     retries: int = 0,
 ) -> Generator[Event, None, None]:
-    """Run work(*job, report) for each job; a worker that dies takes only its own job with it."""
-    context = _context()
-    (receiver, sender), (end, alive) = context.Pipe(False), context.Pipe(False)
-    # Trap: pebble 5.2 reads the keyword `context`, and forks where it finds its `mp_context` only.
-    begin = concurrent.process(context=context, timeout=timeout)(_perform)  # type: ignore[call-overload]
-    todo = deque((job, 0) for job in range(len(jobs)))
-    running: dict[int, tuple[Any, int, int]] = {}
-    try:
-        while todo or running:
-            for slot in range(worker_count(workers, len(jobs))):
-                if todo and slot not in running:
-                    job, tried = todo.popleft()
-                    gpu = gpu_of(slot, visible_gpus())
-                    arguments = ((sender, end), work, job, jobs[job], gpu)
-                    running[slot] = _begun(begin, arguments), job, tried
-            receiver.poll(POLL_SECONDS)
-            ended = [slot for slot, (future, *_) in running.items() if future.done()]
-            while receiver.poll():
-                yield Event(*receiver.recv())
+    """Run work(*job, report) for each job; a worker that dies takes only its own job with it.
+
+    A job is asked for when there is a worker for it; its number is its place among all jobs.
+    """
+    fresh = ((number, job, retries) for number, job in enumerate(jobs))
+    again: deque[tuple[int, tuple[Any, ...], int]] = deque()
+    running: dict[int, tuple[Future[Any], tuple[int, tuple[Any, ...], int]]] = {}
+    with _Workers(work, timeout) as processes:
+        while True:
+            for slot in sorted(set(range(worker_count(workers))) - running.keys()):
+                if attempt := again.popleft() if again else next(fresh, None):
+                    number, job, _ = attempt
+                    running[slot] = processes.begin(slot, number, job), attempt
+            if not running:
+                return
+            processes.wait()
+            ended = [slot for slot, (future, _) in running.items() if future.done()]
+            yield from processes.reports()
             for slot in ended:
-                future, job, tried = running.pop(slot)
-                event = _ended(job, future, timeout)
-                if isinstance(event.value, WorkerLostError) and tried < retries:
-                    todo.appendleft((job, tried + 1))
-                    event = Event(job, "again", event.value)
+                future, (number, job, left) = running.pop(slot)
+                event = _ended(number, future, timeout)
+                if isinstance(event.value, WorkerLostError) and left:
+                    again.append((number, job, left - 1))
+                    event = Event(number, "again", event.value)
                 yield event
-    finally:
-        for process in context.active_children():
+
+
+class _Workers:
+    """The processes of one launch; leaving the block ends them."""
+
+    def __init__(self, work: Callable[..., Any], timeout: float | None) -> None:
+        self.work, self.gpus, self.context = work, visible_gpus(), _context()
+        self.receiver, sender = self.context.Pipe(False)
+        end, self.alive = self.context.Pipe(False)
+        self.pipes = sender, end
+        # Trap: pebble 5.2 reads the keyword `context`; its `mp_context` it does not, and forks.
+        process: Any = concurrent.process
+        self.start = process(context=self.context, timeout=timeout)(_perform)
+
+    def begin(self, slot: int, number: int, job: tuple[Any, ...]) -> Future[Any]:
+        """Start a job in a process."""
+        gpu = gpu_of(slot, self.gpus)
+        try:
+            started: Future[Any] = self.start(self.pipes, self.work, number, job, gpu)
+            return started
+        except (EOFError, OSError):  # another server is started for the next
+            lost: Future[Any] = Future()
+            lost.set_exception(WorkerLostError("the server of its process died"))
+            return lost
+
+    def wait(self) -> None:
+        """Until a job reports, or for a moment."""
+        self.receiver.poll(POLL_SECONDS)
+
+    def reports(self) -> Iterator[Event]:
+        """What jobs reported since."""
+        while self.receiver.poll():
+            yield Event(*self.receiver.recv())
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.context.active_children():
             process.kill()  # a result is written whole or not at all
             process.join()
-        alive.close()
-
-
-def _begun(begin: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    try:
-        return begin(*arguments)
-    except (EOFError, OSError):  # another server is started for the next
-        lost: Future[Any] = Future()
-        lost.set_exception(WorkerLostError("the server of its process died"))
-        return lost
+        self.alive.close()
 
 
 def _context() -> Any:
@@ -111,10 +138,10 @@ def _context() -> Any:
     return context
 
 
-def worker_count(wanted: int | None, jobs: int) -> int:
-    """How many jobs run at once."""
+def worker_count(wanted: int | None) -> int:
+    """How many jobs run at once: so many, or one for each core."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(wanted or cores, jobs)
+    return wanted or cores
 
 
 def visible_gpus() -> list[str]:

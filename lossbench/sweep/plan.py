@@ -11,7 +11,7 @@ from lossbench.configuration import Configuration, names
 from lossbench.paths import expanded
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """A run, the seeds of it that are missing, and what became of it."""
 
@@ -25,6 +25,11 @@ class Job:
     begun: bool = False
     cut_off: bool = False
     run_id: str | None = None
+
+    @property
+    def target(self) -> Path:
+        """Where the first of its results is, or is to be."""
+        return self.folder / self.key
 
 
 def plan(configs: Sequence[Configuration], *, rerun: bool = False, dry: bool = False) -> list[Job]:

@@ -16,7 +16,7 @@ class Display:
     """How many runs are done, running and failed, and how much time is left."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
-        self.jobs, self.console = jobs, console
+        self.console = console
         self.bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(20),
@@ -25,57 +25,66 @@ class Display:
             transient=True,
             disable=not console.is_terminal,
         )
-        self.epochs = {i: job.config.trainer.max_epochs for i, job in enumerate(jobs)}
+        self.epochs = {job: job.config.trainer.max_epochs for job in jobs}
         self.all = self.bars.add_task("", total=sum(self.epochs.values()), left="")
-        self.each: dict[int, TaskID] = {}
-        self.done: dict[int, int] = {}
+        self.each: dict[Job, TaskID] = {}
+        self.done: dict[Job, int] = {}
         self.finished = self.failed = 0
-        self.began = time.monotonic()
+        self.began = 0.0
         self.trains_since: float | None = None
 
     def __enter__(self) -> Display:
-        runs = f"{len(self.jobs)} run{'s' * (len(self.jobs) > 1)}"
-        self.console.print(f"Training {runs} (starting workers takes some seconds).")
-        self.bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
 
-    def show(self, event: Event) -> None:
-        """Bring the display up to an event."""
+    def begin(self) -> None:
+        """A worker is about to start."""
+        if not self.began:
+            self.began = time.monotonic()
+            runs = f"{len(self.epochs)} run{'s' * (len(self.epochs) > 1)}"
+            self.console.print(f"Training {runs} (starting workers takes some seconds).")
+            self.bars.start()
+
+    def leave(self, job: Job, why: str = "") -> None:
+        """Count a job no longer, which another command trains or has trained."""
+        del self.epochs[job]
+        if why:
+            self._say(f"{job.name}: {why}")
+
+    def show(self, event: Event, job: Job) -> None:
+        """Bring the display up to an event of a job."""
         if event.what == "epoch":
-            self._advance(event.job, *event.value[:2])
+            self._advance(job, *event.value[:2])
         else:
-            self._ended(event)
-        self.bars.update(self.all, description=self.state, left=self.left)
+            self._ended(event, job)
         total, completed = sum(self.epochs.values()), sum(self.done.values())
+        self.bars.update(self.all, description=self.state, left=self.left)
         self.bars.update(self.all, total=total, completed=completed)
 
-    def _advance(self, number: int, done: int, total: int) -> None:
+    def _advance(self, job: Job, done: int, total: int) -> None:
         self.trains_since = self.trains_since or time.monotonic()
-        if number not in self.each:
-            name = f"  {self.jobs[number].name}"[:50]
-            self.each[number] = self.bars.add_task(name, total=total, left="")
-        self.epochs[number] = total  # more than one training's where candidates come first
-        self.done[number] = done
-        self.bars.update(self.each[number], completed=done)
+        if job not in self.each:
+            self.each[job] = self.bars.add_task(f"  {job.name}"[:50], total=total, left="")
+        self.epochs[job] = total  # more than one training's where candidates come first
+        self.done[job] = done
+        self.bars.update(self.each[job], completed=done)
 
-    def _ended(self, event: Event) -> None:
-        if event.job in self.each:
-            self.bars.remove_task(self.each.pop(event.job))
-        name = self.jobs[event.job].name
+    def _ended(self, event: Event, job: Job) -> None:
+        if job in self.each:
+            self.bars.remove_task(self.each.pop(job))
         if event.what == "again":
-            self.done.pop(event.job, None)
-            self._say(f"{name}: {event.value}; tried again")
+            self.done.pop(job, None)
+            self._say(f"{job.name}: {event.value}; tried again")
             return
-        self.done[event.job] = self.epochs[event.job]
+        self.done[job] = self.epochs[job]
         self.failed += event.what == "failed"
         self.finished += event.what == "finished"
         word = "failed" if event.what == "failed" else "done"
         ended, seconds = self.finished + self.failed, time.monotonic() - self.began
         left = f", {self.left}" if self.left else ""
-        self._say(f"[{ended}/{len(self.jobs)}] {seconds:5.1f} s  {name}: {word}{left}")
+        self._say(f"[{ended}/{len(self.epochs)}] {seconds:5.1f} s  {job.name}: {word}{left}")
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False)
@@ -84,7 +93,7 @@ class Display:
     def state(self) -> str:
         """How many runs are how far."""
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.finished} of {len(self.jobs)} runs done, {len(self.each)} running{failed}"
+        return f"{self.finished} of {len(self.epochs)} runs done, {len(self.each)} running{failed}"
 
     @property
     def left(self) -> str:

@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path):
-    """Started in one second on one folder: no run is trained twice, none is missing."""
+    """Started in one second on one folder: no run is trained twice, both show all of them."""
     words = ("run", "-m", *QUICK[:-1], "loss=cross_entropy,focal,hinge,poly", "launcher.workers=1")
     both = [
         subprocess.Popen(
@@ -56,8 +56,8 @@ def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path):
         for _ in range(2)
     ]
     said = [process.communicate(timeout=200) for process in both]
-    assert sorted({process.returncode for process in both}) in ([0], [0, 3]), said
-    assert all("Traceback" not in err for _, err in said)
+    assert [process.returncode for process in both] == [0, 0], said
+    assert all(all(loss in out for loss in ("focal", "hinge", "poly")) for out, _ in said)
     found = sorted(file.parent.name for file in tmp_path.glob("results/*/seeds.parquet"))
     assert len(found) == 4
     assert not any("-" in name for name in found)

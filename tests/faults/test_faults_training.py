@@ -32,31 +32,41 @@ def at_work(folder: Path) -> subprocess.Popen[str]:
 
 
 ENDS = [
-    pytest.param(signal.SIGTERM, 143, id="F48"),
-    pytest.param(signal.SIGINT, 130, id="F49"),
+    pytest.param([signal.SIGTERM, signal.SIGTERM], 143, id="F48-as-timeout-sends-it"),
+    pytest.param([signal.SIGINT], 130, id="F49"),
 ]
 
 
-@pytest.mark.parametrize(("number", "code"), ENDS)
-def test_a_signal_ends_it_with_its_code_and_leaves_nobody(number, code, tmp_path):
+@pytest.mark.parametrize(("signals", "code"), ENDS)
+def test_a_signal_ends_it_with_its_code_and_leaves_no_worker_and_no_claim(signals, code, tmp_path):
     process = at_work(tmp_path)
     family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    assert list(tmp_path.glob("results/.claim-*"))
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.001)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "the same command goes on with what is missing" in said
-    assert "Traceback" not in said
+    assert "the same command resumes with what is missing" in errors
+    assert "Traceback" not in errors
     assert not psutil.wait_procs(family, timeout=20)[1]
+    assert not list(tmp_path.glob("results/.claim-*"))
 
 
-def test_f49_a_second_ctrl_c_ends_it_at_once(tmp_path):
-    process = at_work(tmp_path)
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode in (130, -signal.SIGINT)
-    assert not psutil.wait_procs(family, timeout=20)[1]
+def test_f49_a_second_ctrl_c_ends_it_at_once():
+    """Also while the first one is still being answered."""
+    code = """if True:
+        import os, signal, time
+        from lossbench.cli import REPEATED_SECONDS, Interrupted, _interrupt
+        signal.signal(signal.SIGINT, _interrupt)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Interrupted:
+            time.sleep(REPEATED_SECONDS)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(20)
+    """
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGINT
 
 
 def test_f50_workers_die_with_a_parent_that_is_killed(tmp_path):

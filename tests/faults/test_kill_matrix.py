@@ -76,7 +76,8 @@ def kill(folder: Path, number: signal.Signals, moment: Callable[[Path, int], boo
     assert process.returncode == CODES[number], said
     assert "Traceback" not in said
     if number != signal.SIGKILL:
-        assert "the same command goes on with what is missing" in said
+        assert "the same command resumes with what is missing" in said
+        assert not list(folder.glob("results/.claim-*"))
     after = table(folder)
     for name, rows in before.items():
         pd.testing.assert_frame_equal(after[name], rows, check_exact=True)
