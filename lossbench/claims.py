@@ -50,7 +50,7 @@ class Identity:
 
     loss: a name, or a mapping of name and hyper-parameters. expect, differs_from: numbers, or
     times * another loss + plus, a mapping of the keys loss, prediction, target, times, plus, of
-    which those left out are this test's own.
+    which those left out are this test's own. facts: what the loss asks of a data set, by name.
     """
 
     loss: Any
@@ -60,6 +60,7 @@ class Identity:
     of: Literal["value", "gradient"] = "value"
     expect: Any = None
     differs_from: Any = None
+    facts: Any = None
     tolerance: Annotated[float, "[0, inf)"] = 1e-12
 
 

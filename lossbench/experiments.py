@@ -6,7 +6,8 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from lossbench import registry
@@ -14,7 +15,9 @@ from lossbench.claims import Claim, read_claims
 from lossbench.composition import Axes, Composer, axes_of, hydra, load_yaml, override_of, word_of
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
+from lossbench.digests import places_in
 from lossbench.paths import experiment_files
+from lossbench.registry import CHOICES
 from lossbench.schema import Kind, choices, convert, unknown_key
 
 
@@ -23,6 +26,7 @@ class Experiment:
     """A question and what answers it, from `experiments/NAME/experiment.yaml`.
 
     metric: what tables are ordered and conclusions drawn by, null for the task's primary metric.
+    config_dir: the folder of the user's own configurations that its runs are composed with.
     sweeps: overrides of a sweep each, on top of those that all share; without any there is one.
     """
 
@@ -33,6 +37,11 @@ class Experiment:
     overrides: dict[str, Any] = field(default_factory=dict)
     sweeps: list[dict[str, Any]] = field(default_factory=list)
     claims: tuple[Claim, ...] = ()
+    config_dir: str | None = None
+
+    def configurations(self) -> list[Configuration]:
+        """Every run of the experiment as it is written."""
+        return configurations([f"experiment={self.name}"], config_dir=self.config_dir)[0]
 
 
 def read_experiment(name: str) -> Experiment:
@@ -43,7 +52,7 @@ def read_experiment(name: str) -> Experiment:
     content = load_yaml(known[name])
     if not isinstance(content.get("overrides", {}), dict):
         raise UserError(f"{known[name]}: overrides: expected a mapping of keys to values.")
-    allowed = [each.name for each in fields(Experiment) if each.name != "name"]
+    allowed = [e.name for e in fields(Experiment) if e.name not in ("name", "config_dir")]
     for key in content:
         if key not in allowed:
             raise unknown_key(f"{known[name]}: {key}", key, allowed)
@@ -88,7 +97,7 @@ def configurations(
     registry.refresh()
     words = [w for w in overrides if not w.startswith("experiment=")]
     named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
-    experiment = read_experiment(named[-1]) if named else None
+    experiment = replace(read_experiment(named[-1]), config_dir=config_dir) if named else None
     with hydra(config_dir):
         sweeps = [axes_of(fixed, words, sweep or bool(named)) for fixed in _sweeps(experiment)]
         _refuse_too_many(sweeps, most)
@@ -98,7 +107,24 @@ def configurations(
         ]
         composer.faults.tell()
     configs = [config for config in composed if config is not None]
+    if experiment:
+        configs = [_with_own_files(config, experiment) for config in configs]
     return list({json.dumps(c.mapping, sort_keys=True): c for c in configs}.values()), experiment
+
+
+def _with_own_files(config: Configuration, experiment: Experiment) -> Configuration:
+    """The configuration with the files that an experiment names looked up in its folder first."""
+    folder, mapping = experiment_files()[experiment.name].parent, config.mapping
+    for kind in CHOICES:
+        values = mapping[kind]
+        parameters = registry.parameters(registry.find(kind, values["name"])[0])
+        for name, paths in places_in(parameters, values).items():
+            beside = [path for path in paths if (folder / path).exists()]
+            if beside and not any(Path(path).exists() for path in paths):
+                given = values[name]
+                moved = [str(folder / path) for path in paths]
+                values[name] = moved if isinstance(given, list) else moved[0]
+    return Configuration.read(mapping)
 
 
 def _sweeps(experiment: Experiment | None) -> list[dict[str, Any]]:

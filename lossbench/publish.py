@@ -9,7 +9,7 @@ from pathlib import Path
 from lossbench import results
 from lossbench.comparison import Comparison
 from lossbench.contract import UnusableError
-from lossbench.experiments import Experiment, configurations
+from lossbench.experiments import Experiment
 from lossbench.report.decisions import words
 from lossbench.report.html import Words, markdown, page
 from lossbench.settings import Tracking, masked
@@ -43,8 +43,7 @@ def write_report(
 
 def without_result(experiment: Experiment, folder: Path) -> list[str]:
     """The commands of an experiment's runs that the folder holds nothing of."""
-    configs, _ = configurations([f"experiment={experiment.name}"], sweep=True)
-    return [c.command for c in configs if not results.parts(folder, c.key)]
+    return [c.command for c in experiment.configurations() if not results.parts(folder, c.key)]
 
 
 def publish(

@@ -77,6 +77,10 @@ class Axis:
     def rounded(self, value: float) -> float:
         return round(value) if self.whole else float(f"{value:.{DIGITS}g}")
 
+    def holds(self, value: Any) -> bool:
+        """Whether a value is a number of the range."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
     def at_edge(self, value: Any) -> bool:
         """Whether a value is in the outermost part of the range, or beyond it."""
         if not isinstance(value, int | float):
@@ -160,7 +164,13 @@ def search_tpe(
     }
     sampler = optuna.samplers.TPESampler(seed=0, constant_liar=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    yield first, evaluate([first])[0]
+    scores = evaluate([first])[0]
+    yield first, scores
+    if np.isfinite(scores).all() and all(axis.holds(first[axis.key]) for axis in axes):
+        configured_trial = optuna.trial.create_trial(
+            params=first, distributions=space, value=float(scores.mean())
+        )
+        study.add_trial(configured_trial)
     for done in range(1, trials, BATCH):
         asked = [study.ask(space) for _ in range(min(BATCH, trials - done))]
         batch = [{a.key: a.rounded(trial.params[a.key]) for a in axes} for trial in asked]

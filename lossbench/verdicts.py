@@ -6,7 +6,9 @@ each of its tests is, and refuted where one is.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ from lossbench.claims import (
     term,
 )
 from lossbench.comparison import ALPHA
+from lossbench.comparison.sentences import same_numbers
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
 from lossbench.results import Result
@@ -74,13 +77,15 @@ class Decision:
 class _Measured:
     """A finding to be, its p before correction, and by how much each seed clears the bound.
 
-    holds: what the claim says of the sign of the mean of `cleared`.
+    holds: what the claim says of the sign of the mean of `cleared`. identical: whether both sides
+    are the very same results, in every metric, so that no seed will ever tell them apart.
     """
 
     finding: Finding
     p: float = float("nan")
     cleared: Array | None = None
     holds: bool = False
+    identical: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,15 +95,19 @@ class _Runs:
     configs: Sequence[Configuration]
     results: dict[str, Result]
 
-    def of(self, filters: dict[str, Any], place: str) -> Result | None:
-        """The result of the one run that the filters single out; None where it is not trained."""
-        found = {config.key for config in self.configs if matches(config.mapping, filters)}
-        if len(found) != 1:
-            said = ", ".join(f"{key}={value}" for key, value in filters.items())
+    def config(self, filters: dict[str, Any], place: str) -> Configuration:
+        """The one run that the filters single out."""
+        matching = {c.key: c for c in self.configs if matches(c.mapping, filters)}
+        if len(matching) != 1:
+            words = ", ".join(f"{key}={value}" for key, value in filters.items())
             raise UserError(
-                f"{place}: {said}: expected one run of the experiment, {len(found)} are."
+                f"{place}: {words}: expected one run of the experiment, {len(matching)} are."
             )
-        return self.results.get(found.pop())
+        return matching.popitem()[1]
+
+    def of(self, filters: dict[str, Any], place: str) -> Result | None:
+        """The result of that run; None where it is not trained."""
+        return self.results.get(self.config(filters, place).key)
 
 
 def decide(
@@ -124,6 +133,38 @@ def decide(
     return decisions
 
 
+def refuse_unknown_metrics(claims: Sequence[Claim], configs: Sequence[Configuration]) -> None:
+    """UserError names a metric of a claim that the runs it is about will not have."""
+    runs = _Runs(configs, {})
+    for claim in claims:
+        parts: list[tuple[str, Any]] = [(f"requires[{i}]", r) for i, r in enumerate(claim.requires)]
+        parts += [(f"tests[{i}]", test) for i, test in enumerate(claim.tests)]
+        for place, part in parts:
+            if not isinstance(part, Identity):
+                side = part.of if isinstance(part, Requirement) else part.first
+                place = f"claim {claim.id}.{place}"
+                known = _metrics_of(runs.config(side, place))
+                if part.metric not in known:
+                    raise UserError(
+                        f"{place}.metric={part.metric}: there will be no such metric. "
+                        f"{choices(part.metric, known)}"
+                    )
+
+
+def _metrics_of(config: Configuration) -> set[str]:
+    """The names of the metrics that a run will have, found by drawing its data once."""
+    added = {name.rpartition(":")[2] for name in (*config.metrics, config.metric or "") if name}
+    return added | _metrics_of_dataset(config.dataset.name, json.dumps(config.dataset.values))
+
+
+@functools.cache
+def _metrics_of_dataset(name: str, values: str) -> set[str]:
+    dataset = registry.load(registry.find("dataset", name)[0])
+    sample = dataset(np.random.default_rng(0), **json.loads(values))
+    kind = registry.load(registry.find("task", sample.task)[0])
+    return {metric.name for metric in kind.metrics}
+
+
 def _verdict(required: list[str], found: list[str]) -> str:
     if REFUTED in required:
         return NOT_APPLICABLE
@@ -138,8 +179,8 @@ def _found(measured: _Measured, p: float, family: int) -> Finding:
     """The finding with its corrected p, and the verdict or the seeds that would bring one."""
     if measured.cleared is None:
         return measured.finding
-    if not measured.cleared.any():
-        return replace(measured.finding, p=p, verdict=REFUTED)  # the very same results
+    if measured.identical:
+        return replace(measured.finding, p=p, verdict=REFUTED)
     if p > ALPHA:
         needed = statistics.seeds_to_settle(measured.cleared, alpha=ALPHA, comparisons=family)
         return replace(measured.finding, p=p, verdict=OPEN, seeds_needed=needed)
@@ -184,7 +225,9 @@ def _measure(
         diverged=int(max(np.sum(~np.isfinite(column)) for column in (first, second))),
     )
     gains = statistics.paired_differences(first, second, higher_is_better=direction > 0)
-    return _tested(test, finding, gains)
+    measured = _tested(test, finding, gains)
+    twins = isinstance(test, Difference) and bool(others) and same_numbers(*trained)
+    return replace(measured, identical=twins)
 
 
 def _tested(test: Difference | Equivalence, finding: Finding, gains: Array) -> _Measured:
@@ -306,18 +349,27 @@ def _computed(test: Identity) -> Tensor:
     plugin = registry.find_for_task(name, test.task)
     kind = registry.load(registry.find("task", test.task)[0])
     loss = registry.load(plugin)
-    if inspect.isclass(loss) or registry.facts(plugin):
-        raise UserError(f"loss={name} needs facts of a data set, so that it has no identities.")
+    if inspect.isclass(loss):
+        raise UserError(f"loss={name} has weights of its own, so that it has no identities.")
+    given = {key: torch.as_tensor(value) for key, value in (test.facts or {}).items()}
+    if missing := [fact for fact in registry.facts(plugin) if fact not in given]:
+        example = ", ".join(f"{fact}: …" for fact in missing)
+        raise UserError(f"loss={name} asks for {', '.join(missing)}: give facts: {{{example}}}.")
     hyper = validate(registry.parameters(plugin), values, "loss")
     prediction = torch.tensor(test.prediction, dtype=torch.float64).reshape(-1, *_row(test))
     real = kind.target_dtype.is_floating_point
     target = torch.tensor(test.target, dtype=torch.float64 if real else kind.target_dtype)
     prediction, target = prediction.requires_grad_(), target.reshape(-1, *target.shape[1:])
     kind.like(prediction, target).check(prediction, target)
-    value: Tensor = loss(prediction, target, **hyper)
+    value: Tensor = loss(prediction, target, **hyper, **_scalars(given))
     if test.of == "value":
         return value.detach()
     return torch.autograd.grad(value.sum(), prediction)[0]
+
+
+def _scalars(facts: dict[str, Tensor]) -> dict[str, Any]:
+    """Single numbers as Python's, as a task gives them."""
+    return {name: value.item() if value.ndim == 0 else value for name, value in facts.items()}
 
 
 def _row(test: Identity) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from lossbench.contract import UserError
 from lossbench.experiments import configurations, experiment_files
 from lossbench.report.decisions import text
 from lossbench.results import Result
-from lossbench.verdicts import decide
+from lossbench.verdicts import decide, refuse_unknown_metrics
 
 BASICS = {k: {"name": k} for k in ("dataset", "model", "regularizer", "optimizer")}
 TRAINER = {"max_epochs": 1, "batch_size": 1, "precision": "32-true"}
@@ -400,3 +400,61 @@ def test_the_readme_of_a_study_says_the_verdicts_on_record(name):
     for claim in yaml.safe_load(file.read_text())["claims"]:
         (line,) = [line for line in readme.splitlines() if f"`{claim['id']}`" in line]
         assert claim["verdict"] in line
+
+
+# --- what an experiment says of its runs --------------------------------------------------------
+
+
+def test_equal_accuracy_of_models_that_differ_leaves_a_claim_open():
+    """A tie on every seed in this metric says nothing; the very same results would."""
+    first, second = planted("a", BASE), planted("b", BASE)
+    second.seeds["test/ece"] += 0.01
+    assert decided([first, second], better()).verdict == "OPEN"
+
+
+def test_a_metric_that_runs_will_not_have_is_refused_before_training(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tests = "tests: [{more: focal, than: 1.5}]"
+    required = f"{tests}, requires: [{{of: focal, metric: acuracy, at_least: 0}}]"
+    for line in ("tests: [{better: focal, than: cross_entropy, metric: acuracy}]", required):
+        study(tests, line)
+        configs, experiment = configurations(["experiment=study"])
+        with pytest.raises(UserError, match=r"acuracy.*Did you mean accuracy"):
+            refuse_unknown_metrics(experiment.claims, configs)
+    study()
+    configs, experiment = configurations(["experiment=study"])
+    refuse_unknown_metrics(experiment.claims, configs)
+
+
+def test_an_identity_gets_the_facts_that_its_loss_asks_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    head = "def f(logits, target, /, *, num_classes: int):"
+    (tmp_path / "counting.py").write_text(f"{head}\n    return 0 * logits[:, 0] + num_classes\n")
+    claim = {
+        "loss": "counting.py:f",
+        "task": "multiclass",
+        "prediction": [[0, 1, 2]],
+        "target": [1],
+        "expect": 3,
+    }
+    with pytest.raises(UserError, match=r"asks for num_classes: give facts: \{num_classes: …\}"):
+        decided([], claim)
+    assert decided([], {**claim, "facts": {"num_classes": 3}}).verdict == "SUPPORTED"
+
+
+def test_a_file_that_an_experiment_names_is_looked_up_in_its_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "experiments" / "own"
+    folder.mkdir(parents=True)
+    (folder / "my.csv").write_text("a,b\n1,2\n")
+    overrides = "{dataset: csv, dataset.path: my.csv, dataset.target: b}"
+    (folder / "experiment.yaml").write_text(f"overrides: {overrides}\n")
+    monkeypatch.chdir(tmp_path)
+    (config,), _ = configurations(["experiment=own"])
+    assert config.dataset.values["path"] == "experiments/own/my.csv"
+
+
+def test_an_experiments_metric_is_that_of_its_runs(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study("question:", "metric: log_loss\nquestion:")
+    configs, _ = configurations(["experiment=study"])
+    assert {config.metric for config in configs} == {"log_loss"}

@@ -6,7 +6,6 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lossbench
-from lossbench import comparison, optimizers, results, training, tuning
+from lossbench import comparison, configuration, optimizers, results, training, tuning
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
 from lossbench.experiments import configurations
@@ -313,10 +312,6 @@ def test_what_was_trained_as_it_stands_cannot_pass_for_tuned():
         training.train(configured("dataset=wine", "tune.trials=2"), [0])
 
 
-def stood(*words: str) -> results.Result:
-    return results.Result("", configured(*words), *[Any] * 4)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("runs", "labels"),
     [
@@ -329,7 +324,7 @@ def stood(*words: str) -> results.Result:
     ],
 )
 def test_labels_say_tuned_where_others_are_not(runs, labels):
-    assert comparison.labels([stood(*words) for words in runs]) == labels
+    assert configuration.labels([configured(*words) for words in runs]) == labels
 
 
 # ---- requests ----------------------------------------------------------------------------------

@@ -95,10 +95,11 @@ def decisions_on(experiment: Experiment | None, results: list[Result]) -> list[D
     """The verdicts on the experiment's claims, if it has any."""
     if not experiment or not experiment.claims:
         return []
-    from lossbench.experiments import configurations
-    from lossbench.verdicts import decide
+    from lossbench.verdicts import decide, refuse_unknown_metrics
 
-    configs = configurations([f"experiment={experiment.name}"])[0]
+    configs = experiment.configurations()
+    if not results:
+        refuse_unknown_metrics(experiment.claims, configs)
     return decide(experiment.claims, configs, results)
 
 
