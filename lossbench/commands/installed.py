@@ -14,6 +14,7 @@ from lossbench.commands import completion
 from lossbench.commands.options import OneOf, command
 from lossbench.commands.terminal import say, width
 from lossbench.contract import UserError
+from lossbench.modules import definition
 from lossbench.paths import experiment_files, packaged
 from lossbench.registry import PLURALS, Plugin
 
@@ -64,7 +65,7 @@ def _list_plugins(name: str, same: Sequence[Plugin]) -> None:
 
 def _description(plugin: Plugin) -> str:
     """The first line of its docstring, read without importing; empty where there is none."""
-    found = registry._definition(plugin.module, plugin.attribute)
+    found = definition(plugin.module, plugin.attribute)
     return ((found and ast.get_docstring(found[0])) or "").partition("\n")[0]
 
 
