@@ -1,7 +1,8 @@
-"""Digests of what decides numbers: the content of the files that a parameter names."""
+"""Digests of what decides numbers: a plugin's code, and the files that its parameters name."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import os
@@ -10,10 +11,67 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.contract import UserError
+from lossbench.modules import Module, Territory
 from lossbench.paths import expanded
+from lossbench.reach import Reach
 from lossbench.schema import Parameter
+from lossbench.statements import EVERYTHING, source_of
 
 CONTENT = "content"
+CODE_DIGITS = 12  # hexadecimal
+
+
+# ---- code --------------------------------------------------------------------------------------
+@functools.cache
+def reach_of(module: str, attribute: str, package: str) -> Reach:
+    """All of its own file, folder and package that an object can reach; imports nothing.
+
+    module is a dotted name or the path of a file, package the distribution that it comes with.
+    """
+    territory = Territory(module, package)
+    reach = Reach(territory)
+    if territory.start:
+        reach.follow(territory.start, attribute.partition(".")[0])
+        if not any(reach.statements.values()) and not any(reach.imports.values()):
+            reach.follow(territory.start, EVERYTHING)
+    return reach
+
+
+def code_digest(reach: Reach) -> str:
+    """Hexadecimal digits of the code; comments, docstrings, layout and places count for nothing."""
+    texts = [
+        *(_code_of(reach, module) for module in reach.statements),
+        *(hashlib.sha256(file.read_bytes()).hexdigest() for file in reach.opaque),
+    ]
+    return hashlib.sha256("\n\n".join(sorted(texts)).encode()).hexdigest()[:CODE_DIGITS]
+
+
+def _code_of(reach: Reach, module: Module) -> str:
+    """What is reached of a module, in its order; imports by what they mean."""
+    source = source_of(module.file)
+    statements = source.statements if source else ()
+    lines = [_canonical(statements[n].node) for n in sorted(reach.statements[module])]
+    return "\n".join([*sorted(reach.imports.get(module, ())), *lines])
+
+
+def _canonical(node: Any) -> str:
+    """Code as text that is the same for every version of Python, without its docstrings.
+
+    >>> _canonical(ast.parse("x = 1  # one")) == _canonical(ast.parse("x=1"))
+    True
+    """
+    if isinstance(node, list):
+        return f"[{' '.join(map(_canonical, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return ""
+    fields = [(n, v) for n, v in ast.iter_fields(node) if n not in ("ctx", "kind", "type_comment")]
+    inner = "".join(f" {n}={_canonical(v)}" for n, v in fields if v is not None and v != [])
+    return f"({type(node).__name__}{inner})"
+
+
+# ---- files that a parameter names --------------------------------------------------------------
 
 
 def with_contents(

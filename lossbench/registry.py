@@ -9,7 +9,6 @@ import ast
 import configparser
 import contextlib
 import functools
-import hashlib
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.contract import UnusableError, UserError
-from lossbench.digests import places_in, with_contents
-from lossbench.modules import definition, file_of, import_of, spec_of, tree_of
+from lossbench.digests import code_digest, places_in, reach_of, with_contents
+from lossbench.imports import forget_edited, import_of
+from lossbench.modules import definition, file_of, spec_of, tree_of
 from lossbench.paths import expanded
 from lossbench.schema import (
     REQUIRED,
@@ -29,6 +29,7 @@ from lossbench.schema import (
     parameters_of_definition,
     parameters_of_object,
 )
+from lossbench.statements import source_of
 from lossbench.undisturbed import undisturbed
 
 PREFIX = "lossbench."
@@ -188,6 +189,7 @@ def _from_file(kind: str, path: str, attribute: str) -> Plugin:
 
 def load(plugin: Plugin) -> Any:
     """Import the plugin's object; UserError names package, entry point and cause."""
+    code_of(plugin)  # as it is imported, whatever becomes of the file while it trains
     with undisturbed() as changed:
         found = imported(plugin)
     if changed:
@@ -338,39 +340,16 @@ def _is_declare(decorator: ast.expr) -> bool:
 @functools.cache
 def code_of(plugin: Plugin) -> str:
     """The digest of the code that decides the plugin's numbers, as this process first saw it."""
-    return hashlib.sha256(source(plugin).encode()).hexdigest()[:12]
+    return code_digest(reach_of(plugin.module, plugin.attribute, plugin.package))
+
+
+def not_looked_at(plugin: Plugin) -> list[str]:
+    """What decides the plugin's numbers, or might, and is not in the digest of its code."""
+    return reach_of(plugin.module, plugin.attribute, plugin.package).unseen
 
 
 def refresh() -> None:
     """Notice what was edited since this process read it; for the beginning of a request."""
-    for cached in (tree_of, signature, code_of):
+    for cached in (spec_of, file_of, tree_of, source_of, signature, reach_of, code_of):
         cached.cache_clear()
-
-
-def source(plugin: Plugin) -> str:
-    """The text that decides the plugin's numbers: its definition and what of its file it uses."""
-    found = definition(plugin.module, plugin.attribute)
-    if not found:
-        try:
-            return inspect.getsource(load(plugin))
-        except TypeError:  # an instance or a functools.partial has no text but its file's
-            file = file_of(plugin.module)
-            return file.read_text(encoding="utf-8") if file else plugin.origin
-    node, tree = found
-    tops = {name: top for top in tree.body for name in _defined(top)}
-    wanted, todo = {node}, [node]
-    while todo:
-        for child in ast.walk(todo.pop()):
-            top = tops.get(child.id) if isinstance(child, ast.Name) else None
-            if top is not None and top not in wanted:
-                wanted.add(top)  # type: ignore[arg-type]
-                todo.append(top)  # type: ignore[arg-type]
-    return "\n\n".join(ast.unparse(top) for top in tree.body if top in wanted)
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Assign):
-        return [t.id for t in node.targets if isinstance(t, ast.Name)]
-    return []
+    forget_edited()

@@ -25,11 +25,280 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(folder: Path, **files: str) -> None:
-    """Write files, named without their suffix .csv."""
+    """Write files: a.py for `a`, a/b.py for `a__b`, tables for what is no code."""
     for name, content in files.items():
-        file = folder / f"{name}.csv"
+        suffix = "py" if "\n" in content else "csv"
+        file = folder / f"{name.replace('__', '/')}.{suffix}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
+
+
+def package_of(folder: Path, text: str) -> None:
+    """Make a package of a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "__init__.py").write_text(text)
+
+
+# --- code ---------------------------------------------------------------------------------------
+LOSS = """
+import math
+{head}
+
+def helper(x):
+    return x
+
+def other(x):
+    return helper(x)
+
+def loss(p, t, /, *, gamma: float = 2.0):
+    \"""Punishes.\"""
+    {body}
+"""
+
+
+def code(folder: Path, module: str = "own.py", attribute: str = "loss") -> str:
+    """The digest of a loss as the files of a folder are now."""
+    registry.refresh()
+    name = str(folder / module) if module.endswith(".py") else module
+    return registry.code_of(registry.Plugin("loss", "x", name, attribute))
+
+
+def own(head: str = "", body: str = "return p * SCALE") -> str:
+    return LOSS.format(head=head, body=body)
+
+
+# What stands before the definition, and what it is changed to: each decides what SCALE or f is.
+DECIDES = {
+    "plain": ("SCALE = 1.0", "SCALE = 2.0"),
+    "annotated": ("SCALE: float = 1.0", "SCALE: float = 2.0"),
+    "tuple": ("SCALE, B = 1.0, 2.0", "SCALE, B = 2.0, 2.0"),
+    "starred": ("B, *SCALE = 1.0, 2.0", "B, *SCALE = 1.0, 3.0"),
+    "chained": ("B = SCALE = 1.0", "B = SCALE = 2.0"),
+    "walrus": ("B = (SCALE := 1.0)", "B = (SCALE := 2.0)"),
+    "subscript": ("SCALE = {}\nSCALE['k'] = 1.0", "SCALE = {}\nSCALE['k'] = 2.0"),
+    "attribute": ("class SCALE: pass\nSCALE.k = 1.0", "class SCALE: pass\nSCALE.k = 2.0"),
+    "augmented": ("SCALE = 1.0\nSCALE *= 1.0", "SCALE = 1.0\nSCALE *= 2.0"),
+    "deleted": ("SCALE = {1: 1}", "SCALE = {1: 1}\ndel SCALE[1]"),
+    "method": ("SCALE = []\nSCALE.append(1)", "SCALE = []\nSCALE.append(2)"),
+    "method-kept": ("SCALE = [1]\n_ = SCALE.append(1)", "SCALE = [1]\n_ = SCALE.append(2)"),
+    "argument": (
+        "def fill(x): x.append(1)\nSCALE = []\n_ = fill(SCALE)",
+        "def fill(x): x.append(2)\nSCALE = []\n_ = fill(SCALE)",
+    ),
+    "try": (
+        "try:\n    import gone\nexcept ImportError:\n    SCALE = 1.0",
+        "try:\n    import gone\nexcept ImportError:\n    SCALE = 2.0",
+    ),
+    "if": ("if True:\n    SCALE = 1.0", "if True:\n    SCALE = 2.0"),
+    "with": ("with open('x') as SCALE: pass", "with open('y') as SCALE: pass"),
+    "for": ("for SCALE in [1.0]: pass", "for SCALE in [2.0]: pass"),
+    "while": ("SCALE = 0\nwhile SCALE < 1: SCALE += 1", "SCALE = 0\nwhile SCALE < 2: SCALE += 1"),
+    "match": (
+        "match 1:\n    case SCALE: pass",
+        "match 2:\n    case SCALE: pass",
+    ),
+    "global": (
+        "SCALE = 1.0\ndef grow():\n    global SCALE\n    SCALE = 1.0\ngrow()",
+        "SCALE = 1.0\ndef grow():\n    global SCALE\n    SCALE = 2.0\ngrow()",
+    ),
+    "indirect": ("ONE = 1.0\nSCALE = ONE + 1", "ONE = 2.0\nSCALE = ONE + 1"),
+    "lambda": ("SCALE = lambda: 1.0", "SCALE = lambda: 2.0"),
+    "class": (
+        "class Base:\n    k = 1.0\nclass SCALE(Base): pass",
+        "class Base:\n    k = 2.0\nclass SCALE(Base): pass",
+    ),
+    "decorator": (
+        "def twice(f): return f\n@twice\ndef SCALE(): ...",
+        "def twice(f): return 2\n@twice\ndef SCALE(): ...",
+    ),
+    "registered": (
+        "SCALE = {}\ndef enter(f):\n    SCALE[f] = f\n    return f\n@enter\ndef one(): return 1",
+        "SCALE = {}\ndef enter(f):\n    SCALE[f] = f\n    return f\n@enter\ndef one(): return 2",
+    ),
+    "subclass": (
+        "class SCALE:\n    def __init_subclass__(cls): SCALE.k = cls\nclass One(SCALE):\n    k = 1",
+        "class SCALE:\n    def __init_subclass__(cls): SCALE.k = cls\nclass One(SCALE):\n    k = 2",
+    ),
+    "import": ("from math import pi as SCALE", "from math import e as SCALE"),
+    "star": ("from math import *\nSCALE = pi", "from cmath import *\nSCALE = pi"),
+    "patched": ("SCALE = 1.0\nmath.pi = 3", "SCALE = 1.0\nmath.pi = 4"),
+    "called": ("SCALE = 1.0\nmath.setup(3)", "SCALE = 1.0\nmath.setup(4)"),
+    "globals": ("globals()['SCALE'] = 1.0", "globals()['SCALE'] = 2.0"),
+    "dynamic": ("SCALE = 1.0\nexec('SCALE = 1.0')", "SCALE = 1.0\nexec('SCALE = 2.0')"),
+}
+
+
+@pytest.mark.parametrize("how", DECIDES)
+def test_what_decides_a_constant_of_the_file_is_noticed(how, here):
+    before, after = DECIDES[how]
+    put(here, own=own(before))
+    digest = code(here)
+    put(here, own=own(after))
+    assert code(here) != digest
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("gamma: float = 2.0", "gamma: float = 3.0"),
+        ("return p *", "return p +"),
+        ("def loss", "@math.cache\ndef loss"),
+        ("return p * SCALE", "return helper(p)"),
+        ("return p * SCALE", "import random\n    return p * SCALE"),
+    ],
+)
+def test_the_definition_itself_is_noticed(before, after, here):
+    put(here, own=own("SCALE = 1.0"))
+    digest = code(here)
+    put(here, own=own("SCALE = 1.0").replace(before, after))
+    assert code(here) != digest
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("SCALE = 1.0", "SCALE = 1.0  # one"),
+        ("SCALE = 1.0", "SCALE=( 1.00 )\n\n"),
+        ("Punishes.", "Punishes, or rewards."),
+        ("def other(x):\n    return helper(x)", "def other(y):\n    return 2 * helper(y)"),
+        ("def helper(x):\n    return x", "def helper(x):\n    return -x"),
+        ("import math", "import math, random\nUNUSED = math.sqrt(SCALE) if 0 else 1"),
+        ("def other", "@math.cache\ndef other"),
+        ("def other(x):\n    ", "def other(x):\n    SCALE = x\n    "),
+        ("import math", "import math\nif __name__ == '__main__':\n    print(other(1))"),
+    ],
+)
+def test_what_cannot_matter_is_not_noticed(before, after, here):
+    put(here, own=own("SCALE = 1.0"))
+    digest = code(here)
+    assert before in own("SCALE = 1.0")
+    put(here, own=own("SCALE = 1.0").replace(before, after))
+    assert code(here) == digest
+
+
+# An import of the file, and what makes SCALE of it, from helpers.py or from pkg/inner.py.
+IMPORTED = [
+    ("from helpers import SCALE", "SCALE"),
+    ("from helpers import *", "SCALE"),
+    ("import helpers", "helpers.SCALE"),
+    ("import helpers as h", "h.SCALE"),
+    ("import helpers", "vars(helpers)"),
+    ("import helpers", "getattr(helpers, 'SCALE')"),
+    ("from helpers import scale", "scale()"),
+    ("from helpers import indirect", "indirect()"),
+    ("import importlib\nhelpers = importlib.import_module('helpers')", "helpers.SCALE"),
+    ("", "__import__('helpers').SCALE"),
+    ("", "local"),
+    ("import pkg.inner", "pkg.inner.SCALE"),
+    ("import pkg", "pkg.inner.SCALE"),
+    ("from pkg import inner", "inner.SCALE"),
+    ("from pkg import inner as i", "i.scale()"),
+    ("from pkg.inner import SCALE", "SCALE"),
+    ("from pkg import SCALE", "SCALE"),
+    ("import pkg as p_", "p_.SCALE"),
+]
+HELPERS = """
+def indirect():
+    return scale()
+def scale():
+    return SCALE
+def unrelated():
+    return 1
+SCALE = 1.0
+"""
+
+
+@pytest.mark.parametrize(("line", "use"), IMPORTED)
+def test_what_neighbouring_modules_give_is_noticed(line, use, here):
+    body = f"return {use} * p"
+    if use == "local":
+        body = "from helpers import SCALE as s\n    return s * p"
+    put(here, own=own(line, body), helpers=HELPERS, pkg__inner=HELPERS)
+    package_of(here / "pkg", "from .inner import SCALE, indirect\nfrom . import inner\n")
+    digest = code(here)
+    unrelated = HELPERS.replace("return 1", "return 2  # more")
+    put(here, helpers=unrelated, pkg__inner=unrelated)
+    whole = use in ("vars(helpers)", "getattr(helpers, 'SCALE')", "__import__('helpers').SCALE")
+    assert (code(here) == digest) != (whole or "importlib" in line)
+    digest = code(here)
+    changed = unrelated.replace("SCALE = 1.0", "SCALE = 2.0")
+    put(here, helpers=changed, pkg__inner=changed)
+    assert code(here) != digest
+
+
+def test_a_module_that_a_neighbour_imports_for_its_effect_is_noticed(here):
+    put(here, own=own("import helpers", "return p"), helpers="import patches\n")
+    put(here, patches="import math\nmath.pi = 3\n")
+    digest = code(here)
+    put(here, patches="import math\nmath.pi = 4\n")
+    assert code(here) != digest
+
+
+def test_a_function_registered_in_a_neighbour_is_noticed(here):
+    put(here, helpers="TABLE = []\ndef enter(f):\n    TABLE.append(f)\n    return f\n")
+    head = "from helpers import TABLE, enter\n@enter\ndef one(x): return 1"
+    put(here, own=own(head, "return TABLE[0](p)"))
+    digest = code(here)
+    put(here, own=own(head.replace("return 1", "return 2"), "return TABLE[0](p)"))
+    assert code(here) != digest
+
+
+@pytest.fixture
+def package(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An importable package with a loss in pkg.losses, as an editable install has it."""
+    monkeypatch.syspath_prepend(str(here))
+    head = "from .deep import helpers\nfrom pkg_own.deep.helpers import scale\nimport flat"
+    losses = own(head, "return helpers.SCALE * scale() * flat.SCALE")
+    put(here, pkg_own__losses=losses, pkg_own__deep__helpers=HELPERS, flat=HELPERS)
+    package_of(here / "pkg_own", "from .losses import loss\n")
+    package_of(here / "pkg_own" / "deep", "")
+    return here
+
+
+@pytest.mark.parametrize("module", ["pkg_own", "pkg_own.losses"])
+@pytest.mark.parametrize("changed", ["pkg_own/deep/helpers.py", "flat.py", "pkg_own/losses.py"])
+def test_what_other_modules_of_the_package_give_is_noticed(module, changed, package):
+    digest = code(package, module)
+    file = package / changed
+    file.write_text(file.read_text().replace("return 1", "return 3  # unrelated"))
+    assert code(package, module) == digest
+    file.write_text(file.read_text().replace("1.0", "2.0").replace("* flat", "+ flat"))
+    assert code(package, module) != digest
+
+
+def test_where_a_file_is_and_what_it_is_called_does_not_count(here):
+    for folder, name in ((here, "own"), (here / "elsewhere", "mine")):
+        put(folder, **{name: own("from helpers import SCALE"), "helpers": HELPERS})
+    assert code(here) == code(here / "elsewhere", "mine.py")
+
+
+def test_code_is_not_imported_to_be_known(here):
+    put(here, own=own("import sys\nSCALE = sys.exit(3)"))
+    assert code(here)
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "said"),
+    [
+        ("import importlib", "return importlib.import_module(p)", "what import_module() runs"),
+        ("", "return eval(p)", "what eval() runs"),
+        ("DATA = open('weights.txt')", "return DATA", "weights.txt is read, and not looked at"),
+        ("HERE = __file__", "return HERE", "files next to it are read"),
+        ("import sys\nsys.path.append('..')", "return p", "sys.path is changed"),
+    ],
+)
+def test_what_was_not_looked_at_is_listed(head, body, said, here):
+    put(here, own=own(head, body))
+    (line,) = registry.not_looked_at(registry.Plugin("loss", "x", str(here / "own.py"), "loss"))
+    assert line.startswith("own.py:")
+    assert said in line
+
+
+def test_of_built_in_losses_all_is_looked_at():
+    for kind in registry.CHOICES:
+        for plugin in registry.installed(kind):
+            if plugin.package == "lossbench":
+                assert not registry.not_looked_at(plugin), plugin
 
 
 # --- files and folders that a parameter names ---------------------------------------------------

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
     "contract streams losses statistics optimizers settings processes undisturbed nested paths",
-    "modules schema digests registry tasks models claims layers strict configuration metrics",
+    "modules imports statements reach schema digests registry",
+    "tasks models claims layers strict configuration metrics",
     "datasets details recipe stack sources results checkpoint check testing composition",
     "experiments rescoring",
     "view tracking comparison outcome verdicts report chunks training tuning show",

@@ -1,0 +1,146 @@
+"""Modules imported by name or by file, each once for as long as it is not edited."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+from lossbench.modules import file_below
+
+_folders: dict[Path, Folder] = {}  # of the files that were imported
+_added: set[str] = set()  # to the path, by us
+_packages: dict[str, dict[Path, int]] = {}  # top-level name -> its files, and when each was written
+
+
+class Folder:
+    """A folder of files that are imported; its modules are what their names mean to these files.
+
+    It is first on the path while one is imported, and last afterwards, for imports in functions.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.modules: dict[str, ModuleType] = {}
+        self.written: dict[Path, int] = {}
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Imports in the block find this folder's modules before any others of their names."""
+        for other in _folders.values():
+            if other is not self:
+                other.collect()
+                for name in other.modules:
+                    if file_below(self.place, name.partition(".")[0]):
+                        sys.modules.pop(name, None)
+        sys.modules.update(self.modules)
+        sys.path.insert(0, str(self.place))
+        importlib.invalidate_caches()
+        try:
+            yield
+        finally:
+            sys.path.remove(str(self.place))
+            self.collect()
+
+    def collect(self) -> None:
+        """Note what was imported from here, also by functions that were called meanwhile."""
+        home = str(self.place)
+        homes = {name: _home(module) for name, module in sys.modules.items() if "." not in name}
+        for name, module in sys.modules.items():
+            top = name.partition(".")[0]
+            if homes.get(top) == home and top != "lossbench":
+                self.modules[name] = module
+        self.written.update(_times(self.modules.values(), self.written))
+
+    def file(self, file: Path) -> None:
+        """Import a file, unless it is imported already."""
+        name = name_of(file)
+        if name in self.modules:
+            return
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec
+        assert spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
+        self.modules[name] = sys.modules[name]
+
+
+def name_of(file: Path) -> str:
+    """The name of a file's module, which no other file has."""
+    return f"lossbench_file_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+
+
+def import_of(module: str) -> ModuleType:
+    """The module of this dotted name, or of this file."""
+    if not module.endswith(".py"):
+        imported = importlib.import_module(module)
+        top = module.partition(".")[0]
+        if top != "lossbench":
+            written = _packages.setdefault(top, {})
+            written.update(_times(_below(top), written))
+        return imported
+    file = Path(module)
+    folder = _folders.setdefault(file.parent, Folder(file.parent))
+    if len(_folders) > 1 or name_of(file) not in folder.modules:
+        with folder.entered():
+            folder.file(file)
+        _last_on_path(folder)
+    return folder.modules[name_of(file)]
+
+
+def forget_edited() -> None:
+    """Have what was edited since it was imported imported again, with all that goes with it."""
+    for folder in _folders.values():
+        if _is_edited(folder.written):
+            for name, module in folder.modules.items():
+                if sys.modules.get(name) is module:
+                    del sys.modules[name]
+            folder.modules.clear()
+            folder.written.clear()
+    for top, written in _packages.items():
+        if _is_edited(written):
+            for module in list(_below(top)):
+                sys.modules.pop(module.__name__, None)
+            written.clear()
+
+
+def _last_on_path(folder: Folder) -> None:
+    """Keep the folders after everything else on the path, this one before the others."""
+    ours = [str(folder.place), *(str(place) for place in _folders if place != folder.place)]
+    added = [path for path in ours if path not in sys.path or path in _added]
+    sys.path[:] = [path for path in sys.path if path not in _added] + added
+    _added.update(added)
+
+
+def _home(module: ModuleType) -> str:
+    """The folder that holds a top-level module or package."""
+    names = vars(module) if isinstance(module, ModuleType) else {}
+    places = list(names.get("__path__", ())) or [names.get("__file__")]
+    return os.path.dirname(places[0] or "")
+
+
+def _below(top: str) -> Iterator[ModuleType]:
+    """What is imported of a top-level module or package."""
+    for name, module in list(sys.modules.items()):
+        if f"{name}.".startswith(f"{top}.") and isinstance(module, ModuleType):
+            yield module
+
+
+def _times(modules: Iterable[ModuleType], known: Mapping[Path, int]) -> dict[Path, int]:
+    """When each module's file was written, in nanoseconds, for those that are not known."""
+    files = {Path(file) for m in modules if (file := getattr(m, "__file__", None))}
+    return {file: file.stat().st_mtime_ns for file in files - known.keys() if file.is_file()}
+
+
+def _is_edited(written: Mapping[Path, int]) -> bool:
+    return any(not f.is_file() or f.stat().st_mtime_ns != t for f, t in written.items())
