@@ -14,10 +14,12 @@ from lossbench.modules import definition
 def code_of_run(config: Configuration, task: str) -> dict[str, str]:
     """Of each plugin in use its package and the digest of its code, as one string.
 
-    A task has the version of its numbers instead, which is raised where a change moves them.
+    A task of ours has the version of its numbers instead, raised where a change moves them.
     """
     plugin = registry.find("task", task)[0]
-    used = {"task": f"{plugin.package} {_numeric_version(plugin)}"}
+    ours = plugin.package == "lossbench"
+    version = _numeric_version(plugin) if ours else registry.code_of(plugin)
+    used = {"task": f"{plugin.package} {version}"}
     if config.metric:
         used["metric"] = "".join(code_of_metrics([config.metric], task).values())
     for kind in registry.CHOICES:

@@ -124,18 +124,6 @@ def test_one_name_has_one_set_of_hyper_parameters_whatever_the_task(name):
         assert registry.parameters(other) == registry.parameters(first)
 
 
-def test_the_source_that_decides_a_loss_is_its_own_and_what_it_uses(tmp_path):
-    file = tmp_path / "mine.py"
-    text = (
-        "def _helper(x): return x\ndef _other(x): return x\ndef mine(p, t, /): return _helper(p)\n"
-    )
-    file.write_text(text)
-    plugin = registry.Plugin("loss", "mine", str(file), "mine")
-    said = registry.source(plugin)
-    assert "_helper" in said
-    assert "_other" not in said
-
-
 @pytest.mark.parametrize(
     ("annotation", "kind"),
     [
