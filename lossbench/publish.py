@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from lossbench.comparison import Comparison
 from lossbench.contract import UnusableError
 from lossbench.experiments import Experiment
 from lossbench.report.decisions import words
-from lossbench.report.html import Words, markdown, page
+from lossbench.report.html import Words, described, markdown, page
+from lossbench.report.pages import rendered
 from lossbench.settings import Tracking, masked
 from lossbench.verdicts import Decision
+
+DATE = "%Y-%m-%d %H:%M"
 
 
 def write_report(
@@ -26,9 +30,10 @@ def write_report(
     """Write the page and give its place; lost are the runs without result, and why."""
     if experiment:
         title, question = experiment.name, experiment.question.strip()
-        again = f"lossbench run experiment={shlex.quote(experiment.name)}"
+        folder = ["--config-dir", experiment.config_dir] if experiment.config_dir else []
+        again = shlex.join(["lossbench", "run", *folder, f"experiment={experiment.name}"])
     else:
-        title, question, again = "Losses compared", "", ""
+        title, question, again = _title(comparisons), "", ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = page(comparisons, Words(title, question, again, lost, [words(d) for d in decisions]))
@@ -39,6 +44,28 @@ def write_report(
             "elsewhere: lossbench compare --html FILE"
         ) from error
     return path.absolute()
+
+
+def _title(comparisons: Sequence[Comparison]) -> str:
+    """The losses and the data that are compared, in the order of the comparisons."""
+    labels = dict.fromkeys(row.label for c in comparisons for row in c.rows)
+    results = [result for c in comparisons for result in c.results.values()]
+    datasets = dict.fromkeys(result.config.dataset.name for result in results)
+    return f"{', '.join(labels)} on {', '.join(datasets)}"
+
+
+def write_index(folder: Path) -> Path:
+    """Write the page that lists the reports of a folder, the newest first, and give its place."""
+    index = folder / "index.html"
+    pages = sorted(folder.glob("*.html"), key=lambda page: -page.stat().st_mtime)
+    reports = [
+        {"file": page.name, "written": time.strftime(DATE, time.localtime(page.stat().st_mtime))}
+        | described(page.read_text(encoding="utf-8"))
+        for page in pages
+        if page != index
+    ]
+    index.write_text(rendered("index.html", {"reports": reports}), encoding="utf-8")
+    return index
 
 
 def without_result(experiment: Experiment, folder: Path) -> list[str]:

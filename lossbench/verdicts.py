@@ -67,11 +67,6 @@ class Decision:
     requirements: tuple[Finding, ...]
     findings: tuple[Finding, ...]
 
-    @property
-    def agrees(self) -> bool:
-        """Whether the verdict is the one on record, or none is on record."""
-        return self.claim.verdict in (None, self.verdict)
-
 
 @dataclass(frozen=True)
 class _Measured:

@@ -312,35 +312,51 @@ STUDY = """
 
 @pytest.fixture
 def study(tmp_path):
-    """Writes the study, with a replacement, into the folder in which commands run."""
+    """Writes the study, with replacements, into the folder in which commands run."""
 
-    def write(old: str = "", new: str = "") -> None:
+    def write(*changes: tuple[str, str]) -> None:
+        text = textwrap.dedent(STUDY)
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
         file = tmp_path / "experiments" / "study" / "experiment.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(STUDY).replace(old, new))
+        file.write_text(text)
 
     return write
 
 
-def test_check_gives_exit_code_3_when_a_verdict_on_record_no_longer_agrees(study, command):
-    study()
-    trained = command("run", "experiment=study", "tracking=none")
+def test_check_gives_exit_code_3_when_a_verdict_is_not_the_one_on_record(study, command):
+    """The study uses a preset of a folder of its own, which each command is given."""
+    preset = ("trainer: short", "trainer: brief")
+    study(preset)
+    words, mine = ("compare", "study", "--config-dir", "mine"), ("--config-dir", "mine")
+    files = {"mine/trainer/brief.yaml": "defaults: [short]\n"}
+    trained = command("run", "experiment=study", "tracking=none", *mine, files=files)
     assert trained.code == 0, trained.err
-    agreed = command("compare", "study", "--check")
+    agreed = command(*words, "--check")
     assert agreed.code == 0, agreed.err
     assert "2 claims: 1 SUPPORTED, 1 REFUTED" in agreed.out
     lines = [line for line in agreed.out.splitlines() if not line.startswith("Figure")]
     assert max(map(len, lines)) <= 100
-    study("verdict: REFUTED", "verdict: SUPPORTED")
-    changed = command("compare", "study", "--check")
+    study(preset, ("verdict: REFUTED", "verdict: SUPPORTED"))
+    changed = command(*words, "--check")
     assert changed.code == 3
     assert "claim good: the record says SUPPORTED, the data say REFUTED" in changed.err
-    assert command("compare", "study").code == 0
-    study("than: 1.5", "then: 1.5")
-    malformed = command("compare", "study", "--check")
+    assert command(*words).code == 0
+    study(preset, ("verdict: REFUTED, ", ""))
+    unrecorded = command(*words, "--check")
+    assert unrecorded.code == 3
+    assert "claim good: no verdict is on record, so it does not count as held" in unrecorded.err
+    study(preset, ("than: 1.5", "then: 1.5"))
+    malformed = command(*words, "--check")
     assert malformed.code == 2
     assert "claim good.tests[0].then" in malformed.err
     assert len(malformed.err.strip().splitlines()) <= 2
+    study(preset)
+    lost = command("compare", "study")
+    assert lost.code == 2
+    assert "trainer=brief: there is no such trainer" in lost.err
 
 
 def test_check_without_claims_is_refused(command, tmp_path):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lossbench.commands import completion
-from lossbench.commands.options import OneOf, command, results_option
+from lossbench.commands.closing import page_name
+from lossbench.commands.options import OneOf, command, config_dir_option, results_option
 from lossbench.commands.terminal import (
     a_console,
     complain,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @command()
 @click.argument("experiment", required=False, shell_complete=completion.experiments)
 @results_option
+@config_dir_option
 @click.option("--baseline", help="The loss to compare with. Default: the experiment's, or another.")
 @click.option("--metric", help="Default: the task's primary metric.")
 @click.option(
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
 def compare(
     experiment: str | None,
     results: str,
+    config_dir: str | None,
     baseline: str | None,
     metric: str | None,
     where: tuple[str, ...],
@@ -79,7 +83,7 @@ def compare(
     from lossbench.comparison import where as those_where
 
     folder = Path(results).absolute()
-    stored, question = _stored(experiment, results, folder)
+    stored, question = _stored(experiment, results, folder, config_dir)
     comparisons = compare_results(
         those_where(stored, where),
         baseline=baseline or (question.baseline if question else None),
@@ -88,62 +92,68 @@ def compare(
         mixed_budgets=mixed_budgets,
     )
     decisions = decisions_on(question, stored)
-    _print(comparisons, question, decisions, folder, by, form)
+    answer = Answer(folder, question, comparisons, decisions)
+    _print(answer, by, form)
     if html:
-        _write_page(Path(html), comparisons, question, decisions, folder)
-    _draw(comparisons, folder, experiment or "latest")
+        _write_page(answer, Path(html))
+    _draw(answer)
     return _changed(decisions) if check else 0
 
 
-def _print(
-    comparisons: list[Comparison],
-    experiment: Experiment | None,
-    decisions: list[Decision],
-    folder: Path,
-    by: str | None,
-    form: str,
-) -> None:
+@dataclass(frozen=True)
+class Answer:
+    """What `compare` found; experiment is None where all of the folder's results were asked for."""
+
+    folder: Path
+    experiment: Experiment | None
+    comparisons: list[Comparison]
+    decisions: list[Decision]
+
+    @property
+    def name(self) -> str:
+        """What its figures are named after."""
+        results = [result for c in self.comparisons for result in c.results.values()]
+        return page_name(self.experiment, results)
+
+
+def _print(answer: Answer, by: str | None, form: str) -> None:
     """Print the comparisons for people, or in a format for machines."""
     from lossbench.report import tables
 
     if form in tables.FORMATS:
-        say(tables.FORMATS[form](comparisons, by).removesuffix("\n"))
+        say(tables.FORMATS[form](answer.comparisons, by).removesuffix("\n"))
         return
-    show_comparisons(comparisons, experiment, a_console(), by)
-    name = experiment.name if experiment else "latest"
-    show_claims(decisions, folder / "figures" / f"{name}-claims.png")
+    show_comparisons(answer.comparisons, answer.experiment, a_console(), by)
+    show_claims(answer.decisions, answer.folder / "figures" / f"{answer.name}-claims.png")
 
 
-def _write_page(
-    file: Path,
-    comparisons: list[Comparison],
-    experiment: Experiment | None,
-    decisions: list[Decision],
-    folder: Path,
-) -> None:
+def _write_page(answer: Answer, file: Path) -> None:
     from lossbench.publish import without_result, write_report
 
-    lost = without_result(experiment, folder) if experiment else []
-    place = write_report(file, comparisons, experiment, lost, decisions)
-    print(f"Report    {place}", file=sys.stderr)
+    experiment = answer.experiment
+    lost = without_result(experiment, answer.folder) if experiment else []
+    page = write_report(file, answer.comparisons, experiment, lost, answer.decisions)
+    print(f"Report    {page}", file=sys.stderr)
 
 
-def _draw(comparisons: list[Comparison], folder: Path, name: str) -> None:
+def _draw(answer: Answer) -> None:
     """Draw what several settings allow, and say where; a folder that is read-only has no figure."""
     from lossbench.comparison import datasets, robustness
 
-    if not robustness(comparisons) and not datasets(comparisons):
+    if not robustness(answer.comparisons) and not datasets(answer.comparisons):
         return
     from lossbench.report import across  # matplotlib: slow to import
 
     try:
-        for place in across.draw(comparisons, folder / "figures", name):
+        for place in across.draw(answer.comparisons, answer.folder / "figures", answer.name):
             print(f"Figure    {place}", file=sys.stderr)
     except OSError as error:
         complain(f"no figure was drawn: {error.strerror}.")
 
 
-def _stored(name: str | None, given: str, folder: Path) -> tuple[list[Result], Experiment | None]:
+def _stored(
+    name: str | None, given: str, folder: Path, config_dir: str | None
+) -> tuple[list[Result], Experiment | None]:
     """The results that `compare` is asked for."""
     from lossbench import results
 
@@ -155,7 +165,7 @@ def _stored(name: str | None, given: str, folder: Path) -> tuple[list[Result], E
             "folder of another sweep."
         )
     stored, experiment = (
-        _of_experiment(name, folder) if name else (results.everything(folder), None)
+        _of_experiment(name, folder, config_dir) if name else (results.everything(folder), None)
     )
     if not stored:
         raise UserError(f"{folder} holds no results of this. Train some with: lossbench run …")
@@ -174,12 +184,14 @@ def _changed(decisions: list[Decision]) -> int:
     return 3 if changes else 0
 
 
-def _of_experiment(name: str, folder: Path) -> tuple[list[Result], Experiment | None]:
+def _of_experiment(
+    name: str, folder: Path, config_dir: str | None
+) -> tuple[list[Result], Experiment | None]:
     """The stored results of an experiment's runs; those that are missing are named."""
     from lossbench import results
     from lossbench.experiments import configurations
 
-    configs, experiment = configurations([f"experiment={name}"], sweep=True)
+    configs, experiment = configurations([f"experiment={name}"], sweep=True, config_dir=config_dir)
     stored = []
     for config in configs:
         result = results.stored(config, folder)

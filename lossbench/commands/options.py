@@ -45,3 +45,6 @@ results_option = click.option(
     help="The results folder.",
 )
 uri_option = click.option("--uri", help="Another store than the one in the results folder.")
+config_dir_option = click.option(
+    "--config-dir", metavar="DIR", help="A folder of your own configurations."
+)

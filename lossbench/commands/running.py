@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,27 +9,25 @@ from typing import TYPE_CHECKING
 import click
 
 from lossbench.commands import completion
-from lossbench.commands.options import command, results_option, uri_option
+from lossbench.commands.closing import Outcome, Request, report
+from lossbench.commands.options import command, config_dir_option, results_option, uri_option
 from lossbench.commands.terminal import (
     a_console,
     complain,
     decisions_on,
     say,
-    show_claims,
     show_comparisons,
 )
-from lossbench.contract import UnusableError, UserError
+from lossbench.contract import UserError
 from lossbench.settings import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lossbench.comparison import Comparison
     from lossbench.configuration import Configuration
     from lossbench.experiments import Experiment
     from lossbench.results import Result
     from lossbench.sweep.execution import Job
-    from lossbench.verdicts import Decision
 
 MOST_UNASKED = 1000  # runs that are not begun without --yes
 
@@ -46,7 +41,7 @@ MOST_UNASKED = 1000  # runs that are not begun without --yes
     shell_complete=completion.overrides,
 )
 @click.option("-m", "--multirun", is_flag=True, help="Sweep over values with commas.")
-@click.option("--config-dir", metavar="DIR", help="A folder of your own configurations.")
+@config_dir_option
 @click.option("--cfg", is_flag=True, help="Print the resolved configuration and stop.")
 @click.option("--info", is_flag=True, help="Print how Hydra composes it and stop.")
 @click.option("--dry-run", is_flag=True, help="List the runs and what they will cost.")
@@ -83,6 +78,7 @@ def run(
     )
     if cfg:
         return _print_configurations(configs)
+    decisions_on(experiment, [])  # a claim's mistake is reported before hours of training
     console = a_console()
     _warn_of_few_seeds(configs, console)
     if dry_run:
@@ -90,8 +86,8 @@ def run(
 
         forecast(configs, console, rerun=rerun)
         return 0
-    decisions_on(experiment, [])  # a claim's mistake is reported before hours of training
-    return _train_and_compare(configs, experiment, console, rerun=rerun, wait=not no_wait)
+    request = Request(overrides, multirun, config_dir)
+    return _train_and_compare(configs, experiment, request, console, rerun=rerun, wait=not no_wait)
 
 
 def _print_configurations(configs: list[Configuration]) -> int:
@@ -116,6 +112,7 @@ def _print_info(overrides: Sequence[str], config_dir: str | None) -> int:
 def _train_and_compare(
     configs: list[Configuration],
     experiment: Experiment | None,
+    request: Request,
     console: Console,
     *,
     rerun: bool,
@@ -131,9 +128,7 @@ def _train_and_compare(
         comparisons = compare_results(results, baseline=experiment.baseline if experiment else None)
         show_comparisons(comparisons, experiment, console)
         decisions = decisions_on(experiment, results)
-        name = experiment.name if experiment else "latest"
-        show_claims(decisions, jobs[0].folder / "figures" / f"{name}-claims.png")
-        _say_where(jobs, results, comparisons, experiment, decisions, console)
+        report(Outcome(request, jobs, results, comparisons, experiment, decisions), console)
     return exit_code(jobs, results, console)
 
 
@@ -149,91 +144,6 @@ def _warn_of_few_seeds(configs: list[Configuration], console: Console) -> None:
     needed = seeds_needed_for(ALPHA, comparisons) if comparisons else 0
     if seeds < needed:
         console.print(few_seeds(seeds, comparisons, needed))
-
-
-def _say_where(
-    jobs: list[Job],
-    found: list[Result],
-    comparisons: list[Comparison],
-    experiment: Experiment | None,
-    decisions: list[Decision],
-    console: Console,
-) -> None:
-    """Draw and write the report, and say where everything is and what to do next."""
-    from lossbench.publish import publish, write_report
-    from lossbench.sweep.execution import failures
-
-    folder, name = jobs[0].folder, experiment.name if experiment else "latest"
-    drawn = _drawn(comparisons, folder / "figures", name)
-    place = folder / "figures" / f"{name}.html"
-    report = write_report(place, comparisons, experiment, failures(jobs), decisions)
-    lines = [
-        *_notices(found),
-        f"Results   {folder}",
-        *(f"Figure    {place}" for place in drawn),
-        f"Report    {report}",
-    ]
-    tracking = jobs[0].config.tracking
-    if any(job.seeds for job in jobs):
-        trouble = publish(report, comparisons, experiment, tracking)
-        lines += [trouble] if trouble else []
-    if tracking.uri is not None:
-        file = tracking.uri.removeprefix("sqlite:///")
-        is_file = file != tracking.uri
-        lines.append(f"MLflow    {Path(file).absolute() if is_file else masked(file)}")
-    where = "" if jobs[0].config.results.dir == "results" else f" --results {folder}"
-    us = _own_name()
-    lines += [
-        f"Next      {us} ui{where}",
-        f"          {us} compare{' ' + name if experiment else ''}{where}",
-        f"          {us} run loss=focal loss.gamma=1 dataset=blobs corruption=label_noise",
-    ]
-    console.print("\n".join(lines), soft_wrap=True)
-
-
-def _notices(found: list[Result]) -> list[str]:
-    """What a reader must know of how losses and plugins behaved in training."""
-    notes = dict.fromkeys(note for r in found for note in r.summary.get("notes", []))
-    meddled = {who: what for r in found for who, what in r.summary.get("meddled", {}).items()}
-    return [
-        *notes,
-        *(
-            f"{result.config.loss.name} was run replica by replica: "
-            f"{result.summary['unmapped_because']}"
-            for result in found
-            if not result.summary["mapped"]
-        ),
-        *(
-            f"{who} changed {', '.join(what)} when it was imported; "
-            "put back before anything trained"
-            for who, what in meddled.items()
-        ),
-    ]
-
-
-def _drawn(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]:
-    """The files of the figures, which are drawn into the folder."""
-    from lossbench.report import across, figures
-
-    try:
-        drawn = across.draw(comparisons, folder, name)
-        for number, comparison in enumerate(comparisons):
-            suffix = f"-{number}" if number else ""
-            drawn.append(folder / f"{name}{suffix}.png")
-            figures.comparison(comparison.results, drawn[-1])
-    except OSError as error:
-        raise UnusableError(
-            f"{folder} cannot be written: {error.strerror}. The results are safe; make room, and "
-            "the same command draws their figures."
-        ) from error
-    return drawn
-
-
-def _own_name() -> str:
-    """How this command line is called from here, also where it is not on the PATH."""
-    script = Path(sys.argv[0])
-    hidden = script.name == "lossbench" and not shutil.which("lossbench")
-    return os.path.relpath(script) if hidden else "lossbench"
 
 
 def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
@@ -278,5 +188,6 @@ def reproduce(run_name: str, results: str, uri: str | None) -> int:
     if not new:
         return exit_code([job], new, console)
     same, verdict = reproduction.verdict(old, reproduction.differences(old, new[0]))
-    console.print(wrapped([*reproduction.changes(old, new[0]), verdict]))
+    sentences = [*reproduction.changes(old, new[0]), verdict]
+    console.print(wrapped(sentences, console.width))
     return 0 if same else 3

@@ -109,7 +109,7 @@ def show_claims(decisions: Sequence[Decision], figure: Path) -> None:
         return
     from lossbench.report import decisions as claims
 
-    say(claims.text(decisions))
+    say(claims.text(decisions, width()))
     with contextlib.suppress(OSError):  # a folder that is read-only has no figure
         figure.parent.mkdir(exist_ok=True)
         claims.draw(decisions, figure)

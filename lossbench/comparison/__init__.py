@@ -1,6 +1,6 @@
 """Results -> which loss is better, by how much, and whether that is real."""
 
-from lossbench.comparison.build import ALPHA, compare
+from lossbench.comparison.build import ALPHA, YARDSTICKS, compare
 from lossbench.comparison.over_datasets import DatasetRanking, rank_losses
 from lossbench.comparison.select import (
     Group,
@@ -16,6 +16,7 @@ from lossbench.comparison.structure import Comparison, Row
 
 __all__ = [
     "ALPHA",
+    "YARDSTICKS",
     "Comparison",
     "DatasetRanking",
     "Group",

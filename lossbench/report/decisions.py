@@ -14,32 +14,36 @@ from lossbench.verdicts import Decision, Finding
 COLOURS = {"SUPPORTED": "C2", "REFUTED": "C3", "OPEN": "C7"}  # of a finding in the figure
 
 
-def text(decisions: Sequence[Decision]) -> str:
+def text(decisions: Sequence[Decision], width: int = WIDTH) -> str:
     """Each claim with its verdict, its source, and the number behind every test."""
     counts = {d.verdict: sum(e.verdict == d.verdict for e in decisions) for d in decisions}
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return "\n".join([f"{len(decisions)} claims: {said}", *(_claim(d) for d in decisions)])
+    return "\n".join([f"{len(decisions)} claims: {said}", *(_claim(d, width) for d in decisions)])
 
 
 def changed(decisions: Sequence[Decision]) -> list[str]:
-    """A line for each claim whose verdict is no longer the one on record."""
+    """A line for each claim whose verdict is not on record: another is, or none."""
     return [
         f"claim {d.claim.id}: the record says {d.claim.verdict}, the data say {d.verdict}"
+        if d.claim.verdict
+        else f"claim {d.claim.id}: no verdict is on record, so it does not count as held; the data "
+        f"say {d.verdict}"
         for d in decisions
-        if not d.agrees
+        if d.verdict != d.claim.verdict
     ]
 
 
-def _claim(decision: Decision) -> str:
+def _claim(decision: Decision, width: int) -> str:
     verdict, claim, *findings = words(decision)
-    lines = [f"\n{verdict}", _wrapped(claim, "  ")]
-    return "\n".join([*lines, *(_wrapped(f"- {finding}", "    ") for finding in findings)])
+    lines = [f"\n{verdict}", _wrapped(claim, "  ", width)]
+    return "\n".join([*lines, *(_wrapped(f"- {each}", "    ", width) for each in findings)])
 
 
 def words(decision: Decision) -> list[str]:
     """The verdict, the claim with its source, and a line for each thing that was tested."""
     claim = decision.claim
-    record = "" if decision.agrees else f" (on record: {claim.verdict})"
+    recorded = claim.verdict or "nothing"
+    record = "" if decision.verdict == recorded else f" (on record: {recorded})"
     regime = f" In: {claim.regime}." if claim.regime else ""
     return [
         f"{decision.verdict}{record}  {claim.id}",
@@ -87,5 +91,5 @@ def draw(decisions: Sequence[Decision], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def _wrapped(line: str, indent: str) -> str:
-    return textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+def _wrapped(line: str, indent: str, width: int) -> str:
+    return textwrap.fill(line, width, initial_indent=indent, subsequent_indent=indent + "  ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
 import yaml
@@ -37,6 +38,7 @@ def page(comparisons: Sequence[Comparison], words: Words) -> str:
     together = _together(comparisons)
     values = {
         "words": words,
+        "headline": _headline(comparisons, together),
         "conclusions": conclusions(comparisons, together),
         "together": together,
         "sections": [_section(name, comparison) for name, comparison in _named(comparisons)],
@@ -57,11 +59,26 @@ def conclusions(
 def markdown(comparisons: Sequence[Comparison], question: str) -> str:
     """A description: the conclusion in a line, then question and conclusions."""
     together = _together(comparisons)
-    short = [line for part in together for line in part["said"]]
-    lines = [" ".join(short or summary(comparisons[0])), "", question.strip(), ""]
+    lines = [_headline(comparisons, together), "", question.strip(), ""]
     for title, said in conclusions(comparisons, together):
         lines += [*([f"**{title}**", ""] if title else []), *(f"- {line}" for line in said), ""]
     return re.sub(r"([<>`\\|])", r"\\\1", "\n".join(lines)).strip()
+
+
+def _headline(comparisons: Sequence[Comparison], together: Sequence[Mapping[str, Any]]) -> str:
+    """The conclusion in a line."""
+    lines = [line for part in together for line in part["said"]]
+    return " ".join(lines or summary(comparisons[0]))
+
+
+def described(page: str) -> dict[str, str]:
+    """The title and the headline of a page."""
+    parts = {
+        "title": r"<title>(.*?)</title>",
+        "headline": r'<meta name="description" content="(.*?)">',
+    }
+    found = {name: re.search(pattern, page, re.DOTALL) for name, pattern in parts.items()}
+    return {name: unescape(match[1]) if match else "" for name, match in found.items()}
 
 
 def _named(comparisons: Sequence[Comparison]) -> list[tuple[str, Comparison]]:

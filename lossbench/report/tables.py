@@ -109,7 +109,7 @@ def print_table(comparisons: Sequence[Comparison], by: str | None, console: Cons
             console.width = max(width, sheets.narrowest(sheet))
             console.print(sheets.as_table(sheet))
             console.width = width
-        console.print(Text(wrapped(part.said)))
+        console.print(Text(wrapped(part.said, width)))
         console.print()
 
 
@@ -143,9 +143,9 @@ FORMATS: dict[str, Callable[[Sequence[Comparison], str | None], str]] = {
 }
 
 
-def wrapped(lines: Iterable[str]) -> str:
+def wrapped(lines: Iterable[str], width: int) -> str:
     """Sentences as a list, within the width."""
     return "\n".join(
-        textwrap.fill(line, WIDTH - 2, initial_indent="- ", subsequent_indent="  ")
+        textwrap.fill(line, width - 2, initial_indent="- ", subsequent_indent="  ")
         for line in lines
     )

@@ -1,0 +1,235 @@
+"""What `run` says when everything is trained: notices, places, and what to do next."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossbench import registry
+from lossbench.commands.terminal import show_claims
+from lossbench.contract import UnusableError
+from lossbench.settings import masked
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lossbench.comparison import Comparison
+    from lossbench.experiments import Experiment
+    from lossbench.results import Result
+    from lossbench.settings import Tracking
+    from lossbench.sweep.execution import Job
+    from lossbench.verdicts import Decision
+
+MOST_PROPOSED = 1000  # seeds; a command that asks for more is not proposed
+
+
+@dataclass(frozen=True)
+class Request:
+    """The words and flags of a `run` that decide what is trained."""
+
+    overrides: tuple[str, ...]
+    multirun: bool
+    config_dir: str | None
+
+    def command(self, **changed: object) -> str:
+        """The line for a shell that asks for the same, with some keys changed."""
+        changes = {key: f"{key}={value}" for key, value in changed.items()}
+        words = [w for w in self.overrides if w.partition("=")[0].partition(".")[0] not in changes]
+        folder = ["--config-dir", self.config_dir] if self.config_dir else []
+        flags = [*folder, *(["-m"] if self.multirun else [])]
+        return shlex.join([own_name(), "run", *flags, *words, *changes.values()])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a request; experiment is None where words alone asked for it."""
+
+    request: Request
+    jobs: list[Job]
+    results: list[Result]
+    comparisons: list[Comparison]
+    experiment: Experiment | None
+    decisions: list[Decision]
+
+    @property
+    def folder(self) -> Path:
+        """The results folder."""
+        return self.jobs[0].folder
+
+    @property
+    def tracking(self) -> Tracking:
+        """The MLflow store."""
+        return self.jobs[0].config.tracking
+
+
+def page_name(experiment: Experiment | None, runs: Sequence[Job | Result]) -> str:
+    """The name of an experiment's page and figures, or one for these runs and no others."""
+    from lossbench.configuration import digest
+
+    if experiment:
+        return experiment.name
+    losses, data = (
+        _short_list(sorted({run.config.choice(kind).name for run in runs}), plural)
+        for kind, plural in (("loss", "losses"), ("dataset", "datasets"))
+    )
+    return f"{losses}-on-{data}-{digest(sorted({run.key for run in runs}), 6)}"
+
+
+def _short_list(names: Sequence[str], plural: str) -> str:
+    """The names as a part of a file's name, or how many they are."""
+    if len(names) > 3:
+        return f"{len(names)}-{plural}"
+    return "-".join(re.sub(r"\W+", "_", name.rpartition(":")[2])[:40] for name in names)
+
+
+def report(outcome: Outcome, console: Console) -> None:
+    """Draw and write the report, and say where everything is and what to do next."""
+    from lossbench.publish import publish, write_index, write_report
+    from lossbench.sweep.execution import failures
+
+    folder, experiment = outcome.folder / "figures", outcome.experiment
+    name = page_name(experiment, outcome.jobs)
+    show_claims(outcome.decisions, folder / f"{name}-claims.png")
+    drawn = _draw(outcome.comparisons, folder, name)
+    page = write_report(
+        folder / f"{name}.html",
+        outcome.comparisons,
+        experiment,
+        failures(outcome.jobs),
+        outcome.decisions,
+    )
+    lines = [
+        *notices(outcome.results),
+        f"Results   {outcome.folder}",
+        *(f"Figure    {place}" for place in drawn),
+        f"Report    {page}",
+        f"Reports   {write_index(folder)}",
+    ]
+    if any(job.seeds for job in outcome.jobs):
+        trouble = publish(page, outcome.comparisons, experiment, outcome.tracking)
+        lines += [trouble] if trouble else []
+    if uri := outcome.tracking.uri:
+        file = uri.removeprefix("sqlite:///")
+        lines.append(f"MLflow    {Path(file).absolute() if file != uri else masked(file)}")
+    for number, line in enumerate(next_steps(outcome)):
+        lines.append(f"{'' if number else 'Next':10}{line}")
+    console.print("\n".join(lines), soft_wrap=True)
+
+
+def notices(results: list[Result]) -> list[str]:
+    """What a reader must know of how losses and plugins behaved in training."""
+    notes = [note for result in results for note in result.summary.get("notes", [])]
+    looped = [
+        f"{result.config.loss.name} was run replica by replica: "
+        f"{result.summary['unmapped_because']}"
+        for result in results
+        if not result.summary["mapped"]
+    ]
+    meddled = [
+        f"{plugin} changed {', '.join(what)} when it was imported; put back before anything trained"
+        for result in results
+        for plugin, what in result.summary.get("meddled", {}).items()
+    ]
+    return list(dict.fromkeys([*notes, *looped, *meddled]))
+
+
+def _draw(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]:
+    """Draw the figures into the folder and give their files."""
+    from lossbench.report import across, figures
+
+    try:
+        drawn = across.draw(comparisons, folder, name)
+        for number, comparison in enumerate(comparisons):
+            suffix = f"-{number}" if number else ""
+            drawn.append(folder / f"{name}{suffix}.png")
+            figures.comparison(comparison.results, drawn[-1])
+    except OSError as error:
+        raise UnusableError(
+            f"{folder} cannot be written: {error.strerror}. The results are safe; make room, and "
+            "the same command draws their figures."
+        ) from error
+    return drawn
+
+
+# ---- what to do next ---------------------------------------------------------------------------
+def next_steps(outcome: Outcome) -> list[str]:
+    """What settles what is open, each with its command, and where to look."""
+    request, lines = outcome.request, []
+    if len(outcome.results) < len(outcome.jobs):
+        lines.append(f"What has no result yet is trained by the same command: {request.command()}")
+    if seeds := _settling_seeds(outcome):
+        number, names = seeds
+        lines += [f"{number} seeds would settle {names}, if the differences are as seen:"]
+        lines += [f"  {request.command(seeds=number)}"]
+    elif other := _another_loss(outcome.comparisons):
+        lines += ["There is one loss; another to compare it with, and the comparison:"]
+        lines += [f"  {request.command(loss=other)}"]
+        lines += [f"  {own_name()} compare{_results_flag(outcome)}"]
+    if outcome.tracking.uri:
+        lines.append(f"{own_name()} ui{_results_flag(outcome)}")
+    return lines
+
+
+def _settling_seeds(outcome: Outcome) -> tuple[int, str] | None:
+    """The least number of seeds that settles something open, and what; None where none does."""
+    if outcome.decisions:
+        needed = [
+            (finding.seeds_needed, f"claim {decision.claim.id}")
+            for decision in outcome.decisions
+            for finding in decision.findings
+            if finding.seeds_needed
+        ]
+    else:
+        needed = [
+            (_needed(comparison, row.settled_by), row.label)
+            for comparison in outcome.comparisons
+            for row in comparison.rows
+            if row.verdict == "open"
+        ]
+    held = max(len(job.config.seeds) for job in outcome.jobs)
+    possible = [number for number, _ in needed if held < number <= MOST_PROPOSED]
+    if not possible:
+        return None
+    least = min(possible)
+    settled = dict.fromkeys(name for number, name in needed if held < number <= least)
+    return least, ", ".join(settled)
+
+
+def _needed(comparison: Comparison, settled_by: int | None) -> int:
+    """The seeds that a comparison needs, which are never fewer than can show anything; 0: none."""
+    from lossbench.comparison import ALPHA
+    from lossbench.statistics import seeds_needed_for
+
+    return max(settled_by, seeds_needed_for(ALPHA, comparison.family)) if settled_by else 0
+
+
+def _another_loss(comparisons: list[Comparison]) -> str | None:
+    """A loss to compare with, where there is only one for all data."""
+    from lossbench.comparison import YARDSTICKS
+
+    if any(len(comparison.rows) > 1 for comparison in comparisons):
+        return None
+    (result,) = comparisons[0].results.values()
+    task, name = result.summary["task"], result.config.loss.name
+    known = [p.name for p in registry.installed("loss") if p.task == task and p.name != name]
+    return next((name for name in (*YARDSTICKS, *known) if name in known), None)
+
+
+def _results_flag(outcome: Outcome) -> str:
+    """The flag that names the results folder, where it is not the default one."""
+    given = outcome.jobs[0].config.results.dir
+    return "" if given == "results" else f" --results {shlex.quote(given)}"
+
+
+def own_name() -> str:
+    """How this command line is called from here, also where it is not on the PATH."""
+    script = Path(sys.argv[0])
+    hidden = script.name == "lossbench" and not shutil.which("lossbench")
+    return os.path.relpath(script) if hidden else "lossbench"

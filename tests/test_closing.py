@@ -1,0 +1,111 @@
+"""What `run` prints and writes at its end: the page's name, the index, what to do next."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+from made_results import BASE, SAME, on, result
+
+from lossbench.commands.closing import Outcome, Request, next_steps, notices, page_name
+from lossbench.comparison import compare
+from lossbench.configuration import Configuration
+from lossbench.publish import write_index, write_report
+from lossbench.sweep.plan import Job
+
+
+def outcome(tmp_path, *results, words=(), uri=None, decisions=(), lost=0):
+    """What became of a request for these results and some that were lost."""
+    comparisons = compare(results)
+    places = {"tracking": {"uri": uri, "experiment": "x"}, "results": {"dir": "results"}}
+    configs = [Configuration.read(r.config.mapping | places) for r in results]
+    jobs = [Job(c, c.key, "", tmp_path, []) for c in configs + configs[:lost]]
+    request = Request(tuple(words), multirun=True, config_dir=None)
+    return Outcome(request, jobs, list(results), comparisons, None, list(decisions))
+
+
+def test_what_is_open_is_proposed_with_the_seeds_that_settle_it(tmp_path):
+    found = outcome(
+        tmp_path,
+        result("cross_entropy", BASE),
+        result("focal", SAME),
+        words=("loss=cross_entropy,focal", "seeds=20", "trainer.max_epochs=3"),
+    )
+    settled_by = found.comparisons[0].row("focal").settled_by
+    assert settled_by > 20
+    first, command = next_steps(found)
+    assert first.startswith(f"{settled_by} seeds would settle focal")
+    words = f"run -m loss=cross_entropy,focal trainer.max_epochs=3 seeds={settled_by}"
+    assert command.strip() == f"lossbench {words}"
+
+
+def test_so_few_seeds_that_nothing_can_be_shown_are_raised_to_what_can(tmp_path):
+    values = [0.8, 0.9, 0.7]
+    found = outcome(
+        tmp_path,
+        result("cross_entropy", values),
+        result("focal", [v + 0.1 + v / 100 for v in values]),
+    )
+    assert next_steps(found)[0].startswith("6 seeds would settle focal")
+
+
+def test_where_nothing_is_open_only_the_store_is_named(tmp_path):
+    losses = result("cross_entropy", BASE), result("focal", BASE + 0.1)
+    assert next_steps(outcome(tmp_path, *losses)) == []
+    assert next_steps(outcome(tmp_path, *losses, uri="sqlite:///a.db")) == ["lossbench ui"]
+
+
+def test_a_lone_loss_is_to_be_compared_with_a_yardstick(tmp_path):
+    found = outcome(tmp_path, result("focal", BASE), words=("loss=focal", "loss.gamma=1"))
+    _, run, compare_line = map(str.strip, next_steps(found))
+    assert run == "lossbench run -m loss=cross_entropy"
+    assert compare_line == "lossbench compare"
+
+
+def test_runs_without_result_are_trained_by_the_same_command(tmp_path):
+    losses = result("cross_entropy", BASE), result("focal", BASE + 0.1)
+    (line,) = next_steps(outcome(tmp_path, *losses, words=("a=b c",), lost=1))
+    assert line.endswith("the same command: lossbench run -m 'a=b c'")
+
+
+def test_an_own_folder_of_configurations_stays_in_the_proposed_command():
+    request = Request(("loss=mine", "seeds=3"), multirun=False, config_dir="my conf")
+    assert request.command(seeds=9) == "lossbench run --config-dir 'my conf' loss=mine seeds=9"
+
+
+def test_a_page_is_named_after_its_runs_whatever_their_seeds():
+    many = [result(loss, BASE, sections=on("wine")) for loss in ("cross_entropy", "focal")]
+    few = [result(loss, BASE[:3], sections=on("wine")) for loss in ("cross_entropy", "focal")]
+    noisy = [result(loss, BASE, sections=on("wine", 0.1)) for loss in ("cross_entropy", "focal")]
+    many, few, noisy = ([replace(r, key=r.config.key) for r in rs] for rs in (many, few, noisy))
+    name = page_name(None, many)
+    assert name.startswith("cross_entropy-focal-on-wine-")
+    assert page_name(None, few) == page_name(None, list(reversed(many))) == name
+    assert page_name(None, noisy) != name
+
+
+def test_the_index_lists_every_page_with_its_conclusion_the_newest_first(tmp_path):
+    for time, loss in enumerate(("focal", "hinge<b>")):
+        found = compare([result("cross_entropy", BASE), result(loss, BASE + 0.1)])
+        page = write_report(tmp_path / f"{loss[:5]}.html", found, None, [])
+        os.utime(page, (time, time))
+    text = write_index(tmp_path).read_text()
+    assert write_index(tmp_path).read_text() == text
+    assert text.index("hinge.html") < text.index("focal.html")
+    assert "Better than cross_entropy in accuracy: focal." in text
+    assert "hinge&lt;b&gt;, cross_entropy on dataset" in text
+    assert "<b>" not in text
+
+
+def test_every_reason_for_running_replica_by_replica_is_printed_once():
+    first, second = (result("focal", BASE, sections=on(data)) for data in ("wine", "digits"))
+    for each in (first, second):
+        each.summary.update(mapped=False, unmapped_because="a branch; a mask")
+    assert notices([first, second]) == ["focal was run replica by replica: a branch; a mask"]
+
+
+@pytest.mark.parametrize("loss", ["/x/mine.py:my loss", "a" * 300])
+def test_a_page_can_be_named_after_any_loss(loss, tmp_path):
+    name = page_name(None, [result(loss, BASE)])
+    (tmp_path / f"{name}.html").touch()
