@@ -16,12 +16,14 @@ from lossbench.contract import Metric
 class Recipe:
     """How to make a replica and how to train it; the same for all.
 
+    output_shape: of a prediction of one example.
     loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
     through_loss: whether the module's `logits` stand between a prediction and its link.
     metrics: what every split is scored by; primary: the one that chooses epochs.
     """
 
     model: Callable[[], nn.Module]
+    output_shape: tuple[int, ...]
     loss: Callable[[dict[str, Any]], Callable[..., Tensor]]
     facts: tuple[str, ...]
     link: Callable[[Tensor], Tensor] | None

@@ -11,6 +11,7 @@ import difflib
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,8 @@ REQUIRED: Any = inspect.Parameter.empty
 BASES = {"float": float, "int": int, "bool": bool, "str": str}
 PLACES = {"File": "file", "Folder": "folder"}
 SHOWN = 12  # names in one message
+# Of a note on numbers for each class (C,), or for each pair of classes (C, C): axes, range, rule.
+TABLE = re.compile(r"\((C,|C, C)\) in ([\[(].+?[\])])(?:, (not all 0|0 on the diagonal))?")
 LARGEST = 2**63  # whole numbers are below it, so that every library can hold them
 NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
 
@@ -31,6 +34,7 @@ class Kind:
 
     choices are all that is allowed, or next to a base what is allowed as well. Of a place
     ("file", "folder" or "file or folder") the content counts: it is each string in the value.
+    table is the note of numbers for each class, such as "(C,) in [0, inf), not all 0".
     """
 
     base: type | None = None
@@ -39,6 +43,7 @@ class Kind:
     choices: tuple[Any, ...] = ()
     item: Kind | None = None
     place: str = ""
+    table: str = ""
 
     @property
     def names(self) -> str:
@@ -50,6 +55,8 @@ class Kind:
             words = ", ".join(map(str, self.choices)) + f", or {NOUNS[self.base]}"
         elif self.choices:
             words = "one of " + ", ".join(map(str, self.choices))
+        elif self.table:
+            words = _table_in_words(self.table)
         elif self.item:
             words = f"a list, each {self.item}"
         elif self.place:
@@ -115,6 +122,8 @@ def _annotated(kind: Kind, note: ast.expr) -> Kind:
         return kind
     if text in PLACES.values():
         return replace(kind, place=text)
+    if TABLE.fullmatch(text):
+        return replace(kind, table=text)
     if text[:1] not in ("[", "("):
         return kind
     if not _is_interval(text):
@@ -221,8 +230,11 @@ def choices(word: str, allowed: Iterable[str]) -> str:
     return f"{meant}Allowed: {listed or 'nothing'}."
 
 
-def convert(kind: Kind, value: Any, where: str) -> Any:
-    """The value as its kind (1 becomes 1.0 for a float); UserError where it cannot be."""
+def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> Any:
+    """The value as its kind (1 becomes 1.0 for a float); UserError where it cannot be.
+
+    classes: how many there are, where that is known; a table of numbers is held against it.
+    """
     if kind.optional and value is None:
         return value
     for choice in kind.choices:
@@ -231,7 +243,10 @@ def convert(kind: Kind, value: Any, where: str) -> Any:
     if kind.item:
         if not isinstance(value, list | tuple):
             raise _refused(kind, value, where)
-        return [convert(kind.item, v, f"{where}[{i}]") for i, v in enumerate(value)]
+        values = [convert(kind.item, v, f"{where}[{i}]") for i, v in enumerate(value)]
+        if kind.table and classes:
+            _refuse_other_table(kind.table, values, where, classes)
+        return values
     if type(value) is int and abs(value) >= LARGEST:
         digits = int(math.log10(abs(value))) + 1  # str() refuses more than 4,300 of them
         raise UserError(f"{where}: a number of {digits} digits is too large; expected {kind}.")
@@ -244,6 +259,28 @@ def convert(kind: Kind, value: Any, where: str) -> Any:
     if kind.interval and not within(kind.interval, value):
         raise _refused(kind, value, where)
     return value
+
+
+def _refuse_other_table(table: str, values: list[Any], where: str, classes: int) -> None:
+    axes, interval, rule = TABLE.fullmatch(table).groups()  # type: ignore[union-attr]
+    rows = values if axes == "C, C" else [values]
+    numbers = [number for row in rows for number in row]
+    fits = len(values) == classes and {len(row) for row in rows} == {classes}
+    fits = fits and all(within(interval, number) for number in numbers)
+    if rule == "not all 0":
+        fits = fits and any(numbers)
+    elif rule == "0 on the diagonal":
+        fits = fits and not any(row[i] for i, row in enumerate(rows))
+    if not fits:
+        raise UserError(f"{where}={values}: expected {_table_in_words(table, str(classes))}.")
+
+
+def _table_in_words(table: str, classes: str = "C") -> str:
+    axes, interval, rule = TABLE.fullmatch(table).groups()  # type: ignore[union-attr]
+    words = f"{classes} numbers in {interval}, one for each class"
+    if axes == "C, C":
+        words = f"{classes} rows of {classes} numbers in {interval}, a row for each true class"
+    return words + (f", {rule}" if rule else "")
 
 
 def within(interval: str, value: float) -> bool:

@@ -18,6 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import registry
+from lossbench.boundary import (
+    check_loss,
+    check_output,
+    check_tables,
+    check_targets,
+    find_loss,
+    wanted_facts,
+)
 from lossbench.checkpoint import Checkpoint, place_of
 from lossbench.chunks import in_chunks, most_replicas
 from lossbench.configuration import Choice, Configuration
@@ -27,7 +35,6 @@ from lossbench.metrics import metrics_of, primary_of
 from lossbench.outcome import Trained, result_of, versions
 from lossbench.recipe import History, Recipe
 from lossbench.results import Result
-from lossbench.schema import within
 from lossbench.settings import Trainer
 from lossbench.stack import Stack, State, idle_replicas
 from lossbench.tasks import Task
@@ -61,6 +68,7 @@ def train(
     began = time.monotonic()
     epochs = config.trainer.max_epochs
     first = data(config, seeds[:1])
+    try_step(config, first)
     width = replicas_at_once(config, make_recipe(config, first), first)
     chunks = in_chunks([*range(len(seeds))], width)
     stacks: list[Trained] = []
@@ -180,7 +188,8 @@ def part_of(splits: Splits, replicas: list[int]) -> Splits:
 def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     """Look the loss up for the task, try it on the task's example, and put the parts together."""
     task, name, hyper = splits.task, config.loss.name, config.loss.values
-    plugin = registry.find_for_task(name, task.name)
+    plugin = find_loss(config, task)
+    check_tables(plugin, config.loss, task)
     function = registry.load(plugin)
     declaration = declaration_of(function)
 
@@ -191,7 +200,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         return partial(function, **hyper, **fixed)
 
     known = task.facts(splits.train[1][0])
-    wanted = _wanted(name, registry.facts(plugin), known, task)
+    wanted = wanted_facts(name, registry.facts(plugin), known, task)
     outputs = wanted.get("embedding_dim", declaration.outputs)
     through_loss = task.scores_classes and "embedding_dim" in wanted
     if through_loss and not hasattr(function, "logits"):
@@ -205,9 +214,10 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     if declaration.target and "lowest" in known and not inspect.isclass(function):
         facts, function = (*facts, "lowest"), _above_lowest(function)
     elif declaration.target:
-        _check_targets(name, declaration.target, splits)
+        check_targets(name, declaration.target, splits)
     return Recipe(
         model=partial(task.assemble, _bound("model", config.model), outputs),
+        output_shape=task.output_shape(outputs),
         loss=loss,
         facts=facts,
         link=declaration.link,
@@ -220,17 +230,6 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     )
 
 
-def _wanted(name: str, facts: tuple[str, ...], known: dict[str, Any], task: Task) -> dict[str, Any]:
-    """Those of the problem's facts that a loss asks for; UserError where one is not known."""
-    for fact in facts:
-        if fact not in known:
-            raise UserError(
-                f"loss={name} asks for {fact}, which the task {task.name} does not supply. "
-                f"It supplies: {', '.join(known) or 'nothing'}."
-            )
-    return {fact: known[fact] for fact in facts}
-
-
 def try_step(config: Configuration, splits: Splits) -> None:
     """Build the first seed's replica, take one step on two examples, and score it."""
     torch.set_num_threads(1)
@@ -239,6 +238,10 @@ def try_step(config: Configuration, splits: Splits) -> None:
         stack = Stack(recipe, part_of(splits, [0]), list(config.seeds[:1]))
         stack.unmapped = "it is one replica"
         count = min(2, recipe.smallest_batch(splits.train[1].shape[1]))
+        model, task = stack.form[0].eval(), splits.task
+        check_output(
+            model, stack.train_inputs[0, :2], recipe.output_shape, config.model.name, task.name
+        )
         inputs, targets = stack.train_inputs[:, :count], stack.train_targets[:, :count]
         stack.looped(stack.objective, stack.state, inputs, targets).sum().backward()
         stack.configure_optimizers().step()
@@ -260,59 +263,6 @@ def _above_lowest(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return function(prediction - lowest, target - lowest, **others)
 
     return measured
-
-
-def check_loss(
-    name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
-) -> None:
-    """Hold a loss against the task's example batch; UserError says what came back."""
-    prediction, target = task.example(outputs)
-    loss = make(facts)
-    tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
-    extra = {} if isinstance(loss, nn.Module) else tensors
-    before = prediction.clone(), target.clone()
-    try:
-        values = loss(prediction.requires_grad_(), target, **extra)
-        depends = _depends(values, prediction)
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"loss={name} fails on a batch of the task {task.name} (prediction "
-            f"{tuple(prediction.shape)}, target {tuple(target.shape)}): "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        ) from error
-    if not (torch.equal(before[0], prediction) and torch.equal(before[1], target)):
-        raise UserError(f"loss={name} changes its arguments in place; compute on a copy.")
-    lawful = isinstance(values, Tensor) and values.shape in ((len(target),), ())
-    if lawful and not values.is_floating_point():
-        raise UserError(f"loss={name} returned {values.dtype}; expected real numbers, as float.")
-    if not lawful or not depends:
-        got = (
-            f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-        )
-        detached = ", cut off from the prediction" if lawful else ""
-        raise UserError(
-            f"loss={name} returned {got}{detached}; expected one number per example, a tensor of "
-            f"shape ({len(target)},) that depends on the prediction."
-        )
-
-
-def _depends(values: Any, prediction: Tensor) -> bool:
-    if not isinstance(values, Tensor) or not values.requires_grad:
-        return False
-    real = values.real if values.is_complex() else values
-    (gradient,) = torch.autograd.grad(real.sum(), prediction, allow_unused=True)
-    return gradient is not None
-
-
-def _check_targets(name: str, interval: str, splits: Splits) -> None:
-    for split in ("train", "validation", "test"):
-        targets = getattr(splits, split)[1]
-        for value in (targets.min().item(), targets.max().item()):
-            if not within(interval, value):
-                raise UserError(
-                    f"loss={name} needs targets in {interval}; the {split} split has {value:.3g} "
-                    "(targets are standardised). Choose another loss."
-                )
 
 
 class _Progress(pl.Callback):

@@ -40,6 +40,7 @@ from lossbench.training import (
     part_of,
     replicas_at_once,
     silent,
+    try_step,
 )
 
 RATE = "optimizer.lr"
@@ -201,6 +202,7 @@ class Judge:
     done: int = 0
 
     def __post_init__(self) -> None:
+        try_step(self.config, self.splits)
         self.recipe = make_recipe(self.config, self.splits)
 
     def __call__(self, candidates: Sequence[Candidate]) -> np.ndarray:

@@ -15,7 +15,8 @@ LAYERS = [
     "tasks models claims layers strict configuration metrics",
     "datasets details recipe stack sources results checkpoint check testing composition",
     "experiments rescoring",
-    "view tracking comparison outcome verdicts report chunks training tuning show",
+    "view tracking comparison outcome verdicts report chunks boundary training",
+    "tuning show",
     "sweep publish api doctor reproduce",
     "cli commands new __init__",
 ]

@@ -30,7 +30,11 @@ from lossbench.losses.stable import margin_of, softplus
     source="Cox 1958; Good 1952",
 )
 def cross_entropy(
-    logits: Tensor, target: Tensor, /, *, class_weight: tuple[float, ...] | None = None
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
 ) -> Tensor:
     """Rewards probability on what happened; a confident mistake costs its logit.
 

@@ -6,6 +6,8 @@ whatever its p_k; one with t_k > 0 = p_k makes the loss infinite.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,7 +30,11 @@ def _nats(logits: Tensor) -> Tensor:
 
 @declare(convex=True, lipschitz=2**0.5, minimiser="probability", source="Good 1952; Bridle 1990")
 def cross_entropy(
-    logits: Tensor, target: Tensor, /, *, class_weight: tuple[float, ...] | None = None
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
 ) -> Tensor:
     """Rewards probability on each outcome, in proportion to the target's own.
 

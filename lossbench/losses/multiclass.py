@@ -48,7 +48,11 @@ def _outputs_to_probabilities(outputs: Tensor) -> Tensor:
 
 @declare(convex=True, lipschitz=2**0.5, minimiser="probability", source="Bridle 1990")
 def cross_entropy(
-    logits: Tensor, target: Tensor, /, *, class_weight: tuple[float, ...] | None = None
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
 ) -> Tensor:
     """Rewards probability on the true class, wherever the rest of it goes.
 
@@ -289,7 +293,11 @@ def brier(logits: Tensor, target: Tensor, /) -> Tensor:
     source="Caffe InfogainLoss (Jia et al. 2014)",
 )
 def infogain(
-    logits: Tensor, target: Tensor, /, *, matrix: list[list[float]] | None = None
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    matrix: Annotated[list[list[float]], "(C, C) in [0, inf), not all 0"] | None = None,
 ) -> Tensor:
     """Rewards probability on every class that the true one vouches for, by a table of credits.
 

@@ -29,7 +29,7 @@ def crammer_singer(
     /,
     *,
     margin: Annotated[float, "[0, inf)"] = 1.0,
-    cost: list[list[float]] | None = None,
+    cost: Annotated[list[list[float]], "(C, C) in [0, inf), 0 on the diagonal"] | None = None,
 ) -> Tensor:
     """Punishes the one wrong class that comes closest to, or furthest ahead of, the true one.
 

@@ -19,7 +19,11 @@ from lossbench.losses.stable import margin_of, softplus
 
 @declare(convex=True, minimiser="probability", target="[0, 1]", source="Cox 1958; Good 1952")
 def cross_entropy(
-    logits: Tensor, target: Tensor, /, *, class_weight: tuple[float, ...] | None = None
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
 ) -> Tensor:
     """Rewards probability on each label that applies and on the absence of each that does not.
 

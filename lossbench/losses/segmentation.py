@@ -17,7 +17,11 @@ from lossbench.losses.stable import margin_of, sigmoid, softplus
 
 @declare(convex=True, minimiser="probability", target="[0, 1]", source="Cox 1958; Good 1952")
 def cross_entropy(
-    logits: Tensor, target: Tensor, /, *, class_weight: tuple[float, ...] | None = None
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
 ) -> Tensor:
     """Rewards probability on what each pixel is; every pixel counts alike, background included.
 

@@ -7,6 +7,8 @@ sequence.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -43,7 +45,11 @@ def _later(states: Tensor, by: int, fill: float) -> Tensor:
 
 @declare(convex=True, minimiser="probability", source="Bridle 1990")
 def cross_entropy(
-    logits: Tensor, target: Tensor, /, *, class_weight: tuple[float, ...] | None = None
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
 ) -> Tensor:
     """Rewards probability on the right class at every single step, which the labels must give.
 

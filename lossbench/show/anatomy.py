@@ -132,7 +132,7 @@ def parameter_rows(entry: Entry) -> list[tuple[str, str, str, str, str]]:
         (
             p.name,
             kind_in_words(p),
-            p.kind.interval or "any",
+            p.kind.interval or p.kind.table or "any",
             number(p.default),
             tuned.get(p.name, ""),
         )
@@ -142,6 +142,8 @@ def parameter_rows(entry: Entry) -> list[tuple[str, str, str, str, str]]:
 
 def kind_in_words(parameter: Parameter) -> str:
     """The type without the interval, which has a column of its own."""
+    if parameter.kind.table:
+        return "numbers, or null" if parameter.kind.optional else "numbers"
     words = str(parameter.kind).replace(f" in {parameter.kind.interval}", "")
     return words if parameter.kind.interval else str(parameter.kind)
 

@@ -83,6 +83,11 @@ class Task(ABC):
         """The order (N,) in which an epoch visits a replica's training examples."""
         return torch.randperm(len(target), generator=generator)
 
+    @property
+    def weighed_classes(self) -> int:
+        """How many classes a loss may weigh: two, absent and present, of labels and pixels."""
+        return getattr(self, "num_classes", 2)
+
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """The group of each example; every split gets the same share of every group."""
         return np.asarray(targets).astype(np.int64)

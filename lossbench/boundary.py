@@ -1,0 +1,146 @@
+"""Whether a configuration's loss, model and data fit each other, before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossbench import registry
+from lossbench.configuration import Choice, Configuration
+from lossbench.contract import UserError
+from lossbench.datasets import Splits
+from lossbench.registry import Plugin
+from lossbench.schema import Parameter, convert, within
+from lossbench.tasks import Task
+
+
+def find_loss(config: Configuration, task: Task) -> Plugin:
+    """The configured loss for the task; UserError names a task that the data might pose instead."""
+    name, dataset = config.loss.name, config.dataset
+    try:
+        return registry.find_for_task(name, task.name)
+    except UserError as error:
+        tasks = {plugin.task for plugin in registry.find("loss", name)}
+        kinds = [p.kind for p in _parameters("dataset", dataset.name) if p.name == "task"]
+        posable = [other for kind in kinds for other in kind.choices if other in tasks]
+        if not posable or dataset.values["task"]:
+            raise
+        first, _, rest = str(error).partition("\n")
+        way = f"If the target is meant otherwise, give dataset.task={' or '.join(posable)}. "
+        raise UserError(f"{first}\n{way}{rest}") from None
+
+
+def _parameters(kind: str, name: str) -> tuple[Parameter, ...]:
+    return registry.parameters(registry.find(kind, name)[0])
+
+
+def check_tables(plugin: Plugin, choice: Choice, task: Task) -> None:
+    """UserError where a table of numbers for each class has other sizes or values."""
+    for parameter in registry.parameters(plugin):
+        if parameter.kind.table:
+            where = f"loss.{parameter.name}"
+            convert(parameter.kind, choice.values[parameter.name], where, task.weighed_classes)
+
+
+def wanted_facts(
+    name: str, facts: tuple[str, ...], known: dict[str, Any], task: Task
+) -> dict[str, Any]:
+    """Those of the problem's facts that a loss asks for; UserError where one is not known."""
+    for fact in facts:
+        if fact not in known:
+            raise UserError(
+                f"loss={name} asks for {fact}, which the task {task.name} does not supply. "
+                f"It supplies: {', '.join(known) or 'nothing'}."
+            )
+    return {fact: known[fact] for fact in facts}
+
+
+def check_loss(
+    name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
+) -> None:
+    """Hold a loss against the task's example batch; UserError says what came back."""
+    prediction, target = task.example(outputs)
+    loss = make(facts)
+    tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
+    extra = {} if isinstance(loss, nn.Module) else tensors
+    before = prediction.clone(), target.clone()
+    try:
+        values = loss(prediction.requires_grad_(), target, **extra)
+        depends = _depends(values, prediction)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"loss={name} fails on a batch of the task {task.name} (prediction "
+            f"{tuple(prediction.shape)}, target {tuple(target.shape)}): "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    if not (torch.equal(before[0], prediction) and torch.equal(before[1], target)):
+        raise UserError(f"loss={name} changes its arguments in place; compute on a copy.")
+    valid = isinstance(values, Tensor) and values.shape in ((len(target),), ())
+    if valid and not values.is_floating_point():
+        raise UserError(f"loss={name} returned {values.dtype}; expected real numbers, as float.")
+    if not valid or not depends:
+        got = (
+            f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+        )
+        detached = ", cut off from the prediction" if valid else ""
+        raise UserError(
+            f"loss={name} returned {got}{detached}; expected one number per example, a tensor of "
+            f"shape ({len(target)},) that depends on the prediction."
+        )
+
+
+def _depends(values: Any, prediction: Tensor) -> bool:
+    if not isinstance(values, Tensor) or not values.requires_grad:
+        return False
+    real = values.real if values.is_complex() else values
+    (gradient,) = torch.autograd.grad(real.sum(), prediction, allow_unused=True)
+    return gradient is not None
+
+
+def check_targets(name: str, interval: str, splits: Splits) -> None:
+    for split in ("train", "validation", "test"):
+        targets = getattr(splits, split)[1]
+        for value in (targets.min().item(), targets.max().item()):
+            if not within(interval, value):
+                raise UserError(
+                    f"loss={name} needs targets in {interval}; the {split} split has {value:.3g} "
+                    "(targets are standardised). Choose another loss."
+                )
+
+
+def check_output(
+    model: nn.Module, inputs: Tensor, shape: tuple[int, ...], name: str, task: str
+) -> None:
+    """UserError where a model gives other than one tensor (N, *shape) of real numbers."""
+    with torch.no_grad():
+        output = model(inputs)
+    count = len(inputs)
+    expected = _shown((count, *shape), count)
+    if not isinstance(output, Tensor):
+        size = f" of {len(output)}" if isinstance(output, tuple | list | dict) else ""
+        given, advice = f"a {type(output).__name__}{size}", "return the predictions alone, a tensor"
+    elif output.shape != (count, *shape):
+        given = _shown(tuple(output.shape), count)
+        advice = _advice(tuple(output.shape), (count, *shape))
+    elif not output.is_floating_point():
+        given, advice = f"{output.dtype}", "return real numbers, as float"
+    else:
+        return
+    raise UserError(f"model={name} gives {given} for {task}; expected {expected}: {advice}.")
+
+
+def _shown(shape: tuple[int, ...], count: int) -> str:
+    """A shape with N for the number of examples."""
+    words = ["N" if axis == 0 and size == count else str(size) for axis, size in enumerate(shape)]
+    return f"({', '.join(words)}{',' * (len(words) == 1)})"
+
+
+def _advice(given: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    if given == (*expected, 1):
+        return "squeeze the last axis"
+    if [size for size in given if size != 1] == [size for size in expected if size != 1]:
+        return "add or remove the axes of size 1"
+    return "make its last layer for output_shape, which the model is called with"
