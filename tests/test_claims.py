@@ -433,7 +433,7 @@ def test_a_metric_that_runs_will_not_have_is_refused_before_training(study, tmp_
     tests = "tests: [{more: focal, than: 1.5}]"
     required = f"{tests}, requires: [{{of: focal, metric: acuracy, at_least: 0}}]"
     for line in ("tests: [{better: focal, than: cross_entropy, metric: acuracy}]", required):
-        study(tests, line)
+        study((tests, line))
         configs, experiment = configurations(["experiment=study"])
         with pytest.raises(UserError, match=r"acuracy.*Did you mean accuracy"):
             refuse_unknown_metrics(experiment.claims, configs)
@@ -471,6 +471,6 @@ def test_a_file_that_an_experiment_names_is_looked_up_in_its_folder(tmp_path, mo
 
 def test_an_experiments_metric_is_that_of_its_runs(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    study("question:", "metric: log_loss\nquestion:")
+    study(("question:", "metric: log_loss\nquestion:"))
     configs, _ = configurations(["experiment=study"])
     assert {config.metric for config in configs} == {"log_loss"}
