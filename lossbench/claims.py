@@ -118,8 +118,8 @@ def read_claims(content: Any, file: str) -> tuple[Claim, ...]:
 
 
 def _claim(content: Any, number: int, file: str) -> Claim:
-    said = content.get("id", f"number {number}") if isinstance(content, dict) else number
-    place = f"{file}: claim {said}"
+    name = content.get("id", f"number {number}") if isinstance(content, dict) else number
+    place = f"{file}: claim {name}"
     values = _keys(_Written, content, place)
     shared = _mapping(values["where"] or {}, f"{place}.where")
     if not values["tests"]:
@@ -194,15 +194,15 @@ def _mapping(content: Any, place: str) -> dict[str, Any]:
 
 
 def term(identity: Identity, content: Any, place: str) -> tuple[Identity, float, float]:
-    """An expected loss as an identity of its own, what it is multiplied by, and what is added."""
+    """An expected loss as an identity, what it is multiplied by, and what is added."""
     allowed = ("loss", "prediction", "target", "times", "plus")
     given = _mapping(content, place)
     for key in given:
         if key not in allowed:
             raise UserError(f"{place}.{key}: there is no such key. {choices(key, allowed)}")
-    own = {field.name: getattr(identity, field.name) for field in fields(identity)}
+    inherited = {field.name: getattr(identity, field.name) for field in fields(identity)}
     times, plus = (float(given.pop(key, default)) for key, default in (("times", 1), ("plus", 0)))
-    return Identity(**{**own, **given}), times, plus
+    return Identity(**{**inherited, **given}), times, plus
 
 
 def matches(mapping: Mapping[str, Any], filters: Filters) -> bool:

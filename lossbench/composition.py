@@ -323,7 +323,7 @@ def _refuse_second(override: Override) -> None:
 
 
 def _placed(line: str, given: Container[str]) -> str:
-    """What is said of a key, with the file and line where it stands, unless it was given anew."""
+    """A fault of a key, with the file and line that set it, unless the command line did."""
     key = re.match(r"[\w.]*", line)[0]  # type: ignore[index]
     place = FileSource.places.get(key)
     return line if place is None or key in given else f"{place}: {line}"
@@ -337,10 +337,10 @@ def _refuse_two_files(group: str, name: Any) -> None:
         return
     if group in CHOICES and name in registry.names(group):
         return
-    found = [f"{p} ({d / file})" for p, d in registry.config_folders() if (d / file).is_file()]
-    if len(found) > 1:
+    providers = [f"{p} ({d / file})" for p, d in registry.config_folders() if (d / file).is_file()]
+    if len(providers) > 1:
         raise UserError(
-            f"{group}={name} is ambiguous: {' and '.join(found)} both provide it.\n"
+            f"{group}={name} is ambiguous: {' and '.join(providers)} both provide it.\n"
             "Copy one into a folder of your own and name that with --config-dir."
         )
 
@@ -368,7 +368,7 @@ def _set(config: Sections, override: Override) -> None:
 
 
 def _meant(key: str, node: Any, config: Sections) -> str:
-    """The nearest key: beside it, or for one at the top anywhere."""
+    """The nearest key: next to it, or for one at the top anywhere."""
     if node is config:
         last = {path.rpartition(".")[2]: path for path in dotted_keys(config)}
         close = difflib.get_close_matches(key, last, 1, 0.6)

@@ -119,8 +119,8 @@ def _with_own_files(config: Configuration, experiment: Experiment) -> Configurat
         values = mapping[kind]
         parameters = registry.parameters(registry.find(kind, values["name"])[0])
         for name, paths in places_in(parameters, values).items():
-            beside = [path for path in paths if (folder / path).exists()]
-            if beside and not any(Path(path).exists() for path in paths):
+            here = [path for path in paths if (folder / path).exists()]
+            if here and not any(Path(path).exists() for path in paths):
                 given = values[name]
                 moved = [str(folder / path) for path in paths]
                 values[name] = moved if isinstance(given, list) else moved[0]

@@ -21,7 +21,7 @@ def _fused_where_safe(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
     groups: dict[bool, list[Parameter]] = {True: [], False: []}
     for parameter in parameters:
         groups[parameter[0].numel() >= VECTOR - 1].append(parameter)
-    return [{"params": found, "fused": fused} for fused, found in groups.items() if found]
+    return [{"params": members, "fused": fused} for fused, members in groups.items() if members]
 
 
 def sgd(

@@ -124,7 +124,7 @@ def _details(history: History, seeds: list[int]) -> pd.DataFrame:
 
 
 def versions() -> dict[str, Any]:
-    """What the numbers depend on beside the configuration."""
+    """What the numbers depend on besides the configuration."""
     return {
         **{package: version(package) for package in PACKAGES},
         "python": platform.python_version(),

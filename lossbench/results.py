@@ -189,11 +189,11 @@ def free_name(folder: Path, stem: str) -> Path:
 
 def parts(folder: Path, key: str) -> list[Path]:
     """The folders of a key, in the order in which they were written."""
-    found: list[Path] = []
+    folders: list[Path] = []
     for name in _names(key):
         if not (folder / name / "seeds.parquet").exists():
-            return found
-        found.append(folder / name)
+            return folders
+        folders.append(folder / name)
     raise AssertionError("names never end")
 
 
@@ -226,9 +226,9 @@ def _load_predictions(file: Path, digest: str | None) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def _refuse_incomplete(found: dict[str, Any]) -> None:
+def _refuse_incomplete(contents: dict[str, Any]) -> None:
     """ValueError where a part lacks something that every result has."""
-    for name, content in found.items():
+    for name, content in contents.items():
         keys = content if isinstance(content, dict | pd.DataFrame) else ()
         if lacking := [key for key in EXPECTED.get(name, ()) if key not in keys]:
             raise ValueError(f"{name} lacks {', '.join(lacking)}")
@@ -237,9 +237,9 @@ def _refuse_incomplete(found: dict[str, Any]) -> None:
 def described(place: Path) -> tuple[Configuration, dict[str, Any]]:
     """A result's configuration and summary, without its numbers; UserError names a damaged file."""
     try:
-        found = {name: _load(place / f"{name}.yaml") for name in ("config", "summary")}
-        _refuse_incomplete(found)
-        return Configuration.read(found["config"]), found["summary"]
+        texts = {name: _load(place / f"{name}.yaml") for name in ("config", "summary")}
+        _refuse_incomplete(texts)
+        return Configuration.read(texts["config"]), texts["summary"]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
 
@@ -277,8 +277,8 @@ def merged(results: Sequence[Result]) -> Result:
 
 def stored(config: Configuration, folder: Path) -> Result | None:
     """What the folder holds of a configuration as its plugins stand now, whatever the seeds."""
-    found = [read(place) for place in parts(folder, config.key)]
-    current = [r for r in found if r.summary["sources"] == code_of_run(config, r.summary["task"])]
+    held = [read(place) for place in parts(folder, config.key)]
+    current = [r for r in held if r.summary["sources"] == code_of_run(config, r.summary["task"])]
     if not current:
         return None
     result = merged(current)  # trained from files that may have had other names or places
@@ -354,9 +354,9 @@ def everything(folder: Path) -> list[Result]:
         keys.setdefault(place.name.partition("-")[0], []).append(place)
     latest: dict[str, Result] = {}
     for same in sorted(keys.values(), key=lambda same: _written_at(same[-1])):
-        found = [read(place) for place in same]
-        last = found[-1].summary["sources"]
-        result = merged([r for r in found if r.summary["sources"] == last])
+        results_of_key = [read(place) for place in same]
+        last = results_of_key[-1].summary["sources"]
+        result = merged([r for r in results_of_key if r.summary["sources"] == last])
         latest[_named(result)] = result
     return sorted(latest.values(), key=lambda result: result.key)
 

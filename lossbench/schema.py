@@ -149,12 +149,14 @@ def parameters_of_definition(node: ast.FunctionDef | ast.ClassDef) -> tuple[Para
 @functools.cache
 def parameters_of_object(target: Callable[..., Any]) -> tuple[Parameter, ...]:
     """The keywords of something imported."""
-    found = []
+    parameters = []
     for p in inspect.signature(target).parameters.values():
         if p.kind is p.KEYWORD_ONLY or inspect.isclass(target):
             text = p.annotation if isinstance(p.annotation, str) else _text(p.annotation)
-            found.append(Parameter(p.name, kind_of(ast.parse(text, mode="eval").body), p.default))
-    return tuple(found)
+            parameters.append(
+                Parameter(p.name, kind_of(ast.parse(text, mode="eval").body), p.default)
+            )
+    return tuple(parameters)
 
 
 def _text(annotation: Any) -> str:
@@ -169,13 +171,13 @@ def _literal(node: ast.expr | None) -> Any:
 
 
 class Faults:
-    """What is wrong, gathered so that it is said at once, a line for each."""
+    """What is wrong, gathered so that it is reported at once, a line for each."""
 
     def __init__(self) -> None:
         self.errors: dict[str, UserError] = {}
 
     def add(self, error: UserError) -> None:
-        """One more; what is there already is not said twice."""
+        """One more; what is there already is not repeated."""
         for line in str(error).splitlines():
             self.errors.setdefault(line, error)
 
@@ -199,7 +201,7 @@ class Faults:
 def validate(
     parameters: Iterable[Parameter], values: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
-    """The values with lawful types, in the signature's order; UserError names every fault."""
+    """The values with valid types, in the signature's order; UserError names every fault."""
     known = {p.name: p for p in parameters}
     faults, checked = Faults(), {}
     for key in values:

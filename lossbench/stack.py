@@ -42,9 +42,9 @@ class Stack(LightningModule):
     """One call of Lightning is one epoch: its own cost for a step is larger than the step."""
 
     def __init__(
-        self, recipe: Recipe, splits: Splits, seeds: list[int], own: State | None = None
+        self, recipe: Recipe, splits: Splits, seeds: list[int], per_replica: State | None = None
     ) -> None:
-        """own: what replicas have of their own beside seeds, (R,) each.
+        """per_replica: what replicas have of their own besides seeds, (R,) each.
 
         `lr` is the learning rate, `fact.gamma` a hyper-parameter of the loss, which must be a
         function, and `regularizer.strength` one of the regularizer.
@@ -54,8 +54,8 @@ class Stack(LightningModule):
         self.train_targets: Tensor
         self.rates: Tensor | None
         self.first_rows: Tensor
-        own = dict(own or {})
-        self.register_buffer("rates", own.pop("lr", None), persistent=False)
+        per_replica = dict(per_replica or {})
+        self.register_buffer("rates", per_replica.pop("lr", None), persistent=False)
         self.automatic_optimization = False
         self.recipe, self.task, self.seeds = recipe, splits.task, seeds
         for name in ("train", "validation", "test"):
@@ -64,7 +64,7 @@ class Stack(LightningModule):
             self.register_buffer(f"{name}_targets", targets, persistent=False)
         starts = torch.arange(len(seeds)) * splits.train[1].shape[1]
         self.register_buffer("first_rows", starts[:, None], persistent=False)
-        self._build(own)
+        self._build(per_replica)
         missing = torch.full((len(seeds),), -1)
         self.history = History(
             missing.clone(), missing.clone(), torch.full(missing.shape, -torch.inf)
@@ -74,7 +74,7 @@ class Stack(LightningModule):
         self.steps_done = 0
         self.epochs_before = 0  # by a process before this one
 
-    def _build(self, own: State) -> None:
+    def _build(self, per_replica: State) -> None:
         """Make each replica from its own streams; stack what is trained and what is not."""
         trained, fixed, forms = [], [], []
         for r, (seed, target) in enumerate(zip(self.seeds, self.train_targets, strict=True)):
@@ -88,7 +88,7 @@ class Stack(LightningModule):
             trained.append(dict(forms[-1].named_parameters()))
             tensors = {f"fact.{n}": v for n, v in facts.items() if isinstance(v, Tensor)}
             buffers = dict(forms[-1].named_buffers())
-            fixed.append({**buffers, **tensors, **_replica(own, r)})
+            fixed.append({**buffers, **tensors, **_replica(per_replica, r)})
         self.names, self.fixed_names = list(trained[0]), list(fixed[0])
         self.stacked = nn.ParameterList(
             torch.stack([t[n].detach() for t in trained]) for n in self.names
@@ -139,8 +139,8 @@ class Stack(LightningModule):
         else:
             values = loss(prediction, target, **layers.under(state, "fact."))
         weights = [state[name] for name in self.weights]
-        own = layers.under(state, "regularizer.")
-        return values.mean() + self.recipe.regularizer(weights, **own)
+        strength = layers.under(state, "regularizer.")
+        return values.mean() + self.recipe.regularizer(weights, **strength)
 
     def objective(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
         """What a replica's training step makes smaller."""
@@ -183,9 +183,9 @@ class Stack(LightningModule):
         """
         results = []
         for r, seed in enumerate(self.seeds[: len(arguments[-1])]):
-            own = [_replica(argument, r) for argument in arguments]
+            parts = [_replica(argument, r) for argument in arguments]
             key = stream(seed, "loss", self.steps_done)
-            results.append(_seeded(key, partial(function, *own)))
+            results.append(_seeded(key, partial(function, *parts)))
         return torch.stack(results)
 
     def choose_mapping(self) -> None:

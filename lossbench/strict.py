@@ -26,14 +26,14 @@ BOOLEAN_WORD = re.compile(r"(yes|no|on|off)", re.IGNORECASE)
 
 
 def lines_of(file: Path) -> dict[str, int]:
-    """The line of every key, `a.b` for a nested one; UserError where the file is not lawful."""
+    """The line of every key, `a.b` for a nested one; UserError where the file is not valid."""
     root = _root(file)
     if _size(root, file, {}) > MOST_NODES:
         raise UserError(
             f"{file}: its aliases stand for more than {MOST_NODES} values; write out what is meant."
         )
     faults, lines = Faults(), dict[str, int]()
-    for place, reason in _unlawful(root, "", lines):
+    for place, reason in _invalid(root, "", lines):
         faults.add(UserError(f"{file}:{place.start_mark.line + 1}: {reason}"))
     faults.tell()
     return lines
@@ -54,9 +54,9 @@ def _root(file: Path) -> MappingNode:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        tab = " (indent with blanks, not tabs)" if "'\\t'" in said else ""
-        raise UserError(f"{place}: {said}{tab}.") from error
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        tab = " (indent with blanks, not tabs)" if "'\\t'" in problem else ""
+        raise UserError(f"{place}: {problem}{tab}.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{file}: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(root, MappingNode):
@@ -83,26 +83,26 @@ def _children(node: Node) -> Iterator[Node]:
         yield from node.value
 
 
-def _unlawful(node: Node, path: str, lines: dict[str, int]) -> Iterator[tuple[Node, str]]:
+def _invalid(node: Node, path: str, lines: dict[str, int]) -> Iterator[tuple[Node, str]]:
     """The nodes that mean another thing than they say, with the reason; fills the lines of keys."""
     if reason := _reason(node):
         yield node, reason
     if isinstance(node, SequenceNode):
         for child in node.value:
-            yield from _unlawful(child, path, lines)
+            yield from _invalid(child, path, lines)
     seen: dict[str, int] = {}
     for key, value in node.value if isinstance(node, MappingNode) else ():
         name = f"{path}{key.value}"
         line = lines[name] = key.start_mark.line + 1
         if key.tag == CORE + "merge":
-            yield from _unlawful(value, path, lines)
+            yield from _invalid(value, path, lines)
             continue
         if not isinstance(key, ScalarNode) or key.tag != CORE + "str":
             yield key, f"the key {key.value} is not text for YAML; quote it."
         elif key.value in seen:
             yield key, f"the key {key.value} stands twice, first in line {seen[key.value]}."
         seen[str(key.value)] = line
-        yield from _unlawful(value, f"{name}.", lines)
+        yield from _invalid(value, f"{name}.", lines)
 
 
 def _reason(node: Node) -> str:

@@ -73,8 +73,8 @@ def train(
     chunks = in_chunks([*range(len(seeds))], width)
     stacks: list[Trained] = []
     for number, chunk in enumerate(chunks):
-        told = partial(_shifted, report, number * epochs, len(chunks) * epochs)
-        stacks.append(_train_stack(config, seeds, chunk, told, folder))
+        chunk_report = partial(_shifted, report, number * epochs, len(chunks) * epochs)
+        stacks.append(_train_stack(config, seeds, chunk, chunk_report, folder))
         if stacks[-1].task != stacks[0].task:
             raise UserError(
                 f"dataset: seed {seeds[chunk[0]]} poses {stacks[-1].task}, seed {seeds[0]} "
@@ -92,14 +92,14 @@ def _train_stack(
     folder: Path | None,
 ) -> Trained:
     """Prepare the data of a chunk of the seeds, train them as one, and let the data go."""
-    own = [seeds[i] for i in chunk]
-    splits = data(config, own)
+    chunk_seeds = [seeds[i] for i in chunk]
+    splits = data(config, chunk_seeds)
     recipe = make_recipe(config, splits)
     report(0, None)
     place = place_of(folder, config, seeds, splits.task.name, versions())
     saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None
-    history, unmapped = fit_stack(config, recipe, splits, own, report, saved=saved)
-    return Trained(own, splits.task, recipe, splits.notes, history, unmapped)
+    history, unmapped = fit_stack(config, recipe, splits, chunk_seeds, report, saved=saved)
+    return Trained(chunk_seeds, splits.task, recipe, splits.notes, history, unmapped)
 
 
 def replicas_at_once(config: Configuration, recipe: Recipe, splits: Splits) -> int:
@@ -115,21 +115,22 @@ def fit_stack(
     splits: Splits,
     seeds: list[int],
     report: StackReport,
-    own: State | None = None,
+    per_replica: State | None = None,
     saved: Checkpoint | None = None,
     *,
     test: bool = True,
 ) -> tuple[History, str | None]:
     """Train a replica for each seed, all as one.
 
-    own: what replicas have of their own beside seeds. test: whether to read the test split.
+    per_replica: what replicas have of their own besides seeds. test: whether to read the test
+    split.
     saved: the stack's checkpoints, if it has any.
     Gives what training left, and why replicas were run one by one, where they were.
     """
     idle = idle_replicas(recipe.smallest_batch(splits.train[1].shape[1]))
     replicas = [*range(len(seeds)), *[0] * idle]
-    owned = {name: values[replicas] for name, values in (own or {}).items()}
-    stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], owned)
+    repeated = {name: values[replicas] for name, values in (per_replica or {}).items()}
+    stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], repeated)
     stack.room = config.results.predictions * 2**20 / len(config.seeds)
 
     def point() -> Point:

@@ -48,7 +48,7 @@ RATE_SPAN = 32.0  # the learning rate is searched from the configured one / this
 DECADE = 10.0  # ends of a range at least so many times apart: searched by the logarithm
 EDGE = 0.1  # the share of a range at each of its ends that is its edge
 DIGITS = 4  # of a candidate's values
-BATCH = 4  # candidates that Optuna gives before it is told how good they are
+BATCH = 4  # candidates that Optuna gives before it learns how good they are
 
 Candidate = dict[str, Any]  # "loss.gamma" -> value, as on the command line
 Evaluate = Callable[[Sequence[Candidate]], np.ndarray]
@@ -70,10 +70,10 @@ class Axis:
     def value(self, place: float) -> float:
         """The value at a place of the range, 0 at its low end and 1 at its high end."""
         if self.log:
-            found = self.low * (self.high / self.low) ** place
+            value = self.low * (self.high / self.low) ** place
         else:
-            found = self.low + (self.high - self.low) * place
-        return self.rounded(found)
+            value = self.low + (self.high - self.low) * place
+        return self.rounded(value)
 
     def rounded(self, value: float) -> float:
         return round(value) if self.whole else float(f"{value:.{DIGITS}g}")
@@ -115,7 +115,7 @@ def axes_of(config: Configuration, task: str) -> list[Axis]:
 
 
 def configured(config: Configuration, axes: Sequence[Axis]) -> Candidate:
-    """The configuration's own values."""
+    """The values that are configured."""
     parted = {axis.key: axis.key.partition(".") for axis in axes}
     return {key: config.choice(kind).values[name] for key, (kind, _, name) in parted.items()}
 
@@ -209,12 +209,14 @@ class Judge:
         count = len(self.seeds)
         self.obstacle = self.obstacle or self._obstacle(candidates)
         if self.obstacle:
-            found = [self._alone(candidate) for candidate in candidates]
+            scores = [self._alone(candidate) for candidate in candidates]
         else:
             splits = part_of(self.splits, [*range(count)] * len(candidates))
-            own = {n: v.repeat_interleave(count) for n, v in owned(candidates).items()}
-            found = [self._trained(self.config, self.recipe, splits, len(candidates), own)]
-        return np.concatenate(found).reshape(len(candidates), count)
+            per_replica = {
+                n: v.repeat_interleave(count) for n, v in per_replica_of(candidates).items()
+            }
+            scores = [self._trained(self.config, self.recipe, splits, len(candidates), per_replica)]
+        return np.concatenate(scores).reshape(len(candidates), count)
 
     def _alone(self, candidate: Candidate) -> np.ndarray:
         config = with_values(self.config, candidate)
@@ -226,9 +228,9 @@ class Judge:
         recipe: Recipe,
         splits: Splits,
         count: int,
-        own: State | None = None,
+        per_replica: State | None = None,
     ) -> np.ndarray:
-        def told(number: int, chunks: int, done: int, point: object) -> None:
+        def report_share(number: int, chunks: int, done: int, point: object) -> None:
             share = (number + done / config.trainer.max_epochs) / chunks
             self.report((self.done + count * share) / self.config.tune.trials)
 
@@ -240,8 +242,8 @@ class Judge:
                 recipe,
                 part_of(splits, chunk),
                 [seeds[i] for i in chunk],
-                partial(told, number, len(chunks)),
-                {name: values[chunk] for name, values in (own or {}).items()},
+                partial(report_share, number, len(chunks)),
+                {name: values[chunk] for name, values in (per_replica or {}).items()},
                 test=False,
             )
             scores.append(self._scores(history))
@@ -269,7 +271,7 @@ class Judge:
             return "a loss with weights of its own is made with its hyper-parameters"
         many = part_of(one, [0] * len(tried))
         try:
-            stack = Stack(self.recipe, many, seed * len(tried), owned(tried))
+            stack = Stack(self.recipe, many, seed * len(tried), per_replica_of(tried))
             together = stack.objectives(stack.state, *stack.first_batch())
         except Exception as error:  # whatever a loss may raise that is given a tensor
             return (str(error).splitlines() or [type(error).__name__])[0]
@@ -277,7 +279,7 @@ class Judge:
         return None if agree else "the loss takes a tensor for another hyper-parameter"
 
 
-def owned(candidates: Sequence[Candidate]) -> State:
+def per_replica_of(candidates: Sequence[Candidate]) -> State:
     """The candidates' values as a stack's replicas have them, (K,) each."""
     names = {key: key.replace("loss.", "fact.") for key in candidates[0]} | {RATE: "lr"}
     return {names[key]: torch.tensor([float(c[key]) for c in candidates]) for key in names}
@@ -308,29 +310,29 @@ def tune(
     axes = axes_of(config, task.name)
     report(0.0)
     search = SEARCHES[config.tune.sampler]
-    found = list(search(axes, configured(config, axes), config.tune.trials, judge))
-    values = np.array([scores for _, scores in found]) * primary.direction
-    chosen = best([scores for _, scores in found])
+    tried = list(search(axes, configured(config, axes), config.tune.trials, judge))
+    values = np.array([scores for _, scores in tried]) * primary.direction
+    chosen = best([scores for _, scores in tried])
     ledger = {
         **asdict(config.tune),
         "metric": f"val/{primary.name}",
-        "chosen": found[chosen][0],
+        "chosen": tried[chosen][0],
         "value": _mean(values[chosen]),
-        "configured": dict(found[0][0]),
+        "configured": dict(tried[0][0]),
         "configured_value": _mean(values[0]),
         "diverged": int((~np.isfinite(values)).any(1).sum()),
         "edges": [
-            f"{axis.key}={found[chosen][0][axis.key]:g} of {axis.low:.3g} .. {axis.high:.3g}"
+            f"{axis.key}={tried[chosen][0][axis.key]:g} of {axis.low:.3g} .. {axis.high:.3g}"
             for axis in axes
-            if axis.at_edge(found[chosen][0][axis.key])
+            if axis.at_edge(tried[chosen][0][axis.key])
         ],
         "one_by_one": judge.obstacle,
         "seconds": round(time.monotonic() - began, 3),
     }
     rows = [
         {"trial": trial, "seed": seed, **candidate, "value": value}
-        for trial, ((candidate, _), own) in enumerate(zip(found, values, strict=True))
-        for seed, value in zip(seeds, own, strict=True)
+        for trial, ((candidate, _), seed_values) in enumerate(zip(tried, values, strict=True))
+        for seed, value in zip(seeds, seed_values, strict=True)
     ]
     return ledger, pd.DataFrame(rows)
 

@@ -49,7 +49,7 @@ class Finding:
     nothing was tested. seeds_needed: for 80 % power at the effect seen, where the test is open.
     """
 
-    said: str
+    text: str
     verdict: str
     difference: Interval | None = None
     p: float | None = None
@@ -121,7 +121,7 @@ def decide(
     family = int(np.sum([np.isfinite(m.p) for each in measured for m in each]))
     decisions = []
     for claim, each in zip(claims, measured, strict=True):
-        findings = tuple(_found(m, float(next(corrected)), family) for m in each)
+        findings = tuple(_corrected(m, float(next(corrected)), family) for m in each)
         required = tuple(_required(r, runs, f"claim {claim.id}") for r in claim.requires)
         verdict = _verdict([f.verdict for f in required], [f.verdict for f in findings])
         decisions.append(Decision(claim, verdict, required, findings))
@@ -160,17 +160,17 @@ def _metrics_of_dataset(name: str, values: str) -> set[str]:
     return {metric.name for metric in kind.metrics}
 
 
-def _verdict(required: list[str], found: list[str]) -> str:
+def _verdict(required: list[str], verdicts: list[str]) -> str:
     if REFUTED in required:
         return NOT_APPLICABLE
     if OPEN in required:
         return OPEN
-    if REFUTED in found:
+    if REFUTED in verdicts:
         return REFUTED
-    return OPEN if OPEN in found else SUPPORTED
+    return OPEN if OPEN in verdicts else SUPPORTED
 
 
-def _found(measured: _Measured, p: float, family: int) -> Finding:
+def _corrected(measured: _Measured, p: float, family: int) -> Finding:
     """The finding with its corrected p, and the verdict or the seeds that would bring one."""
     if measured.cleared is None:
         return measured.finding
@@ -205,13 +205,13 @@ def _measure(
     sides = [runs.of(side, place) for side in (test.first, _other(test)) if side]
     finding = Finding(_said(test, common), OPEN)
     if None in sides:
-        return _Measured(replace(finding, said=f"{finding.said}: not trained"))
+        return _Measured(replace(finding, text=f"{finding.text}: not trained"))
     trained = [side for side in sides if side is not None]
     direction = _direction(test, trained[0], place)
     first, *others = _columns(trained, test.metric)
     second = others[0] if others else np.full(len(first), float(test.than))  # type: ignore
     if not len(first):
-        return _Measured(replace(finding, said=f"{finding.said}: no seed in common"))
+        return _Measured(replace(finding, text=f"{finding.text}: no seed in common"))
     raw = (first - second)[np.isfinite(first - second)]
     finding = replace(
         finding,
@@ -238,7 +238,7 @@ def _tested(test: Difference | Equivalence, finding: Finding, gains: Array) -> _
 
 
 def _direction(test: Difference | Equivalence, result: Result, place: str) -> int:
-    """+1 where more of the metric is what the first side is said to have, else -1."""
+    """+1 where more of the metric is what the first side is claimed to have, else -1."""
     directions: dict[str, int] = result.summary["directions"]
     if test.metric not in directions:
         raise UserError(
@@ -284,10 +284,10 @@ def _required(requirement: Requirement, runs: _Runs, place: str) -> Finding:
     bounds = [f"at least {low:g}"] if low is not None else []
     bounds += [f"at most {high:g}"] if high is not None else []
     sides = ", ".join(f"{key}={value}" for key, value in requirement.of.items())
-    said = f"requires {requirement.metric} of {sides} {' and '.join(bounds)}"
+    text = f"requires {requirement.metric} of {sides} {' and '.join(bounds)}"
     result = runs.of(requirement.of, f"{place}.requires")
     if result is None:
-        return Finding(f"{said}: not trained", OPEN)
+        return Finding(f"{text}: not trained", OPEN)
     if requirement.metric not in result.summary["directions"]:
         allowed = choices(requirement.metric, result.summary["directions"])
         raise UserError(f"{place}.requires: no metric {requirement.metric}. {allowed}")
@@ -299,7 +299,7 @@ def _required(requirement: Requirement, runs: _Runs, place: str) -> Finding:
         verdict = SUPPORTED
     elif interval.high < below or interval.low > above:
         verdict = REFUTED
-    return Finding(said, verdict, interval, seeds=len(values))
+    return Finding(text, verdict, interval, seeds=len(values))
 
 
 def _identity(test: Identity, place: str) -> Finding:
@@ -319,8 +319,8 @@ def _identity(test: Identity, place: str) -> Finding:
     near = gap <= test.tolerance
     verdict = SUPPORTED if near == (test.expect is not None) else REFUTED
     how = "is" if test.expect is not None else "is not"
-    said = f"{test.of} of {test.loss} at {test.prediction}, target {test.target} {how} {expected}"
-    return Finding(f"{said}: off by {gap:.2g}", verdict)
+    text = f"{test.of} of {test.loss} at {test.prediction}, target {test.target} {how} {expected}"
+    return Finding(f"{text}: off by {gap:.2g}", verdict)
 
 
 def _gap(test: Identity, expected: Any, place: str) -> float:

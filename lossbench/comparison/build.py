@@ -178,31 +178,31 @@ def natural_order(label: str) -> list[tuple[float, str]]:
     return [(float(part), "") if i % 2 else (-1.0, part) for i, part in enumerate(parts)]
 
 
-def _of_one_budget(found: list[Result], mixed: bool) -> list[tuple[list[Result], list[str]]]:
+def _of_one_budget(results: list[Result], mixed: bool) -> list[tuple[list[Result], list[str]]]:
     """The results of a setting apart by tuning budget, or together with a word of warning."""
     budgets: dict[str, list[Result]] = {}
-    for result in found:
+    for result in results:
         budgets.setdefault(result.config.tune.budget, []).append(result)
     if len(budgets) == 1:
-        return [(found, [])]
-    said = "; ".join(
+        return [(results, [])]
+    listed = "; ".join(
         f"{words}: {', '.join(labels([r.config for r in group]))}"
         for words, group in budgets.items()
     )
     if mixed:
-        return [(found, [f"The tuning budgets differ, so the ranking is not fair. {said}."])]
-    note = f"Runs of different tuning budgets are not ranked against each other. {said}."
+        return [(results, [f"The tuning budgets differ, so the ranking is not fair. {listed}."])]
+    note = f"Runs of different tuning budgets are not ranked against each other. {listed}."
     return [(group, [note]) for group in budgets.values()]
 
 
 def _refuse_mixed_budgets(settings: list[list[Result]]) -> None:
     """UserError where budgets that differ keep different losses apart and leave none to rank."""
-    for found in settings:
-        configs = [result.config for result in found]
-        said = {label: c.tune.budget for label, c in zip(labels(configs), configs, strict=True)}
+    for results in settings:
+        configs = [result.config for result in results]
+        budgets = {label: c.tune.budget for label, c in zip(labels(configs), configs, strict=True)}
         losses = {digest(config.loss.mapping) for config in configs}
-        if len(losses) > 1 and len(set(said.values())) > 1:
-            listed = "; ".join(f"{label}: {words}" for label, words in said.items())
+        if len(losses) > 1 and len(set(budgets.values())) > 1:
+            listed = "; ".join(f"{label}: {words}" for label, words in budgets.items())
             raise UserError(
                 f"the tuning budgets differ, and a ranking would not be fair ({listed}). "
                 "Tune all losses alike, or rank them all the same with --mixed-budgets."
@@ -211,13 +211,13 @@ def _refuse_mixed_budgets(settings: list[list[Result]]) -> None:
 
 def _check_metric(groups: list[list[Result]], metric: str | None) -> None:
     """UserError for a metric that no setting has, or that is not better in either direction."""
-    summaries = [found[0].summary for found in groups]
+    summaries = [results[0].summary for results in groups]
     held = [s for s in summaries if metric in s["directions"]]
     if metric is None or any(s["directions"][metric] for s in held):
         return
     if held:
         raise UserError(
-            f"--metric {metric}: neither more nor less of it is better, so it is shown beside the "
+            f"--metric {metric}: neither more nor less of it is better, so it is shown next to the "
             f"metric that is compared. Compare by {held[0]['primary']}, for example."
         )
     tasks = ", ".join(sorted({s["task"] for s in summaries}))
@@ -248,8 +248,10 @@ def _sample(
         notes.append(f"{baselines[0]} was not trained here, so the baseline is {base}.")
     notes += _of_several_versions(labelled)
     notes += _of_several_metrics(labelled)
-    labelled, paired, said = _on_common_seeds(labelled)
-    return _Sample(labelled, metric, summary["directions"][metric], base, paired, (*notes, *said))
+    labelled, paired, seed_notes = _on_common_seeds(labelled)
+    return _Sample(
+        labelled, metric, summary["directions"][metric], base, paired, (*notes, *seed_notes)
+    )
 
 
 def _of_several_versions(labelled: dict[str, Result]) -> list[str]:
@@ -260,8 +262,8 @@ def _of_several_versions(labelled: dict[str, Result]) -> list[str]:
         for label, result in labelled.items():
             held.setdefault(str(result.versions.get(part)), []).append(label)
         if len(held) > 1:
-            said = "; ".join(f"{version}: {', '.join(which)}" for version, which in held.items())
-            notes.append(f"Trained with different {part}: {said}. With --rerun they are alike.")
+            listed = "; ".join(f"{version}: {', '.join(which)}" for version, which in held.items())
+            notes.append(f"Trained with different {part}: {listed}. With --rerun they are alike.")
     return notes
 
 
@@ -295,8 +297,8 @@ def _on_common_seeds(labelled: dict[str, Result]) -> tuple[dict[str, Result], bo
         )
     dropped = {label: len(s) - len(used[label]) for label, s in held.items() if s != used[label]}
     if dropped:
-        said = ", ".join(f"{count} of {label}" for label, count in dropped.items())
-        notes.append(f"Seeds left out, because not every loss has as many or the same: {said}.")
+        listed = ", ".join(f"{count} of {label}" for label, count in dropped.items())
+        notes.append(f"Seeds left out, because not every loss has as many or the same: {listed}.")
     return {k: of_seeds(r, used[k]) for k, r in labelled.items()}, bool(common), notes
 
 

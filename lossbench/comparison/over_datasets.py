@@ -42,19 +42,19 @@ class DatasetRanking:
         datasets, losses = len(self.group.comparisons), len(self.ranks)
         best, *others = self.ranks
         widest = losses - 1
-        said = f"Friedman's test over {datasets} datasets: p = {p_text(self.p)}."
+        sentence = f"Friedman's test over {datasets} datasets: p = {p_text(self.p)}."
         if self.critical_difference > widest:
             needed = int(np.ceil(datasets * (self.critical_difference / widest) ** 2))
             return [
-                f"{said} Ranks of {losses} losses lie at most {widest} apart, and on {datasets} "
-                f"datasets only {self.critical_difference:.2f} would tell two apart: nothing can "
+                f"{sentence} Ranks of {losses} losses lie at most {widest} apart, and on "
+                f"{datasets} datasets only {self.critical_difference:.2f} would tell two apart: nothing can "
                 f"be concluded from ranks below {needed} datasets."
             ]
         behind = [x for x in others if self.ranks[x] - self.ranks[best] > self.critical_difference]
         if self.p > ALPHA or not behind:
-            return [f"{said} No loss is shown to rank above another."]
+            return [f"{sentence} No loss is shown to rank above another."]
         return [
-            f"{said} {best} ranks above {', '.join(behind)}: average ranks differ by more than "
+            f"{sentence} {best} ranks above {', '.join(behind)}: average ranks differ by more than "
             f"{self.critical_difference:.2f}."
         ]
 

@@ -88,18 +88,20 @@ class Group:
     @property
     def conclusion(self) -> list[str]:
         """For each loss that was judged more than once: where it was better, where worse."""
-        said = []
+        sentences = []
         for label in self.labels:
             verdicts = self._verdicts(label)
             if verdicts:
                 where = [_where(word, verdicts) for word in ("better", "worse", "same")]
                 known = " and ".join(filter(None, where)) or "open everywhere"
-                said.append(f"{label}: {known}, of {len(verdicts)} compared.")
-        return said
+                sentences.append(f"{label}: {known}, of {len(verdicts)} compared.")
+        return sentences
 
     def _verdicts(self, label: str) -> dict[str, str]:
-        found = {v: c.row(label).verdict for v, c in self.comparisons.items() if label in c.results}
-        return {value: verdict for value, verdict in found.items() if verdict != "baseline"}
+        verdicts = {
+            v: c.row(label).verdict for v, c in self.comparisons.items() if label in c.results
+        }
+        return {value: verdict for value, verdict in verdicts.items() if verdict != "baseline"}
 
 
 def _where(word: str, verdicts: dict[str, str]) -> str:
@@ -117,17 +119,17 @@ def grouped(comparisons: Sequence[Comparison], key: str) -> list[Group]:
         fixed = json.dumps(_without(comparison.setting, key), sort_keys=True)
         groups.setdefault(fixed, []).append(comparison)
     return [
-        Group(key, json.loads(fixed), _by_value(found, key))
-        for fixed, found in sorted(groups.items())
+        Group(key, json.loads(fixed), _by_value(alike, key))
+        for fixed, alike in sorted(groups.items())
     ]
 
 
-def _by_value(found: list[Comparison], key: str) -> dict[str, Comparison]:
+def _by_value(comparisons: list[Comparison], key: str) -> dict[str, Comparison]:
     """By the value's text, numbers ascending; settings of one plugin by what differs in them."""
     named = {}
-    for comparison in found:
+    for comparison in comparisons:
         words = [value_at(comparison.setting, key)]
-        same = [c.setting for c in found if value_at(c.setting, key) == words[0]]
+        same = [c.setting for c in comparisons if value_at(c.setting, key) == words[0]]
         if len(same) > 1:
             for name, value in comparison.setting[key].items():
                 if len({str(setting[key][name]) for setting in same}) > 1:
@@ -159,7 +161,7 @@ def datasets(comparisons: Sequence[Comparison]) -> list[Group]:
 
 
 def budgets(comparisons: Sequence[Comparison]) -> list[Group]:
-    """The groups in which only the tuning budget differs: defaults beside tuned."""
+    """The groups in which only the tuning budget differs: defaults next to tuned."""
     return _several(comparisons, ["tuning"])
 
 

@@ -20,10 +20,12 @@ MANY = 10_000  # seeds beyond which the number says no more
 def conclusion(comparison: Comparison) -> list[str]:
     """A sentence for each loss but the baseline, then what to mind."""
     rows = [row for row in comparison.rows if row.verdict != "baseline"]
-    said = [_said(comparison, row) for row in rows]
+    sentences = [_sentence(comparison, row) for row in rows]
     if comparison.family > len(rows):
-        said.append(f"p is corrected over all {comparison.family} comparisons that were asked for.")
-    return [*said, *_twins(comparison), *_few(comparison), *comparison.notes]
+        sentences.append(
+            f"p is corrected over all {comparison.family} comparisons that were asked for."
+        )
+    return [*sentences, *_twins(comparison), *_few(comparison), *comparison.notes]
 
 
 def few_seeds(seeds: int, comparisons: int, needed: int) -> str:
@@ -38,7 +40,7 @@ def p_text(p: float | None) -> str:
     return "?" if p is None else f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
 
 
-def _said(comparison: Comparison, row: Row) -> str:
+def _sentence(comparison: Comparison, row: Row) -> str:
     versus = f"{comparison.baseline} in {comparison.metric}"
     match row.verdict:
         case "identical":
@@ -98,15 +100,15 @@ def _open(comparison: Comparison, row: Row) -> str:
 def _twins(comparison: Comparison) -> Iterator[str]:
     """Losses that gave the same numbers as each other, though not as the baseline."""
     others = [r.label for r in comparison.rows if r.verdict not in ("baseline", "identical")]
-    told: set[str] = set()
+    mentioned: set[str] = set()
     for number, first in enumerate(others):
         same = [
             label
             for label in others[number + 1 :]
-            if label not in told
+            if label not in mentioned
             and same_numbers(comparison.results[first], comparison.results[label])
         ]
-        told |= {*same}
+        mentioned |= {*same}
         if same:
             yield f"{', '.join([first, *same])} gave exactly the same results, seed for seed."
 

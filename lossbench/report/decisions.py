@@ -54,7 +54,7 @@ def words(decision: Decision) -> list[str]:
 
 def finding_words(finding: Finding) -> Iterator[str]:
     """What was tested, the effect with its interval, p, verdict, and seeds that would settle it."""
-    yield finding.said
+    yield finding.text
     if finding.difference:
         d = finding.difference
         what = "difference " if finding.p is not None else ""
@@ -71,8 +71,8 @@ def finding_words(finding: Finding) -> Iterator[str]:
 def draw(decisions: Sequence[Decision], path: Path) -> None:
     """The difference behind every test with its 95 % interval, a panel for each metric."""
     tested = [(d.claim.id, f) for d in decisions for f in d.findings if f.difference]
-    metrics = list(dict.fromkeys(f.said.partition(":")[0] for _, f in tested))
-    rows = [[t for t in tested if t[1].said.startswith(f"{metric}:")] for metric in metrics]
+    metrics = list(dict.fromkeys(f.text.partition(":")[0] for _, f in tested))
+    rows = [[t for t in tested if t[1].text.startswith(f"{metric}:")] for metric in metrics]
     figure = Figure(figsize=(10, 1 + 0.22 * len(tested) + 0.7 * len(rows)), layout="constrained")
     heights = [len(each) + 1 for each in rows]
     panels = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
