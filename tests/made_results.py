@@ -36,6 +36,7 @@ def result(
         "task": "multiclass",
         "primary": "accuracy",
         "directions": {"accuracy": 1, "log_loss": -1},
+        "task_fields": {"input_shape": [2], "num_classes": 3},
         "metric_sources": {},
         "seconds": 1.0,
     }

@@ -47,8 +47,8 @@ class DatasetRanking:
             needed = int(np.ceil(datasets * (self.critical_difference / widest) ** 2))
             return [
                 f"{sentence} Ranks of {losses} losses lie at most {widest} apart, and on "
-                f"{datasets} datasets only {self.critical_difference:.2f} would tell two apart: nothing can "
-                f"be concluded from ranks below {needed} datasets."
+                f"{datasets} datasets only {self.critical_difference:.2f} would tell two apart: "
+                f"nothing can be concluded from ranks below {needed} datasets."
             ]
         behind = [x for x in others if self.ranks[x] - self.ranks[best] > self.critical_difference]
         if self.p > ALPHA or not behind:
