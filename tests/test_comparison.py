@@ -251,6 +251,7 @@ def test_budgets_that_leave_nothing_to_rank_are_refused_by_name():
 def test_a_metric_that_a_task_lacks_falls_back_to_its_primary_one_and_says_so():
     other = result("squared_error", BASE, sections=on("diabetes"))
     other.summary.update(task="regression", primary="log_loss", directions={"log_loss": -1})
+    other.summary.update(task_fields={"input_shape": [2]})
     found = compare([result("cross_entropy", BASE), other], metric="accuracy")
     assert [c.metric for c in found] == ["accuracy", "log_loss"]
     assert found[1].notes == ("regression is compared by log_loss: it has no accuracy.",)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench import statistics
+from lossbench import registry, statistics
 from lossbench.comparison.sentences import ALPHA, same_numbers
 from lossbench.comparison.structure import Comparison, Row
 from lossbench.configuration import budget_words, digest, labels, loss_labels
@@ -101,6 +101,7 @@ def _samples(
     results: Sequence[Result], baseline: str | None, metric: str | None, mixed: bool
 ) -> list[_Sample]:
     results = _of_same_metrics(results, metric)
+    plugin = bool(metric) and (":" in str(metric) or metric in registry.names("metric"))
     metric = metric and metric.rpartition(":")[2]
     named = dict(zip(map(id, results), loss_labels([r.config for r in results]), strict=True))
     settings: dict[str, list[Result]] = {}
@@ -109,7 +110,7 @@ def _samples(
     groups = [group for alike in settings.values() for group in _of_one_budget(alike, mixed)]
     if settings and all(len(alike) == 1 for alike, _ in groups):
         _refuse_mixed_budgets(list(settings.values()))
-    _check_metric([alike for alike, _ in groups], metric)
+    _check_metric([alike for alike, _ in groups], metric, plugin)
     labelled = [_labelled(alike, named) for alike, _ in groups]
     if baseline and not any(_named(baseline, held) for held in labelled):
         known = {label for held in labelled for label in held}
@@ -209,7 +210,7 @@ def _refuse_mixed_budgets(settings: list[list[Result]]) -> None:
             )
 
 
-def _check_metric(groups: list[list[Result]], metric: str | None) -> None:
+def _check_metric(groups: list[list[Result]], metric: str | None, plugin: bool) -> None:
     """UserError for a metric that no setting has, or that is not better in either direction."""
     summaries = [results[0].summary for results in groups]
     held = [s for s in summaries if metric in s["directions"]]
@@ -223,9 +224,9 @@ def _check_metric(groups: list[list[Result]], metric: str | None) -> None:
     tasks = ", ".join(sorted({s["task"] for s in summaries}))
     known = {name for s in summaries for name, direction in s["directions"].items() if direction}
     hint = ""
-    if not all(result.predictions for alike in groups for result in alike):
+    if plugin:
         hint = (
-            "\nA metric added later needs predictions, which not all of these results keep: train "
+            "\nA metric added later needs predictions, which these results do not keep: train "
             f"them with metrics=[{metric}] --rerun."
         )
     raise UserError(
