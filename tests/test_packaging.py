@@ -9,11 +9,12 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Annotated, get_origin
 
 import pytest
 import yaml
+from environments import Environment
 from test_layers import imported
-from test_plugins import Environment
 
 import lossbench
 import lossbench.contract
@@ -35,21 +36,17 @@ def test_the_wheel_far_from_any_checkout_has_commands_configurations_and_experim
     built, tmp_path
 ):
     environment = Environment(tmp_path)
-    (wheel,) = built.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", "--python", str(environment.bin / "python")]
-    environment.run(*pip, "install", "-q", "--no-deps", "--force-reinstall", str(wheel))
-    place = environment.run(
-        str(environment.bin / "python"), "-c", "import lossbench; print(lossbench.__file__)"
-    )
+    environment.install(*built.glob("*.whl"))
+    place = environment.run(environment.python, "-c", "import lossbench; print(lossbench.__file__)")
     assert str(tmp_path) in place
     assert "quickstart" in environment.lossbench("list", "experiments")
     configs = list(
         yaml.safe_load_all(environment.lossbench("run", "--cfg", "experiment=quickstart"))
     )
     assert len(configs) == 5
-    said = environment.lossbench(
-        "run", "dataset=moons", "trainer=short", "seeds=2", "tracking=none"
-    )
+    words = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none")
+    said = environment.lossbench("run", *words)
+    environment.close()
     assert "cross_entropy" in said
 
 
@@ -73,7 +70,9 @@ def test_the_version_is_the_one_of_the_package():
 def test_the_contract_lists_what_it_offers_and_offers_what_it_lists():
     tree = ast.parse(Path(lossbench.contract.__file__).read_text())
     defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    documented = set(re.findall(r"^(\w+) {2,}\S", lossbench.contract.__doc__ or "", re.M))
+    defined |= {k for k, v in vars(lossbench.contract).items() if get_origin(v) is Annotated}
+    lines = re.findall(r"^(\w[\w, ]*?) {2,}\S", lossbench.contract.__doc__ or "", re.M)
+    documented = {name for names in lines for name in names.split(", ")}
     assert defined == set(lossbench.contract.__all__) == documented
 
 

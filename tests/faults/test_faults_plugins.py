@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import sysconfig
-import venv
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 
 import pandas as pd
 import pytest
-from support import Done, put
+from environments import Environment
+from support import put
 
 BODIES = {
     "raises": "raise RuntimeError('no luck today')",
@@ -32,46 +27,23 @@ BODIES = {
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
-    """The command line in an environment of its own, into which broken packages are installed."""
-    folder = tmp_path_factory.mktemp("stranger")
-    venv.create(folder / "venv", with_pip=False)
-    (site,) = (folder / "venv").glob("lib/python*/site-packages")
-    outer = sysconfig.get_path("purelib")
-    (site / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """An environment of its own, into which broken packages are installed."""
+    made = Environment(tmp_path_factory.mktemp("stranger"))
     entries = {f"bad_{name}": f"bad_losses.{name}:mine" for name in BODIES}
     entries |= {"bad_gone": "bad_losses.gone:mine", "focal": "bad_losses.lacks:x"}
-    install(folder, site, "bad-losses", entries, BODIES)
-
-    def run(*words: str) -> Done:
-        done = subprocess.run(
-            [str(folder / "venv" / "bin" / "python"), "-m", "lossbench.cli", *words],
-            cwd=folder,
-            env={**os.environ, "COLUMNS": "100"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    run.folder = folder  # type: ignore[attr-defined]
-    return run
-
-
-def install(folder: Path, site: Path, name: str, entries: dict, bodies: dict) -> None:
-    """Build and install a package with the real installer."""
-    module = name.replace("-", "_")
     lines = [f"{key} = {json.dumps(value)}" for key, value in entries.items()]
     project = (
         "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n"
-        f"[project]\nname = '{name}'\nversion = '1.2'\n"
+        "[project]\nname = 'bad-losses'\nversion = '1.2'\n"
         "[project.entry-points.'lossbench.losses.binary']\n" + "\n".join(lines)
     )
-    files = {f"{module}/{key}.py": text for key, text in bodies.items()}
-    put(folder / name, {"pyproject.toml": project, f"{module}/__init__.py": "", **files})
-    words = ["install", "-q", "--no-deps", "--no-build-isolation", "--target", str(site)]
-    command = [sys.executable, "-m", "pip", *words, str(folder / name)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    files = {f"bad_losses/{key}.py": text for key, text in BODIES.items()}
+    package = made.folder / "bad-losses"
+    put(package, {"pyproject.toml": project, "bad_losses/__init__.py": "", **files})
+    made.install(package)
+    yield made
+    made.close()
 
 
 USED = [
@@ -87,7 +59,9 @@ USED = [
 
 @pytest.mark.parametrize(("loss", "said"), [pytest.param(n, s, id=i) for i, n, s in USED])
 def test_a_broken_plugin_that_is_asked_for_gets_one_line(loss, said, stranger):
-    told = stranger("run", f"loss={loss}", "dataset=moons", "tracking=none", "trainer=short")
+    told = stranger.command(
+        "run", f"loss={loss}", "dataset=moons", "tracking=none", "trainer=short"
+    )
     assert told.code == 2, told
     assert said in told.err
     assert "bad-losses" in told.err
@@ -95,8 +69,8 @@ def test_a_broken_plugin_that_is_asked_for_gets_one_line(loss, said, stranger):
 
 
 def test_f24_doctor_names_every_broken_package_and_nothing_else_is_hurt(stranger):
-    said = stranger("doctor")
-    assert said.code == 0, said
+    said = stranger.command("doctor")
+    assert said.code == 3, said
     assert "7 broken" in said.out
     assert "SystemExit: 0" in said.out
     assert "Traceback" not in said.err
@@ -104,9 +78,10 @@ def test_f24_doctor_names_every_broken_package_and_nothing_else_is_hurt(stranger
 
 def test_f28_others_train_beside_one_that_meddles_with_the_same_bits(stranger):
     words = ("dataset=moons", "trainer=short", "seeds=3", "launcher.workers=1", "tracking=none")
-    alone = stranger("run", "loss=squared_error", *words, "results.dir=alone")
+    alone = stranger.command("run", "loss=squared_error", *words, "results.dir=alone")
     assert alone.code == 0, alone
-    beside = stranger("run", "-m", "loss=bad_meddles,squared_error", *words, "results.dir=beside")
+    words = ("-m", "loss=bad_meddles,squared_error", *words)
+    beside = stranger.command("run", *words, "results.dir=beside")
     assert beside.code == 0, beside
     told = " ".join(beside.out.split())
     assert "loss=bad_meddles of bad-losses 1.2 (bad_losses.meddles:mine) changed Python's" in told
@@ -118,18 +93,20 @@ def test_f28_others_train_beside_one_that_meddles_with_the_same_bits(stranger):
 
 def test_f26_a_package_that_python_cannot_read_is_named(stranger):
     """Nobody can call entry_points() beside it, so Lightning and MLflow cannot be imported."""
-    place = next(stranger.folder.glob("venv/lib/python*/site-packages")) / "malformed-1.0.dist-info"
+    place = stranger.site / "malformed-1.0.dist-info"
     files = {
         "METADATA": "Metadata-Version: 2.1\nName: malformed\nVersion: 1.0\n",
         "entry_points.txt": "[lossbench.losses.binary]\njust a line\n",
     }
     put(place, files)
+    stranger.close()
     try:
-        assert "focal" in stranger("list", "losses").out
+        assert "focal" in stranger.command("list", "losses").out
         for words in (("run", "loss=squared_error", "dataset=moons"), ("doctor",)):
-            said = stranger(*words)
+            said = stranger.command(*words)
             assert said.code == 4, said
             assert "the installed package malformed has an entry_points.txt" in said.err
             assert "pip uninstall malformed" in said.err
     finally:
         shutil.rmtree(place)
+        stranger.close()
