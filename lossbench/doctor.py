@@ -19,21 +19,37 @@ PACKAGES = ("lossbench", "torch", "lightning", "hydra-core", "mlflow", "scikit-l
 
 
 def broken(plugins: Sequence[Plugin]) -> dict[Plugin, str]:
-    """Import each plugin in a process of its own, with a limit; what is wrong with the broken.
+    """Import each module in a process of its own, with a limit; what is wrong with its plugins.
 
-    Of a folder of configurations there is nothing to import: it has to be there.
+    Where a process dies or takes too long, each plugin of its module gets one. Of a folder of
+    configurations there is nothing to import: it has to be there.
     """
     faults = registry.missing_modules(p for p in plugins if p.kind == "config")
-    objects = [p for p in plugins if p.kind != "config"]
-    for event in launch(_try_to_load, [(plugin,) for plugin in objects], timeout=VERIFY_SECONDS):
-        wrong = event.value if event.what == "finished" else str(event.value)
-        if wrong:
-            faults[objects[event.job]] = wrong
+    modules: dict[str, list[Plugin]] = {}
+    for plugin in plugins:
+        if plugin.kind != "config":
+            modules.setdefault(plugin.module, []).append(plugin)
+    groups = list(modules.values())
+    while groups:
+        single: list[list[Plugin]] = []
+        for event in launch(_try_to_load, [(g,) for g in groups], timeout=VERIFY_SECONDS):
+            group = groups[event.job]
+            if event.what == "finished":
+                faults |= {p: why for p, why in zip(group, event.value, strict=True) if why}
+            elif len(group) == 1:
+                faults[group[0]] = str(event.value)
+            else:
+                single += [[plugin] for plugin in group]
+        groups = single
     return faults
 
 
-def _try_to_load(plugin: Plugin, report: object) -> str:
-    """In a worker: why the plugin cannot be used, or nothing."""
+def _try_to_load(plugins: Sequence[Plugin], report: object) -> list[str]:
+    """In a worker: why each of the plugins cannot be used, or nothing."""
+    return [_fault(plugin) for plugin in plugins]
+
+
+def _fault(plugin: Plugin) -> str:
     try:
         registry.load(plugin)
     except UserError as error:
