@@ -10,15 +10,18 @@ __all__ = ["compare", "get_loss", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: torch takes seconds."""
-    if name in ("get_loss", "run"):
-        from lossbench import api
+    """Import what is asked for when it is asked for: torch takes seconds.
 
-        return getattr(api, name)
-    if name == "compare":
-        from lossbench.comparison import compare
+    Lightning draws from Python's random numbers when it is imported; a plugin that uses these
+    functions is not to blame for that.
+    """
+    if name in __all__:
+        from lossbench.undisturbed import undisturbed
 
-        return compare
+        with undisturbed():
+            from lossbench import api, comparison
+
+        return getattr(comparison if name == "compare" else api, name)
     if name == "__version__":
         from importlib.metadata import version
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -32,6 +31,7 @@ from lossbench.check.findings import (
 )
 from lossbench.check.subject import Subject, one_line
 from lossbench.registry import Plugin
+from lossbench.undisturbed import Snapshot, undisturbed
 
 __all__ = ["CHECKS", "CheckOutcome", "Report", "TaskPart", "check_loss", "render"]
 
@@ -71,14 +71,15 @@ def check_loss(name: str, task: str | None = None) -> Report:
 
 
 def _part(plugin: Plugin, task: str | None) -> TaskPart:
-    with _undisturbed() as before:
+    with _quiet(), undisturbed():
+        before = Snapshot()
         loss = object_of(plugin)
-        after = {"generators after": effects.generators(), "state after": effects.state()}
-        effects.restore(before["state"])
+        moved, changed = (before.changed(generators=which) for which in (True, False))
+        before.restore()
         torch.set_num_threads(1)
-        with _undisturbed():
+        with undisturbed():
             posed = task_of(plugin, loss, task)
-        subject = Subject(plugin, loss, posed, {**before, **after})
+        subject = Subject(plugin, loss, posed, tuple(moved), tuple(changed))
         outcomes: list[CheckOutcome] = []
         broken = ""
         for stage in STAGES:
@@ -94,7 +95,7 @@ def _outcome(check: Check, subject: Subject, broken: str) -> CheckOutcome:
     reason = ""
     if broken:
         return CheckOutcome(check.__name__, _sentence(check), "skipped", broken)
-    with _undisturbed():
+    with _quiet(), undisturbed():
         try:
             check(subject)
         except Skipped as why:
@@ -111,14 +112,7 @@ def _sentence(check: Check) -> str:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[dict[str, Any]]:
-    """Global generators, settings and warnings are afterwards what they were before."""
-    before = {"generators": effects.generators(), "state": effects.state()}
-    saved = effects.saved_generators()
+def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            yield before
-        finally:
-            effects.restore(before["state"])
-            effects.restore_generators(saved)
+        yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import random
 from collections.abc import Callable
@@ -16,63 +15,10 @@ from torch.func import functional_call, vmap
 
 from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Batch, Subject, close, one_line
+from lossbench.undisturbed import Snapshot
 
 REPLICAS = 3
 DEVICES_MIXED = ("expected device", "same device", "two devices", "different devices")
-
-
-def generators() -> dict[str, Any]:
-    """The state of every global random generator."""
-    return {
-        "torch": torch.get_rng_state().numpy().tobytes(),
-        "numpy": pickle.dumps(np.random.get_state()),
-        "random": random.getstate(),
-    }
-
-
-def saved_generators() -> tuple[Any, ...]:
-    """What `restore_generators` takes back."""
-    return torch.get_rng_state(), np.random.get_state(), random.getstate()
-
-
-def restore_generators(saved: tuple[Any, ...]) -> None:
-    """Put the global generators back."""
-    torch.set_rng_state(saved[0])
-    np.random.set_state(saved[1])
-    random.setstate(saved[2])
-
-
-def state() -> dict[str, Any]:
-    """What a library can change for everybody else."""
-    return {
-        "the default dtype": torch.get_default_dtype(),
-        "the default device": torch.get_default_device(),
-        "gradient mode": torch.is_grad_enabled(),
-        "the number of threads": torch.get_num_threads(),
-        "deterministic mode": torch.are_deterministic_algorithms_enabled(),
-        "anomaly mode": torch.is_anomaly_enabled(),
-        "the precision of matrix products": torch.get_float32_matmul_precision(),
-        "numpy's error handling": np.geterr(),
-        "the environment": dict(os.environ),
-        "the working directory": os.getcwd(),
-    }
-
-
-def restore(before: dict[str, Any]) -> None:
-    """Put back what `state` saw."""
-    torch.set_default_dtype(before["the default dtype"])
-    if torch.get_default_device() != before["the default device"]:  # once set, all calls are slower
-        torch.set_default_device(before["the default device"])
-    torch.set_grad_enabled(before["gradient mode"])
-    torch.set_num_threads(before["the number of threads"])
-    torch.use_deterministic_algorithms(before["deterministic mode"])
-    torch.autograd.set_detect_anomaly(before["anomaly mode"])
-    torch.set_float32_matmul_precision(before["the precision of matrix products"])
-    np.seterr(**before["numpy's error handling"])
-    os.chdir(before["the working directory"])
-    for name in os.environ.keys() - before["the environment"].keys():
-        del os.environ[name]
-    os.environ.update(before["the environment"])
 
 
 def no_global_randomness(subject: Subject) -> None:
@@ -82,32 +28,24 @@ def no_global_randomness(subject: Subject) -> None:
         torch.manual_seed(seed)
         np.random.seed(seed)
         random.seed(seed)
-        before = generators()
+        before = Snapshot()
         values.append(torch.cat([subject(*batch).flatten() for batch in _pair(subject)]))
-        for name, drawn in generators().items():
-            if drawn != before[name]:
-                raise Failed(f"it moves the global generator of {name}.")
+        for name in before.changed(generators=True):
+            raise Failed(f"it moves {name}.")
     if not torch.equal(*(value.nan_to_num() for value in values)):
         raise Failed("its values depend on the global seed.")
-    for name, drawn in subject.around_import.get("generators", {}).items():
-        if drawn != subject.around_import["generators after"][name]:
-            raise Failed(f"importing it moves the global generator of {name}.")
+    for name in subject.moved_by_import:
+        raise Failed(f"importing it moves {name}.")
 
 
 def no_global_state(subject: Subject) -> None:
     """Neither its import nor a call changes a setting that others rely on."""
-    before = state()
+    before = Snapshot()
     subject.differentiate(*subject.example)
-    _unchanged(before, state(), "a call")
-    imported = subject.around_import
-    if "state" in imported:
-        _unchanged(imported["state"], imported["state after"], "its import")
-
-
-def _unchanged(before: dict[str, Any], after: dict[str, Any], words: str) -> None:
-    for name, value in after.items():
-        if value != before[name]:
-            raise Failed(f"{words} changes {name}.")
+    for name in before.changed(generators=False):
+        raise Failed(f"a call changes {name}.")
+    for name in subject.changed_by_import:
+        raise Failed(f"its import changes {name}.")
 
 
 def deterministic(subject: Subject) -> None:

@@ -103,7 +103,7 @@ def _text(loss: Callable[..., Any]) -> str:
 
 def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
     """From 6, each example of the task has a value of its own, to 0, it fails on the task."""
-    subject = Subject(plugin, loss, task, {})
+    subject = Subject(plugin, loss, task)
     try:
         values = subject(*subject.example)
     except Exception:

@@ -28,13 +28,14 @@ COUPLED = ("embedding", "pairs")  # tasks whose losses compare the examples of a
 class Subject:
     """A loss for one task. Batches are float64 unless a check says otherwise.
 
-    around_import: the global state before and after the loss's module was imported.
+    moved_by_import, changed_by_import: generators and settings that the loss's module changed.
     """
 
     plugin: Plugin
     loss: Callable[..., Any]
     task: Task
-    around_import: dict[str, Any]
+    moved_by_import: tuple[str, ...] = ()
+    changed_by_import: tuple[str, ...] = ()
 
     @cached_property
     def declaration(self) -> Declaration:
