@@ -310,5 +310,7 @@ def _refused(kind: Kind, value: Any, where: str) -> UserError:
     meant = f" Did you mean {close[0]}?" if close else ""
     if kind.base is str and not isinstance(value, list | dict | None):
         meant = f" As text it is \"{where}='{value}'\", with both quotes."
+    if kind.item and isinstance(value, int | float) and not isinstance(value, bool):
+        meant = f" Write {where}=[{value}]."
     looks = isinstance(value, str) and value.replace(".", "", 1).isdigit()
     return UserError(f"{where}={repr(value) if looks else value}: expected {kind}.{meant}")

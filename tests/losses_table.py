@@ -32,6 +32,10 @@ TABLE = [
     (BIN, "logistic", [2, 2], [1, 0], {}, [log1p(exp(-2)), log1p(exp(2))]),
     (BIN, "bounded_cross_entropy", [0, -200, 200], [1, 1, 0], {}, [L2, 100, 100]),
     (BIN, "bounded_cross_entropy", [0, -20, 20], [1, 1, 1], {"bound": 3}, [L2, 3, S20]),
+    (BIN, "clipped_cross_entropy", [0, -200, 200, 200], [1, 1, 0, 1], {},
+     [L2, 7 * log(10), 7 * log(10), -log1p(-1e-7)]),
+    (BIN, "clipped_cross_entropy", [-3, 3, 1, 1e4], [1, 1, 1, 0.5], {"epsilon": 0.25},
+     [log(4), -log(0.75), log1p(exp(-1)), (log(4) - log(0.75)) / 2]),
     (BIN, "label_smoothing", [0, 20], [1, 1], {}, [L2, 1 + S20]),
     (BIN, "label_smoothing", [-1e4], [1], {"epsilon": 0.2}, [9e3]),
     (BIN, "focal", [0, 0], [0, 1], {}, [L2 / 4, L2 / 4]),
@@ -65,6 +69,10 @@ TABLE = [
      [log(3) + 2 * log(3 / 2), 0]),
     (MULTI, "bounded_cross_entropy", [[0, 0], [200, 0]], [0, 1], {}, [L2, 100]),
     (MULTI, "bounded_cross_entropy", [[0, 0], [20, 0]], [0, 1], {"bound": 3}, [L2, 3]),
+    (MULTI, "clipped_cross_entropy", [[0, 0], [200, 0], [200, 0]], [0, 1, 0], {},
+     [L2, 7 * log(10), -log1p(-1e-7)]),
+    (MULTI, "clipped_cross_entropy", [[0, 0, 0], [9, 0, 0], [-1e4, 0, 0]], [0, 0, 0],
+     {"epsilon": 0.25}, [log(3), -log(0.75), log(4)]),
     (MULTI, "label_smoothing", [[0, 0], [20, 0]], [0, 0], {}, [L2, 1 + S20]),
     (MULTI, "label_smoothing", [[0, 1e4, 0]], [0], {"epsilon": 0.3}, [0.7 * 1e4 + 0.1 * 2e4]),
     (MULTI, "focal", [[0, 0], [0, 0]], [0, 1], {}, [L2 / 4, L2 / 4]),
@@ -118,12 +126,15 @@ TABLE = [
     (PEN, "frobenius", [[0.0, 0.0]], [], {}, 0),
     (PEN, "l21", W, [], {"strength": 1}, 5 + 0 + 1),
     (PEN, "l21", [[3.0, -4.0]], [], {}, 7e-4),
+    (PEN, "l21_rows", W, [], {"strength": 1}, sqrt(10) + 4),
+    (PEN, "l21_rows", [[3.0], [-4.0]], [], {}, 7e-4),
 ]
 
 # task, loss, prediction, target, hyper-parameters, gradient of the sum of values
 GRADIENTS = [
     (BIN, "cross_entropy", [20, 1e4, 40], [0, 0, 1], {}, [sigmoid(20), 1, -sigmoid(-40)]),
     (BIN, "bounded_cross_entropy", [-5, -1], [1, 1], {"bound": 3}, [0, -sigmoid(1)]),
+    (BIN, "clipped_cross_entropy", [-3, 3, 1], [1, 1, 1], {"epsilon": 0.25}, [0, 0, -sigmoid(-1)]),
     (BIN, "focal", [0], [1], {}, [(2 * log(0.5) / 2 - 1 / 2) / 4]),
     (BIN, "focal", [1e4, -1e4], [1, 1], {"gamma": 0.5}, [0, -1]),
     (BIN, "poly", [-1e4, 0], [1, 1], {}, [-1, -0.5 - 0.25]),
@@ -133,6 +144,8 @@ GRADIENTS = [
     (BIN, "modified_huber", [1, 0, -5], [1, 1, 1], {}, [0, -2, -4]),
     (BIN, "kl_divergence", [0, 0], [0, 0.75], {}, [0.5, -0.25]),
     (MULTI, "cross_entropy", [[20, 0, 0]], [0], {}, [[-2 * P20, P20, P20]]),
+    (MULTI, "clipped_cross_entropy", [[0, 0], [9, 0]], [0, 0], {"epsilon": 0.25},
+     [[-0.5, 0.5], [0, 0]]),
     (MULTI, "focal", [[1e4, 0]], [0], {"gamma": 0.5}, [[0, 0]]),
     (MULTI, "brier", [[0, 1e4]], [0], {}, [[0, 0]]),
     (MULTI, "crammer_singer", [[0, 2, 1]], [0], {}, [[-1, 1, 0]]),
@@ -151,6 +164,7 @@ GRADIENTS = [
     (REG, "gaussian_nll", [[0, 0], [0, -1e4]], [2, 0], {}, [[-2, (1 - 4) / 2], [0, 1 / 2]]),
     (PEN, "frobenius", [[0.0, 0.0]], [], {}, [[0, 0]]),
     (PEN, "l21", W, [], {"strength": 1}, [[0.6, 0, 1], [-0.8, 0, 0]]),
+    (PEN, "l21_rows", [[3.0, 4.0], [0.0, 0.0]], [], {"strength": 1}, [[0.6, 0.8], [0, 0]]),
 ]
 
 # task, loss, hyper-parameters, factor, that many times this loss, its hyper-parameters
@@ -181,6 +195,7 @@ IDENTITIES = [
     (PEN, "l2", {"strength": 0}, 1, "none", {}),
     (PEN, "frobenius", {"strength": 0}, 1, "none", {}),
     (PEN, "l21", {"strength": 0}, 1, "none", {}),
+    (PEN, "l21_rows", {"strength": 0}, 1, "none", {}),
 ]
 # fmt: on
 
@@ -191,6 +206,7 @@ TWO_CLASSES = {
     "poly": ("poly", 1),
     "label_smoothing": ("label_smoothing", 1),
     "bounded_cross_entropy": ("bounded_cross_entropy", 1),
+    "clipped_cross_entropy": ("clipped_cross_entropy", 1),
     "complementary_cross_entropy": ("cross_entropy", 2),
     "brier": ("squared_error", 2),
     "crammer_singer": ("hinge", 1),
@@ -232,6 +248,8 @@ EQUATIONS = [
     ("focal", {}, lambda z, y: -((1 - _p(z, y)) ** 2) * mp.log(_p(z, y))),
     ("focal", {"gamma": 0.5}, lambda z, y: -mp.sqrt(1 - _p(z, y)) * mp.log(_p(z, y))),
     ("poly", {}, lambda z, y: -mp.log(_p(z, y)) + 1 - _p(z, y)),
+    ("clipped_cross_entropy", {"epsilon": 1 / 16},
+     lambda z, y: -mp.log(min(max(_p(z, y), mp.mpf(1) / 16), mp.mpf(15) / 16))),
     ("label_smoothing", {"epsilon": 0.125}, _smoothed),
     ("logistic", {}, lambda z, y: mp.log(1 + mp.exp(-(2 * y - 1) * z))),
     ("squared_error", {}, lambda z, y: (1 - _p(z, y)) ** 2),

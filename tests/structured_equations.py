@@ -132,6 +132,14 @@ def embedding_triplet(x, t, margin=0.2):
     ]
 
 
+def embedding_triplet_euclidean(x, t, margin=1):
+    d = [[mp.sqrt(squared(a, b)) for b in x] for a in x]
+    return [
+        mean(max(0, d[i][p] - d[i][n] + margin) for p, n in product(*_groups(t, i)))
+        for i in range(len(x))
+    ]
+
+
 def embedding_nt_xent(x, t, temperature=0.5):
     def cost(i, p):
         chosen = [mp.exp(dot(unit(x[i]), unit(x[j])) / temperature) for j in [p, *_groups(t, i)[1]]]

@@ -16,7 +16,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error 
 
 from lossbench.contract import UserError
 from lossbench.metrics import metrics_of, score
-from lossbench.tasks import Task
+from lossbench.tasks import Task, scores
 from lossbench.tasks.binary import Binary
 from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.regression import Regression
@@ -127,6 +127,8 @@ def test_calibration_error_is_that_of_torchmetrics(seed):
     correct = ((probability > 0.5).long() == target).long()
     ours = scored(BINARY, probability, target.double())["ece"].item()
     assert ours == pytest.approx(binary_ece(confident, correct, n_bins=15).item(), rel=1e-5)
+    ours = scores.expected_calibration_error(confident, correct.double(), bins=7).item()
+    assert ours == pytest.approx(binary_ece(confident, correct, n_bins=7).item(), rel=1e-5)
     estimate, target = _batch(THREE, seed, (), 200)
     theirs = multiclass_ece(estimate, target, num_classes=3, n_bins=15).item()
     assert scored(THREE, estimate, target)["ece"].item() == pytest.approx(theirs, rel=1e-5)

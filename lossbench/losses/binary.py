@@ -19,7 +19,7 @@ from lossbench.losses.binary_margins import (  # noqa: F401 (where installed ent
     smooth_hinge,
     squared_hinge,
 )
-from lossbench.losses.stable import margin_of, softplus
+from lossbench.losses.stable import log_odds_of_rest, margin_of, softplus
 
 
 @declare(
@@ -48,7 +48,8 @@ def cross_entropy(
     Returns:
         (B,), nats; p - y is its gradient at unit weights.
 
-    Neighbours: logistic is this loss of a margin; kl_divergence differs by the entropy of y.
+    Neighbours: logistic is this loss of a margin; kl_divergence differs by the entropy of y. There
+    is none of probabilities instead of logits: 1 - p would be rounded before its logarithm.
 
     Source: Cox 1958 (likelihood); Good 1952 (logarithmic score).
 
@@ -120,6 +121,41 @@ def bounded_cross_entropy(
     """
     y = target.to(logits.dtype)
     return y * softplus(-logits).clamp(max=bound) + (1 - y) * softplus(logits).clamp(max=bound)
+
+
+@declare(
+    tune={"epsilon": (1e-7, 0.1)},
+    convex=False,
+    lipschitz=1.0,
+    target="[0, 1]",
+    source="keras.losses.BinaryCrossentropy",
+)
+def clipped_cross_entropy(
+    logits: Tensor, target: Tensor, /, *, epsilon: Annotated[float, "(0, 0.5)"] = 1e-7
+) -> Tensor:
+    """Punishes like cross_entropy of a probability that is kept epsilon away from 0 and from 1.
+
+    L = -y log c - (1 - y) log(1 - c), with c = min(max(p, epsilon), 1 - epsilon)
+
+    Args:
+        logits: (B,), any real.
+        target: (B,) in [0, 1].
+        epsilon: in (0, 0.5), a probability.
+
+    Returns:
+        (B,), nats, in [-log(1 - epsilon), -log epsilon] for hard labels; its gradient is zero
+        where p is clipped.
+
+    Neighbours: 1e-7 is keras. bounded_cross_entropy has the bound on one side only: there an
+    example that is right beyond doubt goes on teaching. Not proper, not convex.
+
+    Source: keras.losses.BinaryCrossentropy.
+
+    >>> clipped_cross_entropy(torch.tensor([0.0, -20.0]), torch.tensor([1, 1]), epsilon=0.25)
+    tensor([0.6931, 1.3863])
+    """
+    limit = log_odds_of_rest(epsilon, logits)
+    return cross_entropy(logits.clamp(-limit, limit), target)
 
 
 @declare(
@@ -201,7 +237,7 @@ def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0
     Args:
         logits: (B,), any real.
         target: (B,) in {0, 1}.
-        epsilon: (epsilon_1 .. epsilon_N), any real; one number is Poly-1.
+        epsilon: (epsilon_1 .. epsilon_N), any real; a list of one number is Poly-1.
 
     Returns:
         (B,), nats; negative where an epsilon is below -1.

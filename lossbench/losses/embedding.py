@@ -29,6 +29,14 @@ def _mean_over(values: Tensor, chosen: Tensor) -> Tensor:
     return values.masked_fill(~chosen, 0.0).sum(-1) / chosen.sum(-1).clamp(min=1)
 
 
+def _mean_over_triplets(distance: Tensor, target: Tensor, margin: float) -> Tensor:
+    """(B,): mean over the triplets of an anchor of how far each falls short of the margin."""
+    positive, negative = _identities(target)
+    violation = torch.relu(distance.unsqueeze(2) - distance.unsqueeze(1) + margin)
+    chosen = positive.unsqueeze(2) & negative.unsqueeze(1)
+    return _mean_over(violation.flatten(1), chosen.flatten(1))
+
+
 @declare(
     tune={"margin": (0.1, 10.0)},
     convex=False,
@@ -87,19 +95,51 @@ def triplet(
         empty. Memory grows with B^3.
 
     Neighbours: contrastive fixes the distances themselves. If all embeddings are equal it costs
-    the margin. FaceNet has this form and margin; torch's is unsquared, with margin 1.
+    the margin. FaceNet has this form and margin; triplet_euclidean is torch's.
 
     Source: Schroff, Kalenichenko & Philbin 2015, arXiv 1503.03832.
 
     >>> triplet(torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, 0.0]]), torch.tensor([0, 0, 1]))
     tensor([0.0000, 0.2000, 0.0000])
     """
-    positive, negative = _identities(target)
     u = unit(embedding)
     squared = (u.unsqueeze(1) - u.unsqueeze(0)).square().sum(-1)
-    violation = torch.relu(squared.unsqueeze(2) - squared.unsqueeze(1) + margin)
-    chosen = positive.unsqueeze(2) & negative.unsqueeze(1)
-    return _mean_over(violation.flatten(1), chosen.flatten(1))
+    return _mean_over_triplets(squared, target, margin)
+
+
+@declare(
+    tune={"margin": (0.1, 10.0)},
+    convex=False,
+    source="Weinberger & Saul 2009; torch.nn.TripletMarginLoss",
+)
+def triplet_euclidean(
+    embedding: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, inf)"] = 1.0
+) -> Tensor:
+    """Punishes a negative that is not further from the anchor than a positive, by the margin.
+
+    L_i = mean over p in P, n in N of max(0, d_ip - d_in + margin), d between embeddings x
+
+    Args:
+        embedding: (B, D), any real, not normalised.
+        target: (B,) int64.
+        margin: in (0, inf), in units of the embedding.
+
+    Returns:
+        (B,), in units of the embedding; subgradient 0 at the kink and at d = 0; 0 where P or N is
+        empty. Memory grows with B^3.
+
+    Neighbours: triplet has squared distances of unit vectors, whose margin means the same at every
+    scale; here longer embeddings meet any margin. torch has this form and margin, with 1e-6 added
+    to each coordinate. Distances of unit vectors that are not squared are pml_triplet_margin, of
+    the package lossbench-metric-learning.
+
+    Source: Weinberger & Saul 2009; torch.nn.TripletMarginLoss.
+
+    >>> triplet_euclidean(torch.tensor([[0.0], [2.0], [1.5]]), torch.tensor([0, 0, 1]))
+    tensor([1.5000, 2.5000, 0.0000])
+    """
+    distance = euclidean_norm(embedding.unsqueeze(1) - embedding.unsqueeze(0))
+    return _mean_over_triplets(distance, target, margin)
 
 
 @declare(

@@ -62,8 +62,8 @@ def elbo(
     Returns:
         (B,), nats; at beta 1 a bound on -log p(x) from above, for one draw of the latents.
 
-    Neighbours: elbo_gaussian has real data. beta = 1 is the variational autoencoder; a KL of 0 is
-    a posterior that ignores its example, no success.
+    Neighbours: elbo_gaussian reads them as means of unit variance. beta = 1 is the variational
+    autoencoder; a KL of 0 is a posterior that ignores its example, no success.
 
     Source: Kingma & Welling 2014, arXiv 1312.6114; beta Higgins et al. 2017.
 
@@ -97,15 +97,15 @@ def elbo_gaussian(
 
     Args:
         prediction: (B, P + 2Z), any real: P means xhat, Z means, Z log-variances.
-        target: (B, P), any real.
+        target: (B, P) in [0, 1], as the task has it; the formula takes any real.
         latent_dim: Z.
         beta: in [0, inf).
 
     Returns:
         (B,), nats, without the constant P/2 log 2 pi.
 
-    Neighbours: elbo has data in [0, 1]. Another variance of the data is another beta: sigma^2 beta,
-    with the loss divided by sigma^2.
+    Neighbours: elbo reads the same data as probabilities. Another variance of the data is another
+    beta: sigma^2 beta, with the loss divided by sigma^2.
 
     Source: Kingma & Welling 2014, arXiv 1312.6114; beta Higgins et al. 2017.
 

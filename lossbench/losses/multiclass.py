@@ -19,7 +19,7 @@ from lossbench.losses.multiclass_margins import (  # noqa: F401 (where installed
     one_vs_all_hinge,
     weston_watkins,
 )
-from lossbench.losses.stable import is_class, lead_over, row_of, signs, softplus
+from lossbench.losses.stable import is_class, lead_over, log_odds_of_rest, row_of, signs, softplus
 
 _INFINITY = float("inf")
 
@@ -66,7 +66,8 @@ def cross_entropy(
     Returns:
         (B,), nats; log C for uniform logits; p - onehot(y) is its gradient at unit weights.
 
-    Neighbours: with C = 2 and logits (0, z), the binary loss of the same name.
+    Neighbours: with C = 2 and logits (0, z), the binary loss of the same name. There is none of
+    probabilities instead of logits: 1 - p would be rounded before its logarithm.
 
     Source: Bridle 1990.
 
@@ -133,6 +134,39 @@ def bounded_cross_entropy(
     tensor([3.])
     """
     return cross_entropy(logits, target).clamp(max=bound)
+
+
+@declare(
+    tune={"epsilon": (1e-7, 0.1)},
+    convex=False,
+    lipschitz=2**0.5,
+    source="keras.losses.CategoricalCrossentropy",
+)
+def clipped_cross_entropy(
+    logits: Tensor, target: Tensor, /, *, epsilon: Annotated[float, "(0, 0.5)"] = 1e-7
+) -> Tensor:
+    """Punishes like cross_entropy of a probability that is kept epsilon away from 0 and from 1.
+
+    L = -log min(max(p_y, epsilon), 1 - epsilon)
+
+    Args:
+        logits: (B, C), any real.
+        target: (B,) int64 in 0 .. C-1.
+        epsilon: in (0, 0.5), a probability.
+
+    Returns:
+        (B,), nats, in [-log(1 - epsilon), -log epsilon]; its gradient is zero where p_y is clipped.
+
+    Neighbours: 1e-7 is keras. bounded_cross_entropy has the bound on one side only: there an
+    example that is right beyond doubt goes on teaching. Not proper, not convex.
+
+    Source: keras.losses.CategoricalCrossentropy, on softmax outputs.
+
+    >>> clipped_cross_entropy(torch.tensor([[0.0, 0.0], [20.0, 0.0]]), torch.tensor([0, 1]))
+    tensor([ 0.6931, 16.1181])
+    """
+    limit = log_odds_of_rest(epsilon, logits)
+    return softplus(_log_odds_against(logits, target).clamp(-limit, limit))
 
 
 @declare(
@@ -216,7 +250,7 @@ def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0
     Args:
         logits: (B, C), any real.
         target: (B,) int64 in 0 .. C-1.
-        epsilon: (epsilon_1 .. epsilon_N), any real; one number is Poly-1.
+        epsilon: (epsilon_1 .. epsilon_N), any real; a list of one number is Poly-1.
 
     Returns:
         (B,), nats; negative where an epsilon is below -1.
@@ -313,6 +347,8 @@ def infogain(
 
     matrix = None gives cross_entropy. A diagonal H weighs the classes; rows of label_smoothing's
     targets are label_smoothing. Estimates what is proportional to the transpose of H times eta.
+    The information gain of decision trees is another idea: the entropy of a set less that of its
+    parts, which judges a split and no prediction, so that it is no loss.
 
     Source: Caffe InfogainLoss (Jia et al. 2014).
 

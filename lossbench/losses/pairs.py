@@ -160,6 +160,8 @@ def joint_logistic(embeddings: Tensor, target: Tensor, /) -> Tensor:
         (B,), nats.
 
     Neighbours: the binary cross_entropy of every left with every right; info_nce lets them compete.
+    A weighted sum of a loss of each side and this one is a function of your own that adds what
+    `lossbench.get_loss` gives.
 
     Source: Zhang & Saligrama 2016, arXiv 1511.04512, without its latent assignments.
 

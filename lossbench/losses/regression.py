@@ -267,7 +267,8 @@ def gaussian_nll(prediction: Tensor, target: Tensor, /) -> Tensor:
     Returns:
         (B,), nats, without the constant ½ log 2 pi, as in torch; unbounded below.
 
-    Neighbours: at s = 0 half of squared_error.
+    Neighbours: at s = 0 half of squared_error. torch takes the variance, which must be kept
+    positive.
 
     Source: Nix & Weigend 1994.
 

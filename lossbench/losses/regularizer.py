@@ -125,5 +125,34 @@ def l21(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e
     tensor(5.)
     """
     columns = [weight.transpose(0, 1).flatten(1) for weight in weights]
-    norms = [torch.linalg.vector_norm(column, dim=1).sum() for column in columns]
-    return strength * torch.stack(norms).sum()
+    return strength * _summed_norms(columns)
+
+
+@declare(tune={"strength": (1e-6, 1e-1)}, convex=True, source="Nie et al. 2010")
+def l21_rows(weights: list[Tensor], /, *, strength: Annotated[float, "[0, inf)"] = 1e-4) -> Tensor:
+    """Punishes each unit by the length of its row of weights, which drops whole units.
+
+    R = strength sum_W sum_i ||W[i]||_2
+
+    Args:
+        weights: tensors (out, in, ...), at least one.
+        strength: in [0, inf).
+
+    Returns:
+        (), in units of the loss; subgradient 0 at an empty row.
+
+    strength = 0 gives none. l21 of the transpose: that drops input features. For a single input
+    feature it is l1.
+
+    Source: Nie et al. 2010.
+
+    >>> l21_rows([torch.tensor([[3.0, -4.0], [0.0, 0.0]])], strength=1.0)
+    tensor(5.)
+    """
+    return strength * _summed_norms([weight.flatten(1) for weight in weights])
+
+
+def _summed_norms(groups: list[Tensor]) -> Tensor:
+    """The lengths of all rows of all matrices, summed."""
+    norms = [torch.linalg.vector_norm(group, dim=1).sum() for group in groups]
+    return torch.stack(norms).sum()

@@ -58,3 +58,9 @@ def lead_over(logits: Tensor, target: Tensor) -> Tensor:
 def row_of(table: list[list[float]], logits: Tensor, target: Tensor) -> Tensor:
     """(B, C): the table's row of each true class."""
     return torch.tensor(table, dtype=logits.dtype, device=logits.device)[target]
+
+
+def log_odds_of_rest(epsilon: float, like: Tensor) -> Tensor:
+    """(): log((1 - epsilon) / epsilon), exact also where 1 - epsilon would be rounded."""
+    share = torch.as_tensor(epsilon, dtype=like.dtype, device=like.device)
+    return torch.log1p(-share) - share.log()

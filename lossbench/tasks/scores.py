@@ -63,9 +63,14 @@ def log_likelihood(probability: Tensor, target: Tensor) -> Tensor:
     return target * log_probability(probability) + (1 - target) * log_probability(1 - probability)
 
 
-def expected_calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
-    """Mean over 15 equal-width bins (low, high] of |accuracy - confidence|, by share (Guo 2017)."""
-    return _binned(confidence, correct - confidence).abs().sum(-1) / confidence.shape[-1]
+def expected_calibration_error(
+    confidence: Tensor, correct: Tensor, bins: int = CALIBRATION_BINS
+) -> Tensor:
+    """Mean over equal-width bins (low, high] of |accuracy - confidence|, by share (Guo 2017).
+
+    The metric `ece` has 15 bins; another number is a metric of your own that calls this.
+    """
+    return _binned(confidence, correct - confidence, bins).abs().sum(-1) / confidence.shape[-1]
 
 
 def reliability(confidence: Tensor, correct: Tensor) -> dict[str, Tensor]:
@@ -78,11 +83,11 @@ def reliability(confidence: Tensor, correct: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _binned(confidence: Tensor, values: Tensor) -> Tensor:
-    """The sums (..., CALIBRATION_BINS) of what falls into each bin of confidence."""
-    edges = torch.arange(1, CALIBRATION_BINS).to(confidence) / CALIBRATION_BINS
+def _binned(confidence: Tensor, values: Tensor, count: int = CALIBRATION_BINS) -> Tensor:
+    """The sums (..., count) of what falls into each bin of confidence."""
+    edges = torch.arange(1, count).to(confidence) / count
     bins = torch.bucketize(confidence, edges)
-    sums = values.new_zeros(*confidence.shape[:-1], CALIBRATION_BINS)
+    sums = values.new_zeros(*confidence.shape[:-1], count)
     return sums.scatter_add(-1, bins, values)
 
 

@@ -34,6 +34,7 @@ ROWS = [
     ("seeds-beyond", "seeds=99999999999999999999", "at most 100000"),
     ("seed-beyond", "seeds=[99999999999999999999]", "whole numbers from 0 to 9223372036854775807"),
     ("tune", "tune.seeds=100000000", "tune.seeds=100000000: expected a whole number in [1, 10000]"),
+    ("number-for-list", "loss=poly loss.epsilon=2", "Write loss.epsilon=[2]."),
     ("number-quoted", "loss=focal loss.gamma='2'", "loss.gamma='2': expected a number"),
     ("text-bare", "dataset=csv dataset.path=a.csv dataset.target=3", "\"dataset.target='3'\""),
     ("removed", "loss=focal ~loss.gamma", "~loss.gamma: nothing can be removed"),
