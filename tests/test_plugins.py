@@ -9,16 +9,26 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 
+import pandas as pd
 import pytest
 from environments import Environment
+from support import put
 
-BROKEN = {
+BODIES = {
     "raises": "raise RuntimeError('no luck today')",
     "needs": "import nowhere_at_all",
     "lacks": "x = 1",
     "open": "def mine(p, t, /, *rest): return p",
     "positional": "def mine(p, t, gamma=2.0): return p",
     "text": "mine = 'not a function'",
+    "wrong": "def mine(:",
+    "leaves": "import sys; sys.exit(0)",
+    "meddles": (
+        "import random, numpy, torch\n"
+        "torch.set_default_dtype(torch.float64); torch.manual_seed(1); random.seed(1)\n"
+        "torch.set_num_threads(3); torch.set_grad_enabled(False); numpy.random.seed(1)\n"
+        "def mine(p, t, /, *, a: float = 1.0):\n    return (p - t) ** 2\n"
+    ),
 }
 
 
@@ -27,21 +37,21 @@ def environment(tmp_path_factory) -> Iterator[Environment]:
     """With the package that `lossbench new` writes, and with one that is broken in every way."""
     made = Environment(tmp_path_factory.mktemp("plugins"))
     made.lossbench("new", "my-losses")
-    broken = made.folder / "broken-losses"
-    (broken / "broken_losses" / "sound").mkdir(parents=True)
-    (broken / "broken_losses" / "__init__.py").write_text("")
-    entries = ["gone = 'broken_losses.gone:mine'", "focal = 'broken_losses.text:mine'"]
-    for name, text in BROKEN.items():
-        (broken / "broken_losses" / f"{name}.py").write_text(text)
-        entries.append(f"broken_{name} = 'broken_losses.{name}:mine'")
-    (broken / "pyproject.toml").write_text(
+    entries = {f"bad_{name}": f"bad_losses.{name}:mine" for name in (*BODIES, "gone")}
+    lines = [f"{name} = '{place}'" for name, place in entries.items()]
+    project = (
         "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n"
-        "[project]\nname = 'broken-losses'\nversion = '1.2'\n"
+        "[project]\nname = 'bad-losses'\nversion = '1.2'\n"
         "[project.entry-points.'lossbench.configs']\n"
-        "sound = 'broken_losses:sound'\ngone = 'broken_losses:nowhere'\n"
-        "[project.entry-points.'lossbench.losses.multiclass']\n" + "\n".join(entries)
+        "sound = 'bad_losses:sound'\ngone = 'bad_losses:nowhere'\n"
+        "[project.entry-points.'lossbench.losses.binary']\n"
+        "focal = 'bad_losses.lacks:x'\n" + "\n".join(lines)
     )
-    made.install(made.folder / "my-losses", broken, editable=True)
+    package = made.folder / "bad-losses"
+    (package / "bad_losses" / "sound").mkdir(parents=True)
+    files = {f"bad_losses/{name}.py": body for name, body in BODIES.items()}
+    put(package, {"pyproject.toml": project, "bad_losses/__init__.py": "", **files})
+    made.install(made.folder / "my-losses", package, editable=True)
     yield made
     made.close()
 
@@ -65,7 +75,7 @@ def test_a_new_loss_is_listed_checked_shown_and_trained(environment):
 
 def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environment):
     plain = environment.lossbench("list", "losses")
-    assert "there is no module broken_losses.gone" in plain
+    assert "there is no module bad_losses.gone" in plain
     said = environment.lossbench("list", "--verify", code=3)
     for reason in (
         "RuntimeError: no luck today",
@@ -74,7 +84,7 @@ def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environme
         "*rest",
         "gamma is positional",
         "not a function or a class",
-        "No module named 'broken_losses.gone'",
+        "No module named 'bad_losses.gone'",
     ):
         assert reason in said
     assert "broken: lossbench" not in said
@@ -85,13 +95,55 @@ def test_of_a_folder_of_configurations_only_one_that_is_not_there_is_broken(
     environment, words, code
 ):
     said = environment.lossbench("list", "configs", *words, code=code)
-    assert "there is no folder nowhere beside broken_losses" in said
+    assert "there is no folder nowhere beside bad_losses" in said
     assert said.count("broken:") == 1
 
 
-def test_a_name_of_two_packages_is_refused_until_one_is_chosen(environment):
-    said = environment.lossbench("run", "loss=focal", "--cfg", code=2)
-    assert "broken-losses and lossbench both provide it" in said
+USED = [
+    ("F24-raises", "bad_raises", "RuntimeError: no luck today"),
+    ("F24-needs", "bad_needs", "No module named 'nowhere_at_all'"),
+    ("F24-lacks", "bad_lacks", "has no attribute 'mine'"),
+    ("F24-syntax", "bad_wrong", "SyntaxError"),
+    ("F24-module", "bad_gone", "No module named 'bad_losses.gone'"),
+    ("F25", "bad_leaves", "SystemExit: 0"),
+    ("F27", "focal", "bad-losses and lossbench both provide it. Choose with loss=bad-losses:focal"),
+]
+
+
+@pytest.mark.parametrize(("loss", "said"), [pytest.param(n, s, id=i) for i, n, s in USED])
+def test_a_broken_plugin_that_is_asked_for_gets_one_line(loss, said, environment):
+    words = (f"loss={loss}", "dataset=moons", "tracking=none", "trainer=short")
+    told = environment.command("run", *words)
+    assert told.code == 2, told
+    assert said in told.err
+    assert "bad-losses" in told.err
+    assert len(told.err.splitlines()) <= 2
+
+
+def test_f24_doctor_names_every_broken_package_and_nothing_else_is_hurt(environment):
+    said = environment.command("doctor")
+    assert said.code == 3, said
+    assert "11 broken" in said.out
+    assert "SystemExit: 0" in said.out
+    assert "Traceback" not in said.err
+
+
+def test_f28_others_train_beside_one_that_meddles_with_the_same_bits(environment):
+    words = ("dataset=moons", "trainer=short", "seeds=3", "launcher.workers=1", "tracking=none")
+    alone = environment.command("run", "loss=squared_error", *words, "results.dir=alone")
+    assert alone.code == 0, alone
+    words = ("-m", "loss=bad_meddles,squared_error", *words)
+    beside = environment.command("run", *words, "results.dir=beside")
+    assert beside.code == 0, beside
+    told = " ".join(beside.out.split())
+    assert "loss=bad_meddles of bad-losses 1.2 (bad_losses.meddles:mine) changed Python's" in told
+    assert "torch's default dtype" in told
+    (one,) = environment.folder.glob("alone/*/curves.parquet")
+    (other,) = environment.folder.glob(f"beside/{one.parent.name}/curves.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other), check_exact=True)
+
+
+def test_a_name_of_two_packages_is_chosen_by_its_package(environment):
     said = environment.lossbench("run", "loss=lossbench:focal", "loss.gamma=1", "--cfg")
     assert "name: lossbench:focal" in said
 
@@ -174,3 +226,24 @@ def test_completion_imports_nothing_heavy(environment):
         "assert not heavy, heavy"
     )
     assert "loss=my_loss" in environment.run(environment.python, "-c", code)
+
+
+def test_f26_a_package_that_python_cannot_read_is_named(environment):
+    """Nobody can call entry_points() beside it, so Lightning and MLflow cannot be imported."""
+    place = environment.site / "malformed-1.0.dist-info"
+    files = {
+        "METADATA": "Metadata-Version: 2.1\nName: malformed\nVersion: 1.0\n",
+        "entry_points.txt": "[lossbench.losses.binary]\njust a line\n",
+    }
+    put(place, files)
+    environment.close()
+    try:
+        assert "focal" in environment.command("list", "losses").out
+        for words in (("run", "loss=squared_error", "dataset=moons"), ("doctor",)):
+            said = environment.command(*words)
+            assert said.code == 4, said
+            assert "the installed package malformed has an entry_points.txt" in said.err
+            assert "pip uninstall malformed" in said.err
+    finally:
+        shutil.rmtree(place)
+        environment.close()
