@@ -1,4 +1,4 @@
-"""From a recipe and seeds to stacked tensors: drawn, split, standardised, corrupted."""
+"""From a dataset and seeds to stacked tensors: drawn, split, standardised, corrupted."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lossbench.registry import find, load
 from lossbench.streams import stream
 from lossbench.tasks import Task
 
-Recipe = Callable[[np.random.Generator], Sample]
+Draw = Callable[[np.random.Generator], Sample]
 Corruption = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 Part = tuple[np.ndarray, np.ndarray]
 
 SHARES = (3, 1, 1)  # fifths of the examples in training, validation and test
-SHARES_BESIDE = (4, 1)  # in training and validation, where the test split is held out
+SHARES_WITHOUT_TEST = (4, 1)  # in training and validation, where the test split is held out
 FEWEST = 10
 FEWEST_PER_CLASS = 5  # one in each split
 
@@ -39,35 +39,36 @@ class Splits:
 
 
 def prepare(
-    recipe: Recipe, corruption_for: Callable[[Task], Corruption], seeds: Sequence[int]
+    draw: Draw, corruption_for: Callable[[Task], Corruption], seeds: Sequence[int]
 ) -> Splits:
-    """The data of every seed; a seed's numbers do not depend on the seeds beside it.
+    """The data of every seed; a seed's numbers do not depend on the other seeds.
 
     Only the training split is corrupted, after inputs (and the targets of a regression) are
     standardised with its clean mean and standard deviation. Held-out examples are the test split.
     """
-    samples = [recipe(np.random.default_rng(stream(seed, "data"))) for seed in seeds]
-    task = _task(samples, seeds)
+    samples = [draw(np.random.default_rng(stream(seed, "data"))) for seed in seeds]
+    task = _pose_task(samples, seeds)
     corruption = corruption_for(task)
     parts = [
-        _parts(sample, task, corruption, seed) for sample, seed in zip(samples, seeds, strict=True)
+        _split_and_corrupt(sample, task, corruption, seed)
+        for sample, seed in zip(samples, seeds, strict=True)
     ]
     train, validation, test = (_stack(split, task, seeds) for split in zip(*parts, strict=True))
     notes = tuple(dict.fromkeys(note for sample in samples for note in sample.notes))
     return Splits(task, train, validation, test, notes)
 
 
-def _task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
+def _pose_task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
     """The one task that the samples of all seeds pose."""
     kind: type[Task] = load(find("task", samples[0].task)[0])
     tasks = []
     for sample in samples:
-        _refuse_unlawful(sample.inputs)
-        learnt = _learnt(sample)
+        _refuse_invalid(sample.inputs)
+        learnt = _find_learnt(sample)
         tasks.append(kind.of(sample.inputs[learnt], sample.targets[learnt]))
         _refuse_small(tasks[-1], sample.targets[learnt])
         if sample.held_out is not None:
-            _refuse_unscorable(tasks[-1], sample.targets[~learnt])
+            _refuse_other_targets(tasks[-1], sample.targets[~learnt])
     for task, sample, seed in zip(tasks, samples, seeds, strict=True):
         if (task, sample.task) != (tasks[0], samples[0].task):
             raise UserError(
@@ -77,7 +78,7 @@ def _task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
     return tasks[0]
 
 
-def _refuse_unlawful(inputs: np.ndarray) -> None:
+def _refuse_invalid(inputs: np.ndarray) -> None:
     if inputs.ndim < 2 or inputs.dtype.kind not in "fiub" or 0 in inputs.shape:
         raise UserError(
             f"dataset: inputs are {inputs.dtype} of shape {inputs.shape}; give numbers (N, ...) "
@@ -95,7 +96,7 @@ def _refuse_unlawful(inputs: np.ndarray) -> None:
         )
 
 
-def _learnt(sample: Sample) -> np.ndarray:
+def _find_learnt(sample: Sample) -> np.ndarray:
     """(N,) true for the examples that are not held out."""
     if sample.held_out is None:
         return np.full(len(sample.inputs), True)
@@ -120,7 +121,7 @@ def _refuse_small(task: Task, targets: np.ndarray) -> None:
         )
 
 
-def _refuse_unscorable(task: Task, targets: np.ndarray) -> None:
+def _refuse_other_targets(task: Task, targets: np.ndarray) -> None:
     """UserError for held-out targets that the task learnt from the others does not have."""
     prediction = torch.zeros(len(targets), *task.output_shape(1))
     try:
@@ -130,24 +131,24 @@ def _refuse_unscorable(task: Task, targets: np.ndarray) -> None:
         raise UserError(f"dataset: examples of held_out cannot be scored. {error}") from None
 
 
-def _parts(sample: Sample, task: Task, corruption: Corruption, seed: int) -> list[Part]:
+def _split_and_corrupt(sample: Sample, task: Task, corruption: Corruption, seed: int) -> list[Part]:
     """Training, validation and test of one seed, standardised, the first then corrupted."""
-    rows = _rows(sample, task, np.random.default_rng(stream(seed, "split")))
+    rows = _draw_rows(sample, task, np.random.default_rng(stream(seed, "split")))
     inputs = sample.inputs.astype(np.float64)
     if sample.standardise:
-        inputs = _standardised(inputs, rows[0])
+        inputs = _standardise(inputs, rows[0])
     targets = task.scaled(sample.targets, sample.targets[rows[0]])
     train, *others = [(inputs[chosen], targets[chosen]) for chosen in rows]
     corrupted = corruption(*train, np.random.default_rng(stream(seed, "corruption")))
-    return [_checked(*corrupted, task), *others]
+    return [_check_corrupted(*corrupted, task), *others]
 
 
-def _rows(sample: Sample, task: Task, rng: np.random.Generator) -> list[np.ndarray]:
+def _draw_rows(sample: Sample, task: Task, rng: np.random.Generator) -> list[np.ndarray]:
     """Rows of training, validation and test, in ascending order."""
     if sample.held_out is None:
         return split(task.strata(sample.targets), rng)
-    learnt = np.flatnonzero(_learnt(sample))
-    parts = split(task.strata(sample.targets[learnt]), rng, SHARES_BESIDE)
+    learnt = np.flatnonzero(_find_learnt(sample))
+    parts = split(task.strata(sample.targets[learnt]), rng, SHARES_WITHOUT_TEST)
     return [*(learnt[part] for part in parts), np.flatnonzero(sample.held_out)]
 
 
@@ -169,7 +170,7 @@ def split(
     return [np.sort(np.concatenate(part)) for part in parts]
 
 
-def _standardised(inputs: np.ndarray, train: np.ndarray) -> np.ndarray:
+def _standardise(inputs: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Each feature less its training mean, in training standard deviations."""
     reference = inputs[train]
     spread = reference.std(0)
@@ -177,7 +178,7 @@ def _standardised(inputs: np.ndarray, train: np.ndarray) -> np.ndarray:
     return (inputs - reference.mean(0)) / np.where(constant, 1, spread)
 
 
-def _checked(inputs: np.ndarray, targets: np.ndarray, task: Task) -> Part:
+def _check_corrupted(inputs: np.ndarray, targets: np.ndarray, task: Task) -> Part:
     """What a corruption gave back, refused where nothing could be trained on it."""
     if len(inputs) != len(targets) or not len(inputs):
         raise UserError(
@@ -190,7 +191,7 @@ def _checked(inputs: np.ndarray, targets: np.ndarray, task: Task) -> Part:
     try:
         task.check(prediction, torch.from_numpy(targets).to(task.target_dtype))
     except UserError as error:
-        raise UserError(f"corruption: it gave targets that are not lawful. {error}") from None
+        raise UserError(f"corruption: it gave targets that are not valid. {error}") from None
     return inputs, targets
 
 

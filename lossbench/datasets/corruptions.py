@@ -73,7 +73,7 @@ def label_noise(
     if kind == "symmetric":
         others = (targets + rng.integers(1, num_classes, len(targets))) % num_classes
     elif kind == "feature_dependent":
-        others, margin = _nearest_other(inputs, targets, num_classes)
+        others, margin = _find_nearest_other(inputs, targets, num_classes)
         keys = keys - 4 * margin / max(margin.mean(), np.finfo(float).tiny)
     flipped = np.argsort(-keys, kind="stable")[: round(rate * len(targets))]
     noisy = targets.copy()
@@ -90,7 +90,7 @@ def _refuse_drowned(rate: float, kind: str, num_classes: int) -> None:
         )
 
 
-def _nearest_other(
+def _find_nearest_other(
     inputs: np.ndarray, targets: np.ndarray, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of each example: the other class of nearest centroid, and its margin against that one."""
@@ -98,9 +98,9 @@ def _nearest_other(
     centroids = [points[targets == k].mean(0) for k in range(num_classes)]
     distances = np.stack([((points - c) ** 2).sum(1) for c in centroids], axis=1)
     rows = np.arange(len(targets))
-    own = distances[rows, targets].copy()
+    to_own = distances[rows, targets].copy()
     distances[rows, targets] = np.inf
-    return distances.argmin(1), np.abs(distances.min(1) - own)
+    return distances.argmin(1), np.abs(distances.min(1) - to_own)
 
 
 def outliers(
@@ -122,7 +122,7 @@ def outliers(
     """
     if targets.dtype.kind != "f":
         raise UserError(
-            "corruption=outliers is for a regression, these are classes; choose label_noise."
+            "corruption=outliers is for a regression; these are classes. Choose label_noise."
         )
     rows = rng.permutation(len(targets))[: round(share * len(targets))]
     choices = {"positive": [1.0], "negative": [-1.0], "both": [-1.0, 1.0]}[sign]

@@ -14,7 +14,7 @@ import pandas as pd
 from pandas.api import types
 
 from lossbench.contract import File, Sample, UserError
-from lossbench.datasets.suspects import suspects
+from lossbench.datasets.suspects import find_suspects
 from lossbench.paths import expanded, regular_file
 from lossbench.schema import choices
 
@@ -63,15 +63,15 @@ def csv(
             f"dataset.path={path}: {error.strerror} ({expanded(path).absolute()}); "
             "give a .csv or .parquet."
         ) from error
-    return _sample(file, target, task, tuple(drop), version)
+    return _read_sample(file, target, task, tuple(drop), version)
 
 
 @functools.lru_cache(maxsize=1)
-def _sample(
+def _read_sample(
     file: Path, target: str, task: str | None, drop: tuple[str, ...], version: int
 ) -> Sample:
     """The same for every seed, so read once for each version of the file."""
-    table = _table(file)
+    table = _read_table(file)
     for key, name in (("target", target), *(("drop", name) for name in drop)):
         if name not in table:
             raise UserError(
@@ -87,27 +87,27 @@ def _sample(
             "give at least 10 rows, and a feature next to the target."
         )
     columns = table.drop(columns=target)
-    features = [_columns(file, columns[name]) for name in columns]
-    targets, kind = _targets(file, table[target], task)
-    notes = _notes(file, columns, targets, kind)
+    features = [_encode(file, columns[name]) for name in columns]
+    targets, kind = _read_targets(file, table[target], task)
+    notes = _note_suspects(file, columns, targets, kind)
     if task is None:
-        notes += _reading(file, table[target], kind)
+        notes += _note_reading(file, table[target], kind)
     return Sample(np.concatenate(features, axis=1), targets, kind, notes=tuple(notes))
 
 
-def _notes(file: Path, columns: pd.DataFrame, targets: np.ndarray, kind: str) -> list[str]:
+def _note_suspects(file: Path, columns: pd.DataFrame, targets: np.ndarray, kind: str) -> list[str]:
     """A line for each column that had better not be a feature."""
-    found = suspects(columns, targets, kind != "regression")
+    suspicious = find_suspects(columns, targets, kind != "regression")
     notes = [
-        f"{file.name}: column {name!r} {what}, and is a feature; dataset.drop=[{_word(name)}] "
+        f"{file.name}: column {name!r} {what}, and is a feature; dataset.drop=[{_quote(name)}] "
         "leaves it out."
-        for name, what in found.items()
+        for name, what in suspicious.items()
     ]
     more = len(notes) - MOST_NOTES
     return notes[:MOST_NOTES] + ([f"{file.name}: and {more} more such columns."] * (more > 0))
 
 
-def _reading(file: Path, column: pd.Series, kind: str) -> list[str]:
+def _note_reading(file: Path, column: pd.Series, kind: str) -> list[str]:
     """How the target was read, where it could have been meant otherwise."""
     if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
         return []
@@ -127,7 +127,7 @@ def _reading(file: Path, column: pd.Series, kind: str) -> list[str]:
     return []
 
 
-def _word(name: str) -> str:
+def _quote(name: str) -> str:
     """A column's name as the command line takes it."""
     return name if name.isidentifier() else repr(name)
 
@@ -135,7 +135,7 @@ def _word(name: str) -> str:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def _table(file: Path) -> pd.DataFrame:
+def _read_table(file: Path) -> pd.DataFrame:
     """The file's content, with text column names; UserError where it cannot be read."""
     formats = {".csv": _read_csv, ".parquet": _read_parquet, ".pq": _read_parquet}
     if file.suffix.lower() not in formats:
@@ -208,28 +208,28 @@ def _refuse_missing(file: Path, table: pd.DataFrame) -> None:
         worst = counts[counts > 0]
         first = int(missing[worst.index[0]].to_numpy().argmax()) + 1
         raise UserError(
-            f"{file}: missing values in {_shown(f'{n} ({c})' for n, c in worst.items())}, "
+            f"{file}: missing values in {_list_first(f'{n} ({c})' for n, c in worst.items())}, "
             f"{missing.any(axis=1).sum()} of {len(table)} rows, the first in data row {first}; "
             "fill them or remove the rows."
         )
 
 
-def _columns(file: Path, column: pd.Series) -> np.ndarray:
+def _encode(file: Path, column: pd.Series) -> np.ndarray:
     """One column as numbers (N, 1), or one-hot (N, levels)."""
     if types.is_bool_dtype(column) or types.is_numeric_dtype(column):
-        return _numbers(file, column)[:, None]
-    text = _text(file, column)
+        return _to_numbers(file, column)[:, None]
+    text = _to_text(file, column)
     levels = sorted(text.unique())
     if len(levels) > MOST_LEVELS:
         raise UserError(
             f"{file}: column {column.name!r} is text with {len(levels)} distinct values, more than "
             f"{MOST_LEVELS} (an identifier?); leave it out with "
-            f"dataset.drop=[{_word(str(column.name))}], or make it numbers."
+            f"dataset.drop=[{_quote(str(column.name))}], or make it numbers."
         )
     return (text.to_numpy()[:, None] == np.array(levels, dtype=object)).astype(np.float64)
 
 
-def _numbers(file: Path, column: pd.Series) -> np.ndarray:
+def _to_numbers(file: Path, column: pd.Series) -> np.ndarray:
     if types.is_complex_dtype(column):
         raise UserError(f"{file}: column {column.name!r} is complex; give real numbers.")
     values = column.to_numpy(dtype=np.float64)
@@ -242,7 +242,7 @@ def _numbers(file: Path, column: pd.Series) -> np.ndarray:
     return values
 
 
-def _text(file: Path, column: pd.Series) -> pd.Series:
+def _to_text(file: Path, column: pd.Series) -> pd.Series:
     """A column of text, or of true and false as text; dates and half-numbers are refused."""
     if types.is_bool_dtype(column):
         return column.astype(int).astype(str)
@@ -250,7 +250,7 @@ def _text(file: Path, column: pd.Series) -> pd.Series:
         column = column.astype(column.cat.categories.dtype)
     where = f"{file}: column {column.name!r}"
     if not all(isinstance(value, str) for value in column):
-        raise UserError(f"{where} {_foreign(column)}")
+        raise UserError(f"{where} {_describe_foreign(column)}")
     if column.str.fullmatch(DATE).all():
         raise UserError(
             f"{where} holds dates ({column.iloc[0]}); make it a number of days, or remove it."
@@ -258,33 +258,33 @@ def _text(file: Path, column: pd.Series) -> pd.Series:
     numeric = pd.to_numeric(column, errors="coerce").notna()
     rest = column[~numeric]
     other = rest[~rest.str.strip().str.lower().isin(MISSING)]
-    if written := _written(other):
+    if written := _describe_spelling(other):
         raise UserError(f"{where} {written}")
     if len(rest) and (numeric.mean() >= 0.5 or (other.empty and numeric.any())):
+        odd = _list_first(map(repr, rest.unique()))
         raise UserError(
-            f"{where} is numbers except {_shown(map(repr, rest.unique()))} in {len(rest)} rows; "
-            "replace them or remove the rows."
+            f"{where} is numbers except {odd} in {len(rest)} rows; replace them or remove the rows."
         )
     return column
 
 
-def _foreign(column: pd.Series) -> str:
+def _describe_foreign(column: pd.Series) -> str:
     """What a column holds that is neither numbers nor text, and what to do."""
     if all(isinstance(value, int) for value in column):
         most = max(len(str(abs(value))) for value in column)
         return (
             f"holds whole numbers of up to {most} digits, more than a number keeps (an "
-            f"identifier?); leave it out with dataset.drop=[{_word(str(column.name))}]."
+            f"identifier?); leave it out with dataset.drop=[{_quote(str(column.name))}]."
         )
     kinds = sorted({type(value).__name__ for value in column})
-    what = f"is {column.dtype}" if len(kinds) == 1 else f"mixes {_shown(kinds)}"
+    what = f"is {column.dtype}" if len(kinds) == 1 else f"mixes {_list_first(kinds)}"
     return (
         f"{what}, neither numbers, true/false nor text; convert or remove it "
         "(a date: to a number of days)."
     )
 
 
-def _written(cells: pd.Series) -> str:
+def _describe_spelling(cells: pd.Series) -> str:
     """How these cells write numbers, where all of them do, and what to write instead."""
     fits = pd.DataFrame({how: cells.str.strip().str.fullmatch(p) for how, p in WRITTEN.items()})
     if cells.empty or not fits.any(axis=1).all():
@@ -305,10 +305,10 @@ def _written(cells: pd.Series) -> str:
 # --- the target ---------------------------------------------------------------------------------
 
 
-def _targets(file: Path, column: pd.Series, task: str | None) -> tuple[np.ndarray, str]:
+def _read_targets(file: Path, column: pd.Series, task: str | None) -> tuple[np.ndarray, str]:
     """Class indices or numbers, and the name of the task that they pose."""
     numeric = types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
-    values = pd.Series(_numbers(file, column)) if numeric else _text(file, column)
+    values = pd.Series(_to_numbers(file, column)) if numeric else _to_text(file, column)
     levels = sorted(values.unique())
     few = not numeric or (types.is_integer_dtype(column) and len(levels) <= MOST_CLASSES)
     kind = task or ("regression" if not few else "binary" if len(levels) == 2 else "multiclass")
@@ -341,7 +341,7 @@ def _targets(file: Path, column: pd.Series, task: str | None) -> tuple[np.ndarra
     return np.searchsorted(levels, values.to_numpy()), kind
 
 
-def _shown(names: Iterable[object], most: int = 20) -> str:
+def _list_first(names: Iterable[object], most: int = 20) -> str:
     """The first names, and how many more there are."""
     words = [str(name)[:60] for name in names]
     more = f", … ({len(words) - most} more)" if len(words) > most else ""

@@ -12,7 +12,7 @@ from lossbench.contract import Sample
 DIGIT = 8  # height and width of a digit
 
 
-def _digits() -> tuple[np.ndarray, np.ndarray]:
+def _load_digits() -> tuple[np.ndarray, np.ndarray]:
     """1,797 digits (N, 64) in [0, 1], and what they are."""
     inputs, targets = datasets.load_digits(return_X_y=True)
     return inputs / 16, targets
@@ -20,20 +20,20 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 def digit_images(rng: np.random.Generator, /) -> Sample:
     """1,797 handwritten digits as images of 1 x 8 x 8 pixels in [0, 1]: ten classes."""
-    inputs, targets = _digits()
+    inputs, targets = _load_digits()
     return Sample(inputs.reshape(-1, 1, DIGIT, DIGIT), targets, "multiclass", standardise=False)
 
 
 def digit_identities(rng: np.random.Generator, /) -> Sample:
     """Digit images (1, 8, 8) to be embedded: 0 to 6 to learn from, 7 to 9 the test split."""
-    inputs, targets = _digits()
+    inputs, targets = _load_digits()
     images = inputs.reshape(-1, 1, DIGIT, DIGIT)
     return Sample(images, targets, "embedding", held_out=targets >= 7, standardise=False)
 
 
 def digit_pixels(rng: np.random.Generator, /) -> Sample:
     """1,797 handwritten digits (64,) in [0, 1] to be reconstructed: the target is the input."""
-    inputs, _ = _digits()
+    inputs, _ = _load_digits()
     return Sample(inputs, inputs, "generative", standardise=False)
 
 
@@ -51,7 +51,7 @@ def digit_strips(
     A fifth of the strips is held out for the test, and so is a fifth of the digits they are made
     of; in the others a digit may occur again, so that validation flatters.
     """
-    images, labels = _digits()
+    images, labels = _load_digits()
     images = images.reshape(-1, DIGIT, DIGIT).transpose(0, 2, 1)
     held_out = np.arange(samples) < samples // 5
     pools = np.split(rng.permutation(len(labels)), [len(labels) // 5])
@@ -59,7 +59,7 @@ def digit_strips(
     targets = np.zeros((samples, 2, 2 * steps), dtype=np.int64)
     for strip, pool in enumerate(pools[0] if held else pools[1] for held in held_out):
         chosen = rng.choice(pool, 2 + strip % 3)
-        columns = _placed(rng, len(chosen), 2 * steps)
+        columns = _place_digits(rng, len(chosen), 2 * steps)
         inputs[strip, columns] = images[chosen].reshape(-1, DIGIT)
         targets[strip, 0, columns] = np.repeat(labels[chosen] + 1, DIGIT)
         targets[strip, 1, : len(chosen)] = labels[chosen] + 1
@@ -68,7 +68,7 @@ def digit_strips(
     return Sample(inputs, targets, "sequence", held_out, standardise=False)
 
 
-def _placed(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
+def _place_digits(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
     """The columns of so many digits in a strip, at least one column apart, else at random."""
     spare = width - count * DIGIT - (count - 1)
     gaps = rng.multinomial(spare, np.full(count + 1, 1 / (count + 1)))

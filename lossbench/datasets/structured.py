@@ -90,7 +90,7 @@ def paired_views(
     right: Annotated[int, "[1, inf)"] = 16,
     noise: Annotated[float, "[0, inf)"] = 0.5,
 ) -> Sample:
-    """Two views of each of many things: every pair is an identity of its own.
+    """Two views of each of many things: every pair is a separate identity.
 
     A thing is z ~ N(0, I); its views are random linear maps of it to `left` and to `right`
     numbers of variance 1, plus noise of that standard deviation; the shorter is padded with 0.
@@ -98,7 +98,7 @@ def paired_views(
     things = rng.standard_normal((samples, latents))
     inputs = np.zeros((samples, 2, max(left, right)))
     for side, size in enumerate((left, right)):
-        view = _mixed(rng, things, size)
+        view = _mix(rng, things, size)
         inputs[:, side, :size] = view + noise * rng.standard_normal(view.shape)
     return Sample(inputs, np.arange(samples), "pairs")
 
@@ -114,23 +114,23 @@ def attributes(
     features: Annotated[int, "[1, inf)"] = 24,
     noise: Annotated[float, "[0, inf)"] = 1.0,
 ) -> Sample:
-    """Examples beside the description of their class; the test split is classes never seen.
+    """Examples paired with a description of their class; the test split holds classes never seen.
 
     A class is described by `size` attributes, each -1 or 1 (right, padded with 0); an example is
-    a random linear map of them to features of variance 1, plus noise (left). Beside the `classes`
+    a random linear map of them to features of variance 1, plus noise (left). Next to the `classes`
     to learn from there are `unseen` ones, as large on average.
     """
     total = classes + unseen
     described = rng.choice([-1.0, 1.0], (total, size))
     targets = np.arange(samples) % total
     inputs = np.zeros((samples, 2, max(features, size)))
-    view = _mixed(rng, described, features)[targets]
+    view = _mix(rng, described, features)[targets]
     inputs[:, 0, :features] = view + noise * rng.standard_normal(view.shape)
     inputs[:, 1, :size] = described[targets]
     return Sample(inputs, targets, "pairs", held_out=targets >= classes)
 
 
-def _mixed(rng: np.random.Generator, things: np.ndarray, size: int) -> np.ndarray:
+def _mix(rng: np.random.Generator, things: np.ndarray, size: int) -> np.ndarray:
     """A random linear map of independent numbers of variance 1 to others of variance 1."""
     weights = rng.standard_normal((things.shape[1], size))
     return things @ (weights / np.linalg.norm(weights, axis=0))

@@ -18,28 +18,28 @@ FEW_CHANGES = 0.2  # of those that a random order of the classes would have
 MOST_VALUES = 50  # of a column that is held against the target value by value
 
 
-def suspects(features: pd.DataFrame, target: np.ndarray, classes: bool) -> dict[str, str]:
+def find_suspects(features: pd.DataFrame, target: np.ndarray, classes: bool) -> dict[str, str]:
     """Column -> what is suspicious about it, for columns that are features all the same.
 
     target: class indices or numbers (N,); classes: which of the two.
     """
-    reasons = {str(name): _suspicion(features[name], target, classes) for name in features}
+    reasons = {str(name): _describe(features[name], target, classes) for name in features}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _suspicion(column: pd.Series, target: np.ndarray, classes: bool) -> str:
+def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
     words = {str(value).strip().lower() for value in column.unique()[:10]}
     if len(words) > 1 and words <= SPLITS:
         return f"says which split a row belongs to ({', '.join(sorted(words))})"
     if str(column.name).lower() in SPLIT_NAMES:
         return "is named like a split"
-    identity, away = _identity(column), _given_away(column, target) if classes else ""
+    identity, away = _identify(column), _find_giveaway(column, target) if classes else ""
     if identity or (away and column.is_unique and _is_whole(column)):
         return (identity or "differs in every row") + away
-    return _copy(column, target, classes)
+    return _find_copy(column, target, classes)
 
 
-def _identity(column: pd.Series) -> str:
+def _identify(column: pd.Series) -> str:
     """How the column identifies rows, or nothing."""
     name, distinct = str(column.name), column.is_unique
     named = bool(NAMED_ID.search(name)) or name.lower() in ROW_NAMES
@@ -62,7 +62,7 @@ def _is_whole(column: pd.Series) -> bool:
     return types.is_numeric_dtype(column) and bool((column == np.floor(column)).all())
 
 
-def _given_away(column: pd.Series, target: np.ndarray) -> str:
+def _find_giveaway(column: pd.Series, target: np.ndarray) -> str:
     """How far the class follows from the order of the values, where it does."""
     along = target[np.argsort(column.to_numpy(), kind="stable")]
     changes = np.count_nonzero(along[1:] != along[:-1])
@@ -72,7 +72,7 @@ def _given_away(column: pd.Series, target: np.ndarray) -> str:
     return f" and gives the class away (in its order the class changes {changes} times)"
 
 
-def _copy(column: pd.Series, target: np.ndarray, classes: bool) -> str:
+def _find_copy(column: pd.Series, target: np.ndarray, classes: bool) -> str:
     """Whether the target can be read off the column, value by value."""
     if not classes:
         if not types.is_numeric_dtype(column) or column.nunique() < 2:

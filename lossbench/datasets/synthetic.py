@@ -86,7 +86,9 @@ def linear(
     inputs = rng.standard_normal((samples, features))
     weights = rng.standard_normal(features)
     signal = inputs @ (weights / np.linalg.norm(weights))
-    return Sample(inputs, signal + noise_scale * _noise(rng, noise, inputs[:, 0]), "regression")
+    return Sample(
+        inputs, signal + noise_scale * _draw_noise(rng, noise, inputs[:, 0]), "regression"
+    )
 
 
 def linear_truth(
@@ -101,14 +103,14 @@ def linear_truth(
 ) -> Sample:
     """As `linear`, but scored on the truth: the test split is 1,000 more examples without noise.
 
-    The test error of a linear model is thus the distance of its weights from the true ones. With
-    several targets each has weights and noise of its own.
+    So the test error of a linear model is the distance of its weights from the true ones. With
+    several targets each has its own weights and noise.
     """
     inputs = rng.standard_normal((samples + 1000, features))
     weights = rng.standard_normal((features, targets))
     outputs = inputs @ (weights / np.linalg.norm(weights, axis=0))
     for column in range(targets):
-        drawn = _noise(rng, noise, inputs[:samples, 0])
+        drawn = _draw_noise(rng, noise, inputs[:samples, 0])
         outputs[:samples, column] += noise_scale * drawn
     held_out = np.arange(samples + 1000) >= samples
     shaped = outputs[:, 0] if targets == 1 else outputs
@@ -132,10 +134,10 @@ def friedman(
     x1, x2, x3, x4, x5 = inputs[:, :5].T
     signal = 10 * np.sin(np.pi * x1 * x2) + 20 * (x3 - 0.5) ** 2 + 10 * x4 + 5 * x5
     driver = np.sqrt(3) * x1
-    return Sample(inputs, signal + noise_scale * _noise(rng, noise, driver), "regression")
+    return Sample(inputs, signal + noise_scale * _draw_noise(rng, noise, driver), "regression")
 
 
-def _noise(rng: np.random.Generator, kind: str, driver: np.ndarray) -> np.ndarray:
+def _draw_noise(rng: np.random.Generator, kind: str, driver: np.ndarray) -> np.ndarray:
     """Noise of mean 0 and variance 1; heteroscedastic: |driver| times a normal, E driver^2 = 1."""
     size = len(driver)
     if kind == "laplace":

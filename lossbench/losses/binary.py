@@ -43,13 +43,13 @@ def cross_entropy(
     Args:
         logits: (B,), any real.
         target: (B,) in [0, 1], soft labels allowed.
-        class_weight: (w_0, w_1) >= 0, none divided out again; None is (1, 1).
+        class_weight: (w_0, w_1) >= 0, not normalised; None is (1, 1).
 
     Returns:
         (B,), nats; p - y is its gradient at unit weights.
 
-    Neighbours: logistic is this loss of a margin; kl_divergence differs by the entropy of y. There
-    is none of probabilities instead of logits: 1 - p would be rounded before its logarithm.
+    Neighbours: logistic is this loss of a margin; kl_divergence differs by the entropy of y. No
+    version takes probabilities: 1 - p would be rounded before its logarithm is taken.
 
     Source: Cox 1958 (likelihood); Good 1952 (logarithmic score).
 
@@ -68,7 +68,7 @@ def cross_entropy(
     source="Friedman, Hastie & Tibshirani 2000",
 )
 def logistic(logits: Tensor, target: Tensor, /) -> Tensor:
-    """Rewards a large margin, ever less; a mistake costs about its margin.
+    """Rewards a large margin, less and less; a mistake costs about its margin.
 
     L = log(1 + e^-m)
 
@@ -99,7 +99,7 @@ def logistic(logits: Tensor, target: Tensor, /) -> Tensor:
 def bounded_cross_entropy(
     logits: Tensor, target: Tensor, /, *, bound: Annotated[float, "(0, inf)"] = 100.0
 ) -> Tensor:
-    """Punishes like cross_entropy up to a bound; an example beyond it no longer teaches.
+    """Punishes like cross_entropy up to a bound; an example beyond it teaches no more.
 
     L = y min(-log p, bound) + (1 - y) min(-log(1 - p), bound)
 
@@ -146,8 +146,8 @@ def clipped_cross_entropy(
         (B,), nats, in [-log(1 - epsilon), -log epsilon] for hard labels; its gradient is zero
         where p is clipped.
 
-    Neighbours: 1e-7 is keras. bounded_cross_entropy has the bound on one side only: there an
-    example that is right beyond doubt goes on teaching. Not proper, not convex.
+    Neighbours: 1e-7 is keras. bounded_cross_entropy is bounded on one side only: there, examples
+    that are already right keep teaching. Not proper, not convex.
 
     Source: keras.losses.BinaryCrossentropy.
 
@@ -230,7 +230,7 @@ def focal(
     source="Leng et al. 2022, arXiv 2204.12511",
 )
 def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0,)) -> Tensor:
-    """Re-weighs the first terms of the series -log p_t = sum_j (1 - p_t)^j / j.
+    """Reweights the first terms of the series -log p_t = sum_j (1 - p_t)^j / j.
 
     L = -log p_t + sum_j epsilon_j (1 - p_t)^j
 

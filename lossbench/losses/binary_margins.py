@@ -123,7 +123,7 @@ def squared_hinge(logits: Tensor, target: Tensor, /) -> Tensor:
 def smooth_hinge(
     logits: Tensor, target: Tensor, /, *, gamma: Annotated[float, "(0, inf)"] = 1.0
 ) -> Tensor:
-    """Punishes like hinge, with a parabola of width gamma in the place of the kink.
+    """Punishes like hinge, with a parabola of width gamma in place of the kink.
 
     L = 0 if m >= 1;  (1 - m)^2 / (2 gamma) if 1 - gamma <= m <= 1;  1 - gamma/2 - m below
 

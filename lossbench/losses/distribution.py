@@ -43,7 +43,7 @@ def cross_entropy(
     Args:
         logits: (B, C), any real, -inf for an outcome that cannot be.
         target: (B, C) >= 0, sums to 1.
-        class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
+        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones.
 
     Returns:
         (B,), nats; its least value is the entropy of the target, not 0; p - t is its gradient at

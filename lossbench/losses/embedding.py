@@ -1,9 +1,9 @@
 """Losses of the embedding task: embeddings (B, D), int64 identities (B,), one value per example.
 
 Each example is in turn the anchor, and the batch holds its positives P (the others of its identity)
-and its negatives N (all other identities). What an anchor has not got costs nothing: without a
-positive its value is 0. Symbols: x embedding, u = x / ||x||, d Euclidean distance. Losses with a
-trainable prototype for each identity are in prototypes.py.
+and its negatives N (all other identities). What an anchor lacks costs nothing: without a positive
+its value is 0. Symbols: x embedding, u = x / ||x||, d Euclidean distance. Losses with a
+trained prototype for each identity are in prototypes.py.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def contrastive(
     Returns:
         (B,), in squared units of the embedding; subgradient 0 at d = 0 and at the margin.
 
-    Neighbours: triplet asks for an order of distances only. Hadsell's own has y the other way round
-    and a factor ½.
+    Neighbours: triplet asks for an order of distances only. Hadsell's original has y the other way
+    round and a factor ½.
 
     Source: Hadsell, Chopra & LeCun 2006.
 

@@ -63,7 +63,7 @@ def elbo(
         (B,), nats; at beta 1 a bound on -log p(x) from above, for one draw of the latents.
 
     Neighbours: elbo_gaussian reads them as means of unit variance. beta = 1 is the variational
-    autoencoder; a KL of 0 is a posterior that ignores its example, no success.
+    autoencoder; a KL of 0 is a posterior that ignores its example, not a success.
 
     Source: Kingma & Welling 2014, arXiv 1312.6114; beta Higgins et al. 2017.
 

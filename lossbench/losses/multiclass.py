@@ -61,13 +61,13 @@ def cross_entropy(
     Args:
         logits: (B, C), any real.
         target: (B,) int64 in 0 .. C-1.
-        class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
+        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones.
 
     Returns:
         (B,), nats; log C for uniform logits; p - onehot(y) is its gradient at unit weights.
 
-    Neighbours: with C = 2 and logits (0, z), the binary loss of the same name. There is none of
-    probabilities instead of logits: 1 - p would be rounded before its logarithm.
+    Neighbours: with C = 2 and logits (0, z), the binary loss of the same name. No version takes
+    probabilities: 1 - p would be rounded before its logarithm is taken.
 
     Source: Bridle 1990.
 
@@ -113,7 +113,7 @@ def complementary_cross_entropy(logits: Tensor, target: Tensor, /) -> Tensor:
 def bounded_cross_entropy(
     logits: Tensor, target: Tensor, /, *, bound: Annotated[float, "(0, inf)"] = 100.0
 ) -> Tensor:
-    """Punishes like cross_entropy up to a bound; an example beyond it no longer teaches.
+    """Punishes like cross_entropy up to a bound; an example beyond it teaches no more.
 
     L = min(-log p_y, bound)
 
@@ -157,8 +157,8 @@ def clipped_cross_entropy(
     Returns:
         (B,), nats, in [-log(1 - epsilon), -log epsilon]; its gradient is zero where p_y is clipped.
 
-    Neighbours: 1e-7 is keras. bounded_cross_entropy has the bound on one side only: there an
-    example that is right beyond doubt goes on teaching. Not proper, not convex.
+    Neighbours: 1e-7 is keras. bounded_cross_entropy is bounded on one side only: there, examples
+    that are already right keep teaching. Not proper, not convex.
 
     Source: keras.losses.CategoricalCrossentropy, on softmax outputs.
 
@@ -243,7 +243,7 @@ def focal(
     source="Leng et al. 2022, arXiv 2204.12511",
 )
 def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0,)) -> Tensor:
-    """Re-weighs the first terms of the series -log p_y = sum_j (1 - p_y)^j / j.
+    """Reweights the first terms of the series -log p_y = sum_j (1 - p_y)^j / j.
 
     L = -log p_y + sum_j epsilon_j (1 - p_y)^j
 
@@ -348,7 +348,7 @@ def infogain(
     matrix = None gives cross_entropy. A diagonal H weighs the classes; rows of label_smoothing's
     targets are label_smoothing. Estimates what is proportional to the transpose of H times eta.
     The information gain of decision trees is another idea: the entropy of a set less that of its
-    parts, which judges a split and no prediction, so that it is no loss.
+    parts, which judges a split rather than a prediction, so it is not a loss.
 
     Source: Caffe InfogainLoss (Jia et al. 2014).
 

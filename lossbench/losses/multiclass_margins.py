@@ -85,7 +85,7 @@ def weston_watkins(logits: Tensor, target: Tensor, /) -> Tensor:
 
 @declare(convex=True, source="Rifkin & Klautau 2004")
 def one_vs_all_hinge(logits: Tensor, target: Tensor, /) -> Tensor:
-    """Punishes each class by a binary hinge of its own: this class against all others.
+    """Punishes each class by a separate binary hinge: this class against all others.
 
     L = sum_k max(0, 1 - t_k z_k), with t_k = 1 at the true class and -1 elsewhere
 

@@ -82,7 +82,7 @@ def focal(
 
 @declare(convex=True, minimiser="sign", source="Rifkin & Klautau 2004")
 def one_vs_all_hinge(logits: Tensor, target: Tensor, /) -> Tensor:
-    """Punishes each label by a binary hinge of its own: with it against without it.
+    """Punishes each label by a separate binary hinge: with it against without it.
 
     L = sum_k max(0, 1 - m_k)
 

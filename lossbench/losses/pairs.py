@@ -1,8 +1,8 @@
 """Losses of the pairs task: two embeddings a pair (B, 2, E), int64 identities (B,), 1 value a pair.
 
-Pair i is a left l_i and its right r_i; the other rights of the batch are what l_i must be told
-from. Rights of the same identity match l_i as well. Symbols: d Euclidean distance, s_ij the score
-of l_i with r_j.
+Pair i is a left l_i and its right r_i; the other rights of the batch are what l_i must be
+told apart from. Rights of the same identity match l_i as well. Symbols: d Euclidean distance, s_ij
+the score of l_i with r_j.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def contrastive(
     Returns:
         (B,), in squared units of the embedding; subgradient 0 at d = 0 and at the margin.
 
-    Neighbours: Hadsell's own has y the other way round and a factor ½.
+    Neighbours: Hadsell's original has y the other way round and a factor ½.
 
     Source: Hadsell, Chopra & LeCun 2006.
 
@@ -181,7 +181,7 @@ def joint_logistic(embeddings: Tensor, target: Tensor, /) -> Tensor:
 def joint_hinge(
     embeddings: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, inf)"] = 0.1
 ) -> Tensor:
-    """Punishes every wrong identity whose right scores more than the own less the margin.
+    """Punishes every wrong identity whose right scores more than the left's own minus the margin.
 
     L_i = sum over t != t_i of max(0, margin - s_ii + s_it), s = l . r
     A wrong identity with several rights in the batch counts once, by their mean.
@@ -215,7 +215,7 @@ def joint_hinge(
 def joint_sje(
     embeddings: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, inf)"] = 1.0
 ) -> Tensor:
-    """Punishes the one wrong right that scores highest, unless the own leads it by the margin.
+    """Punishes the wrong right that scores highest, unless the left's own leads it by the margin.
 
     L_i = max(0, max_{j: t_j != t_i} (margin - s_ii + s_ij)), s = l . r
 

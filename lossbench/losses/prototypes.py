@@ -22,7 +22,7 @@ _INFINITY = float("inf")
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, own: Tensor) -> Tensor:
-    """(B,): log(1 + sum_{j != y} e^(z_j - own)), with another logit in the place of z_y."""
+    """(B,): log(1 + sum_{j != y} e^(z_j - own)), with another logit in place of z_y."""
     others = logits.masked_fill(is_class(logits, target), -_INFINITY)
     return softplus((others - own.unsqueeze(-1)).logsumexp(-1))
 
@@ -37,7 +37,7 @@ def _prototypes(num_classes: int, embedding_dim: int) -> nn.Parameter:
     source="Deng et al. 2019, arXiv 1801.07698",
 )
 class Arcface(nn.Module):
-    """Rewards an angle to the own class's direction that is smaller than any other by the margin.
+    """Rewards an angle to its class's direction that is smaller than any other by the margin.
 
     L = -log [e^(scale psi) / (e^(scale psi) + sum_{j != y} e^(scale cos theta_j))]
     psi = cos(theta_y + margin), and cos theta_y - margin sin margin where theta_y + margin > pi:
@@ -95,7 +95,7 @@ class Arcface(nn.Module):
 
 @declare(convex=False, source="Liu et al. 2017, arXiv 1704.08063")
 class Sphereface(nn.Module):
-    """Rewards an angle to the own class's direction that is smaller than any other m-fold.
+    """Rewards an angle to its class's direction that is smaller than any other m-fold.
 
     L = -log [e^(||x|| psi) / (e^(||x|| psi) + sum_{j != y} e^(||x|| cos theta_j))]
     psi = (-1)^k cos(m theta_y) - 2k for theta_y in [k pi/m, (k+1) pi/m], which falls throughout
@@ -167,7 +167,7 @@ class Center(nn.Module):
         (B,), nats.
 
     Neighbours: at strength 0 a last linear layer and cross_entropy. The centres c, 0 at first, are
-    trained by the gradient like all else; the paper moves them at a rate of their own.
+    trained by the gradient like everything else; the paper moves them at a separate rate.
 
     Source: Wen et al. 2016.
 

@@ -75,7 +75,7 @@ def root_mean_squared_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     Returns:
         (), in units of the target; subgradient 0 at a perfect batch.
 
-    Neighbours: squared_error has the same minimiser: the root is no cure for outliers, and only
+    Neighbours: squared_error has the same minimiser: the root is not a cure for outliers, and only
     divides its gradient by 2 L. The mean over batches is not the root over all data.
 
     Source: Gauss 1809.
@@ -173,7 +173,7 @@ def huber(
 def smooth_l1(
     prediction: Tensor, target: Tensor, /, *, beta: Annotated[float, "[0, inf)"] = 1.0
 ) -> Tensor:
-    """Punishes like absolute_error, with a parabola of half-width beta in the place of the kink.
+    """Punishes like absolute_error, with a parabola of half-width beta in place of the kink.
 
     L = r^2/(2 beta) if |r| <= beta, else |r| - beta/2, mean over features
 
@@ -256,7 +256,7 @@ def _mean_of(prediction: Tensor) -> Tensor:
 
 @declare(link=_mean_of, outputs=2, convex=False, minimiser="mean", source="Nix & Weigend 1994")
 def gaussian_nll(prediction: Tensor, target: Tensor, /) -> Tensor:
-    """Rewards a mean near the target and a variance that owns up to the distance.
+    """Rewards a mean near the target and a variance that admits the distance.
 
     L = ½ (s + r^2 e^-s), mean over features, with s the predicted log-variance
 

@@ -51,14 +51,14 @@ def cross_entropy(
     *,
     class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
 ) -> Tensor:
-    """Rewards probability on the right class at every single step, which the labels must give.
+    """Rewards probability on the right class at every step, which the target must name.
 
     L = -mean over steps of w_k log y_t(k), with k = target[0, t]
 
     Args:
         logits: (B, T, C), any real.
         target: (B, 2, T) int64 in 0 .. C-1, of which this reads the first.
-        class_weight: (w_0 .. w_{C-1}) >= 0, none divided out again; None is all ones.
+        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones.
 
     Returns:
         (B,), nats a step.

@@ -1,4 +1,4 @@
-"""Convolutional models of images: a classifier, and a U that gives back an image."""
+"""Convolutional models of images: a classifier, and a U-shaped one that returns an image."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class UNet(nn.Module):
             sizes.append(F.relu(layer(sizes[-1])))
         images = sizes.pop()
         for layer in self.up:
-            beside = sizes.pop()
-            larger = F.interpolate(images, beside.shape[-2:])
-            images = F.relu(layer(torch.cat([beside, larger], 1)))
+            skipped = sizes.pop()
+            larger = F.interpolate(images, skipped.shape[-2:])
+            images = F.relu(layer(torch.cat([skipped, larger], 1)))
         return self.leave(images).squeeze(1)
 
 

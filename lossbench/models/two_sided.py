@@ -1,4 +1,4 @@
-"""Models of two inputs: a module for each, or one for both, and how to tell them from others."""
+"""Models of two inputs: a module for each, or one for both, and how to recognise them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Shared(nn.Module):
         self.each = each
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Both inputs of an example stand beside each other in one batch."""
+        """Both inputs of an example follow each other in one batch."""
         output: Tensor = self.each(inputs.flatten(0, 1)).unflatten(0, (-1, 2))
         return output
 
