@@ -24,6 +24,10 @@ which they are called:
     regularizer  (weights, /, *, parameters) -> ()
     optimizer    (parameters, /, *, parameters) -> torch.optim.Optimizer
     config       "package:folder", a folder of YAML laid out as `conf/` is
+Without packaging they are named by their file: `loss=mine.py:f`, `dataset=mine.py:points`.
+A parameter with an entry for each class says so by a note, and other sizes or values are refused:
+`Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]`, and for each pair of classes
+`Annotated[list[list[float]], "(C, C) in [0, inf), 0 on the diagonal"]`.
 A loss with weights of its own is an nn.Module made with those keywords, called with prediction and
 target; where it takes embeddings and the task scores classes, it has logits(embedding) -> (B, C)
 too. Facts are what the task knows: `lossbench check` says which, where a loss asks for another; to
@@ -180,8 +184,9 @@ class Sample:
     """What a dataset gives for one seed, before it is split and standardised.
 
     inputs: (N, ...) float; targets: (N,) or (N, ...); task: the name of the task they pose.
-    held_out: (N,) true for examples that only the test split may hold (classes never trained on),
-        which is then the whole test split; None draws the test split at random.
+    held_out: (N,) bool, true for the rows of a given test split; validation is then drawn from the
+        other rows. None draws both at random. Only identities (the tasks embedding and pairs) may
+        be held out that no other row has.
     standardise: false keeps the inputs as they are, as for pixels that have one scale already.
     notes: what a reader of the results must know of the data, a line each.
     """
