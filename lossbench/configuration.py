@@ -29,7 +29,15 @@ from lossbench.schema import (
     unknown_key,
     validate,
 )
-from lossbench.settings import SECTIONS, Launcher, Results, Tracking, Trainer, Tune
+from lossbench.settings import (
+    SECTIONS,
+    Launcher,
+    Results,
+    Tracking,
+    Trainer,
+    Tune,
+    store_address,
+)
 
 NUMERIC_VERSION = 2  # raised when a change to training changes the numbers of every task
 KEY_DIGITS = 16  # hexadecimal; the keys of 0.1 had 12
@@ -232,6 +240,9 @@ def validated(mapping: Mapping[str, Any]) -> Configuration:
     for section, key, instead in (("results", "dir", "a folder"), ("tracking", "uri", "null")):
         if checked.get(section, {}).get(key) == "":
             faults.add(UserError(f"{section}.{key} is empty: give {instead}, or leave it out."))
+    with faults.gathered():
+        if uri := checked.get("tracking", {}).get("uri"):
+            store_address(uri)
     name = checked.get("tracking", {}).get("experiment", "it")
     if not EXPERIMENT_NAME.fullmatch(name):
         faults.add(

@@ -111,19 +111,20 @@ def _store(folder: Path) -> Iterator[str]:
     if not file.exists():
         yield f"store     {file}: not there yet"
         return
-    from lossbench.tracking import Store, deliver, experiments
+    from lossbench.tracking import Store, experiments, sync
 
     uri = f"sqlite:///{file}"
     reason = _damage(file)
     if not reason:
-        Store(uri, experiments(uri)[0])
+        for name in experiments(uri):
+            Store(uri, name)
         yield f"store     {file}: opens"
         return
     for part in sorted(folder.glob("mlflow.db*")):
         if not part.name.endswith(".lock"):
             os.rename(part, results.free_name(folder, f".damaged-{part.name}"))
     yield f"store     {file}: {reason}; moved to {folder / f'.damaged-{file.name}'}"
-    count = deliver(results.places(folder), uri)
+    count = sync(folder, uri)
     yield f"          rebuilt from the results folder: {count} results delivered"
 
 

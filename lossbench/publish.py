@@ -14,7 +14,7 @@ from lossbench.experiments import Experiment
 from lossbench.report.decisions import words
 from lossbench.report.html import Words, described, markdown, page
 from lossbench.report.pages import rendered
-from lossbench.settings import Tracking, masked
+from lossbench.settings import Tracking, cause
 from lossbench.verdicts import Decision
 
 DATE = "%Y-%m-%d %H:%M"
@@ -89,6 +89,5 @@ def publish(
         shown = {r.key: r for comparison in comparisons for r in comparison.results.values()}
         Store(tracking.uri, tracking.experiment).publish(report, text, shown)
     except Exception as error:  # whatever MLflow, its database or its server may raise
-        reason = masked(" ".join(str(error).split()))[:200]
-        return f"MLflow does not show the report ({reason}); it is in {report}."
+        return f"MLflow does not show the report ({cause(error)}); it is in {report}."
     return None

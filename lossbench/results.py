@@ -347,16 +347,26 @@ def outdated_note(folder: Path) -> str:
     )
 
 
-def everything(folder: Path) -> list[Result]:
-    """Every result in a folder, its parts merged; of changed code only what was written last."""
+def by_key(folder: Path) -> list[list[Path]]:
+    """Where the parts of each result of a folder are, in the order in which they were written."""
     keys: dict[str, list[Path]] = {}
     for place in sorted(places(folder), key=lambda place: (len(place.name), place.name)):
         keys.setdefault(place.name.partition("-")[0], []).append(place)
+    return [keys[key] for key in sorted(keys)]
+
+
+def whole(parts: Sequence[Path]) -> Result:
+    """The parts of a result as one; of changed code only what was written last."""
+    same = [read(place) for place in parts]
+    last = same[-1].summary["sources"]
+    return merged([result for result in same if result.summary["sources"] == last])
+
+
+def everything(folder: Path) -> list[Result]:
+    """Every result in a folder, its parts merged; of changed code only what was written last."""
     latest: dict[str, Result] = {}
-    for same in sorted(keys.values(), key=lambda same: _written_at(same[-1])):
-        results_of_key = [read(place) for place in same]
-        last = results_of_key[-1].summary["sources"]
-        result = merged([r for r in results_of_key if r.summary["sources"] == last])
+    for parts in sorted(by_key(folder), key=lambda parts: _written_at(parts[-1])):
+        result = whole(parts)
         latest[_named(result)] = result
     return sorted(latest.values(), key=lambda result: result.key)
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Annotated, Literal
+
+from lossbench.contract import UserError
+from lossbench.paths import expanded
+
+CAUSE_CHARACTERS = 300
+STORES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")  # MLflow's own
 
 
 @dataclass(frozen=True)
@@ -93,3 +101,33 @@ def masked(text: str) -> str:
     """
     hidden = re.sub(r"(?<!sqlite)(?<!file)://\S*@", "://***@", text)
     return re.sub(r"(?i)([?&][^=&\s]*(?:password|token|secret|key)=)[^&\s]*", r"\1***", hidden)
+
+
+def store_address(uri: str) -> str:
+    """The address of an MLflow store with an SQLite file's place made absolute.
+
+    UserError where MLflow has no such kind of store, whether or not anything answers there.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0]
+    file = uri.removeprefix("sqlite:///")
+    plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
+    if scheme not in (*STORES, *plugins) or (scheme == "sqlite" and file in (uri, "")):
+        raise UserError(
+            f"tracking.uri={masked(uri)}: not the address of an MLflow store. Expected "
+            "sqlite:///FILE, postgresql://…, mysql://…, mssql://…, http://… or https://…."
+        )
+    return uri if file == uri else f"sqlite:///{expanded(file).absolute()}"
+
+
+def cause(error: BaseException) -> str:
+    """Why something failed, in a line without credentials; the system's own words if there are."""
+    chain = [error]
+    while inner := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(inner)
+    plain = [each for each in chain if isinstance(each, OSError) or hasattr(each, "orig")]
+    last = plain[-1] if plain and not isinstance(error, UserError) else error
+    last = getattr(last, "orig", last)  # SQLAlchemy's errors hold those of the database
+    words = (str(last).splitlines() or [type(last).__name__])[0]
+    if isinstance(last, OSError) and last.strerror:
+        words = last.strerror + (f": {last.filename}" if last.filename else "")
+    return masked(textwrap.shorten(words, CAUSE_CHARACTERS, placeholder=" …"))

@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
-    "contract streams losses statistics optimizers settings processes undisturbed nested paths",
+    "contract streams losses statistics optimizers settings undisturbed nested paths",
     "modules imports statements reach schema digests registry",
     "tasks models claims layers strict configuration metrics",
     "datasets details recipe stack sources results checkpoint check testing composition",
     "experiments rescoring",
-    "view tracking comparison outcome verdicts report chunks boundary training",
+    "tracking comparison outcome verdicts report chunks boundary training",
     "tuning show",
     "sweep publish api doctor reproduce",
     "cli commands new __init__",

@@ -20,7 +20,7 @@ from lossbench.contract import UserError
 from lossbench.experiments import configurations
 from lossbench.reproduce import TOLERANCE, changes, differences, find, verdict
 from lossbench.results import Result
-from lossbench.tracking import deliver
+from lossbench.tracking import sync
 from lossbench.tuning import train_and_write
 
 LOSS = """\
@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
     with contextlib.chdir(folder):
         config = configurations(RUN)[0][0]
         train_and_write(config, list(config.seeds), results.open_folder("results"))
-        deliver(results.places(folder / "results"))
+        sync(folder / "results")
     return folder
 
 

@@ -16,8 +16,7 @@ import pytest
 from killing import free_port, start
 from mlflow import MlflowClient
 
-from lossbench import results
-from lossbench.tracking import deliver
+from lossbench.tracking import sync
 
 PROGRAMS = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ["PATH"].split(":"))]
 POSTGRES = next((p for p in PROGRAMS if (p / "initdb").exists()), None)
@@ -143,7 +142,7 @@ def test_two_sweeps_at_once_into_a_fresh_postgresql_keep_its_password(postgres, 
     client = MlflowClient(postgres)
     for run in client.search_runs([client.get_experiment_by_name("race").experiment_id]):
         assert SECRET not in str(run.data.params)
-    assert deliver(results.places(tmp_path / "results"), postgres) == 0
+    assert sync(tmp_path / "results", postgres) == 0
 
 
 def test_two_sweeps_at_once_into_a_fresh_server(server, tmp_path):
@@ -162,7 +161,7 @@ def test_a_server_that_goes_away_in_a_sweep_gets_everything_when_it_is_back(serv
     server.begin()
     _, errors = sweep.communicate(timeout=400)
     assert sweep.returncode == 0, errors
-    again = [sys.executable, "-m", "lossbench.cli", "sync"]
+    again = [sys.executable, "-m", "lossbench.cli", "sync", "--uri", server.address]
     subprocess.run(again, cwd=tmp_path, check=True, capture_output=True, timeout=120)
     client = MlflowClient(server.address)
     runs = client.search_runs([client.get_experiment_by_name("away").experiment_id])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
+import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -16,12 +21,17 @@ import pandas as pd
 import psutil
 import pytest
 from killing import free_port
+from made_results import written
 from mlflow import MlflowClient
 
 from lossbench import results
+from lossbench.contract import UserError
+from lossbench.experiments import configurations
 from lossbench.statistics import t_interval
-from lossbench.tracking import Store, deliver
+from lossbench.sweep import delivery
+from lossbench.tracking import Store, fetch, sync
 
+LONG = ("dataset=digits", "seeds=20", "trainer.max_epochs=100000")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -61,7 +71,7 @@ def test_each_configuration_is_one_finished_run_with_parameters_metrics_and_arti
 
 def test_curves_are_means_over_seeds_with_the_ends_of_their_intervals(sweep):
     for run in runs_of(sweep):
-        folder = sweep / run.data.tags["lossbench.folder"]
+        folder = sweep / run.data.tags["lossbench.key"]
         curves = pd.read_parquet(folder / "curves.parquet")
         for metric in ("train/loss", "val/accuracy"):
             for suffix, end in (("", "estimate"), ("_low", "low"), ("_high", "high")):
@@ -93,83 +103,272 @@ def test_no_number_in_the_store_is_a_nan_in_disguise(sweep):
             assert abs(value) < 1e300
 
 
-def test_a_fresh_store_opened_by_eight_processes_at_once_serves_them_all(tmp_path):
+@pytest.fixture(scope="module")
+def config():
+    """A configuration of one loss."""
+    return configurations(["loss=focal", "dataset=moons"])[0][0]
+
+
+@pytest.fixture
+def store(here, with_store):
+    """A store without runs, in the results folder."""
+    return Store("sqlite:///results/mlflow.db", "lossbench")
+
+
+def shown(store: Store) -> list[tuple[str, str]]:
+    """Status and seeds of each run that the store's experiment shows."""
+    runs = store.client.search_runs([store.experiment])
+    return [(run.info.status, run.data.params["seeds"]) for run in runs]
+
+
+def content(file: str = "results/mlflow.db") -> list[str]:
+    """All that an SQLite store holds."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        return list(database.iterdump())
+
+
+def leave_to_a_dead_process(file: str = "results/mlflow.db") -> None:
+    """Let every run of a store have been written by a process that is gone."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("UPDATE tags SET value = '0' WHERE key = 'lossbench.began'")
+        database.commit()
+
+
+def test_seeds_added_later_replace_the_numbers_of_a_configuration(store, config, tmp_path):
+    first = written(config, [7])
+    assert store.deliver([first], "focal")
+    parts = [first, written(config, range(3))]
+    assert store.deliver(parts, "focal")
+    assert shown(store) == [("FINISHED", "[0, 1, 2, 7]")]
+    (run,) = store.client.search_runs([store.experiment])
+    assert run.data.metrics["test/accuracy"] == pytest.approx(0.8 + 10 / 4000)
+    curve = store.client.get_metric_history(run.info.run_id, "val/x")
+    assert [(p.step, round(p.value, 4)) for p in curve] == [(e, e + 0.025) for e in range(4)]
+    (tmp_path / "fetched").mkdir()
+    kept = results.read(fetch(store.uri, run.info.run_id, tmp_path / "fetched"))
+    assert list(kept.seeds.seed) == [0, 1, 2, 7]
+
+
+def test_a_result_delivered_again_changes_nothing_in_the_store(store, config):
+    place = written(config, range(2))
+    store.deliver([place], "focal")
+    before = content()
+    assert not store.deliver([place], "focal")
+    assert not Store(store.uri, "lossbench").deliver([place], "focal")
+    assert content() == before
+
+
+def test_a_store_that_missed_seeds_shows_them_when_it_is_named_again(
+    store, config, empty_store, tmp_path
+):
+    """Seeds go to one store, then all to another, then the command names the first again."""
+    other = Store(f"sqlite:///{shutil.copy(empty_store, tmp_path / 'other.db')}", "lossbench")
+    parts = [written(config, [7])]
+    store.deliver(parts, "focal")
+    parts.append(written(config, [1, 2]))
+    for each in (other, store):
+        assert each.deliver(parts, "focal")
+        assert shown(each) == [("FINISHED", "[1, 2, 7]")]
+
+
+def test_what_two_runs_show_by_accident_is_one_run_after_the_next_delivery(store, config):
+    """A command was killed between writing the new run and deleting the old one."""
+    first, second = written(config, [0]), written(config, [1])
+    store.deliver([first], "focal")
+    (old,) = store.client.search_runs([store.experiment])
+    store.deliver([first, second], "focal")
+    store.client.restore_run(old.info.run_id)
+    assert len(shown(store)) == 2
+    Store(store.uri, "lossbench").deliver([first, second], "focal")
+    assert shown(store) == [("FINISHED", "[0, 1]")]
+
+
+def test_a_run_in_training_shows_its_curves_and_gives_way_to_its_result(store, config):
+    store.show_training(config, "focal", [(1, {"val/x": 1.0, "train/loss": math.nan})], "1 of 3")
+    store.show_training(config, "focal", [(2, {"val/x": 2.0})], "2 of 3")
+    (run,) = store.client.search_runs([store.experiment])
+    assert run.info.status == "RUNNING"
+    assert run.data.tags["lossbench.progress"] == "2 of 3"
+    curve = store.client.get_metric_history(run.info.run_id, "val/x")
+    assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 2.0)]
+    store.deliver([written(config, range(2))], "focal")
+    assert shown(store) == [("FINISHED", "[0, 1]")]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_seeds_that_were_not_trained_to_the_end_give_the_run_back_that_was_there(
+    killed, store, config
+):
+    """Whether the command ends it itself, or the next one finds it left by a dead process."""
+    store.deliver([written(config, range(2))], "focal")
+    more = dataclasses.replace(config, seeds=tuple(range(9)))
+    store.show_training(more, "focal", [(1, {"val/x": 1.0})], "1 of 3")
+    assert [status for status, _ in shown(store)] == ["RUNNING"]
+    if killed:
+        leave_to_a_dead_process()
+        Store(store.uri, "lossbench")
+    else:
+        store.end(config.key)
+    assert shown(store) == [("FINISHED", "[0, 1]")]
+
+
+def test_a_failed_run_is_there_with_its_reason_until_there_is_a_result(store, config):
+    for reason in ("no memory", "no memory again"):
+        store.show_training(config, "focal", [(1, {"val/x": 1.0})], "1 of 3")
+        store.fail(config, "focal", reason)
+        (run,) = store.client.search_runs([store.experiment])
+        assert run.info.status == "FAILED"
+        assert run.data.tags["lossbench.reason"] == reason
+    store.deliver([written(config, range(2))], "focal")
+    assert shown(store) == [("FINISHED", "[0, 1]")]
+
+
+def test_seeds_that_fail_leave_the_numbers_of_the_others_and_say_why(store, config):
+    store.deliver([written(config, range(2))], "focal")
+    store.show_training(config, "focal", [(1, {"val/x": 1.0})], "1 of 3")
+    store.fail(config, "focal", "no memory")
+    (run,) = store.client.search_runs([store.experiment])
+    assert (run.info.status, run.data.params["seeds"]) == ("FINISHED", "[0, 1]")
+    assert run.data.tags["lossbench.reason"] == "no memory"
+
+
+def test_a_run_of_another_machine_that_has_been_silent_for_long_is_closed(store, config):
+    store.show_training(config, "focal", [], "0 of 3")
+    (run,) = store.client.search_runs([store.experiment])
+    store.client.set_tag(run.info.run_id, "lossbench.host", "elsewhere")
+    Store(store.uri, "lossbench")
+    assert shown(store)[0][0] == "RUNNING"
+    store.client.set_tag(run.info.run_id, "lossbench.seen", str(int((time.time() - 1e5) * 1000)))
+    Store(store.uri, "lossbench")
+    assert shown(store)[0][0] == "KILLED"
+
+
+def test_a_fresh_store_that_eight_processes_open_and_fill_at_once_has_one_run(config, here):
+    """They create the database, and deliver the same result."""
+    Path("results").mkdir()
     code = (
-        "import sys; from lossbench.tracking import Store\n"
-        "store = Store(sys.argv[1], 'race')\n"
-        "run = store.client.create_run(store.experiment)\n"
-        "store.client.log_metric(run.info.run_id, 'x', 1.0)"
+        "import sys; from pathlib import Path; from lossbench.tracking import Store\n"
+        "Store(sys.argv[1], 'race').deliver([Path(sys.argv[2])], 'focal')"
     )
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    processes = [subprocess.Popen([sys.executable, "-c", code, uri]) for _ in range(8)]
+    words = [sys.executable, "-c", code, f"sqlite:///{here}/mlflow.db"]
+    place = str(written(config, range(2)))
+    processes = [subprocess.Popen([*words, place]) for _ in range(8)]
     assert [p.wait(180) for p in processes] == [0] * 8
-    client = MlflowClient(uri)
-    (experiment,) = [e for e in client.search_experiments() if e.name == "race"]
-    assert len(client.search_runs([experiment.experiment_id])) == 8
+    assert shown(Store(f"sqlite:///{here}/mlflow.db", "race")) == [("FINISHED", "[0, 1]")]
 
 
-def test_what_was_killed_in_training_is_closed_as_killed_by_the_next_start(tmp_path):
-    words = ["run", "dataset=digits", "seeds=20", "trainer.max_epochs=100000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lossbench.cli", *words], cwd=tmp_path, stdout=subprocess.DEVNULL
+def test_sync_delivers_what_a_folder_holds_to_its_own_store_wherever_it_lies(store, config):
+    written(config, [7])
+    written(config, range(2))
+    os.rename("results", "moved")
+    assert sync(Path("moved")) == 1
+    assert sync(Path("moved")) == 0
+    assert shown(Store("sqlite:///moved/mlflow.db", "lossbench")) == [("FINISHED", "[0, 1, 7]")]
+
+
+def test_sync_writes_to_a_store_elsewhere_only_if_it_is_given(store, config, here):
+    elsewhere = dataclasses.replace(config.tracking, uri=f"sqlite:///{here}/elsewhere.db")
+    written(dataclasses.replace(config, tracking=elsewhere), range(2))
+    with pytest.raises(UserError, match=r"its results name the store .* lossbench sync --uri URI"):
+        sync(Path("results"))
+    assert not Path("elsewhere.db").exists()
+    assert sync(Path("results"), store.uri) == 1
+
+
+def test_a_long_run_shows_its_curves_while_it_trains(command, with_store, monkeypatch):
+    """Seen from outside, with a point every fifth of a second instead of every ten seconds."""
+    monkeypatch.setattr(delivery, "CURVE_SECONDS", 0.2)
+    folder, lengths, stop = with_store / "results", [0], threading.Event()
+
+    def history(run) -> list[int]:
+        points = client_of(folder).get_metric_history(run.info.run_id, "val/accuracy")
+        return [point.step for point in points]
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            lengths.extend(len(history(r)) for r in runs_of(folder) if r.info.status == "RUNNING")
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    done = command("run", "dataset=digits", "seeds=20", "trainer.max_epochs=60")
+    stop.set()
+    watcher.join()
+    assert done.code == 0, done.err
+    assert max(lengths) > 2
+    (run,) = runs_of(folder)
+    assert run.info.status == "FINISHED"
+    assert history(run) == [*range(61)]
+
+
+def test_a_long_curve_is_thinned_to_what_a_chart_can_show(store, config):
+    store.deliver([written(config, range(2), epochs=2001)], "focal")
+    (run,) = store.client.search_runs([store.experiment])
+    curve = store.client.get_metric_history(run.info.run_id, "val/x")
+    assert (curve[0].step, curve[-1].step, len(curve)) == (0, 2000, 500)
+
+
+def test_what_is_done_already_is_shown_by_a_store_that_is_named_later(
+    command, with_store, empty_store
+):
+    words = ("run", "dataset=moons", "loss=focal", "trainer=short", "seeds=2")
+    assert command(*words, "tracking=none").code == 0
+    for name in ("mlflow.db", "other.db"):
+        shutil.copy(empty_store, name)
+        done = command(*words, f"tracking.uri=sqlite:///{name}")
+        assert "1 of 1 runs are done already" in done.out, done
+        store = Store(f"sqlite:///{name}", "lossbench")
+        assert shown(store) == [("FINISHED", "[0, 1]")]
+        note = store.client.get_experiment(store.experiment).tags["mlflow.note.content"]
+        assert note.startswith("[The report]")
+
+
+def interrupted(folder: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """A command that gets a signal when MLflow shows its run in training."""
+    code = (
+        "import sys; from lossbench.cli import main; from lossbench.sweep import delivery\n"
+        "delivery.CURVE_SECONDS = 0.2; sys.exit(main(sys.argv[1:]))"
     )
-    store = tmp_path / "results" / "mlflow.db"
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not (store.exists() and runs_of(store.parent)):
-        time.sleep(0.2)
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    _, alive = psutil.wait_procs(children, 20)
-    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE], (
-        "workers outlive the parent"
-    )
-    assert [r.info.status for r in runs_of(store.parent)] == ["RUNNING"]
-    Store(f"sqlite:///{store}", "lossbench")
-    assert [r.info.status for r in runs_of(store.parent)] == ["KILLED"]
-    assert not list(store.parent.glob("*/seeds.parquet"))
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_closes_the_run_and_the_exit_code_says_so(number, code, tmp_path):
-    words = ["run", "dataset=digits", "seeds=20", "trainer.max_epochs=100000"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "lossbench.cli", *words],
-        cwd=tmp_path,
+        [sys.executable, "-c", code, "run", *LONG],
+        cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    store = tmp_path / "results" / "mlflow.db"
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not (store.exists() and runs_of(store.parent)):
+    while time.monotonic() < deadline and not runs_of(folder / "results"):
         time.sleep(0.2)
-    time.sleep(1)
+    children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == code
-    assert "interrupted" in said
-    assert "Traceback" not in said
-    assert [r.info.status for r in runs_of(store.parent)] == ["KILLED"]
+    _, errors = process.communicate(timeout=30)
+    _, alive = psutil.wait_procs(children, 20)
+    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE], "workers outlive it"
+    return subprocess.CompletedProcess(process.args, process.returncode, "", errors)
 
 
-def test_results_that_the_store_missed_are_delivered_later(sweep, tmp_path):
-    folder = tmp_path / "results"
-    shutil.copytree(sweep, folder, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts"))
-    for file in folder.glob("*/config.yaml"):
-        text = file.read_text().replace("sqlite:///results", f"sqlite:///{folder}")
-        file.write_text(text)
-    assert deliver(results.places(folder)) == 3
-    assert deliver(results.places(folder)) == 0
-    assert len(runs_of(folder)) == 3
+def test_an_interrupt_closes_the_run_and_the_exit_code_says_so(with_store):
+    done = interrupted(with_store, signal.SIGINT)
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [r.info.status for r in runs_of(with_store / "results")] == ["KILLED"]
 
 
-def test_trouble_with_the_store_is_told_once_and_loses_no_result(command, tmp_path):
+def test_what_was_killed_in_training_is_closed_as_killed_by_the_next_start(with_store):
+    interrupted(with_store, signal.SIGKILL)
+    assert [r.info.status for r in runs_of(with_store / "results")] == ["RUNNING"]
+    Store("sqlite:///results/mlflow.db", "lossbench")
+    assert [r.info.status for r in runs_of(with_store / "results")] == ["KILLED"]
+    assert not list(with_store.glob("results/*/seeds.parquet"))
+
+
+def test_trouble_with_the_store_is_told_once_and_loses_no_result(command):
     words = ("run", "-m", "loss=focal,hinge", "dataset=moons", "trainer=short", "seeds=2")
     done = command(*words, "tracking.uri=sqlite:////proc/nowhere/mlflow.db")
     assert done.code == 0, done.err
-    assert done.out.count("lossbench sync") == 1
-    assert len(list((tmp_path / "results").glob("*/seeds.parquet"))) == 2
+    assert done.out.count("lossbench sync --uri sqlite:////proc/nowhere/mlflow.db") == 1
+    assert "cannot be used: No such file or directory: /proc/nowhere)" in done.out
+    assert len([*Path("results").glob("*/seeds.parquet")]) == 2
 
 
 @pytest.mark.browser
@@ -203,7 +402,9 @@ def test_the_interface_shows_the_losses_side_by_side_with_their_curves(sweep, tm
             page = browser.new_page(viewport={"width": 1600, "height": 1200})
             page.goto(address)
             page.get_by_text("Learning curves").first.wait_for(timeout=60_000)
-            page.get_by_text("focal (val/accuracy)", exact=True).first.wait_for(timeout=60_000)
+            page.get_by_text("focal on moons (val/accuracy)", exact=True).first.wait_for(
+                timeout=60_000
+            )
             curves = page.locator(".js-plotly-plot .scatterlayer .trace")
             curves.first.wait_for(timeout=60_000)
             lines, text = curves.count(), page.inner_text("body")
@@ -211,9 +412,9 @@ def test_the_interface_shows_the_losses_side_by_side_with_their_curves(sweep, tm
             assert link.first.is_visible()
             page.screenshot(path=str(tmp_path / "interface.png"))
             browser.close()
-        assert lines >= 9, "three losses, each with a mean and both ends of its interval"
+        assert lines >= 3
         for loss in ("cross_entropy", "hinge", "focal"):
-            assert f"Group: {loss}" in text
+            assert f"{loss} on moons" in text
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)

@@ -112,7 +112,7 @@ def report(outcome: Outcome, console: Console) -> None:
         f"Report    {page}",
         f"Reports   {write_index(folder)}",
     ]
-    if any(job.seeds for job in outcome.jobs):
+    if any(job.shown for job in outcome.jobs):
         trouble = publish(page, outcome.comparisons, experiment, outcome.tracking)
         lines += [trouble] if trouble else []
     if uri := outcome.tracking.uri:

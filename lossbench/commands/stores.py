@@ -12,6 +12,7 @@ from lossbench.commands.options import command, results_option, uri_option
 from lossbench.commands.terminal import say
 from lossbench.contract import UnusableError, UserError
 from lossbench.schema import choices
+from lossbench.settings import masked
 
 
 @command()
@@ -33,6 +34,8 @@ def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
             f"{given}: there is no store {file}. Train something first, or give another --uri."
         )
     known = experiments(address)
+    if not known:
+        raise UnusableError(f"{masked(address)}: the store has no experiment yet. Train something.")
     name = experiment or known[0]
     if name not in known:
         raise UserError(
@@ -41,21 +44,20 @@ def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
     refuse_taken(port)
     store = Store(address, name)
     say(f"MLflow on http://127.0.0.1:{port}/{store.page}", "End it with Ctrl-C.")
-    return serve(store, port)
+    return serve(store.uri, port)
 
 
 @command()
 @results_option
-@click.option("--uri", help="Another store than the one that a result names.")
+@click.option("--uri", help="The address of another store than the folder's own.")
 def sync(results: str, uri: str | None) -> int:
     """Deliver to MLflow the results that it missed."""
-    from lossbench.results import places
-    from lossbench.tracking import deliver
+    from lossbench import tracking
 
     folder = Path(results).absolute()
     if not folder.is_dir():
         raise UserError(f"--results {results}: there is no folder {folder}.")
-    say(f"{deliver(places(folder), uri)} results delivered.")
+    say(f"{tracking.sync(folder, uri)} results delivered.")
     return 0
 
 

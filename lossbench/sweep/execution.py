@@ -48,7 +48,7 @@ def execute(
         registry.refuse_unreadable()
     refuse_faulty(todo)
     delivery = Delivery(jobs, console)
-    if todo or delivery.needed:
+    if todo or delivery.tracked:
         with delivery:
             if todo:
                 _train_all(todo, delivery, console, rerun=rerun, wait=wait)
@@ -94,6 +94,7 @@ def _train(
                 else:
                     leases.release(job.target)
                     display.leave(job, "done by another command")
+                    delivery.tell(job)
 
         with closing(launch(_work, calls(), **settings)) as events:
             for event in events:
@@ -128,15 +129,17 @@ def _work(*arguments: Any) -> Any:
 
 def _handle(event: Event, job: Job, delivery: Delivery) -> None:
     match event:
-        case Event(what="epoch", value=(0, *_)):
+        case Event(what="epoch", value=(done, total, point)):
             job.begun = True
+            delivery.tell_progress(job, done, total, point)
+            return
         case Event(what="finished", value=place):
             job.place = place
         case Event(what="failed", value=error):
             job.error = error
             if isinstance(error, UnusableError):
                 results.open_folder(job.config.results.dir)  # no use in going on without it
-        case _:
+        case _:  # tried again
             return
     if job.begun or not isinstance(job.error, UserError):
         delivery.tell(job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lossbench import results
@@ -13,7 +13,11 @@ from lossbench.paths import expanded
 
 @dataclass(eq=False)
 class Job:
-    """A run, the seeds of it that are missing, and what became of it."""
+    """A run, the seeds of it that are missing, and what became of it.
+
+    points are of its curves, as many as were sent to MLflow are `sent`; shown is whether MLflow got
+    something new.
+    """
 
     config: Configuration
     key: str
@@ -23,8 +27,10 @@ class Job:
     place: Path | None = None
     error: BaseException | None = None
     begun: bool = False
-    cut_off: bool = False
-    run_id: str | None = None
+    points: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    progress: str = ""
+    sent: int = 0
+    shown: bool = False
 
     @property
     def target(self) -> Path:

@@ -23,7 +23,7 @@ ROWS = [
     ("package-taken", "new torch", 2, "new torch: there is a module of this name already"),
     ("port-high", "ui --uri sqlite:///a.db --port 99999", 2, "--port 99999: expected 1 to 65535"),
     ("port-low", "ui --uri sqlite:///a.db --port -1", 2, "--port -1: expected 1 to 65535"),
-    ("scheme", "ui --uri foo://x", 4, "tracking.uri=foo://x: cannot be used: "),
+    ("scheme", "ui --uri foo://x", 2, "tracking.uri=foo://x: not the address of an MLflow store"),
     ("no-store", "ui --uri sqlite:///nowhere.db", 4, "there is no store nowhere.db"),
     ("no-database", "ui --uri sqlite:///file", 4, "file is not a database"),
     ("no-user", "run dataset=csv dataset.path=~nobody_/a.csv dataset.target=z", 2, "nobody_/a.csv"),

@@ -48,6 +48,9 @@ ROWS = [
     ("info", "--info loss=foccal", "Did you mean focal?"),
     ("info-sweep", "--info loss=focal,poly", "names several runs"),
     ("info-many", "--info experiment=quickstart", "--info is of one run"),
+    ("uri-scheme", "tracking.uri=carrier-pigeon://loft", "not the address of an MLflow store"),
+    ("uri-none", "tracking.uri=mlflow.db", "Expected sqlite:///FILE, postgresql://"),
+    ("uri-file", "tracking.uri=sqlite://mlflow.db", "not the address of an MLflow store"),
     ("uri-empty", "tracking.uri=", "tracking.uri is empty"),
     ("folder-empty", "results.dir=", "results.dir is empty"),
 ]

@@ -16,12 +16,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from made_results import written
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from support import QUICK
 
 from lossbench import registry, results
 from lossbench.contract import UnusableError
+from lossbench.experiments import configurations
 from lossbench.tracking import Store
 
 TRACKED = tuple(word for word in QUICK if word != "tracking=none")
@@ -109,6 +110,18 @@ def test_f60_a_full_disk_ends_it_cleanly_and_room_lets_it_go_on(small_disk, comm
     assert len(list(small_disk.glob("r/[!.]*/seeds.parquet"))) == 3
 
 
+@pytest.fixture
+def doctor(command, monkeypatch):
+    """`lossbench doctor` without trying plugins, which takes a while and is shown elsewhere."""
+
+    def run():
+        with monkeypatch.context() as patched:
+            patched.setattr(registry, "installed", lambda kind: [])
+            return command("doctor")
+
+    return run
+
+
 def garbage(file: Path) -> None:
     file.write_bytes(b"garbage" * 999)
 
@@ -124,35 +137,40 @@ def page_damaged(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [garbage, truncated, page_damaged], ids=lambda d: d.__name__)
-def test_f61_doctor_moves_a_damaged_store_aside_and_makes_it_anew(
-    damage, store, command, monkeypatch
-):
-    assert command("run", *QUICK).code == 0
-    (place,) = Path("results").glob("*/config.yaml")
-    config = yaml.safe_load(place.read_text())
-    config["tracking"]["uri"] = f"sqlite:///{Path('results').absolute()}/mlflow.db"
-    place.write_text(yaml.safe_dump(config))
+def test_f61_doctor_moves_a_damaged_store_aside_and_makes_it_anew(damage, store, doctor, here):
+    written(configurations(["dataset=moons"])[0][0], range(2))
     shutil.copy(store, "results/mlflow.db")
     damage(Path("results/mlflow.db"))
-    monkeypatch.setattr(registry, "KINDS", {})  # its plugins take a while, and are tried elsewhere
-    said = command("doctor")
+    said = doctor()
     assert said.code == 0, said
     assert "moved to" in said.out
     assert "1 results delivered" in said.out
     assert Path("results/.damaged-mlflow.db").exists()
-    (run,) = runs(config["tracking"]["uri"])
+    (run,) = runs("sqlite:///results/mlflow.db")
     assert run.info.status == "FINISHED"
 
 
-def test_a_store_that_fills_up_in_a_sync_is_no_bug_of_ours(command, monkeypatch):
-    def full(*_: object) -> None:
-        raise MlflowException("(sqlite3.OperationalError) database or disk is full")
-
-    assert command("run", *TRACKED).code == 0
-    monkeypatch.setattr(Store, "finish", full)
+def test_a_store_that_fills_up_in_a_sync_is_no_bug_of_ours(store, command):
+    full = "BEFORE INSERT ON metrics BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    written(configurations(["dataset=moons"])[0][0], range(2))
+    shutil.copy(store, "other.db")
+    with contextlib.closing(sqlite3.connect("other.db")) as database:
+        database.execute(f"CREATE TRIGGER full {full}")
     said = command("sync", "--uri", "sqlite:///other.db")
     assert said.code == 4, said
-    assert "other.db: cannot be used: (sqlite3.OperationalError) database or" in said.err
+    assert "other.db: cannot be used: database or disk is full" in said.err
+
+
+def test_a_store_without_an_active_experiment_is_sound_and_has_nothing_to_show(
+    with_store, command, doctor
+):
+    with contextlib.closing(sqlite3.connect("results/mlflow.db")) as database:
+        database.execute("UPDATE experiments SET lifecycle_stage = 'deleted'")
+        database.commit()
+    assert "mlflow.db: opens" in doctor().out
+    said = command("ui")
+    assert said.code == 4
+    assert "the store has no experiment yet" in said.err
 
 
 @pytest.mark.parametrize("summary", ["", "- key", "key: x"])
@@ -178,18 +196,19 @@ def test_what_was_added_to_a_result_outlives_its_first_part(command, here):
     assert ",untuned,2,0,accuracy," in said.out
 
 
-def test_f61_f67_doctor_moves_a_damaged_result_aside(command, monkeypatch):
+def test_f61_f67_doctor_moves_a_damaged_result_aside(command, doctor):
     """The results written after it of the same key stay, and the same command trains the rest."""
     for seeds in ("2", "4"):
         assert command("run", *QUICK, f"seeds={seeds}").code == 0
-    (key,) = {file.parent.name[:12] for file in Path("results").glob("*/seeds.parquet")}
+    (key,) = {
+        file.parent.name.partition("-")[0] for file in Path("results").glob("*/seeds.parquet")
+    }
     kept = pd.read_parquet(f"results/{key}-1/seeds.parquet")
     Path("results", key, "seeds.parquet").write_bytes(b"PAR1")
     said = command("compare")
     assert said.code == 2
     assert f"results/{key} is damaged" in said.err
-    monkeypatch.setattr(registry, "KINDS", {})
-    said = command("doctor")
+    said = doctor()
     assert "1 damaged" in said.out
     pd.testing.assert_frame_equal(pd.read_parquet(f"results/{key}/seeds.parquet"), kept)
     assert Path(f"results/.damaged-{key}").is_dir()
@@ -224,8 +243,10 @@ def test_f63_an_experiment_that_was_deleted_is_not_in_the_way(store, tmp_path):
 
 def test_f64_a_server_that_is_down_is_said_soon():
     began = time.monotonic()
-    with pytest.raises(UnusableError, match=r"127\.0\.0\.1:1: cannot be used"):
+    with pytest.raises(UnusableError) as refused:
         Store("http://127.0.0.1:1", "x")
+    expected = "tracking.uri=http://127.0.0.1:1: cannot be used: Connection refused"
+    assert str(refused.value) == expected
     assert time.monotonic() - began < 60  # MLflow's own patience is several minutes
 
 

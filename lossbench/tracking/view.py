@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import socket
+import subprocess
+import sys
 from typing import Any
 
+from lossbench.contract import UnusableError
 
-def state(summary: dict[str, Any], beside: Sequence[str] = ()) -> dict[str, Any]:
-    """The state of MLflow's chart page: curves with their bands, then the test metrics.
 
-    Runs are grouped by loss, and by the tags beside it: MLflow shows a group's mean.
-    """
-    metrics = [summary["primary"], *(m for m in summary["directions"] if m != summary["primary"])]
+def state(summary: dict[str, Any]) -> dict[str, Any]:
+    """The state of MLflow's chart page: curves of each run, then the test metrics, best first."""
+    primary, directions = summary["primary"], summary["directions"]
+    metrics = [primary, *(metric for metric in directions if metric != primary)]
     return {
         "compareRunCharts": _charts(metrics),
         "compareRunSections": _sections(),
-        "groupBy": {
-            "aggregateFunction": "average",
-            "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in ("loss", *beside)],
-        },
-        "useGroupedValuesInCharts": True,
-        "groupsExpanded": {},
+        "groupBy": None,
         "runsHiddenMode": "SHOWALL",
         "hideEmptyCharts": True,
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
+        "orderByKey": f"metrics.`test/{primary}`",
+        "orderByAsc": directions[primary] < 0,
         "searchFilter": "",
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -51,8 +49,8 @@ def _charts(metrics: list[str]) -> list[dict[str, Any]]:
             "type": "LINE",
             "metricSectionId": "curves",
             "metricKey": name,
-            "selectedMetricKeys": [name, f"{name}_low", f"{name}_high"],
-            "displayName": f"{name}: mean and 95 % interval over seeds",
+            "selectedMetricKeys": [name],
+            "displayName": f"{name}, mean over seeds",
             "xAxisKey": "step",
             "xAxisScaleType": "linear",
             "scaleType": "linear",
@@ -91,3 +89,22 @@ def _sections() -> list[dict[str, Any]]:
         }
         for place, name in (("curves", "Learning curves"), ("test", "Test split, last epoch"))
     ]
+
+
+def refuse_taken(port: int) -> None:
+    """UnusableError where MLflow's server could not listen."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise UnusableError(f"--port {port}: {os.strerror(error.errno or 0)}.") from error
+
+
+def serve(uri: str, port: int) -> int:
+    """MLflow's own server on the loopback address, until it is interrupted."""
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)])
+    try:
+        return server.wait()
+    finally:
+        server.terminate()
+        server.wait()
