@@ -8,54 +8,97 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossbench import registry, results
-from lossbench.contract import Declaration, UserError, declaration_of
+from lossbench.contract import UserError, declaration_of
 from lossbench.experiments import configurations
 from lossbench.results import Result
-from lossbench.schema import within
+from lossbench.schema import convert, unknown_key, within
 from lossbench.tasks import Task
 from lossbench.tuning import train_and_write
 
-SOFT = ("binary", "multilabel", "segmentation")  # tasks whose targets may lie between 0 and 1
-
 
 def get_loss(name: str, *, task: str) -> Callable[..., Any]:
-    """The loss of this name for a task, which refuses batches that break the task's contract.
+    """The loss of this name for a task, which refuses what breaks the task's contract or its own.
 
     It is called as f(prediction, target, *, hyper-parameters) and gives one number per example. A
-    loss with weights of its own is a module class: its instances are called so. UserError where
-    there is no such loss, or where a batch is not lawful.
+    loss with weights of its own is a module class, whose instances are called so. UserError where
+    there is no such loss, where a hyper-parameter leaves its range or where a batch is not valid.
 
     >>> import torch
     >>> get_loss("focal", task="binary")(torch.zeros(1), torch.ones(1), gamma=0.0)
     tensor([0.6931])
     """
     kind: type[Task] = registry.load(registry.find("task", task)[0])
-    loss = registry.load(registry.find_for_task(name, task))
+    plugin = registry.find_for_task(name, task)
+    loss = registry.load(plugin)
     if inspect.isclass(loss):
-        return loss
-    declaration = declaration_of(loss)
+        return _checked_class(loss, plugin, kind)
 
     @functools.wraps(loss)
     def checked(prediction: Tensor, target: Tensor, /, **hyper: Any) -> Tensor:
-        kind.like(prediction, target).check(prediction, target)
-        check_values(name, task, declaration, target)
-        values: Tensor = loss(prediction, target, **hyper)
+        posed = check_batch(plugin, kind, loss, prediction, target)
+        valid = checked_keywords(plugin, hyper, posed.weighed_classes)
+        values: Tensor = loss(prediction, target, **valid)
         return values
 
     return checked
 
 
-def check_values(name: str, task: str, declaration: Declaration, target: Tensor) -> None:
-    """Refuse targets that this loss cannot take, though others of its task can."""
-    if declaration.target:
+def _checked_class(loss: type[Any], plugin: registry.Plugin, task: type[Task]) -> type[Any]:
+    """What makes modules of a class with checked keywords, which check their batches."""
+
+    @functools.wraps(loss.__init__)
+    def make(_: type[Any], **keywords: Any) -> nn.Module:
+        valid = checked_keywords(plugin, keywords, keywords.get("num_classes"))
+        module: nn.Module = loss(**valid)
+        module.register_forward_pre_hook(functools.partial(_check_call, plugin, task))
+        return module
+
+    return type(loss.__name__, (loss,), {"__new__": make, "__doc__": loss.__doc__})
+
+
+def _check_call(
+    plugin: registry.Plugin, task: type[Task], module: nn.Module, batch: tuple[Tensor, Tensor]
+) -> None:
+    check_batch(plugin, task, type(module), *batch)
+
+
+def check_batch(
+    plugin: registry.Plugin,
+    task: type[Task],
+    loss: Callable[..., Any],
+    prediction: Tensor,
+    target: Tensor,
+) -> Task:
+    """The task of a batch; UserError where the task, or this loss of it, cannot take the batch."""
+    posed = task.like(prediction, target)
+    posed.check(prediction, target)
+    interval = declaration_of(loss).target
+    if interval:
         for value in (target.min().item(), target.max().item()) if target.numel() else ():
-            if not within(declaration.target, value):
-                raise UserError(f"loss={name}: target {value:g} is not in {declaration.target}.")
-    elif task in SOFT and not ((target == 0) | (target == 1)).all():
-        raise UserError(f"loss={name} takes hard labels only: every target must be 0 or 1.")
+            if not within(interval, value):
+                raise UserError(f"loss={plugin.name}: target {value:g} is not in {interval}.")
+    elif task.soft_targets and not ((target == 0) | (target == 1)).all():
+        raise UserError(f"loss={plugin.name} takes hard labels only: every target must be 0 or 1.")
+    return posed
+
+
+def checked_keywords(
+    plugin: registry.Plugin, given: dict[str, Any], classes: int | None
+) -> dict[str, Any]:
+    """Keywords of a loss: facts as they are, hyper-parameters as their kind or refused."""
+    kinds = {p.name: p.kind for p in registry.parameters(plugin)}
+    facts = registry.facts(plugin)
+    checked = {}
+    for name, value in given.items():
+        where = f"loss.{name}"
+        if name not in kinds and name not in facts:
+            raise unknown_key(where, name, [*kinds, *facts])
+        plain = name in facts or isinstance(value, Tensor)
+        checked[name] = value if plain else convert(kinds[name], value, where, classes)
+    return checked
 
 
 def run(*overrides: str, config_dir: str | None = None) -> Result:

@@ -1,6 +1,6 @@
 """All that a plugin may import, with `lossbench.testing`; the rest may change without notice.
 
-declare      says of a loss what a signature cannot; a loss without it is lawful too.
+declare      says of a loss what a signature cannot; a loss without it is valid too.
 Declaration  what `declare` attaches: the fields may grow, none goes or changes its meaning.
 declaration_of  reads it back, empty where nothing is declared.
 metric       makes a `Metric` of a function of estimate and target.
@@ -91,9 +91,11 @@ class Declaration:
     convex: in the prediction; lipschitz: its constant in the 2-norm of the prediction, or None.
     minimiser: what the population minimiser estimates, after the link: "probability", "mean",
         "median", "quantile", "sign", … or None where nothing simple is known.
-    target: the interval of lawful targets where it is not the task's own: "(-1, inf)" in a
+    target: the interval of valid targets where it is not the task's own: "(-1, inf)" in a
         regression, "[0, 1]" for a binary loss that takes soft labels.
     source: who published it.
+    couples: whether an example's value depends on the others of its batch, or the one value of a
+        batch is not a mean of what its examples cost; tasks that compare examples need not say so.
     """
 
     link: Callable[[Tensor], Tensor] | None = None
@@ -104,6 +106,7 @@ class Declaration:
     minimiser: str | None = None
     target: str | None = None
     source: str = ""
+    couples: bool = False
 
 
 def declare(
@@ -116,13 +119,16 @@ def declare(
     minimiser: str | None = None,
     target: str | None = None,
     source: str = "",
+    couples: bool = False,
 ) -> Callable[[T], T]:
     """Attach a `Declaration` to a loss; the loss itself is returned unchanged.
 
     tune: hyper-parameter -> the least and the largest value to search.
     """
     ranges = tuple((name, low, high) for name, (low, high) in (tune or {}).items())
-    declaration = Declaration(link, outputs, ranges, convex, lipschitz, minimiser, target, source)
+    declaration = Declaration(
+        link, outputs, ranges, convex, lipschitz, minimiser, target, source, couples
+    )
 
     def attach(loss: T) -> T:
         setattr(loss, "declaration", declaration)  # noqa: B010 (a function has no such attribute)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 
 import lossbench
+from lossbench import registry
 from lossbench.contract import UserError
 
 
@@ -30,6 +34,41 @@ def test_a_loss_by_name_takes_its_hyper_parameters_by_keyword():
 def test_an_invalid_batch_is_refused_with_the_reason(name, task, prediction, target, said):
     with pytest.raises(UserError, match=said):
         lossbench.get_loss(name, task=task)(prediction, target)
+
+
+OUTSIDE = [
+    # loss, task, keywords, what the error names
+    ("smooth_hinge", "binary", {"gamma": 0.0}, "gamma"),
+    ("smooth_hinge", "binary", {"gamma": "a"}, "gamma"),
+    ("smooth_hinge", "binary", {"gama": 1.0}, "gamma"),
+    ("quantile", "regression", {"q": 1.5}, "q"),
+    ("cross_entropy", "multiclass", {"class_weight": [1.0, -1.0]}, "class_weight"),
+    ("crammer_singer", "multiclass", {"cost": [[0.0, -1.0], [1.0, 0.0]]}, "loss.cost"),
+    ("crammer_singer", "multiclass", {"cost": [[1.0] * 4] * 4}, "diagonal"),
+    ("crammer_singer", "multiclass", {"cost": [[-k % 4.0 for k in range(4)]] * 4}, "diagonal"),
+    ("infogain", "multiclass", {"matrix": [[1.0, -1.0, 0, 0]] * 4}, "loss.matrix"),
+    ("arcface", "embedding", {"num_classes": 3, "embedding_dim": 2, "scale": -1.0}, "scale"),
+]
+
+
+@pytest.mark.parametrize(("name", "task", "keywords", "word"), OUTSIDE)
+def test_a_hyper_parameter_outside_its_range_is_refused(name, task, keywords, word):
+    """Of functions and of modules; of class weights and costs too."""
+    loss = lossbench.get_loss(name, task=task)
+    kind = registry.load(registry.find("task", task)[0])
+    batch = () if name == "arcface" else kind.small().example()
+    with pytest.raises(UserError, match=word):
+        loss(*batch, **keywords)
+
+
+def test_a_loss_with_weights_checks_its_batches_too():
+    """Its instances are modules of the class itself, which can be copied and kept."""
+    module = lossbench.get_loss("arcface", task="embedding")(num_classes=3, embedding_dim=2)
+    embedding, target = torch.randn(4, 2), torch.tensor([0, 1, 2, 0])
+    again = pickle.loads(pickle.dumps(copy.deepcopy(module)))
+    assert torch.equal(again(embedding, target), module(embedding, target))
+    with pytest.raises(UserError, match="-1"):
+        again(embedding, target - 1)
 
 
 def test_a_run_is_trained_once_and_then_read(tmp_path):

@@ -14,12 +14,13 @@ import torch
 from lossbench import registry
 from lossbench.contract import UserError
 from lossbench.registry import Plugin
-from lossbench.show import catalogue, describe, draw, sections, text
+from lossbench.show import catalogue, describe, draw, text
 from lossbench.show.anatomy import entries_of
 from lossbench.show.canvas import plotted
 from lossbench.show.curves import drawn
 from lossbench.show.families import families
 from lossbench.show.traps import traps
+from lossbench.tasks.ranking import Ranking
 
 OURS = [p for p in registry.installed("loss") if p.package == "lossbench"]
 SHOWN = [p for p in OURS if p.name in ("focal", "squared_error", "contrastive", "center", "elbo")]
@@ -160,7 +161,7 @@ def test_what_cannot_be_shown_is_refused_in_words(tmp_path, monkeypatch):
         describe("foccal")
     with pytest.raises(UserError, match=r"ends in \.svg or \.png"):
         draw("focal", tmp_path / "focal.gif")
-    monkeypatch.delitem(sections.STUDIES, "ranking")
+    monkeypatch.setattr(Ranking, "studies", lambda task, declaration: ())
     with pytest.raises(UserError, match="No one-dimensional section"):
         draw("margin_ranking", tmp_path / "picture.png")
     assert "No one-dimensional section" in describe("margin_ranking")

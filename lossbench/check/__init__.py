@@ -1,4 +1,4 @@
-"""Is this loss lawful? Each check is a function whose one sentence is what it demands."""
+"""Is this loss valid? Each check is a function whose one sentence is what it demands."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from lossbench.check.find import object_of, plugins_of, task_of
 from lossbench.check.findings import (
     CheckOutcome,
     Failed,
+    Hint,
     Report,
     Skipped,
     TaskPart,
@@ -100,6 +101,8 @@ def _outcome(check: Check, subject: Subject, broken: str) -> CheckOutcome:
             check(subject)
         except Skipped as why:
             verdict, reason = "skipped", str(why)
+        except Hint as why:
+            verdict, reason = "hint", str(why)
         except Failed as why:
             verdict, reason = "failed", str(why)
         except (Exception, SystemExit) as error:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lossbench.check.findings import Failed
-from lossbench.check.subject import COUPLED, Subject, one_line
+from lossbench.check.subject import Subject, one_line
 
 
 def runs(subject: Subject) -> None:
@@ -30,7 +30,7 @@ def shape(subject: Subject) -> None:
         try:
             got = tuple(subject(prediction[:count], target[:count]).shape)
         except Exception as error:
-            if subject.task.name in COUPLED:
+            if subject.may_couple:
                 continue  # the batch may have to be whole: so many of every identity
             raise Failed(f"it fails on a batch of {count}: {one_line(error)}") from error
         if got not in ((count,), ()):

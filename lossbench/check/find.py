@@ -18,24 +18,6 @@ from lossbench.contract import UserError, declaration_of
 from lossbench.registry import Plugin
 from lossbench.tasks import Task
 
-INPUT_SHAPE = (6, 4)  # steps and features, where a task reads it
-OWN_FIELDS: dict[str, Any] = {"int": 4, "tuple[int, int]": (4, 5), "tuple[int, ...]": (4,)}
-# How a loss speaks of its task; where two fit alike, the first is meant.
-WORDS = {
-    "binary": r"logits|\{0, 1\}|\b0 and 1\b|sigmoid|softplus|target - 1\b|binary_",
-    "multiclass": r"logits|multi-?class|\(B, C\)|int64|softmax|gather|one_hot|logsumexp"
-    r"|\bclass(?:es)?\b|\bcross_entropy|nll_loss",
-    "regression": r"\bprediction|residual|error\b|target - prediction|real targets?\b|quantile"
-    r"|huber",
-    "multilabel": r"logits|multi-?label|\(B, L\)",
-    "distribution": r"logits|soft targets?\b|target: \(B, C\)|\bdistributions?\b",
-    "segmentation": r"logits|segment|\(B, H|pixel|\bmask",
-    "embedding": r"\bembedding: Tensor|\(B, D\)|\bidentit",
-    "pairs": r"\bembeddings: Tensor|\bpair\b|two views|modalit",
-    "ranking": r"\branks?\b|\bordered\b",
-    "sequence": r"logits|\bCTC\b|\bblank\b|\(B, T\b|\(T, B\b",
-    "generative": r"\bELBO\b|variational|reconstruction|\blatent",
-}
 NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates
 
 
@@ -79,19 +61,24 @@ def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
     """The task asked for or registered, else the likeliest by what the loss runs on and says."""
     if name or plugin.task:
         return posed(name or plugin.task or "")
-    names = sorted(registry.names("task"), key=[*WORDS, *registry.names("task")].index)
+    tasks = [posed(each) for each in registry.names("task")]
     text = plugin.module + plugin.attribute + _text(loss)
-    fits = {each: _fit(plugin, loss, posed(each)) for each in names}
-    return posed(max(names, key=lambda each: fits[each] + _likeness(each, text, loss)))
+    fits = {each: _fit(plugin, loss, each) + _likeness(each, text, loss) for each in tasks}
+    return max(sorted(tasks, key=_axes), key=fits.__getitem__)
 
 
-def _likeness(task: str, text: str, loss: Callable[..., Any]) -> int:
+def _axes(task: Task) -> int:
+    """Of predictions and targets: where two tasks fit alike, the simpler is meant."""
+    return sum(part.ndim for part in task.example())
+
+
+def _likeness(task: Task, text: str, loss: Callable[..., Any]) -> int:
     """How much a loss's text speaks of a task, its name and what it declares counting most."""
     declared = declaration_of(loss)
     numbers = declared.outputs > 1 or declared.minimiser in NUMBERS
-    said = re.search(rf"\b{task}s?\b", text, re.IGNORECASE) or (numbers and task == "regression")
-    words = re.findall(WORDS.get(task, r"(?!)"), text, re.IGNORECASE)
-    return (5 if said else 0) + len({word.lower() for word in words})
+    is_named = re.search(rf"\b{task.name}s?\b", text, re.IGNORECASE)
+    words = {word.lower() for word in re.findall(task.vocabulary, text, re.IGNORECASE)}
+    return (5 if is_named or (numbers and task.in_target_unit) else 0) + len(words)
 
 
 def _text(loss: Callable[..., Any]) -> str:
@@ -118,9 +105,4 @@ def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
 def posed(name: str) -> Task:
     """A small instance of a task; UserError where there is no such task."""
     kind: type[Task] = registry.load(registry.find("task", name)[0])
-    own = {
-        field.name: OWN_FIELDS[str(field.type)]
-        for field in dataclasses.fields(kind)
-        if field.default is dataclasses.MISSING and field.name != "input_shape"
-    }
-    return kind(INPUT_SHAPE, **own)
+    return kind.small()

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 WIDTH = 100
-Verdict = Literal["passed", "failed", "skipped"]
+Verdict = Literal["passed", "failed", "skipped", "hint"]
 
 
 class Failed(Exception):  # noqa: N818 (a verdict, not an error)
     """The loss breaks the rule that the check states; the message says where."""
+
+
+class Hint(Exception):  # noqa: N818
+    """The rule is kept, and the loss still does what is seldom meant; the message says what."""
 
 
 class Skipped(Exception):  # noqa: N818
@@ -81,8 +85,10 @@ def _lines(outcome: CheckOutcome) -> list[str]:
 
 def _counts(report: Report) -> str:
     verdicts = [outcome.verdict for outcome in report.outcomes]
-    passed, failed, skipped = (verdicts.count(v) for v in ("passed", "failed", "skipped"))
+    skipped, *counts = (verdicts.count(v) for v in ("skipped", "passed", "failed", "hint"))
+    passed, failed, hints = counts
+    with_hint = f"{hints} with a hint, " if hints else ""
     return (
-        f"{len(verdicts)} checks: {passed + failed} ran, {passed} passed, {failed} failed, "
+        f"{len(verdicts)} checks: {sum(counts)} ran, {passed} passed, {with_hint}{failed} failed, "
         f"{skipped} skipped."
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lossbench.check.findings import Failed, Skipped
+from lossbench.check.findings import Failed, Hint, Skipped
 from lossbench.check.subject import Subject
 from lossbench.contract import UserError
 from lossbench.schema import convert, within
@@ -38,7 +38,7 @@ def signature(subject: Subject) -> None:
     if call[0].name in TARGETS and call[1].name in PREDICTIONS:
         raise Failed(f"the order is ({call[0].name}, {call[1].name}); give the prediction first.")
     for keyword in keywords:
-        _lawful_keyword(subject, keyword)
+        _check_keyword(subject, keyword)
 
 
 def _signatures(subject: Subject) -> tuple[list[inspect.Parameter], list[inspect.Parameter]]:
@@ -55,7 +55,7 @@ def _signatures(subject: Subject) -> tuple[list[inspect.Parameter], list[inspect
     return list(inspect.signature(subject.loss.forward).parameters.values())[1:], everything
 
 
-def _lawful_keyword(subject: Subject, keyword: inspect.Parameter) -> None:
+def _check_keyword(subject: Subject, keyword: inspect.Parameter) -> None:
     name, default = keyword.name, keyword.default
     if name in REDUCTIONS:
         raise Failed(f"{name}: a loss does not reduce; return one number per example.")
@@ -91,7 +91,7 @@ def docstring(subject: Subject) -> None:
         raise Failed("there is no docstring that says what the loss rewards or punishes.")
     missing = [p.name for p in subject.parameters if not re.search(rf"\b{p.name}\b", text)]
     if missing:
-        raise Skipped(f"there is one, but it does not say what {', '.join(missing)} means.")
+        raise Hint(f"it does not say what {', '.join(missing)} means.")
 
 
 def text_of(loss: Callable[..., Any]) -> str:
@@ -122,7 +122,7 @@ def docstring_example(subject: Subject) -> None:
 
 
 def declaration(subject: Subject) -> None:
-    """What is declared names real hyper-parameters, within their intervals, and lawful numbers."""
+    """What is declared names real hyper-parameters, within their intervals, and valid numbers."""
     declared = subject.declaration
     intervals = {p.name: p.kind.interval for p in subject.parameters}
     for name, low, high in declared.tune:

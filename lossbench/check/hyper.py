@@ -45,23 +45,23 @@ def ends(subject: Subject, parameter: Parameter) -> list[Any]:
         found += [high] if kind.interval[-1] == "]" else []
         if not subject.declaration.tune and isinstance(parameter.default, int | float):
             found += [parameter.default / 4, parameter.default * 4]
-    return _lawful(kind, dict.fromkeys(found), parameter.default)
+    return _valid(subject, kind, dict.fromkeys(found), parameter.default)
 
 
 def candidates(subject: Subject, parameter: Parameter) -> list[Any]:
-    """Lawful values other than the default, likely ones first."""
+    """Valid values other than the default, likely ones first."""
     kind, default = parameter.kind, parameter.default
     if kind.choices or kind.base is bool:
         return ends(subject, parameter)
     if kind.item or (kind.base is None and not isinstance(default, int | float)):
-        return _lawful(kind, _lists(kind, default, subject.classes), default)
+        return _valid(subject, kind, _lists(kind, default, subject.classes), default)
     if isinstance(default, int) and kind.base in (int, None):
         found: list[Any] = [default + 1, default + 2, default - 1, 2 * default, 1, 2, 3, 5, 10]
     elif isinstance(default, int | float):
         found = [default / 2, default * 2, default + 1, default - 1, *NUMBERS]
     else:
         found = [*NUMBERS] if kind.base is not int else [1, 2, 3]
-    return _lawful(kind, dict.fromkeys([*ends(subject, parameter), *found]), default)
+    return _valid(subject, kind, dict.fromkeys([*ends(subject, parameter), *found]), default)
 
 
 def _lists(kind: Kind, default: Any, classes: int) -> Iterable[Any]:
@@ -76,15 +76,19 @@ def _lists(kind: Kind, default: Any, classes: int) -> Iterable[Any]:
     for size in sizes:
         yield [number(1 + k) for k in range(size)]
     for size in sizes:
-        yield [[number(2 + (i - j) ** 2 + i) for j in range(size)] for i in range(size)]
+        for diagonal in (2, 0):
+            yield [
+                [number(diagonal + (i - j) ** 2 + i * (i != j)) for j in range(size)]
+                for i in range(size)
+            ]
 
 
-def _lawful(kind: Kind, values: Iterable[Any], default: Any) -> list[Any]:
-    found = []
+def _valid(subject: Subject, kind: Kind, values: Iterable[Any], default: Any) -> list[Any]:
+    found, classes = [], subject.task.weighed_classes
     for value in values:
         try:
             whole = isinstance(value, float) and kind.base is int and value.is_integer()
-            value = convert(kind, int(value) if whole else value, "")
+            value = convert(kind, int(value) if whole else value, "", classes)
         except UserError:
             continue
         if value != default and not (isinstance(value, float) and not math.isfinite(value)):
@@ -105,7 +109,7 @@ def hyper_parameters_used(subject: Subject) -> None:
                 "of it give the same numbers on six batches."
             )
     if untried:
-        raise Skipped(f"no lawful value to try for {', '.join(untried)}.")
+        raise Skipped(f"no valid value to try for {', '.join(untried)}.")
     if not subject.parameters:
         raise Skipped("there is none.")
 

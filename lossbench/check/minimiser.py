@@ -2,104 +2,96 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lossbench.check.findings import Failed, Skipped
-from lossbench.check.subject import Subject
+from lossbench.check.hyper import shown
+from lossbench.check.subject import Subject, as_dtype
+from lossbench.tasks import Population
 
-POSTERIORS = (0.08, 0.3, 0.55, 0.8, 0.95)  # of class 1
 LEVEL_NAMES = ("q", "quantile", "tau", "level", "alpha")
 LEVELS = (0.1, 0.37, 0.5, 0.9)
-SAMPLE = 41  # targets of a population: odd, so that its median is one of them
 GRID = 201
 ZOOMS = 6
 WIDEST = 60.0  # a minimiser lies within; e^-60 from certainty
 CLOSE = 3e-3
+ALMOST_CERTAIN = 0.02  # from 0 and 1; there a minimiser is far away and need not be met
 STEPS = 300  # of the optimiser
-
-
-@dataclass(frozen=True)
-class Population:
-    """Targets with their probabilities, and what the loss should estimate from them."""
-
-    targets: Tensor
-    weights: Tensor
-    expected: Tensor
 
 
 def minimiser(subject: Subject) -> None:
     """The minimiser of the expected loss is what is declared: probability, mean, quantile."""
-    word, task = subject.declaration.minimiser, subject.task.name
+    word, task = subject.declaration.minimiser, subject.task
     if word is None:
         raise Skipped("nothing is declared.")
-    if task == "regression":
-        _of_numbers(subject, word)
-    elif subject.couples:
+    populations = task.populations()
+    if not populations:
+        raise Skipped(f"there is no population to try for {task.name}.")
+    if subject.couples and not task.in_target_unit:
         raise Skipped("it couples the batch, so that no example has an expected loss.")
-    elif task in ("binary", "multiclass", "multilabel", "distribution", "segmentation"):
-        _of_labels(subject, word)
-    else:
-        raise Skipped(f"there is no population to try for {task}.")
+    for hyper, level in _levels(subject, word):
+        for population in populations:
+            targets = subject.valid_targets(as_dtype(population.targets, torch.float64))
+            _learns(subject, Population(targets, population.weights), word, hyper, level)
 
 
-# ---- numbers -----------------------------------------------------------------------------------
-def _of_numbers(subject: Subject, word: str) -> None:
-    targets = _skewed(subject)
-    if word == "quantile":
-        _of_quantiles(subject, targets)
+def _levels(subject: Subject, word: str) -> Iterator[tuple[dict[str, Any], float]]:
+    """Hyper-parameters with the level that they stand for, of a quantile."""
+    if word != "quantile":
+        yield {}, 0.5
         return
-    statistics: dict[str, Callable[[Tensor], Tensor]] = {
-        "mean": torch.mean,
-        "median": torch.median,
-        "geometric mean": lambda y: y.log().mean().exp(),
-    }
-    if word not in statistics:
-        raise Skipped(f"there is no check for {word!r}; there is for {', '.join(statistics)}.")
-    expected = statistics[word](targets)
-    found = _estimate(subject, targets, {})
-    if abs(found - expected) > CLOSE * (1 + expected.abs()):
-        raise Failed(
-            f"of numbers with the {word} {float(expected):.4g} it estimates {float(found):.4g} "
-            f"(mean {targets.mean():.4g}, median {targets.median():.4g})."
-        )
-
-
-def _of_quantiles(subject: Subject, targets: Tensor) -> None:
     names = [p.name for p in subject.parameters if p.name in LEVEL_NAMES]
     if not names:
         raise Skipped(f"no hyper-parameter is named {' or '.join(LEVEL_NAMES)}.")
     for level in LEVELS:
-        expected = targets.sort().values[math.ceil(level * len(targets)) - 1]
-        found = _estimate(subject, targets, {names[0]: level})
-        if abs(found - expected) > CLOSE * (1 + expected.abs()):
-            share = (targets < found).double().mean()
-            raise Failed(
-                f"with {names[0]}={level} it estimates {float(found):.4g}, the quantile of level "
-                f"{float(share):.2f}, not {float(expected):.4g}."
-            )
+        yield {names[0]: level}, level
 
 
-def _skewed(subject: Subject) -> Tensor:
-    """Numbers whose mean, median and quantiles all differ, in the loss's declared interval."""
-    ranks = (torch.arange(SAMPLE, dtype=torch.float64) + 0.5) / SAMPLE
-    sample = -torch.log1p(-ranks)
-    low, high = subject.domain
-    if math.isfinite(low) and math.isfinite(high):
-        return low + (high - low) * (0.1 + 0.8 * sample / sample.max())
-    if math.isfinite(low):
-        return low + 0.1 + sample
-    return high - 0.1 - sample if math.isfinite(high) else sample - 0.5
+def _learns(
+    subject: Subject, population: Population, word: str, hyper: dict[str, Any], level: float
+) -> None:
+    """Failed where the best prediction for a population does not estimate what is expected."""
+    task = subject.task
+    expected = task.expected(word, population, level)
+    if expected is None:
+        raise Skipped(f"there is no check for {word!r} of {task.name}.")
+    point = _best(subject, population, hyper)
+    estimate = task.estimate(point.unsqueeze(0), subject.declaration.link)[0]
+    right = _decides if word in ("sign", "class") else _agrees
+    if not right(estimate, expected, subject):
+        raise Failed(
+            f"where the {word} is {_few(expected)}, the minimiser is {_few(point)}{shown(hyper)}, "
+            f"which estimates {_few(estimate)}."
+        )
 
 
-def _estimate(subject: Subject, targets: Tensor, hyper: dict[str, float]) -> Tensor:
-    """What the one prediction for all targets says, after the link."""
-    shape = subject.example[0].shape[1:]
-    width = float(targets.max() - targets.min())
+def _agrees(estimate: Tensor, expected: Tensor, subject: Subject) -> bool:
+    slack = CLOSE * (1 + expected.abs())
+    if subject.task.estimate_range == (0, 1):
+        inside = (expected > ALMOST_CERTAIN) & (expected < 1 - ALMOST_CERTAIN)
+        slack = torch.where(inside, CLOSE, 0.05)
+    return bool(((estimate - expected).abs() <= slack).all())
+
+
+def _decides(estimate: Tensor, expected: Tensor, subject: Subject) -> bool:
+    """Whether both choose the same class; of several, where one has the majority."""
+    if subject.task.sums_to_one:
+        return bool(expected.max() <= 0.5 or estimate.argmax() == expected.argmax())
+    return bool(((estimate > 0.5) == (expected > 0.5)).all())
+
+
+def _few(values: Tensor) -> str:
+    numbers = ", ".join(f"{x:.4g}" for x in values.flatten().tolist()[:4])
+    return f"({numbers}{', …' if values.numel() > 4 else ''})" if values.ndim else numbers
+
+
+def _best(subject: Subject, population: Population, hyper: dict[str, Any]) -> Tensor:
+    """The one prediction that is best for the population."""
+    shape, targets, weights = subject.example[0].shape[1:], population.targets, population.weights
 
     def expected_loss(predictions: Tensor) -> Tensor:
         """(G, ...) predictions -> the mean loss (G,) of each over all targets."""
@@ -107,20 +99,16 @@ def _estimate(subject: Subject, targets: Tensor, hyper: dict[str, float]) -> Ten
             each = [p.expand(len(targets), *shape) for p in predictions]
             return torch.stack([subject(e, targets, **hyper).mean() for e in each])
         rows = predictions.repeat_interleave(len(targets), 0)
-        values = subject(rows, targets.repeat(len(predictions)), **hyper)
-        return values.reshape(len(predictions), -1).mean(1)
+        repeated = targets.repeat(len(predictions), *[1] * (targets.ndim - 1))
+        return subject(rows, repeated, **hyper).reshape(-1, len(targets)) @ weights
 
     if shape:
-        best = _descend(expected_loss, shape)
-    else:
-        linked = subject.declaration.link is not None
-        low, high = (
-            (-WIDEST / 2, WIDEST / 2)
-            if linked
-            else (float(targets.min()) - width / 50, float(targets.max()) + width / 50)
-        )
-        best = _zoom(expected_loss, low, high)
-    return subject.task.estimate(best.unsqueeze(0), subject.declaration.link)[0]
+        return _descend(expected_loss, shape)
+    low, high = -WIDEST, WIDEST
+    if subject.task.in_target_unit and subject.declaration.link is None:
+        margin = float(targets.max() - targets.min()) / 50
+        low, high = float(targets.min()) - margin, float(targets.max()) + margin
+    return _zoom(expected_loss, low, high)
 
 
 def _zoom(function: Callable[[Tensor], Tensor], low: float, high: float) -> Tensor:
@@ -163,67 +151,6 @@ def _descent(function: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
 
     optimiser.step(closure)
     return point.detach()
-
-
-# ---- labels ------------------------------------------------------------------------------------
-def _of_labels(subject: Subject, word: str) -> None:
-    if word not in ("probability", "sign", "class"):
-        raise Skipped(f"there is no check for {word!r}; there is for probability, sign, class.")
-    for population in _populations(subject):
-        point = _best(subject, population)
-        estimate = subject.task.estimate(point.unsqueeze(0), subject.declaration.link)[0]
-        expected = population.expected
-        if word == "probability":
-            inside = (expected > 0.02) & (expected < 0.98)
-            off = (estimate - expected).abs()
-            wrong = bool((off > torch.where(inside, CLOSE, 0.05)).any())
-        elif subject.task.name == "binary":
-            wrong = bool(torch.sign(point) != torch.sign(expected - 0.5))
-        else:
-            decided = bool(expected.max() > 0.5)
-            wrong = decided and bool(estimate.argmax() != expected.argmax())
-        if wrong:
-            raise Failed(
-                f"where the probability is {_few(expected)}, the minimiser is {_few(point)}, "
-                f"which estimates {_few(estimate)}; {word} is declared."
-            )
-
-
-def _few(values: Tensor) -> str:
-    numbers = ", ".join(f"{x:.4g}" for x in values.flatten().tolist()[:4])
-    return f"({numbers}{', …' if values.numel() > 4 else ''})" if values.ndim else numbers
-
-
-def _populations(subject: Subject) -> list[Population]:
-    task, targets = subject.task.name, subject.example[1]
-    if task == "binary":
-        labels = torch.tensor([0.0, 1.0], dtype=torch.float64)
-        chances = [torch.tensor([1 - p, p], dtype=torch.float64) for p in POSTERIORS]
-        return [Population(labels, chance, chance[1]) for chance in chances]
-    generator = torch.Generator().manual_seed(0)
-    if task == "multiclass":
-        labels = targets.unique()
-        draws = torch.rand(3, len(labels), generator=generator, dtype=torch.float64) + 0.1
-        return [
-            Population(labels, chance / chance.sum(), chance / chance.sum()) for chance in draws
-        ]
-    draws = torch.rand(2, len(targets), generator=generator, dtype=torch.float64) + 0.1
-    found = []
-    for chance in draws / draws.sum(1, keepdim=True):
-        found.append(Population(targets, chance, torch.tensordot(chance, targets.double(), 1)))
-    return found
-
-
-def _best(subject: Subject, population: Population) -> Tensor:
-    """The one prediction that is best for the population."""
-    shape, count = subject.example[0].shape[1:], len(population.targets)
-
-    def expected_loss(predictions: Tensor) -> Tensor:
-        rows = predictions.repeat_interleave(count, 0)
-        targets = population.targets.repeat(len(predictions), *[1] * (population.targets.ndim - 1))
-        return subject(rows, targets).reshape(-1, count) @ population.weights
-
-    return _descend(expected_loss, shape) if shape else _zoom(expected_loss, -WIDEST, WIDEST)
 
 
 CHECKS = (minimiser,)

@@ -59,7 +59,7 @@ def _special_places(subject: Subject) -> dict[str, Tensor]:
         if subject.bounded
         else {"all zero": torch.zeros_like(prediction), "all one": torch.ones_like(prediction)}
     )
-    if subject.task.name == "regression":
+    if subject.task.in_target_unit:
         axes = prediction.ndim - target.ndim
         exact = target.double().reshape(*target.shape, *[1] * axes).expand_as(prediction)
         found["equal to the target"] = exact
@@ -124,7 +124,7 @@ def dtype_kept(subject: Subject) -> None:
         if values.dtype != dtype:
             raise Failed(f"a prediction of {dtype} gave {values.dtype}.")
     for words, part in (("prediction", 0), ("target", 1)):
-        if part and subject.task.name != "regression":
+        if part and not subject.task.in_target_unit:
             continue  # labels have no digits to lose
         cast = torch.cat([_moves_in_jumps(subject, seed, part) for seed in range(4)])
         if len(cast) and cast.float().mean() > 0.5:

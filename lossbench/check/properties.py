@@ -8,12 +8,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from lossbench.check.findings import Failed, Skipped
+from lossbench.check.findings import Failed, Hint, Skipped
 from lossbench.check.subject import Subject, close
 
 SCALES = (0.3, 1.0, 3.0, 10.0, 100.0)
-SHARES = ("multiclass", "distribution")  # tasks whose estimates sum to 1
-PROBABILITIES = ("binary", "multilabel", "segmentation", *SHARES)
 POINTS = 1000  # of a batch whose rows are independent
 COUPLED_POINTS = 30
 CLIMBS = 30
@@ -96,26 +94,29 @@ def _lengths(subject: Subject, prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def link(subject: Subject) -> None:
-    """The declared link turns any prediction into a lawful estimate."""
-    function = subject.declaration.link
+    """The declared link turns any prediction into a valid estimate."""
+    function, task = subject.declaration.link, subject.task
     if function is None:
         raise Skipped("nothing is declared.")
+    low, high = task.estimate_range
     for seed, scale in enumerate((1.0, 10.0, 1e4)):
         prediction, _ = subject.batch(seed, scale)
         estimate = function(prediction)
-        if not estimate.isfinite().all() and (scale < 1e4 or subject.task.name != "regression"):
+        if not estimate.isfinite().all() and (scale < 1e4 or not task.in_target_unit):
             raise Failed(f"an estimate is not finite at predictions of about {scale:g}.")
-        if subject.task.name in PROBABILITIES and ((estimate < 0) | (estimate > 1)).any():
-            raise Failed(f"a probability is {_outside(estimate):.4g}.")
-        if subject.task.name in SHARES and (estimate.sum(-1) - 1).abs().max() > 1e-6:
+        outside = estimate[(estimate < low) | (estimate > high)]
+        if outside.numel():
+            raise Failed(f"an estimate is {outside[0]:.4g}, not in [{low:g}, {high:g}].")
+        if task.sums_to_one and (estimate.sum(-1) - 1).abs().max() > 1e-6:
             raise Failed(f"the probabilities of one example sum to {estimate.sum(-1)[0]:.4g}.")
         stacked = function(torch.stack([prediction, prediction / 2]))[0]
         if not close(stacked, estimate, 1e-9, 1e-12):
             raise Failed("with replicas as a leading axis it gives other estimates.")
-
-
-def _outside(estimate: Tensor) -> float:
-    return float(estimate[(estimate < 0) | (estimate > 1)][0])
+    if subject.bounded:
+        raise Hint(
+            "with an interval of targets too, a run measures predictions and targets from the "
+            "lowest target, and links predictions as they are: what is scored may be off."
+        )
 
 
 CHECKS = (convex, lipschitz, link)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lossbench.check.findings import Failed, Skipped
-from lossbench.check.subject import COUPLED, Batch, Subject, as_dtype, close, one_line
+from lossbench.check.findings import Failed, Hint, Skipped
+from lossbench.check.subject import Batch, Subject, as_dtype, close, one_line
+from lossbench.contract import UserError
+from lossbench.metrics import metrics_of, score
+from lossbench.tasks import Answers
 
-MARK = "couples the batch"  # what a docstring says where that is meant
 FAR = 3.0  # a confident prediction
-ODD_LABEL = -1.0
-ZERO_ONE = ("binary", "multilabel", "segmentation", "ranking")  # tasks with such labels
+CERTAIN = (1e2, 1e3)  # predictions of which the larger cannot be surer
+NOTABLE = 1e-3  # a cost
 
 
 def batch_order(subject: Subject) -> None:
@@ -29,12 +31,15 @@ def batch_order(subject: Subject) -> None:
 
 def rows_independent(subject: Subject) -> None:
     """An example alone, or in part of a batch, has the value that it has in the whole."""
+    if subject.may_couple and subject.couples:
+        raise Skipped("it compares the examples of a batch, as it may.")
+    if subject.declaration.couples:
+        raise Failed("it declares couples=True, and no example's value depends on the others.")
     if subject.whole:
-        raise Skipped("it gives one number for the whole batch.")
-    if subject.task.name in COUPLED and subject.couples:
-        raise Skipped(f"it {MARK}, as losses for {subject.task.name} may.")
-    if MARK in (subject.loss.__doc__ or ""):
-        raise Skipped(f"its docstring says that it {MARK}.")
+        raise Failed(
+            "it gives one number for the whole batch, () instead of (B,). If it exists only for a "
+            "whole batch, @declare(couples=True)."
+        )
     for seed, scale in enumerate((3.0, 20.0)):
         prediction, target = subject.batch(seed, scale)
         together = subject(prediction, target)
@@ -48,8 +53,8 @@ def rows_independent(subject: Subject) -> None:
             if not close(apart, together, 1e-7, 1e-9):
                 raise Failed(
                     f"{_where(apart, together)} where the batch has {parts[0]} of its "
-                    f"{len(target)} rows: rows of the batch are mixed. (A loss that means it says "
-                    f'"{MARK}" in its docstring.)'
+                    f"{len(target)} rows: rows of the batch are mixed. If that is meant, "
+                    "@declare(couples=True)."
                 )
 
 
@@ -76,11 +81,20 @@ def labels_not_guessed(subject: Subject) -> None:
         apart = subject(prediction[rows], target[rows])
         if not close(apart, together[rows], 1e-7, 1e-9):
             raise Failed(f"{_where(apart, together[rows])} where the batch has only {words}.")
-    if subject.task.name in ZERO_ONE:
+    if subject.example[1].is_floating_point():
         _no_guess_of_signs(subject)
-    if subject.task.name == "multiclass":
+    else:
         _no_guess_of_the_first(subject)
     _no_jump(subject)
+
+
+def _is_refused(subject: Subject, target: Tensor) -> bool:
+    """Whether the task itself refuses such targets."""
+    try:
+        subject.task.check(subject.task.example()[0], target)
+    except UserError:
+        return True
+    return False
 
 
 def _special_rows(batch: Batch) -> list[tuple[str, Tensor]]:
@@ -98,25 +112,44 @@ def _special_rows(batch: Batch) -> list[tuple[str, Tensor]]:
 
 
 def _no_guess_of_signs(subject: Subject) -> None:
-    """A -1 or 2 among labels 0 and 1 neither changes other rows nor is quietly taken for a 0."""
-    prediction, lawful = subject.batch(11)
-    has_zero = (lawful == 0).reshape(len(lawful), -1).any(1)
-    others = torch.arange(len(lawful)) != int(has_zero.long().argmax())
-    values = subject(prediction, lawful)
-    for odd in (ODD_LABEL, 2.0):
-        in_one_row = torch.where((lawful == 0) & ~_like(others, lawful), odd, lawful)
+    """A -1 or 2 among labels 0 and 1 neither changes other rows nor is quietly taken for one."""
+    prediction, valid = subject.batch(11)
+    has_zero = (valid == 0).reshape(len(valid), -1).any(1)
+    if not has_zero.any():
+        return
+    others = torch.arange(len(valid)) != int(has_zero.long().argmax())
+    values = subject(prediction, valid)
+    for odd in (-1.0, 2.0):
+        everywhere = torch.where(valid == 0, odd, valid)
+        if not _is_refused(subject, everywhere):
+            continue
+        in_one_row = torch.where(_like(others, valid), valid, everywhere)
         try:
-            strange = subject(prediction, in_one_row)
-            everywhere = subject(prediction, torch.where(lawful == 0, odd, lawful))
+            strange, all_strange = (subject(prediction, t) for t in (in_one_row, everywhere))
         except Exception:
             continue  # refused, which is right
-        whole = (lawful == 1).reshape(len(lawful), -1).all(1)
-        pairs = ((strange, others), (everywhere, whole))
-        for found, rows in pairs:
+        whole = (valid == 1).reshape(len(valid), -1).all(1)
+        for found, rows in ((strange, others), (all_strange, whole)):
             if not close(found[rows], values[rows], 1e-9, 1e-12):
                 raise Failed(f"a label of {odd:g} changes the values of the other rows.")
-        if odd == ODD_LABEL and close(everywhere, values, 1e-9, 1e-12):
-            _not_a_threshold(subject, (prediction, lawful))
+        if odd < 0:
+            _no_sign_for_a_label(subject, (prediction, valid), all_strange)
+
+
+def _no_sign_for_a_label(subject: Subject, batch: Batch, of_minus_one: Tensor) -> None:
+    """-1 counts neither as 0 nor as 1, but where a label is cut at a place between 0 and 1."""
+    prediction, valid = batch
+    at_zero, near_zero, at_one = (
+        subject(prediction, torch.where(valid == 0, label, valid)) for label in (0.0, 0.01, 1.0)
+    )
+    if close(near_zero, at_zero, 1e-9, 1e-12):
+        return
+    for label, values in ((0, at_zero), (1, at_one)):
+        if close(of_minus_one, values, 1e-9, 1e-12):
+            raise Failed(
+                f"a label of -1 is taken for {label}; only 0 and 1 are valid. Cut labels at 0.5, "
+                "as in target > 0.5, or not at all."
+            )
 
 
 def _like(rows: Tensor, target: Tensor) -> Tensor:
@@ -124,20 +157,11 @@ def _like(rows: Tensor, target: Tensor) -> Tensor:
     return rows.reshape(-1, *[1] * (target.ndim - 1)).expand_as(target)
 
 
-def _not_a_threshold(subject: Subject, batch: Batch) -> None:
-    """-1 counts as 0: fails where a label near 0 does not count as 0 or 1 as well."""
-    prediction, target = batch
-    near, at_one = (
-        subject(prediction, torch.where(target == 0, label, target)) for label in (0.01, 1.0)
-    )
-    at_zero = subject(prediction, target)
-    if not close(near, at_zero, 1e-9, 1e-12) and not close(near, at_one, 1e-9, 1e-12):
-        raise Failed("a label of -1 is taken for 0; only 0 and 1 are lawful, none is guessed.")
-
-
 def _no_guess_of_the_first(subject: Subject) -> None:
     """Classes that are counted from 1 are not quietly counted from 0."""
     prediction, target = subject.batch(11)
+    if not _is_refused(subject, target + 1):
+        return
     try:
         shifted = subject(prediction, target + 1)
     except Exception:
@@ -161,7 +185,7 @@ def _no_jump(subject: Subject) -> None:
 
 def target_used(subject: Subject) -> None:
     """The value depends on the target, and every label teaches something."""
-    if subject.task.name == "pairs":
+    if not subject.task.needs_target:
         raise Skipped("where the pairs of a batch are told apart by place, it need not be read.")
     differs = False
     for seed in range(3):
@@ -170,43 +194,65 @@ def target_used(subject: Subject) -> None:
         differs |= not close(subject(prediction, rolled), subject(prediction, target), 1e-9, 1e-12)
     if not differs:
         raise Failed("other targets give the same values.")
-    if subject.task.name not in ("binary", "multiclass") or subject.couples:
+    labels = subject.example[1]
+    if subject.couples or labels.ndim > 1 or len(labels.unique()) == len(labels):
         return
     gradients = [(subject.differentiate(*batch)[1], batch[1]) for batch in subject.batches]
-    for label in subject.example[1].unique():
+    for label in labels.unique():
         if not any(gradient[target == label].any() for gradient, target in gradients):
             raise Failed(f"examples of the label {label:g} have no gradient anywhere.")
 
 
 def right_costs_less(subject: Subject) -> None:
     """A prediction that is right costs less than one that is wrong."""
-    known = ("binary", "multiclass", "regression")
-    if subject.task.name not in known or subject.couples or subject.is_module:
-        raise Skipped(f"right and wrong have no simple form for {subject.task.name}.")
-    prediction, target = subject.example
-    if subject.task.name == "binary":
-        right = FAR * (2 * target.double() - 1)
-        wrong = [-right]
-    elif subject.task.name == "multiclass":
-        if prediction.shape[-1] != len(target.unique()):
-            raise Skipped("its predictions are not one per class.")
-        ways = torch.eye(prediction.shape[-1], dtype=torch.float64) * FAR
-        right, others = ways[target], range(1, prediction.shape[-1])
-        wrong = [ways[(target + k) % prediction.shape[-1]] for k in others]
-    else:
-        if subject.declaration.outputs != 1 or subject.bounded:
-            raise Skipped("its predictions are not in units of the target.")
-        right = target.double()
-        wrong = [right + 5, right - 5]
-    if prediction.shape != right.shape:
-        raise Skipped("its predictions are not one per label.")
-    costs = torch.stack([subject(each, target) for each in wrong]).mean(0)
-    worse = subject(right, target) > costs
+    answers = _answers(subject, FAR)
+    target = answers.target
+    right, wrong = (subject(each, target) for each in (answers.right, answers.wrong))
+    if subject.couples:
+        right, wrong = right.sum().reshape(1), wrong.sum().reshape(1)
+    worse = right > wrong
     if worse.any():
-        raise Failed(
-            f"the right prediction costs {subject(right, target)[worse][0]:.4g}, a wrong one "
-            f"{costs[worse][0]:.4g}, for the target {target[worse][0]:g}."
+        place = (
+            "" if subject.couples or target.ndim > 1 else f", for the target {target[worse][0]:g}"
         )
+        raise Failed(
+            f"the right prediction costs {right[worse][0]:.4g}, a wrong one "
+            f"{wrong[worse][0]:.4g}{place}."
+        )
+
+
+def certainty_costs_nothing(subject: Subject) -> None:
+    """A certain, right answer costs next to nothing, or less the more certain it is."""
+    if subject.task.estimate_range != (0, 1):
+        raise Skipped("nothing is certain but a probability.")
+    answers = [_answers(subject, size) for size in CERTAIN]
+    costs = [subject(each.right, each.target) for each in answers]
+    if close(costs[0], costs[1], 1e-6, 1e-9) and costs[1].max() > NOTABLE:
+        raise Hint(
+            f"a certain, right answer still costs {costs[1].max():.2g}: are predictions made "
+            "probabilities, by a softmax or sigmoid, before a loss that takes logits?"
+        )
+
+
+def _answers(subject: Subject, size: float) -> Answers:
+    """The task's right and wrong predictions, as this loss understands them."""
+    task, link = subject.task, subject.declaration.link
+    answers = task.answers(size)
+    if answers is None or subject.is_module:
+        raise Skipped(f"right and wrong have no simple form for {task.name}.")
+    if subject.declaration.outputs != 1 or subject.bounded:
+        raise Skipped("its predictions are not in units of the target.")
+    if answers.right.shape[1:] != subject.example[0].shape[1:]:
+        raise Skipped("its predictions are not those of the task.")
+    right, wrong, target = answers.right.double(), answers.wrong.double(), answers.target
+    primary = metrics_of(task)[task.primary]
+    worth = [
+        score({primary.name: primary}, task.estimate(each, link), target)[primary.name]
+        for each in (right, wrong)
+    ]
+    if link and not (worth[0] - worth[1]) * primary.direction > 0:
+        raise Skipped("by its link other predictions are right.")
+    return Answers(right, wrong, as_dtype(target, right.dtype))
 
 
 def inputs_unchanged(subject: Subject) -> None:
@@ -245,5 +291,6 @@ CHECKS = (
     labels_not_guessed,
     target_used,
     right_costs_less,
+    certainty_costs_nothing,
     any_memory_layout,
 )

@@ -21,7 +21,6 @@ from lossbench.tasks import Task
 Batch = tuple[Tensor, Tensor]
 LARGEST_LOG = 20.0  # of a second output, which is the logarithm of a scale as a rule
 WEIGHTS_SEED = 1  # of a loss with weights of its own
-COUPLED = ("embedding", "pairs")  # tasks whose losses compare the examples of a batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +114,7 @@ class Subject:
         """The task's example batch, moved into the loss's declared domain."""
         prediction, target = self.task.example(self.outputs)
         target = as_dtype(target, torch.float64)
-        return self.into_domain(prediction.double()), self._lawful_targets(target)
+        return self.into_domain(prediction.double()), self.valid_targets(target)
 
     def batch(self, seed: int, scale: float = 3.0, count: int | None = None) -> Batch:
         """Normal predictions of a scale and targets of the example, in another order.
@@ -155,7 +154,7 @@ class Subject:
     @cached_property
     def domain(self) -> tuple[float, float]:
         """Bounds of predictions: for numbers, those that the loss declares for targets."""
-        if self.declaration.target is None or self.task.name != "regression":
+        if self.declaration.target is None or not self.task.in_target_unit:
             return -math.inf, math.inf
         low, high = map(float, self.declaration.target[1:-1].split(","))
         return low, high
@@ -166,7 +165,7 @@ class Subject:
         return any(map(math.isfinite, self.domain))
 
     def into_domain(self, prediction: Tensor) -> Tensor:
-        """Lawful predictions, one to one with any real ones but for the largest."""
+        """Valid predictions, one to one with any real ones but for the largest."""
         prediction = self._tamed(prediction)
         low, high = self.domain
         if math.isfinite(low) and math.isfinite(high):
@@ -175,7 +174,8 @@ class Subject:
             return low + 0.01 + prediction.abs()
         return high - 0.01 - prediction.abs() if math.isfinite(high) else prediction
 
-    def _lawful_targets(self, target: Tensor) -> Tensor:
+    def valid_targets(self, target: Tensor) -> Tensor:
+        """Targets that are moved into the interval that the loss declares, where they are not."""
         interval = self.declaration.target
         if interval is None or all(within(interval, float(t)) for t in target.flatten()):
             return target
@@ -203,6 +203,11 @@ class Subject:
         except Exception:
             return True
         return not close(torch.cat(parts), together, 1e-7, 1e-9)
+
+    @cached_property
+    def may_couple(self) -> bool:
+        """Whether the loss declares that it compares the examples of a batch, or its task does."""
+        return self.declaration.couples or self.task.couples
 
     @cached_property
     def independent(self) -> bool:

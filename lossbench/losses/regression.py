@@ -63,7 +63,7 @@ def absolute_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     return _features((target - prediction).abs()).mean(1)
 
 
-@declare(convex=True, lipschitz=1.0, minimiser="mean", source="Gauss 1809")
+@declare(convex=True, lipschitz=1.0, minimiser="mean", source="Gauss 1809", couples=True)
 def root_mean_squared_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Punishes a whole batch by the root of its mean square: the residual's typical size.
 

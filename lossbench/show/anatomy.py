@@ -18,19 +18,6 @@ from lossbench.schema import REQUIRED, Parameter
 from lossbench.tasks import Task
 
 SECTIONS = {"Args:": "", "Returns:": "Result: "}  # of a docstring -> what its entries begin with
-LINKS = {
-    "binary": "sigmoid",
-    "multiclass": "softmax",
-    "multilabel": "sigmoid",
-    "distribution": "softmax",
-    "regression": "none, the prediction as it is",
-    "embedding": "unit length",
-    "pairs": "unit length of both sides",
-    "ranking": "none, higher is better",
-    "segmentation": "sigmoid",
-    "sequence": "softmax of each step",
-    "generative": "sigmoid of the reconstruction's logits",
-}
 
 
 @dataclass(frozen=True)
@@ -167,9 +154,9 @@ def properties(entry: Entry) -> list[tuple[str, str]]:
         ("convex", f"{convex}, in the prediction" if declared.convex is not None else convex),
         ("Lipschitz", _lipschitz(declared.lipschitz)),
         ("estimates", declared.minimiser or "nothing simple is declared"),
-        ("link", _link(entry)),
+        ("link", _link(entry.task, entry.loss)),
         ("outputs", f"{declared.outputs} per target"),
-        ("targets", _targets(entry)),
+        ("targets", _targets(entry.task, declared.target)),
     ]
 
 
@@ -181,19 +168,17 @@ def _lipschitz(constant: float | None) -> str:
     return f"{constant:.4g}, in the 2-norm of the prediction"
 
 
-def _link(entry: Entry) -> str:
-    link = entry.declaration.link
-    if link is None and entry.place == "multiclass" and hasattr(entry.loss, "logits"):
-        return "its own scores of the classes, then the task's softmax"
+def _link(task: Task, loss: Callable[..., Any]) -> str:
+    link = declaration_of(loss).link
+    if link is None and task.scores_classes and hasattr(loss, "logits"):
+        return "its own scores of the classes, then the task's link"
     if link is None:
-        return f"the task's own: {LINKS.get(entry.place, 'see the task')}"
+        words = (inspect.getdoc(task.link) or "see the task").splitlines()[0].rstrip(".")
+        return f"the task's own: {words[0].lower()}{words[1:]}"
     return f"its own: {(inspect.getdoc(link) or link.__name__).splitlines()[0]}"
 
 
-def _targets(entry: Entry) -> str:
-    declared = entry.declaration.target
-    if entry.place == "binary" and declared is None:
-        return "0 and 1 only"
-    if entry.place == "binary":
-        return f"{declared}, soft labels too"
-    return f"in {declared}" if declared else "all that the task allows"
+def _targets(task: Task, interval: str | None) -> str:
+    if task.soft_targets:
+        return f"{interval}, soft labels too" if interval else "0 and 1 only"
+    return f"in {interval}" if interval else "all that the task allows"

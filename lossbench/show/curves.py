@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from lossbench import registry
 from lossbench.schema import Parameter
 from lossbench.show.anatomy import Entry, number
-from lossbench.show.sections import Section, Study, prototypes, studies
+from lossbench.show.sections import prototypes, studies
 from lossbench.show.variants import values_to_show
+from lossbench.tasks import Section, Study
 
 WEIGHTS_SEED = 1  # of a loss with weights of its own
 Loss = Callable[..., Tensor]

@@ -13,7 +13,7 @@ from lossbench import registry
 from lossbench.contract import UserError
 from lossbench.show.anatomy import entry_of, number
 from lossbench.show.curves import Curve, Panel, curve, made
-from lossbench.show.sections import Section, line
+from lossbench.tasks import Section, line
 
 PACKAGE = "lossbench"  # whose losses are compared, whatever else has their names
 

@@ -24,7 +24,7 @@ def traps(entry: Entry, found: Drawn) -> list[str]:
         noted.append(f"It can be negative: {min(lows):.3g} in its pictures.")
     if entry.declaration.minimiser == "sign":
         noted.append("It learns sides, not probabilities: what it outputs needs calibration.")
-    elif entry.place in ("binary", "multiclass") and not entry.declaration.minimiser:
+    elif entry.task.estimate_range == (0, 1) and not entry.declaration.minimiser:
         noted.append("It declares no estimate: its probabilities may be off, and need calibration.")
     if _is_whole(entry):
         noted.append("It is one number for a whole batch, so that its value depends on the batch.")

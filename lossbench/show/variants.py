@@ -40,7 +40,7 @@ def _lists(entry: Entry, kind: Kind, default: Any) -> list[Any]:
     if kind.item.base not in (int, float):
         return []  # a table has no scale
     if default is None:
-        classes = 2 if entry.place in ("binary", "multilabel", "segmentation") else 3
+        classes = 2 if entry.task and entry.task.soft_targets else 3  # weights, of its sections
         return [[0.5] * classes, [2.0] * classes]
     lists = [[-v for v in default], [2 * v for v in default]]
     return [each for each in lists if all(_lawful(kind.item, v) for v in each)]

@@ -1,7 +1,8 @@
-"""What a problem fixes: the shapes, the example batch that is the contract, and the metrics."""
+"""What a task is: all that lossbench knows of a kind of problem. Plugins may subclass `Task`."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +12,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lossbench.contract import Metric
+from lossbench.contract import Declaration, Metric
+from lossbench.tasks.sections import Section, Study, line
+
+__all__ = ["Answers", "Backbone", "Population", "Section", "Study", "Task", "line"]
 
 Backbone = Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Predictions (B, ...) that are right and wrong for the targets, row by row."""
+
+    right: Tensor
+    wrong: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class Population:
+    """The targets (K, ...) that one input may have, and their probabilities (K,)."""
+
+    targets: Tensor
+    weights: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The expected target."""
+        return torch.tensordot(self.weights, self.targets.to(self.weights), 1)
 
 
 @dataclass(frozen=True)
@@ -25,43 +51,110 @@ class Task(ABC):
     version: of the numbers, raised where a change of the task moves them; results of before are
     then trained again.
     target_dtype: of the targets that losses and metrics meet.
+    estimate_range: of every number of an estimate; sums_to_one: over its last axis.
+    couples: whether a loss may compare the examples of a batch without declaring it.
+    needs_target: whether the place of an example in its batch cannot stand for its target.
+    soft_targets: whether a loss may declare target="[0, 1]" where labels are 0 and 1.
+    in_target_unit: whether targets are real numbers that a prediction is compared with as it is.
     scores_classes: whether an embedding counts only by the logits that the loss makes of it.
+    vocabulary: a regular expression of the words by which a loss of the task is recognised.
     """
 
     input_shape: tuple[int, ...]
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]]
     primary: ClassVar[str]
-    version: ClassVar[int] = 1
     target_dtype: ClassVar[torch.dtype]
+    estimate_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    sums_to_one: ClassVar[bool] = False
+    couples: ClassVar[bool] = False
+    needs_target: ClassVar[bool] = True
+    soft_targets: ClassVar[bool] = False
+    in_target_unit: ClassVar[bool] = False
     scores_classes: ClassVar[bool] = False
+    vocabulary: ClassVar[str] = r"(?!)"
 
+    # ---- which problem it is -------------------------------------------------------------------
     @classmethod
     @abstractmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Task:
-        """The task that these data pose; UserError where the targets are not lawful."""
+        """The task that these data pose; UserError where the targets are not valid."""
 
     @classmethod
     def like(cls, prediction: Tensor, target: Tensor) -> Task:
         """The task that a batch (B, ...) belongs to, as far as `check` needs to know it."""
         return cls(())
 
+    @classmethod
+    def small(cls) -> Task:
+        """An instance on which losses are checked and shown; inputs are 6 steps of 4 features."""
+        return cls((6, 4))
+
     @abstractmethod
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         """Shape of one prediction for a loss that needs so many outputs per target."""
 
+    def assemble(self, backbone: Backbone, outputs: int) -> nn.Module:
+        """A model of this task, for a loss that needs so many outputs per target."""
+        return backbone(self.input_shape, self.output_shape(outputs))
+
+    # ---- batches -------------------------------------------------------------------------------
     @abstractmethod
     def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
-        """A lawful batch of predictions (B, *output_shape) and targets."""
+        """A valid batch of predictions (B, *output_shape) and targets."""
 
     @abstractmethod
     def check(self, prediction: Tensor, target: Tensor) -> None:
         """Raise UserError where shape, type or value of a batch breaks the contract."""
 
+    def answers(self, size: float) -> Answers | None:
+        """Logits of that size, or numbers that are wrong by it; None where that has no form."""
+        return None
+
+    def populations(self) -> tuple[Population, ...]:
+        """On which a loss shows what it estimates; none where examples have no expected loss."""
+        return ()
+
+    def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
+        """The estimate of a loss that declares this minimiser; level is for "quantile".
+
+        Here of probabilities: the expected target. None where the word means nothing.
+        """
+        known = ("probability", "sign", "class") if self.estimate_range == (0, 1) else ()
+        return population.mean if minimiser in known else None
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """The sections that mean something for a loss that declares so; none where none does.
+
+        Here the way from a wrong to a right answer, where there are answers.
+        """
+        answers = self.answers(1.0)
+        if answers is None or self.couples or declaration.outputs != 1:
+            return ()
+        right, wrong, target = answers.right[:1], answers.wrong[:1], answers.target[:1]
+
+        def batch(x: Tensor) -> tuple[Tensor, Tensor]:
+            share = x.reshape(-1, *[1] * (right.ndim - 1))
+            return wrong + share * (right - wrong), target.expand(len(x), *target.shape[1:])
+
+        axis = "share of the way from a wrong to a right answer"
+        return (Study("", (("", Section(axis, "slope", line(-1, 3), batch)),)),)
+
+    # ---- scores --------------------------------------------------------------------------------
     @abstractmethod
+    def link(self, prediction: Tensor) -> Tensor:
+        """Raw prediction -> estimate; the first line of this docstring is shown, so say how."""
+
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        """Raw prediction -> what the metrics score (probabilities, point estimates)."""
+        """What the metrics score, by the link that a loss declares or else the task's own."""
+        return (link or self.link)(prediction)
+
+    @property
+    def chance(self) -> float | None:
+        """The primary metric of a model that knows nothing, where that is one number."""
+        return None
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """What a report draws of a split: name -> a few numbers (..., K) for each replica."""
@@ -71,13 +164,10 @@ class Task(ABC):
         """The class decided on and how surely (..., N), where the task decides on one."""
         return {}
 
+    # ---- data ----------------------------------------------------------------------------------
     def facts(self, target: Tensor) -> dict[str, Any]:
         """What a loss may ask for by a keyword without default, from the training targets."""
         return {}
-
-    def assemble(self, backbone: Backbone, outputs: int) -> nn.Module:
-        """A model of this task, for a loss that needs so many outputs per target."""
-        return backbone(self.input_shape, self.output_shape(outputs))
 
     def order(self, target: Tensor, generator: torch.Generator) -> Tensor:
         """The order (N,) in which an epoch visits a replica's training examples."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError, metric
-from lossbench.tasks import Task, scores
-from lossbench.tasks.lawful import (
+from lossbench.contract import Declaration, UserError, metric
+from lossbench.tasks import Answers, Population, Section, Study, Task, line, scores
+from lossbench.tasks.refusals import (
     refuse_outside_unit,
     refuse_shapes,
     refuse_single_output,
     refuse_types,
 )
 from lossbench.tasks.scores import class_counts, reliability, shared
+from lossbench.tasks.sections import MARGINS, SOFT
+
+POSTERIORS = (0.08, 0.3, 0.55, 0.8, 0.95)  # of class 1, on which losses are tried
 
 
 @shared
@@ -140,6 +142,9 @@ class Binary(Task):
     )
     primary = "accuracy"
     target_dtype = torch.float32
+    estimate_range = (0, 1)
+    soft_targets = True
+    vocabulary = r"logits|\{0, 1\}|\b0 and 1\b|sigmoid|softplus|target - 1\b|binary_"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Binary:
@@ -174,8 +179,40 @@ class Binary(Task):
         refuse_types(self.name, prediction, target)
         refuse_outside_unit(self.name, target, "0 and 1 (-1 becomes 0)")
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return (link or torch.sigmoid)(prediction)
+    def answers(self, size: float) -> Answers:
+        _, target = self.example()
+        right = size * (2 * target - 1)
+        return Answers(right, -right, target)
+
+    def populations(self) -> tuple[Population, ...]:
+        chances = [torch.tensor([1 - p, p], dtype=torch.float64) for p in POSTERIORS]
+        return tuple(Population(torch.tensor([0.0, 1.0]), chance) for chance in chances)
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the logit, for soft labels too where they are valid."""
+        soft = declaration.target == "[0, 1]"
+
+        def section(label: float) -> Section:
+            noun = "an example with the label y" if soft else "an example of class 1: the margin"
+            return Section(
+                f"logit z of {noun}",
+                "gradient in z",
+                line(-5, 5),
+                lambda x: (x, torch.full_like(x, label)),
+                mistakes=MARGINS,
+            )
+
+        cases = tuple((f"y = {y:g}", section(y)) for y in (SOFT if soft else SOFT[:1]))
+        return (Study("", cases, "label" if soft else ""),)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Sigmoid."""
+        return torch.sigmoid(prediction)
+
+    @property
+    def chance(self) -> float:
+        """A coin's accuracy."""
+        return 1 / 2
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         correct = (estimate > 0.5) == (target > 0.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError, metric
-from lossbench.tasks import Task
-from lossbench.tasks.lawful import (
+from lossbench.contract import Declaration, UserError, metric
+from lossbench.tasks import Answers, Population, Section, Study, Task, line
+from lossbench.tasks.refusals import (
     refuse_outside_unit,
     refuse_shapes,
     refuse_single_output,
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import log_probability, shared
+from lossbench.tasks.scores import log_probability, shared, uneven
+from lossbench.tasks.sections import SOFT, others_at_zero
 
 ROUNDING = 1e-4  # how far from 1 the probabilities of an example may sum
 
@@ -66,6 +66,9 @@ class Distribution(Task):
     metrics = (kl, cross_entropy, perplexity, total_variation)
     primary = "kl"
     target_dtype = torch.float32
+    estimate_range = (0, 1)
+    sums_to_one = True
+    vocabulary = r"logits|soft targets?\b|target: \(B, C\)|\bdistributions?\b"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Distribution:
@@ -79,6 +82,10 @@ class Distribution(Task):
     @classmethod
     def like(cls, prediction: Tensor, target: Tensor) -> Distribution:
         return cls((), prediction.shape[-1])
+
+    @classmethod
+    def small(cls) -> Distribution:
+        return cls((6, 4), 4)
 
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         refuse_single_output(self.name, outputs)
@@ -95,8 +102,34 @@ class Distribution(Task):
         refuse_types(self.name, prediction, target)
         _refuse_improper(target)
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return link(prediction) if link else torch.softmax(prediction, -1)
+    def answers(self, size: float) -> Answers:
+        """Of targets that are certain."""
+        target = torch.eye(self.num_classes)
+        right = size * (2 * target - 1)
+        return Answers(right, right.roll(1, -1), target)
+
+    def populations(self) -> tuple[Population, ...]:
+        _, target = self.example()
+        return tuple(Population(target, weights) for weights in uneven(len(target), 2))
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the logit of the first of three outcomes, for several targets."""
+
+        def section(share: float) -> Section:
+            target = torch.tensor([share, (1 - share) / 2, (1 - share) / 2], dtype=torch.float64)
+            return Section(
+                "z_1 - z_other, three outcomes, both others at 0",
+                "gradient in z_1",
+                line(-5, 5),
+                lambda x: (others_at_zero(x, 3), target.expand(len(x), 3)),
+            )
+
+        cases = tuple((f"t_1 = {t:g}, rest shared", section(t)) for t in SOFT)
+        return (Study("", cases, "target"),)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Softmax."""
+        return torch.softmax(prediction, -1)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes."""

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.contract import UserError, metric
-from lossbench.tasks import Task, scores
-from lossbench.tasks.lawful import (
+from lossbench.contract import Declaration, UserError, metric
+from lossbench.tasks import Answers, Study, Task, scores
+from lossbench.tasks.refusals import (
     refuse_indices,
     refuse_shapes,
     refuse_single_output,
     refuse_targets,
 )
 from lossbench.tasks.scores import class_counts, recall, shared
+from lossbench.tasks.sections import degrees, turned, unit
 
 RUN = 4  # examples of one identity that follow each other in an epoch
 MOST_PAIRS = 50_000  # of all pairs of examples, as many are looked at
@@ -95,6 +96,8 @@ class Embedding(Task):
     metrics = (recall_at_1, recall_at_5, equal_error_rate, intra_class_angle, inter_class_angle)
     primary = "equal_error_rate"
     target_dtype = torch.int64
+    couples = True
+    vocabulary = r"\bembedding: Tensor|\(B, D\)|\bidentit"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Embedding:
@@ -113,6 +116,10 @@ class Embedding(Task):
     def like(cls, prediction: Tensor, target: Tensor) -> Embedding:
         return cls((), 0, prediction.shape[-1])
 
+    @classmethod
+    def small(cls) -> Embedding:
+        return cls((6, 4), 4)
+
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         if outputs != self.embedding_dim:
             refuse_single_output(self.name, outputs)
@@ -129,8 +136,44 @@ class Embedding(Task):
             refuse_shapes(self.name, prediction, target, expected)
         refuse_indices(self.name, prediction, target, "identities")
 
+    def answers(self, size: float) -> Answers:
+        """Mates at one place and others elsewhere; mates elsewhere and others at one place."""
+        target, places = torch.arange(8) // 2, size * torch.eye(self.embedding_dim)
+        return Answers(places[target], places[torch.arange(8) % 2], target)
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """An anchor, one positive and two equal negatives, of which one kind turns."""
+        width, identities = self.embedding_dim, torch.tensor([0, 0, 1, 1])
+
+        def batch(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+            rows = [unit(width, 0), turned(positive, width, 2), *[turned(negative, width, 1)] * 2]
+            return torch.cat(rows), identities
+
+        def positive_turns(x: Tensor) -> tuple[Tensor, Tensor]:
+            return batch(x, torch.full_like(x, 90.0))
+
+        def negatives_turn(x: Tensor) -> tuple[Tensor, Tensor]:
+            return batch(torch.full_like(x, 45.0), x)
+
+        axis = "degrees from anchor to positive, two negatives at 90"
+        other = "degrees from anchor to both negatives, positive at 45"
+        return (
+            Study("positive", (("", degrees(axis, positive_turns)),)),
+            Study("negatives", (("", degrees(other, negatives_turn)),)),
+        )
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Unit length."""
+        return F.normalize(prediction, dim=-1)
+
     def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return F.normalize(link(prediction) if link else prediction, dim=-1)
+        """Of unit length, whatever a loss declares."""
+        return self.link(link(prediction) if link else prediction)
+
+    @property
+    def chance(self) -> float:
+        """The equal error rate of a coin."""
+        return 1 / 2
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes, class_counts (..., C) and embedding_dim, from training targets (..., N)."""

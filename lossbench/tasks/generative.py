@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lossbench.contract import metric
+from lossbench.contract import Declaration, metric
 from lossbench.models.variational import Autoencoder, draws_latents
-from lossbench.tasks import Backbone, Task
-from lossbench.tasks.lawful import (
+from lossbench.tasks import Answers, Backbone, Section, Study, Task, line
+from lossbench.tasks.refusals import (
     refuse_outside_unit,
     refuse_shapes,
     refuse_single_output,
@@ -100,6 +99,7 @@ class Generative(Task):
     metrics = (negative_elbo, reconstruction, kl, squared_error, active_units)
     primary = "negative_elbo"
     target_dtype = torch.float32
+    vocabulary = r"\bELBO\b|variational|reconstruction|\blatent"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Generative:
@@ -113,6 +113,10 @@ class Generative(Task):
     def like(cls, prediction: Tensor, target: Tensor) -> Generative:
         pixels = target.shape[-1]
         return cls((), pixels, max(1, (prediction.shape[-1] - pixels) // 2))
+
+    @classmethod
+    def small(cls) -> Generative:
+        return cls((6, 4), 4)
 
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         refuse_single_output(self.name, outputs)
@@ -144,9 +148,39 @@ class Generative(Task):
         refuse_types(self.name, prediction, target)
         refuse_outside_unit(self.name, target, "data in [0, 1]")
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        if link:
-            return link(prediction)
+    def answers(self, size: float) -> Answers:
+        """Of black and white data, the posterior that of no data."""
+        target = self.example()[1].round()
+        right = size * (2 * target - 1)
+        posterior = torch.zeros(len(target), 2 * self.latent_dim)
+        return Answers(
+            torch.cat([right, posterior], -1), torch.cat([-right, posterior], -1), target
+        )
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the logit of one pixel, and along a latent's mean and log-variance."""
+
+        def section(axis: str, moved: int, data: float, rest: float) -> Section:
+            def batch(x: Tensor) -> tuple[Tensor, Tensor]:
+                columns = [torch.full_like(x, rest), *[torch.zeros_like(x)] * (2 * self.latent_dim)]
+                columns[moved] = x
+                return torch.stack(columns, -1), torch.full_like(x, data).unsqueeze(-1)
+
+            return Section(axis, f"gradient in {axis.split(',')[0]}", line(-4, 4), batch)
+
+        pixel = "z, the reconstruction of one pixel, posterior N(0, 1)"
+        pixels = tuple((f"pixel {x:g}", section(pixel, 0, x, 0.0)) for x in (1.0, 0.5))
+        mean = section("mu, the mean of a latent; s = 0, pixel and z 1", 1, 1.0, 1.0)
+        spread = "s, the log-variance of a latent; mu = 0, pixel and z 1"
+        variance = section(spread, 1 + self.latent_dim, 1.0, 1.0)
+        return (
+            Study("reconstruction", pixels, "pixel", vary=False),
+            Study("a latent's mean", (("", mean),)),
+            Study("a latent's variance", (("", variance),)),
+        )
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Sigmoid of the reconstruction's logits."""
         logits, posterior = prediction.tensor_split([self.pixels], dim=-1)
         return torch.cat([torch.sigmoid(logits), posterior], -1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError, metric
-from lossbench.tasks import Task
-from lossbench.tasks.lawful import (
+from lossbench.contract import Declaration, UserError, metric
+from lossbench.tasks import Answers, Population, Section, Study, Task, line
+from lossbench.tasks.refusals import (
     refuse_beyond,
     refuse_indices,
     refuse_shapes,
@@ -25,7 +24,9 @@ from lossbench.tasks.scores import (
     log_probability,
     reliability,
     shared,
+    uneven,
 )
+from lossbench.tasks.sections import MARGINS, others_at_zero
 
 
 @shared
@@ -131,7 +132,13 @@ class Multiclass(Task):
     )
     primary = "accuracy"
     target_dtype = torch.int64
+    estimate_range = (0, 1)
+    sums_to_one = True
     scores_classes = True
+    vocabulary = (
+        r"logits|multi-?class|\(B, C\)|int64|softmax|gather|one_hot|logsumexp|\bclass(?:es)?\b"
+        r"|\bcross_entropy|nll_loss"
+    )
     embedding_dim = 16  # of the embeddings that a loss with a prototype for each class asks for
 
     @classmethod
@@ -151,6 +158,10 @@ class Multiclass(Task):
     def like(cls, prediction: Tensor, target: Tensor) -> Multiclass:
         return cls((), prediction.shape[-1])
 
+    @classmethod
+    def small(cls) -> Multiclass:
+        return cls((6, 4), 4)
+
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         """A number for each class, or an embedding of so many numbers."""
         return (self.num_classes,) if outputs == 1 else (outputs,)
@@ -167,8 +178,40 @@ class Multiclass(Task):
         refuse_indices(self.name, prediction, target, "class indices")
         refuse_beyond(self.name, target, self.num_classes)
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return link(prediction) if link else torch.softmax(prediction, -1)
+    def answers(self, size: float) -> Answers:
+        """A row for each class and each other one that is taken for it."""
+        target = torch.arange(self.num_classes).repeat(self.num_classes - 1)
+        shift = 1 + torch.arange(len(target)) // self.num_classes
+        logits = size * (2 * torch.eye(self.num_classes) - 1)
+        return Answers(logits[target], logits[(target + shift) % self.num_classes], target)
+
+    def populations(self) -> tuple[Population, ...]:
+        labels = torch.arange(self.num_classes)
+        return tuple(Population(labels, weights) for weights in uneven(len(labels), 3))
+
+    def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
+        """The probabilities of the classes."""
+        one_hot = torch.nn.functional.one_hot(population.targets, self.num_classes)
+        return super().expected(minimiser, Population(one_hot, population.weights), level)
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the logit of the target's class, the others at 0."""
+
+        def batch(x: Tensor) -> tuple[Tensor, Tensor]:
+            return others_at_zero(x, 3), torch.zeros(len(x), dtype=torch.int64)
+
+        axis = "z_y - z_other, three classes, both others at 0"
+        section = Section(axis, "gradient in z_y", line(-5, 5), batch, mistakes=MARGINS)
+        return (Study("", (("", section),)),)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Softmax."""
+        return torch.softmax(prediction, -1)
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of a guess."""
+        return 1 / self.num_classes
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         confidence, predicted = estimate.max(-1)

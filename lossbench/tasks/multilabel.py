@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError, metric
-from lossbench.tasks import Task, scores
-from lossbench.tasks.lawful import (
+from lossbench.contract import Declaration, UserError, metric
+from lossbench.tasks import Answers, Population, Section, Study, Task, line, scores
+from lossbench.tasks.refusals import (
     refuse_not_binary,
     refuse_outside_unit,
     refuse_shapes,
@@ -21,7 +20,9 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import reliability, shared
+from lossbench.tasks.scores import reliability, shared, uneven
+
+SURE = 20.0  # a logit that is as good as certain
 
 
 @shared
@@ -81,6 +82,9 @@ class Multilabel(Task):
     metrics = (average_precision, exact_match, hamming, f1, log_loss, ece)
     primary = "average_precision"
     target_dtype = torch.float32
+    estimate_range = (0, 1)
+    soft_targets = True
+    vocabulary = r"logits|multi-?label|\(B, L\)"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Multilabel:
@@ -100,6 +104,10 @@ class Multilabel(Task):
     def like(cls, prediction: Tensor, target: Tensor) -> Multilabel:
         return cls((), prediction.shape[-1])
 
+    @classmethod
+    def small(cls) -> Multilabel:
+        return cls((6, 4), 4)
+
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         refuse_single_output(self.name, outputs)
         return (self.num_labels,)
@@ -116,8 +124,29 @@ class Multilabel(Task):
         refuse_types(self.name, prediction, target)
         refuse_outside_unit(self.name, target, "0 and 1 (-1 becomes 0)")
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return (link or torch.sigmoid)(prediction)
+    def answers(self, size: float) -> Answers:
+        _, target = self.example()
+        right = size * (2 * target - 1)
+        return Answers(right, -right, target)
+
+    def populations(self) -> tuple[Population, ...]:
+        _, target = self.example()
+        return tuple(Population(target, weights) for weights in uneven(len(target), 2))
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the logit of one of three labels."""
+
+        def batch(x: Tensor) -> tuple[Tensor, Tensor]:
+            sure = torch.full_like(x, SURE)
+            target = torch.tensor([[1.0, 1, 0]]).to(x).expand(len(x), 3)
+            return torch.stack([x, sure, -sure], -1), target
+
+        axis = "logit of a label that applies, two others right"
+        return (Study("", (("", Section(axis, "gradient in the logit", line(-5, 5), batch)),)),)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Sigmoid."""
+        return torch.sigmoid(prediction)
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Reliability of every label pooled."""

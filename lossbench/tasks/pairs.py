@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lossbench.contract import metric
+from lossbench.contract import Declaration, metric
 from lossbench.models.two_sided import Towers, keeps_sides_apart
-from lossbench.tasks import Backbone, Task
-from lossbench.tasks.lawful import (
+from lossbench.tasks import Answers, Backbone, Study, Task
+from lossbench.tasks.refusals import (
     refuse_indices,
     refuse_shapes,
     refuse_single_output,
@@ -22,6 +21,7 @@ from lossbench.tasks.lawful import (
     refuse_two_sided,
 )
 from lossbench.tasks.scores import recall, shared
+from lossbench.tasks.sections import degrees, turned, unit
 
 
 @shared
@@ -70,6 +70,9 @@ class Pairs(Task):
     metrics = (recall_at_1, recall_at_5, mean_reciprocal_rank)
     primary = "recall_at_1"
     target_dtype = torch.int64
+    couples = True
+    needs_target = False
+    vocabulary = r"\bembeddings: Tensor|\bpair\b|two views|modalit"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Pairs:
@@ -107,8 +110,37 @@ class Pairs(Task):
             refuse_shapes(self.name, prediction, target, expected)
         refuse_indices(self.name, prediction, target, "identities")
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return link(prediction) if link else F.normalize(prediction, dim=-1)
+    def answers(self, size: float) -> Answers:
+        """Both sides of a pair at one place, or at those of different pairs."""
+        target, places = torch.arange(8), size * torch.eye(8, self.embedding_dim)
+        wrong = torch.stack([places, places.roll(1, 0)], 1)
+        return Answers(torch.stack([places, places], 1), wrong, target)
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Three pairs; of the first, its own right turns or a wrong one."""
+        width, identities = self.embedding_dim, torch.arange(3)
+
+        def batch(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+            left = torch.cat([unit(width, i) for i in range(3)])
+            rights = [turned(positive, width, 4), turned(negative, width, 1), unit(width, 2)]
+            return torch.stack([left, torch.cat(rights)], 1), identities
+
+        def own_turns(x: Tensor) -> tuple[Tensor, Tensor]:
+            return batch(x, torch.full_like(x, 90.0))
+
+        def wrong_turns(x: Tensor) -> tuple[Tensor, Tensor]:
+            return batch(torch.full_like(x, 45.0), x)
+
+        axis = "degrees from left to its own right, two wrong at 90"
+        other = "degrees from left to a wrong right, its own at 45"
+        return (
+            Study("own right", (("", degrees(axis, own_turns)),)),
+            Study("a wrong right", (("", degrees(other, wrong_turns)),)),
+        )
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Unit length of both sides."""
+        return F.normalize(prediction, dim=-1)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """embedding_dim, of each side."""

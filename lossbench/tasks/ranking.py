@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lossbench.contract import UserError, metric
+from lossbench.contract import Declaration, UserError, metric
 from lossbench.models.two_sided import Shared, keeps_sides_apart, treats_sides_alike
-from lossbench.tasks import Backbone, Task
-from lossbench.tasks.lawful import (
+from lossbench.tasks import Answers, Backbone, Section, Study, Task, line
+from lossbench.tasks.refusals import (
     refuse_not_binary,
     refuse_shapes,
     refuse_single_output,
@@ -54,6 +53,7 @@ class Ranking(Task):
     metrics = (accuracy, kendall_tau)
     primary = "accuracy"
     target_dtype = torch.float32
+    vocabulary = r"\branks?\b|\bordered\b"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Ranking:
@@ -96,8 +96,28 @@ class Ranking(Task):
                 "values); give 1 where the first ranks higher, 0 where the second does."
             )
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return link(prediction) if link else prediction
+    def answers(self, size: float) -> Answers:
+        target = self.example()[1]
+        right = size * torch.stack([target, 1 - target], -1)
+        return Answers(right, right.flip(-1), target)
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the difference of two scores."""
+
+        def batch(x: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.stack([x, torch.zeros_like(x)], -1), torch.ones_like(x)
+
+        axis = "x_1 - x_2, where the first ranks higher"
+        return (Study("", (("", Section(axis, "gradient in x_1", line(-5, 5), batch)),)),)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """None, higher is better."""
+        return prediction
+
+    @property
+    def chance(self) -> float:
+        """A coin's accuracy."""
+        return 1 / 2
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: which item of a pair is named first means nothing."""

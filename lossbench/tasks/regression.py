@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import Metric, UserError, metric
-from lossbench.tasks import Task
+from lossbench.contract import Declaration, Metric, UserError, metric
+from lossbench.tasks import Answers, Population, Section, Study, Task, line
 
 RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
+SAMPLE = 41  # targets of a population: odd, so that its median is one of them
 
 
 def _residual(estimate: Tensor, target: Tensor, target_shape: tuple[int, ...]) -> Tensor:
@@ -90,6 +91,8 @@ class Regression(Task):
     )
     primary = "root_mean_squared_error"
     target_dtype = torch.float32
+    in_target_unit = True
+    vocabulary = r"\bprediction|residual|error\b|target - prediction|real targets?\b|quantile|huber"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Regression:
@@ -146,8 +149,62 @@ class Regression(Task):
                 "give finite numbers."
             )
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return link(prediction) if link else prediction
+    def answers(self, size: float) -> Answers:
+        """A row for each target and each side of it."""
+        _, target = self.example()
+        side = torch.ones_like(target)
+        wrong = torch.cat([target + size * side, target - size * side])
+        return Answers(target.repeat(2, *side.shape[1:]), wrong, target.repeat(2, *side.shape[1:]))
+
+    def populations(self) -> tuple[Population, ...]:
+        """Numbers in (0, 1) whose mean, median and quantiles all differ."""
+        ranks = (torch.arange(SAMPLE, dtype=torch.float64) + 0.5) / SAMPLE
+        drawn = -torch.log1p(-ranks)
+        targets = (0.1 + 0.8 * drawn / drawn.max()).reshape(-1, *[1] * len(self.target_shape))
+        weights = torch.full((SAMPLE,), 1 / SAMPLE, dtype=torch.float64)
+        return (Population(targets.expand(-1, *self.target_shape), weights),)
+
+    def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
+        """Of targets of equal weight."""
+        targets = population.targets
+        statistics: dict[str, Callable[[], Tensor]] = {
+            "mean": lambda: targets.mean(0),
+            "median": lambda: targets.median(0).values,
+            "geometric mean": lambda: targets.log().mean(0).exp(),
+            "quantile": lambda: targets.sort(0).values[math.ceil(level * len(targets)) - 1],
+        }
+        return statistics[minimiser]() if minimiser in statistics else None
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the residual, for a few values of a second output where there is one."""
+        low = float((declaration.target or "(-inf, inf)")[1:-1].split(",")[0])
+        target = low + 4 if math.isfinite(low) else 0.0
+        more = declaration.outputs - 1
+
+        def section(second: float) -> Section:
+            def batch(x: Tensor) -> tuple[Tensor, Tensor]:
+                prediction = target - x
+                if more:
+                    rest = torch.full((len(x), more), second).to(x)
+                    prediction = torch.cat([prediction.unsqueeze(-1), rest], -1)
+                return prediction, torch.full_like(x, target)
+
+            known = f", target {target:g}" if target else ""
+            axis = f"residual r = target - prediction{known}"
+            # near the end of its domain the value may grow without end
+            x = line(-4, 4)[: -12 if target else None]
+            mistakes = None if target or more else (2.0, 20.0, 0.0)
+            slope = "gradient in the prediction"
+            return Section(axis, slope, x, batch, sign=-1.0, mistakes=mistakes)
+
+        if not more:
+            return (Study("", (("", section(0.0)),)),)
+        cases = tuple((f"second output {s:g}", section(s)) for s in (0.0, -2.0, 2.0))
+        return (Study("", cases, "second output"),)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """None, the prediction as it is."""
+        return prediction
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Quantiles of target less estimate over all entries, at RESIDUAL_LEVELS."""

@@ -142,3 +142,10 @@ def equal_error_rate(score: Tensor, positive: Tensor) -> Tensor:
     gap_before, gap = gap_before.gather(-1, crossing), (acceptance - rejection).gather(-1, crossing)
     share = -gap_before / (gap - gap_before)
     return (before + share * (acceptance.gather(-1, crossing) - before)).squeeze(-1)
+
+
+def uneven(count: int, sets: int) -> Tensor:
+    """Sets of probabilities (sets, count) that are all different, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.rand(sets, count, generator=generator, dtype=torch.float64) + 0.1
+    return drawn / drawn.sum(1, keepdim=True)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import UserError, metric
-from lossbench.tasks import Task
-from lossbench.tasks.lawful import (
+from lossbench.contract import Declaration, UserError, metric
+from lossbench.tasks import Answers, Population, Section, Study, Task, line
+from lossbench.tasks.refusals import (
     refuse_not_binary,
     refuse_outside_unit,
     refuse_shapes,
@@ -20,7 +19,9 @@ from lossbench.tasks.lawful import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import log_likelihood, shared
+from lossbench.tasks.scores import log_likelihood, shared, uneven
+
+SURE = 20.0  # a logit that is as good as certain
 
 
 @shared
@@ -69,6 +70,9 @@ class Segmentation(Task):
     metrics = (dice, iou, pixel_accuracy, log_loss)
     primary = "dice"
     target_dtype = torch.float32
+    estimate_range = (0, 1)
+    soft_targets = True
+    vocabulary = r"logits|segment|\(B, H|pixel|\bmask"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Segmentation:
@@ -92,6 +96,10 @@ class Segmentation(Task):
         height, width = (1, 1, *prediction.shape)[-2:]
         return cls((), (height, width))
 
+    @classmethod
+    def small(cls) -> Segmentation:
+        return cls((6, 4), (4, 5))
+
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         refuse_single_output(self.name, outputs)
         return self.mask_shape
@@ -112,8 +120,39 @@ class Segmentation(Task):
         refuse_types(self.name, prediction, target)
         refuse_outside_unit(self.name, target, "0 and 1, 1 for the foreground")
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return (link or torch.sigmoid)(prediction)
+    def answers(self, size: float) -> Answers:
+        target = self.example()[1]
+        right = size * (2 * target - 1)
+        return Answers(right, -right, target)
+
+    def populations(self) -> tuple[Population, ...]:
+        _, target = self.example()
+        return tuple(Population(target, weights) for weights in uneven(len(target), 2))
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the probability on the foreground, and on the background, of masks of few sizes."""
+
+        def section(foreground: int, moved: bool) -> Section:
+            mask = (torch.arange(100) < foreground).double().reshape(10, 10)
+
+            def batch(x: Tensor) -> tuple[Tensor, Tensor]:
+                z = torch.logit(x).reshape(-1, 1, 1)
+                logits = torch.where(mask == float(moved), z, -SURE if moved else SURE)
+                return logits, mask.expand(len(x), 10, 10)
+
+            name, rest = ("foreground", "background") if moved else ("background", "foreground")
+            axis = f"probability on {name} pixels, {rest} right"
+            return Section(axis, "gradient in the probability", line(0.01, 0.99), batch)
+
+        shares = (10, 50, 1)
+        right = tuple((f"{share} % foreground", section(share, True)) for share in shares)
+        wrong = tuple((f"{share} % foreground", section(share, False)) for share in shares)
+        by = "share of foreground"
+        return Study("", right, by), Study("false alarms", wrong, by, vary=False)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Sigmoid."""
+        return torch.sigmoid(prediction)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: a mask belongs to no class."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.contract import UserError, metric
-from lossbench.tasks import Task
-from lossbench.tasks.lawful import (
+from lossbench.contract import Declaration, UserError, metric
+from lossbench.tasks import Answers, Section, Study, Task, line
+from lossbench.tasks.refusals import (
     refuse_beyond,
     refuse_indices,
     refuse_shapes,
@@ -76,6 +75,9 @@ class Sequence(Task):
     metrics = (label_error_rate, sequence_accuracy, frame_accuracy, blank_share)
     primary = "label_error_rate"
     target_dtype = torch.int64
+    estimate_range = (0, 1)
+    sums_to_one = True
+    vocabulary = r"logits|\bCTC\b|\bblank\b|\(B, T\b|\(T, B\b"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Sequence:
@@ -97,6 +99,10 @@ class Sequence(Task):
     @classmethod
     def like(cls, prediction: Tensor, target: Tensor) -> Sequence:
         return cls(tuple(prediction.shape[-2:-1]), prediction.shape[-1])
+
+    @classmethod
+    def small(cls) -> Sequence:
+        return cls((6, 4), 4)
 
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         refuse_single_output(self.name, outputs)
@@ -127,8 +133,27 @@ class Sequence(Task):
         refuse_beyond(self.name, target, self.num_classes)
         _refuse_unaligned(target)
 
-    def estimate(self, prediction: Tensor, link: Callable[[Tensor], Tensor] | None) -> Tensor:
-        return link(prediction) if link else torch.softmax(prediction, -1)
+    def answers(self, size: float) -> Answers:
+        """Every step its own class, or another one."""
+        _, target = self.example()
+        steps = size * torch.eye(self.num_classes)[target[:, 0]]
+        return Answers(steps, steps.roll(1, -1), target)
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the lead of the right class, at every step of one sequence."""
+        frames, labels = torch.tensor([1, 1, 0, 2, 2, 0]), torch.tensor([1, 2, 0, 0, 0, 0])
+        right = F.one_hot(frames, 3).double()
+
+        def batch(x: Tensor) -> tuple[Tensor, Tensor]:
+            target = torch.stack([frames, labels]).expand(len(x), 2, 6)
+            return x.reshape(-1, 1, 1) * right, target
+
+        axis = "lead of the right class at each step of 11-22-"
+        return (Study("", (("", Section(axis, "slope, all steps at once", line(-5, 5), batch)),)),)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Softmax of each step."""
+        return torch.softmax(prediction, -1)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes, the blank among them."""

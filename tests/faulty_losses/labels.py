@@ -68,3 +68,34 @@ def guesses_the_signs_of_many(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes every label's margin below 1; multilabel: where it sees a -1 it takes signs."""
     signs = target if (target < 0).any() else 2 * target - 1
     return torch.relu(1 - signs * logits).sum(-1)
+
+
+def any_sign_above_zero(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Punishes a mistake by its logit; binary: what is not above 0 is a 0, a -1 too."""
+    return F.binary_cross_entropy_with_logits(logits, (target > 0).to(logits), reduction="none")
+
+
+def many_signs_above_zero(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Punishes every label's margin below 1; multilabel: what is not above 0 is a 0."""
+    return torch.relu(1 - torch.where(target > 0, logits, -logits)).sum(-1)
+
+
+def pixels_above_zero(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Punishes a mistake by its logit, a mean over pixels; segmentation: a -1 is a 0."""
+    loss = F.softplus(torch.where(target > 0, -logits, logits))
+    return loss.flatten(1).mean(1)
+
+
+def clamps_the_label(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Punishes a mistake by its logit; binary: a label below 0 is raised to 0."""
+    return F.binary_cross_entropy_with_logits(logits, target.clamp(min=0), reduction="none")
+
+
+def not_zero_is_one(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Punishes a margin below 1; binary: a -1 is a 1, as all is but 0."""
+    return torch.relu(1 - torch.where(target != 0, logits, -logits))
+
+
+def size_of_the_label(logits: Tensor, target: Tensor, /) -> Tensor:
+    """Punishes a mistake by its logit; binary: a -1 is a 1."""
+    return F.binary_cross_entropy_with_logits(logits, target.abs(), reduction="none")

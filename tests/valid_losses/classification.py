@@ -234,8 +234,9 @@ class CosineProxies(torch.nn.Module):
         return F.cross_entropy(self.scale * cosines, target, reduction="none")
 
 
+@declare(couples=True)
 def pairwise_auc(logits: Tensor, target: Tensor, /, *, margin: float = 1.0) -> Tensor:
-    """Each positive against each negative, by a squared hinge of margin; couples the batch.
+    """Each positive against each negative, by a squared hinge of margin.
 
     binary: logits (B,), target (B,) in {0, 1}.
     """

@@ -113,6 +113,7 @@ def laplace_nll(prediction: Tensor, target: Tensor, /) -> Tensor:
     return log_scale + size * torch.exp(-torch.where(size == 0, 0.0, log_scale))
 
 
+@declare(couples=True)
 def correlation(prediction: Tensor, target: Tensor, /, *, epsilon: float = 1e-8) -> Tensor:
     """One less the correlation of a whole batch, kept off 0/0 by epsilon; regression, result ()."""
     p, t = prediction - prediction.mean(), target - target.mean()
@@ -120,6 +121,7 @@ def correlation(prediction: Tensor, target: Tensor, /, *, epsilon: float = 1e-8)
     return 1 - (p * t).mean() / scale
 
 
+@declare(couples=True)
 def trimmed(
     prediction: Tensor, target: Tensor, /, *, share: Annotated[float, "(0, 1]"] = 0.75
 ) -> Tensor:

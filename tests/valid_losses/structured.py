@@ -49,6 +49,7 @@ def tversky(
     return 1 - (hit + smooth) / (hit + alpha * alarm + (1 - alpha) * miss + smooth)
 
 
+@declare(couples=True)
 def dice_of_the_batch(logits: Tensor, target: Tensor, /, *, smooth: float = 1.0) -> Tensor:
     """One Dice score of all masks pooled, smooth added; segmentation (B, H, W), result ()."""
     p = torch.sigmoid(logits)
