@@ -132,17 +132,25 @@ class Configuration:
         So a parameter that is added later, with null for what was before, changes no key. The code
         of plugins is kept with a result instead: what changed there is reported.
         """
-        trainer = {k: v for k, v in asdict(self.trainer).items() if k not in PLACE_FIELDS}
+        chosen = {kind: self.choice(kind) for kind in CHOICES}
         parts = {
             "version": NUMERIC_VERSION,
-            **{
-                k: registry.identity(k, self.choice(k).name, self.choice(k).values) for k in CHOICES
-            },
-            "trainer": trainer,
+            **self._decisive,
+            **{k: registry.identity(k, choice.name, choice.values) for k, choice in chosen.items()},
             "metric": self.metric and _placeless(self.metric),
-            "tune": asdict(self.tune) if self.tune.trials else None,
         }
         return _without_nulls(parts)
+
+    @property
+    def _decisive(self) -> dict[str, Any]:
+        """The sections that decide numbers, as they were configured."""
+        trainer = {k: v for k, v in asdict(self.trainer).items() if k not in PLACE_FIELDS}
+        return {
+            **{kind: self.choice(kind).mapping for kind in CHOICES},
+            "trainer": trainer,
+            "metric": self.metric,
+            "tune": asdict(self.tune) if self.tune.trials else None,
+        }
 
     @property
     def key(self) -> str:
@@ -161,11 +169,8 @@ class Configuration:
 
     @property
     def shown_setting(self) -> dict[str, Any]:
-        """The setting as it was configured, with files by their paths."""
-        mapping = self.mapping
-        trainer = {k: v for k, v in mapping["trainer"].items() if k not in PLACE_FIELDS}
-        kept = {name: mapping[name] for name in self.setting if name in mapping}
-        return {**kept, "trainer": trainer}
+        """The setting as it was configured, with files by their paths; reads no file or plugin."""
+        return {k: value for k, value in setting_of(self._decisive).items() if value is not None}
 
     # ---- words ---------------------------------------------------------------------------------
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from lossbench import registry, results
 from lossbench.contract import UserError
 from lossbench.registry import Plugin
+from lossbench.sweep.claimed import clear_dead
 from lossbench.sweep.launcher import launch
 
 VERIFY_SECONDS = 20
@@ -80,6 +81,8 @@ def stored(folder: Path) -> Iterator[str]:
         return
     results.open_folder(str(folder))
     yield from _results(folder)
+    for claim in clear_dead(folder):
+        yield f"claims    removed {claim}, which has ended"
     yield from _store(folder)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,13 @@ from lossbench import results
 from lossbench.configuration import Configuration, validated
 from lossbench.contract import UserError
 from lossbench.experiments import configurations
+from lossbench.registry import CHOICES
 from lossbench.results import Result
+from lossbench.settings import Trainer, Tune
 from lossbench.sweep import execution
 from lossbench.sweep.execution import Job
 
+Section = TypeVar("Section", Trainer, Tune)
 TOLERANCE = 1e-3  # of a value's size, or of 1 where that is larger
 
 
@@ -39,6 +44,18 @@ def find(name: str, folder: Path, uri: str | None) -> Result:
         return results.read(fetch(uri or f"sqlite:///{store}", name, Path(temporary)))
 
 
+def refuse_code(old: Result, name: str) -> None:
+    """UserError where running the result again would run code that only the result names."""
+    chosen = [old.config.choice(kind).name for kind in CHOICES]
+    names = [*chosen, *old.config.metrics, old.config.metric or ""]
+    files = sorted({name for name in names if name.rpartition(":")[0].endswith(".py")})
+    if files:
+        raise UserError(
+            f"{name} names code in a file, {' and '.join(files)}, which would be run. If you know "
+            f"where this result comes from: lossbench reproduce {shlex.quote(name)} --trust"
+        )
+
+
 def again(old: Result, console: Console) -> tuple[Job, list[Result]]:
     """Train the same configuration and seeds, in a folder that is then deleted."""
     with tempfile.TemporaryDirectory() as folder:
@@ -51,12 +68,19 @@ def _configuration(old: Configuration, folder: str) -> Configuration:
     defaults = configurations([])[0][0]
     moved = replace(
         old,
-        trainer=replace(old.trainer, checkpoint=None),
+        trainer=replace(_filled(old.trainer, defaults.trainer), checkpoint=None),
+        tune=_filled(old.tune, defaults.tune),
         results=replace(defaults.results, dir=folder),
         tracking=replace(defaults.tracking, uri=None),
         launcher=defaults.launcher,
     )
     return validated(moved.mapping)
+
+
+def _filled(section: Section, defaults: Section) -> Section:
+    """The section with the defaults of now for what was not logged."""
+    absent = [each.name for each in fields(section) if getattr(section, each.name) is None]
+    return replace(section, **{name: getattr(defaults, name) for name in absent})
 
 
 def changes(old: Result, new: Result) -> Iterator[str]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lossbench import doctor
 from lossbench.experiments import configurations
 from lossbench.sweep import claimed
-from lossbench.sweep.claimed import Leases, clear_dead
+from lossbench.sweep.claimed import Leases
 
 WORDS = ("run", "loss=focal", "dataset=moons", "trainer=short", "seeds=2", "tracking=none")
 DEAD = "import os, sys; from pathlib import Path; from lossbench.sweep.claimed import Leases\n"
@@ -64,15 +65,15 @@ def test_a_dead_claim_ends_at_once_here_and_for_want_of_a_heartbeat_elsewhere(pl
         assert time.monotonic() - began > 0.9
 
 
-def test_dead_claims_are_named_and_removed_and_others_kept(place):
+def test_doctor_names_and_removes_dead_claims_and_keeps_others(place):
     claim = left_behind(place)
     foreign = place.with_name(".claim-foreign")
     foreign.write_text(claim.read_text().replace("host=", "host=far-"))
     os.utime(foreign, (0, 0))
     with Leases() as ours:
         assert ours.take(place.with_name("other"))
-        first, second = clear_dead(place.parent)
-        assert ".claim-foreign, left by process " in first
+        first, second = (line for line in doctor.stored(place.parent) if "claim" in line)
+        assert first.startswith("claims    removed .claim-foreign, left by process ")
         assert " on far-" in first
         assert ".claim-key, left by process " in second
         assert [file.name for file in place.parent.iterdir()] == [".claim-other"]

@@ -149,3 +149,12 @@ def test_an_unknown_metric_key_is_refused_by_type():
     for word in ("metric=3", "metrics=ece"):
         with pytest.raises(Exception, match=word.partition("=")[0]):
             configurations([word])
+
+
+def test_the_shown_setting_reads_no_file_and_runs_no_code(tmp_path):
+    """Results can be compared where their data and plugins are no longer."""
+    mapping = configurations(["dataset=digits"])[0][0].mapping
+    gone = {"name": "csv", "path": str(tmp_path / "gone.csv"), "target": "y"}
+    config = Configuration.read({**mapping, "dataset": gone, "model": {"name": "gone.py:f"}})
+    assert config.shown_setting["dataset"] == gone
+    assert "loss" not in config.shown_setting

@@ -79,7 +79,7 @@ def test_a_run_of_mlflow_is_reproduced_to_the_bit_and_nothing_stored_is_touched(
         ((run_id,),) = store.execute("select run_uuid from runs").fetchall()
     before = content(trained)
     words = ("reproduce", run_id, "--uri", f"sqlite:///{trained}/results/mlflow.db")
-    done = lossbench(trained, *words, "--results", str(tmp_path))
+    done = lossbench(trained, *words, "--results", str(tmp_path), "--trust")
     rows = results.read(place_of(trained))
     count = len(rows.curves) + 2 * sum("/" in name for name in rows.seeds)
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,7 @@ def test_changed_code_and_versions_are_named_and_where_numbers_part(copied):
     edit(place, "config", trainer={"max_epochs": 3, "batch_size": 64, "precision": "32-true"})
     (copied / "mine.py").write_text(LOSS.replace("** 3", "** 4"))
     before = content(copied)
-    done = lossbench(copied, "reproduce", place.name)
+    done = lossbench(copied, "reproduce", place.name, "--trust")
     assert done.returncode == 3, done.stderr
     assert f"torch 2.0.1 -> {versions['torch']}" in done.stdout
     assert f"numpy 1.9 -> {versions['numpy']}" in done.stdout

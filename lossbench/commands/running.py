@@ -174,7 +174,8 @@ def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
 @click.argument("run_name", metavar="RUN", shell_complete=completion.results)
 @results_option
 @uri_option
-def reproduce(run_name: str, results: str, uri: str | None) -> int:
+@click.option("--trust", is_flag=True, help="Run code in files that the result names.")
+def reproduce(run_name: str, results: str, uri: str | None, trust: bool) -> int:
     """Run a result again and say whether it is the same.
 
     RUN is a folder in the results, or an MLflow run id.
@@ -184,6 +185,8 @@ def reproduce(run_name: str, results: str, uri: str | None) -> int:
 
     console = a_console()
     old = reproduction.find(run_name, Path(results).absolute(), uri)
+    if not trust:
+        reproduction.refuse_code(old, run_name)
     job, new = reproduction.again(old, console)
     if not new:
         return exit_code([job], new, console)

@@ -50,14 +50,15 @@ def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
 @command()
 @results_option
 @click.option("--uri", help="The address of another store than the folder's own.")
-def sync(results: str, uri: str | None) -> int:
+@click.option("--trust", is_flag=True, help="Write to the stores that results name elsewhere.")
+def sync(results: str, uri: str | None, trust: bool) -> int:
     """Deliver to MLflow the results that it missed."""
     from lossbench import tracking
 
     folder = Path(results).absolute()
     if not folder.is_dir():
         raise UserError(f"--results {results}: there is no folder {folder}.")
-    say(f"{tracking.sync(folder, uri)} results delivered.")
+    say(f"{tracking.sync(folder, uri, trust=trust)} results delivered.")
     return 0
 
 

@@ -14,18 +14,18 @@ from lossbench.tracking.view import refuse_taken, serve
 __all__ = ["Store", "experiments", "fetch", "refuse_taken", "serve", "sync"]
 
 
-def sync(folder: Path, uri: str | None = None) -> int:
+def sync(folder: Path, uri: str | None = None, *, trust: bool = False) -> int:
     """Deliver what a results folder holds to its own store, or all to another; count what was new.
 
-    UserError where results name a store elsewhere and none is given: a folder is not to be trusted
-    to say what is written where.
+    UserError where results name a store elsewhere and none is given, unless they are trusted to
+    say what is written where.
     """
     wanted: dict[tuple[str, str], list[tuple[list[Path], Configuration]]] = {}
     for places in results.by_key(folder):
         configs = [results.described(place)[0] for place in places]
         tracked = {c.tracking: c for c in configs if c.tracking.uri is not None}
         for tracking, config in tracked.items():
-            address = uri or _own_store(config, folder)
+            address = uri or (_named_store if trust else _own_store)(config, folder)
             wanted.setdefault((address, tracking.experiment), []).append((places, config))
     count = 0
     for (address, experiment), runs in wanted.items():
@@ -44,7 +44,18 @@ def _own_store(config: Configuration, folder: Path) -> str:
     """The address of a results folder's own store, which its result must name."""
     if config.tracking.uri != f"sqlite:///{config.results.dir}/mlflow.db":
         raise UserError(
-            f"{folder}: its results name the store {config.tracking.uri}. To deliver there or "
-            "elsewhere, give the address: lossbench sync --uri URI"
+            f"{folder}: its results name the store {config.tracking.uri}. To deliver there: "
+            "lossbench sync --trust; elsewhere: lossbench sync --uri URI"
         )
     return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+
+
+def _named_store(config: Configuration, folder: Path) -> str:
+    """The address that a result names, which must not have been written without credentials."""
+    uri = config.tracking.uri or ""
+    if "://***@" in uri or "=***" in uri:
+        raise UserError(
+            f"{folder}: {uri}: results do not keep credentials. Give the address in full: "
+            "lossbench sync --uri URI"
+        )
+    return uri

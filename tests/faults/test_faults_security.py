@@ -7,14 +7,18 @@ import io
 import os
 import pickle
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from made_results import BASE, result
 from packaging.requirements import Requirement
 from support import QUICK, put
 
 from lossbench import registry
+from lossbench.configuration import Configuration
+from lossbench.results import write
 
 ROOT = Path(__file__).parent.parent.parent
 CANARY = "touch canary"
@@ -157,3 +161,65 @@ def test_s7_no_formula_and_no_script_leaves_a_report(command, here):
     assert not [cell for cell in cells if cell.startswith(("=", "+", "@", "\t"))]
     assert command("compare", "--html", "report.html").code == 0
     assert "<script>alert(1)" not in (here / "report.html").read_text()
+
+
+EVIL = "open('canary', 'w')\n\n\ndef wrapped(f):\n    return f\n\n\n@wrapped\n"
+EVIL += "def f(p, t=0, /, *, a: float = 1.0):\n    return p\n"
+ESCAPE = "\x1b]0;evil\x07[bold]:smile:\u202e"
+
+
+@pytest.fixture
+def strangers_results(here):
+    """Results from elsewhere, which name code in a file, a store in a folder, and what disturbs."""
+    (here / "results").mkdir()
+    code = {kind: {"name": "evil.py:f"} for kind in ("dataset", "corruption", "model", "optimizer")}
+    for number, loss in enumerate(("cross_entropy", "evil.py:f", f"focal{ESCAPE}")):
+        made = result("placeholder", BASE + number)
+        store = {"uri": "sqlite:///elsewhere/mlflow.db", "experiment": "x"}
+        named = {
+            **code,
+            "loss": {"name": loss},
+            "metric": "evil.py:f",
+            "metrics": ["evil.py:f"],
+            "tracking": store,
+        }
+        key, notes = f"key{number}", {"sources": {}, "notes": [ESCAPE], "unmapped_because": ESCAPE}
+        made.summary.update(key=key, mapped=False, **notes)
+        config = Configuration.read(made.config.mapping | named)
+        write(replace(made, key=key, config=config), here / "results", lambda *_: None)
+    put(here, {"evil.py": EVIL})
+    return here
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        ("compare", 0, ""),
+        ("compare --format csv", 0, ""),
+        ("compare --html page.html", 0, ""),
+        ("compare --where loss.a=1", 2, "there is no such key"),
+        ("compare --by model", 0, ""),
+        ("sync", 2, "To deliver there: lossbench sync --trust; elsewhere: lossbench sync --uri"),
+        ("reproduce key1", 2, "names code in a file, evil.py:f, which would be run"),
+        ("reproduce key0", 2, "lossbench reproduce key0 --trust"),
+    ],
+)
+def test_s8_results_from_elsewhere_are_data(words, code, error, command, strangers_results):
+    """Their code is not run, their places are not written to, their text is shown as text."""
+    before = {file.name for file in strangers_results.iterdir()}
+    said = command(*words.split())
+    assert said.code == code, said
+    assert error in said.err
+    assert {f.name for f in strangers_results.iterdir()} - {"page.html"} == before
+    assert "canary" not in before
+    assert not set("\x1b\x07\u202e") & set(said.out + said.err)
+    if words == "compare":
+        shown = "".join(said.out.split())
+        assert r"focal\x1b]0;evil" in shown
+        assert r"[bold]:smile:\u202e" in shown
+
+
+def test_s8_what_disturbs_a_terminal_is_written_out_in_errors_as_well(command):
+    said = command("run", f"loss=x{ESCAPE}")
+    assert said.code == 2
+    assert r"x\x1b]0;evil\x07[bold]:smile:\u202e" in said.err
