@@ -1,7 +1,7 @@
 """The results folder: the truth, readable without us. A result is written whole or not at all.
 
 `results/<key>/` holds `seeds.parquet` (a row per seed), `curves.parquet` (seed, epoch, metric,
-value), `config.yaml`, `summary.yaml`, `versions.yaml`, `curves.png` and, where there are some,
+value), `config.yaml`, `summary.yaml`, `versions.yaml` and, where there are some,
 `details.parquet` (seed, name, values: what figures show next to curves), `tuning.parquet` (trial,
 seed, parameters, value) and `predictions.npz`. Seeds added later stand next to it as `<key>-1`,
 `<key>-2`; a folder once written never changes.
@@ -117,7 +117,7 @@ def open_folder(directory: str) -> Path:
     return folder
 
 
-def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) -> Path:
+def write(result: Result, folder: Path) -> Path:
     """Write the result under a temporary name and rename it into place."""
     temporary = folder / f".writing-{uuid.uuid4().hex}"
     try:
@@ -140,7 +140,6 @@ def write(result: Result, folder: Path, draw: Callable[[Result, Path], None]) ->
             text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
             text = masked(text) if name == "config" else text
             (temporary / f"{name}.yaml").write_text(text, encoding="utf-8")
-        draw(result, temporary / "curves.png")
         return _into_place(temporary, folder, result.key)
     except OSError as error:
         raise UnusableError(

@@ -28,7 +28,6 @@ from lossbench.configuration import Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
 from lossbench.recipe import History, Recipe
-from lossbench.report import figures
 from lossbench.results import Result
 from lossbench.stack import TOLERANCE, Stack, State, step
 from lossbench.training import (
@@ -382,7 +381,7 @@ def train_and_write(
     """Train these seeds and give the folder that holds their result."""
     held = results.stored(config, folder) if config.tune.trials else None
     result = train(config, seeds, report, held, folder)
-    place = results.write(result, folder, figures.curves)
+    place = results.write(result, folder)
     as_trained = (
         with_values(config, result.summary["tuning"]["chosen"])
         if result.tuning is not None

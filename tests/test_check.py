@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lossbench import registry
-from lossbench.check import CHECKS, STAGES, CheckOutcome, Report, TaskPart, check_loss, render
+from lossbench.check import CHECKS, STAGES, CheckOutcome, CheckReport, TaskPart, check_loss, render
 from lossbench.contract import UserError
 from lossbench.testing import loss_checks
 
@@ -142,7 +142,7 @@ def task_said(folder: str, file: str, loss: str) -> str | None:
     return found[0] if found else None
 
 
-def failed(report: Report) -> dict[str, str]:
+def failed(report: CheckReport) -> dict[str, str]:
     return {outcome.check: outcome.reason for outcome in report.failed}
 
 
@@ -151,7 +151,7 @@ def file_of(folder: str, file: str, loss: str) -> str:
 
 
 @functools.cache
-def report_of(folder: str, file: str, loss: str) -> Report:
+def report_of(folder: str, file: str, loss: str) -> CheckReport:
     """The report on a loss in a file here, made once."""
     return check_loss(file_of(folder, file, loss))
 
@@ -208,7 +208,7 @@ def write(folder: Path, source: str) -> Path:
     return file
 
 
-def hints(report: Report) -> dict[str, str]:
+def hints(report: CheckReport) -> dict[str, str]:
     return {
         outcome.check: outcome.reason for outcome in report.outcomes if outcome.verdict == "hint"
     }
@@ -453,7 +453,7 @@ def test_three_lines_test_a_plugin(pytester):
 def test_report_records_are_plain():
     """A report can be built by hand, compared, and says whether all is well."""
     bad = CheckOutcome("convex", "It is convex.", "failed", "it is not.")
-    report = Report("mine", (TaskPart("binary", "mine.py", (bad,)),))
+    report = CheckReport("mine", (TaskPart("binary", "mine.py", (bad,)),))
     assert not report.ok
     assert report.failed == (bad,)
-    assert Report("mine", ()).ok
+    assert CheckReport("mine", ()).ok

@@ -20,7 +20,9 @@ from lossbench import results
 from lossbench.cli import main
 from lossbench.comparison import compare, datasets, grouped, rank_losses, robustness, where
 from lossbench.contract import UserError
-from lossbench.report import across, tables
+from lossbench.drawing import INK
+from lossbench.report import tables
+from lossbench.report.figures import looks_of, write_figures
 
 LOSSES = {"cross_entropy": BASE, "focal": BETTER, "poly": SAME}
 LONG = "a_loss_with_a_name_of_forty_letters_here"
@@ -143,12 +145,22 @@ def test_too_few_datasets_are_said_with_the_number_needed():
     assert "nothing can be concluded from ranks below 3 datasets" in said
 
 
-def test_figures_of_ranks_and_robustness_are_drawn(tmp_path):
-    drawn = across.draw(compare(studied()), tmp_path / "figures", "study")
-    names = ["study-ranks.png", "study-ranks-1.png"]
-    names += [f"study-robustness{suffix}.png" for suffix in ("", "-1", "-2")]
-    assert [file.name for file in drawn] == names
+def test_comparisons_ranks_and_robustness_are_drawn(tmp_path):
+    drawn = write_figures(compare(studied()), tmp_path / "figures", "study")
+    numbers = {"": 6, "-robustness": 3, "-ranks": 2}
+    assert [file.name for file in drawn] == [
+        f"study{kind}{f'-{number}' if number else ''}.png"
+        for kind, count in numbers.items()
+        for number in range(count)
+    ]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in drawn)
+
+
+def test_a_loss_looks_the_same_in_every_figure():
+    found = looks_of(compare(studied()))
+    assert set(found) == set(LOSSES)
+    assert len({look.colour for look in found.values()}) == len(LOSSES)
+    assert found["cross_entropy"].colour == INK
 
 
 def test_defaults_and_tuned_stand_side_by_side():
@@ -172,7 +184,7 @@ def test_every_format_shows_the_same_numbers():
     for line in lines:
         row = rows[line["loss"], line["metric"]]
         for name in ("mean", "low", "high", "best_epoch_mean"):
-            assert float(line[name]) == pytest.approx(row[name], rel=1e-5)
+            assert float(line[name]) == row[name]
         if row["metric"] == "accuracy":
             assert row["best_epoch_mean"] == pytest.approx(row["mean"] + 0.001)
             assert all(f"{row['mean']:.4f}" in text for text in texts)
@@ -238,7 +250,7 @@ def place(tmp_path_factory):
     folder.mkdir()
     for number, made in enumerate(studied()):
         made.summary.update(key=f"key{number:02}", sources={})
-        results.write(replace(made, key=f"key{number:02}"), folder, lambda *_: None)
+        results.write(replace(made, key=f"key{number:02}"), folder)
     return folder.parent
 
 

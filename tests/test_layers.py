@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
     "contract streams losses statistics optimizers settings undisturbed nested paths",
+    "drawing",
     "modules imports statements reach schema digests registry",
     "tasks models claims layers strict configuration metrics",
     "datasets details recipe stack sources results checkpoint check testing composition",
@@ -26,7 +28,7 @@ OWNERS = {
     "hydra": {"composition"},
     "omegaconf": {"composition"},
     "pebble": {"sweep"},
-    "matplotlib": {"report", "show"},
+    "matplotlib": {"drawing"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -66,6 +68,21 @@ def test_each_library_is_known_in_few_places(file):
     for module in imported(file):
         owners = OWNERS.get(module.partition(".")[0])
         assert owners is None or room(file) in owners, f"{file.name} imports {module}"
+
+
+def test_no_module_and_no_class_has_a_name_twice():
+    """But for a task and its losses, which share a module's name, as do the parts of one room."""
+    places, classes = defaultdict(list), defaultdict(list)
+    for file in FILES:
+        if file.parent.name != "losses" and file.stem != "__init__":
+            places[file.stem].append(file)
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                classes[node.name].append(file)
+    for folder in (file.parent for file in FILES if file.stem == "__init__"):
+        places[folder.name].append(folder)
+    twice = {**places, **classes}
+    assert not {name: found for name, found in twice.items() if len(found) > 1}
 
 
 def test_losses_import_torch_the_contract_and_each_other_only():

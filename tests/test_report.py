@@ -17,8 +17,8 @@ from lossbench.comparison import compare
 from lossbench.configuration import Choice
 from lossbench.details import EDGE, GRID, POINTS
 from lossbench.experiments import configurations
+from lossbench.report.figures import details
 from lossbench.report.html import Words, markdown, page
-from lossbench.report.panels import details
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = '<script>alert(1)</script>"&'
@@ -117,7 +117,7 @@ def test_what_diverged_is_lost_or_was_tuned_is_said():
         "16 x 3",
     ):
         assert said in text
-    assert "Untuned" in page(compare(three()), Words("title"))
+    assert "untuned" in page(compare(three()), Words("title"))
 
 
 def test_names_are_text_whatever_they_hold():
@@ -145,14 +145,15 @@ def test_twenty_losses_on_five_datasets_are_one_file_of_less_than_three_megabyte
     text = page(compare(made), Words("title"))
     assert len(text.encode()) < 3e6
     assert "http" not in text.replace("http://www.w3.org", "")
-    assert text.count("<figure>") == 5 * 20 * 4
+    of_each, planes = 1 + 3 * 3, 20  # differences; curves, reliability, residuals in three graphs
+    assert text.count("<figure>") == 5 * (of_each + planes) + 1
     assert "Ranks over 5 datasets" in text
 
 
 def test_a_corruption_s_strengths_are_drawn_as_a_curve_for_each_loss():
     made = [each for rate in (0.1, 0.2) for each in three(sections=on("wine", rate))]
     text = page(compare(made), Words("title"))
-    assert "accuracy by corruption.rate: wine" in text
+    assert "accuracy by corruption.rate · wine" in text
     assert "<h3>Robustness</h3>" in text
 
 

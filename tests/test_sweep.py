@@ -68,7 +68,7 @@ def test_rerun_trains_again_and_what_was_trained_last_counts(whole, tmp_path, co
     again = results.read(place)
     shutil.rmtree(place)
     rows = again.seeds.assign(**{"test/accuracy": [0.25, 0.75]})
-    results.write(dataclasses.replace(again, seeds=rows), folder, lambda *_: None)
+    results.write(dataclasses.replace(again, seeds=rows), folder)
     (config,), _ = configurations([*words, f"results.dir={folder}"])
     stored = results.stored(config, folder)
     assert stored is not None
@@ -82,6 +82,6 @@ def test_credentials_of_the_store_are_in_no_file(whole, tmp_path):
     secret = "postgresql://ann:hunter2@host/runs"
     tracking = replace(result.config.tracking, uri=secret)
     result = replace(result, config=replace(result.config, tracking=tracking))
-    written = results.write(result, tmp_path, lambda *_: None)
+    written = results.write(result, tmp_path)
     assert "hunter2" not in "".join(f.read_text() for f in written.glob("*.yaml"))
     assert results.read(written).config.tracking.uri == "postgresql://***@host/runs"

@@ -391,4 +391,4 @@ def test_the_ledger_tells_budget_choice_gain_and_edges(tmp_path):
         assert list(cells[column]) == [f"{r.summary['tuning'][name]:.4f}" for r in found]
     notes = " ".join(tables.ledger_notes(shown))
     assert "arcface: candidates were trained one by one" in notes
-    assert tables.heading(shown).splitlines()[0].endswith("tuned with 3 trials x 2 seeds")
+    assert next(tables.content([shown])).title.endswith("tuned with 3 trials x 2 seeds")

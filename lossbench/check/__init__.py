@@ -22,9 +22,9 @@ from lossbench.check import (
 from lossbench.check.find import object_of, plugins_of, task_of
 from lossbench.check.findings import (
     CheckOutcome,
+    CheckReport,
     Failed,
     Hint,
-    Report,
     Skipped,
     TaskPart,
     Verdict,
@@ -34,7 +34,7 @@ from lossbench.check.subject import Subject, one_line
 from lossbench.registry import Plugin
 from lossbench.undisturbed import Snapshot, undisturbed
 
-__all__ = ["CHECKS", "CheckOutcome", "Report", "TaskPart", "check_loss", "render"]
+__all__ = ["CHECKS", "CheckOutcome", "CheckReport", "TaskPart", "check_loss", "render"]
 
 Check = Callable[[Subject], None]
 # A stage is skipped where the one before it failed, but for the first, which only reads.
@@ -63,12 +63,12 @@ STAGES: tuple[tuple[Check, ...], ...] = (
 CHECKS: tuple[str, ...] = tuple(check.__name__ for stage in STAGES for check in stage)
 
 
-def check_loss(name: str, task: str | None = None) -> Report:
+def check_loss(name: str, task: str | None = None) -> CheckReport:
     """Hold a loss against every rule, on one task or on each that it is for.
 
     name: as in `loss=name`, or `package.module:loss`. UserError where there is no such loss.
     """
-    return Report(name, tuple(_part(plugin, task) for plugin in plugins_of(name, task)))
+    return CheckReport(name, tuple(_part(plugin, task) for plugin in plugins_of(name, task)))
 
 
 def _part(plugin: Plugin, task: str | None) -> TaskPart:

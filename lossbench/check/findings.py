@@ -42,7 +42,7 @@ class TaskPart:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What `lossbench check` found: a part for each task that the loss is for."""
 
     loss: str
@@ -64,7 +64,7 @@ class Report:
         return not self.failed
 
 
-def render(report: Report) -> str:
+def render(report: CheckReport) -> str:
     """The report as text of at most 100 columns, the counts last."""
     lines = []
     for part in report.parts:
@@ -83,7 +83,7 @@ def _lines(outcome: CheckOutcome) -> list[str]:
     return lines + (_wrapped(outcome.reason, " " * 11 + "-> ") if outcome.reason else [])
 
 
-def _counts(report: Report) -> str:
+def _counts(report: CheckReport) -> str:
     verdicts = [outcome.verdict for outcome in report.outcomes]
     skipped, *counts = (verdicts.count(v) for v in ("skipped", "passed", "failed", "hint"))
     passed, failed, hints = counts

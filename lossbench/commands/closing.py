@@ -142,20 +142,15 @@ def notices(results: list[Result]) -> list[str]:
 
 def _draw(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]:
     """Draw the figures into the folder and give their files."""
-    from lossbench.report import across, figures
+    from lossbench.report.figures import write_figures
 
     try:
-        drawn = across.draw(comparisons, folder, name)
-        for number, comparison in enumerate(comparisons):
-            suffix = f"-{number}" if number else ""
-            drawn.append(folder / f"{name}{suffix}.png")
-            figures.comparison(comparison.results, drawn[-1])
+        return write_figures(comparisons, folder, name)
     except OSError as error:
         raise UnusableError(
             f"{folder} cannot be written: {error.strerror}. The results are safe; make room, and "
             "the same command draws their figures."
         ) from error
-    return drawn
 
 
 # ---- what to do next ---------------------------------------------------------------------------

@@ -138,14 +138,12 @@ def _write_page(answer: Answer, file: Path) -> None:
 
 def _draw(answer: Answer) -> None:
     """Draw what several settings allow, and say where; a folder that is read-only has no figure."""
-    from lossbench.comparison import datasets, robustness
-
-    if not robustness(answer.comparisons) and not datasets(answer.comparisons):
+    if len(answer.comparisons) < 2:
         return
-    from lossbench.report import across  # matplotlib: slow to import
+    from lossbench.report.figures import write_figures  # matplotlib: slow to import
 
     try:
-        for place in across.draw(answer.comparisons, answer.folder / "figures", answer.name):
+        for place in write_figures(answer.comparisons, answer.folder / "figures", answer.name):
             print(f"Figure    {place}", file=sys.stderr)
     except OSError as error:
         complain(f"no figure was drawn: {error.strerror}.")

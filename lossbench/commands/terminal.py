@@ -107,10 +107,10 @@ def show_claims(decisions: Sequence[Decision], figure: Path) -> None:
     """Print the verdicts and draw what they rest on."""
     if not decisions:
         return
-    from lossbench.report import decisions as claims
+    from lossbench.report.decisions import as_text
+    from lossbench.report.figures import write_decisions
 
-    say(claims.text(decisions, width()))
+    say(as_text(decisions, width()))
     with contextlib.suppress(OSError):  # a folder that is read-only has no figure
-        figure.parent.mkdir(exist_ok=True)
-        claims.draw(decisions, figure)
-        say("", f"Figure    {figure}")
+        if write_decisions(decisions, figure):
+            say("", f"Figure    {figure}")

@@ -89,8 +89,6 @@ def as_csv(comparisons: Sequence[Comparison]) -> str:
 
 
 def _csv_cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}"
     if isinstance(value, str) and not _is_number(value) and value[:1] in ("=", "+", "-", "@", "\t"):
         return f"'{value}" if len(value) > 1 else value
     return value

@@ -1,66 +1,333 @@
-"""Figures: learning curves with bands, and the losses of a comparison side by side."""
+"""Comparisons, what several show together, and decisions on claims -> pictures of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import numpy as np
+from numpy.typing import NDArray
 
-from lossbench.configuration import Configuration
+from lossbench.claims import Difference, Equivalence, Test
+from lossbench.comparison import Comparison, DatasetRanking, Group
+from lossbench.drawing import (
+    COLOURS,
+    Drawing,
+    Estimate,
+    Forest,
+    Graph,
+    Look,
+    Plane,
+    Trace,
+    looks,
+    save,
+    span,
+)
+from lossbench.report.tables import content
 from lossbench.results import Result, bands
-from lossbench.statistics import t_interval
+from lossbench.statistics import Interval
+from lossbench.verdicts import NOT_APPLICABLE, Decision
+
+Array = NDArray[np.float64]
+Looks = dict[str, Look]
+EARLY = 0.1  # the share of a training in which curves move so far that the rest looks flat
+EPOCHS = 60  # shown of a training, at most
+FEWEST = 10  # examples that make a bin's accuracy worth a dot
+IN_FILES = 2  # pictures of a comparison; the page has all
+WIDE = 9.0  # inches of a figure with a test in words above each row
+KINDS = {Comparison: "", Group: "-robustness", DatasetRanking: "-ranks"}  # of files
+VERDICTS = {
+    "SUPPORTED": Look(COLOURS[0]),
+    "REFUTED": Look(COLOURS[4]),
+    "OPEN": Look(COLOURS[6]),
+    NOT_APPLICABLE: Look(COLOURS[3]),
+}
 
 
-def curves(result: Result, path: Path) -> None:
-    """Each metric of one run over its epochs: mean over seeds, 95 % interval, single seeds."""
-    table = bands(result.curves)
-    metrics = list(table.metric.unique())
-    columns = min(4, len(metrics)) or 1
-    rows = -(-len(metrics) // columns) or 1
-    figure = Figure(figsize=(3.2 * columns, 2.6 * rows), layout="constrained")
-    for number, metric in enumerate(metrics):
-        axes = figure.add_subplot(rows, columns, number + 1)
-        for _, single in result.curves[result.curves.metric == metric].groupby("seed"):
-            axes.plot(single.epoch, single.value, color="0.8", linewidth=0.5)
-        _band(axes, table[table.metric == metric], "C0")
-        axes.set_title(metric, fontsize=9)
-        axes.tick_params(labelsize=7)
-    figure.suptitle(f"{title(result.config)}, {len(result.seeds)} seeds", fontsize=10)
-    figure.savefig(path, dpi=100)
+@dataclass(frozen=True)
+class Picture:
+    """Drawings under one title, and how to read them."""
+
+    title: str
+    words: str
+    drawings: tuple[Drawing, ...]
 
 
-def comparison(labelled: Mapping[str, Result], path: Path) -> None:
-    """Validation curves of every loss on the same axes, and the test intervals beside them."""
-    primary = next(iter(labelled.values())).summary["primary"]
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    for number, (label, result) in enumerate(labelled.items()):
-        colour, y = f"C{number % 10}", len(labelled) - number
-        table = bands(result.curves)
-        _band(left, table[table.metric == f"val/{primary}"], colour, label)
-        values = result.seeds[f"test/{primary}"].dropna()
-        right.plot(values, [y - 0.25] * len(values), "|", color=colour, alpha=0.4)
-        if len(values):
-            interval = t_interval(values)
-            right.plot([interval.low, interval.high], [y, y], color=colour, linewidth=2)
-            right.plot([interval.estimate], [y], "o", color=colour)
-    left.set(xlabel="epoch", ylabel=primary, title="validation, mean and 95 % interval")
-    left.legend(fontsize=8)
-    right.set(xlabel=primary, title="test, mean, 95 % interval, seeds")
-    right.set_yticks(range(len(labelled), 0, -1), list(labelled))
-    figure.savefig(path, dpi=110)
+def looks_of(comparisons: Sequence[Comparison]) -> Looks:
+    """A look for each loss, the same in every figure; the baseline of all has the text's colour."""
+    bases = {comparison.baseline for comparison in comparisons}
+    labels = chain.from_iterable(comparison.results for comparison in comparisons)
+    return looks(labels, bases.pop() if len(bases) == 1 else None)
 
 
-def title(config: Configuration) -> str:
-    """The loss and the data of a run in a few words."""
-    corruption = config.corruption.name
-    suffix = "" if corruption == "none" else f" with {corruption}"
-    return f"{config.loss.name} on {config.dataset.name}{suffix}"
+def pictures(shown: Comparison | Group | DatasetRanking, looks: Looks) -> list[Picture]:
+    """All that can be drawn of it."""
+    if isinstance(shown, DatasetRanking):
+        return [_ranks(shown, looks)]
+    if isinstance(shown, Group):
+        # only numbers have an axis to be drawn over, as a corruption's strength is one
+        return list(_robustness(shown, looks)) if shown.key.startswith("corruption.") else []
+    return [picture for draw in OF_COMPARISON for picture in draw(shown, looks)]
 
 
-def _band(axes: Axes, table: Any, colour: str, label: str | None = None) -> None:
-    axes.fill_between(table.epoch, table.low, table.high, color=colour, alpha=0.25, linewidth=0)
-    axes.plot(table.epoch, table["mean"], color=colour, linewidth=1.5, label=label)
+def write_figures(comparisons: Sequence[Comparison], folder: Path, name: str) -> list[Path]:
+    """A file for each comparison, and for what several show together; those that were written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    look, written, numbers = looks_of(comparisons), list[Path](), Counter[str]()
+    for block in content(comparisons):
+        drawings = [
+            replace(drawing, title=drawing.title or picture.title)
+            for picture in pictures(block.shown, look)[:IN_FILES]
+            for drawing in picture.drawings
+        ]
+        if drawings:
+            kind = KINDS[type(block.shown)]
+            number = f"-{numbers[kind]}" if numbers[kind] else ""
+            numbers[kind] += 1
+            written.append(folder / f"{name}{kind}{number}.png")
+            save(drawings, written[-1], title=f"{block.title}\n{block.subtitle}")
+    return written
+
+
+# --- a comparison ---------------------------------------------------------------------------
+
+
+def _differences(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """Each seed's difference to the baseline, or its score where there is nothing to compare."""
+    rows = [row for row in comparison.rows if np.isfinite(row.differences).any()]
+    if not rows:
+        yield from _scores(comparison, looks)
+        return
+    side = "right" if comparison.direction > 0 else "left"
+    axis = f"{comparison.metric} less that of {comparison.baseline}; {side} is better"
+    margin = comparison.margin or 0.0
+    drawn = tuple(
+        Estimate(row.label, row.difference, row.differences, looks[row.label], margin)
+        for row in rows
+    )
+    paired = "Paired differences" if comparison.paired else "Differences"
+    words = "A dot for each seed, with their mean and its 95 % interval; the line is no difference"
+    shade = f", what lies in the shade does not matter (within {margin:g})" if margin else ""
+    yield Picture(paired, f"{words}{shade}.", (Forest("", axis, drawn),))
+
+
+def _scores(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    column, rows = f"test/{comparison.metric}", []
+    for row in comparison.rows:
+        values = comparison.results[row.label].seeds[column].to_numpy(float)
+        interval = row.metrics[comparison.metric]
+        rows.append(Estimate(row.label, interval, values, looks[row.label]))
+    words = "A dot for each seed, with their mean and its 95 % interval."
+    title = f"{comparison.metric} on the test split"
+    yield Picture(title, words, (Forest("", comparison.metric, tuple(rows), rule=None),))
+
+
+def _learning_curves(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """The compared metric on validation data over the epochs, without the first of them."""
+    metric = f"val/{comparison.metric}"
+    lines = [
+        line
+        for label in _finished(comparison, looks)
+        if (line := _learning(comparison.results[label], metric, label, looks[label]))
+    ]
+    if lines:
+        yield Picture(
+            "Learning curves",
+            f"{comparison.metric} on validation data from epoch {min(np.min(x.x) for x in lines):g}"
+            ", mean over seeds with its 95 % interval.",
+            Graph("", "epoch", f"validation {comparison.metric}", tuple(lines)).split(),
+        )
+
+
+def _learning(result: Result, metric: str, label: str, look: Look) -> Trace | None:
+    chosen = result.curves[result.curves.metric == metric]
+    if not len(chosen):
+        return None
+    epochs = np.unique(chosen.epoch)
+    epochs = epochs[int(EARLY * len(epochs)) :]
+    places = np.linspace(0, len(epochs) - 1, min(EPOCHS, len(epochs)))
+    table = bands(chosen[chosen.epoch.isin(epochs[np.unique(places.round().astype(int))])])
+    x, y, low, high = (table[n].to_numpy(float) for n in ("epoch", "mean", "low", "high"))
+    return Trace(label, x, y, look, low, high)
+
+
+def _reliability(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """Accuracy against confidence, in bins over all seeds."""
+    lines = []
+    for label, found in _detailed(comparison, looks, "reliability.count"):
+        count = found["reliability.count"].sum(0)
+        some = count >= FEWEST
+        parts = ("reliability.confidence", "reliability.accuracy")
+        x, y = (
+            np.nansum(found[p] * found["reliability.count"], 0)[some] / count[some] for p in parts
+        )
+        lines.append(Trace(label, x, y, looks[label], dots=True))
+    if lines:
+        words = (
+            "Accuracy against confidence on the test split, in bins of confidence over all seeds, "
+            f"those of fewer than {FEWEST} examples left out. On the diagonal a model is right as "
+            "often as it is sure; below it, it is too sure."
+        )
+        ends = (span(*(line.x for line in lines))[0], 1.0)
+        lines.append(Trace("", ends, ends))
+        graph = Graph("", "confidence", "accuracy", tuple(lines), ends, (0.0, 1.0))
+        yield Picture("Reliability", words, graph.split())
+
+
+def _residuals(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """Quantiles of what was missed, over the seeds' means."""
+    lines = [
+        Trace(
+            label,
+            found["residuals.level"][0],
+            found["residuals.quantile"].mean(0),
+            looks[label],
+        )
+        for label, found in _detailed(comparison, looks, "residuals.quantile")
+    ]
+    if lines:
+        words = (
+            "Target less prediction on the test split, in standard deviations of the target: the "
+            "value at each share of the examples, mean over seeds. The line is no error."
+        )
+        graph = Graph("", "share of examples", "residual", tuple(lines))
+        yield Picture("Residual quantiles", words, graph.split())
+
+
+def _planes(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """Where inputs are a plane: the class decided on, with training examples of the first seed."""
+    found = dict(_detailed(comparison, looks, "plane.class"))
+    if found:
+        seed = int(comparison.results[next(iter(found))].details.seed.iloc[0])
+        words = (
+            f"The class that each place is given by the model of seed {seed}, stronger where it is "
+            "surer, with training examples of that seed. Axes are in standard deviations."
+        )
+        drawings = tuple(_plane(label, each) for label, each in found.items())
+        yield Picture("Decision boundaries", words, drawings)
+
+
+def _plane(label: str, found: dict[str, Array]) -> Plane:
+    first = {name: values[0] for name, values in found.items()}
+    low, high = first["plane.extent"]
+    classes, points = first["plane.class"], first["points.class"]
+    chance = 1 / (max(classes.max(), points.max()) + 1)
+    sure = np.clip((first["plane.confidence"] - chance) / (1 - chance), 0, 1)
+    examples = np.stack([first["points.x"], first["points.y"], points])
+    return Plane(label, (float(low), float(high)), classes, sure, examples)
+
+
+OF_COMPARISON: tuple[Callable[[Comparison, Looks], Iterator[Picture]], ...] = (
+    _differences,
+    _learning_curves,
+    _reliability,
+    _residuals,
+    _planes,
+)
+
+
+def details(result: Result) -> dict[str, Array]:
+    """Name -> a row of numbers for each seed that finished, seeds ascending."""
+    if not len(result.details):
+        return {}
+    ordered = result.details.sort_values("seed", kind="stable")
+    return {
+        str(name): np.stack(list(values)).astype(float)
+        for name, values in ordered.groupby("name")["values"]
+    }
+
+
+def _detailed(
+    comparison: Comparison, looks: Looks, name: str
+) -> Iterator[tuple[str, dict[str, Array]]]:
+    """The losses whose details have the name, and their details."""
+    for label in _finished(comparison, looks):
+        found = details(comparison.results[label])
+        if name in found:
+            yield label, found
+
+
+def _finished(comparison: Comparison, looks: Looks) -> list[str]:
+    """The losses that finished on some seed, in the order of their looks."""
+    finished = {row.label for row in comparison.rows if row.diverged < row.seeds}
+    return [label for label in looks if label in finished]
+
+
+# --- several comparisons --------------------------------------------------------------------
+
+
+def _robustness(group: Group, looks: Looks) -> Iterator[Picture]:
+    """The compared metric on the test split over a corruption's strength."""
+    lines = []
+    for label in looks:
+        points = [
+            (float(value), interval.estimate, interval.low, interval.high)
+            for value, c in group.comparisons.items()
+            if label in c.results and (interval := c.row(label).metrics[c.metric])
+        ]
+        if points:
+            x, y, low, high = np.array(points).T
+            lines.append(Trace(label, x, y, looks[label], low, high, dots=True))
+    if lines:
+        metrics = ", ".join(sorted({c.metric for c in group.comparisons.values()}))
+        words = f"{metrics} on the test split by {group.key}, mean with its 95 % interval."
+        values = np.concatenate([np.asarray(line.x) for line in lines])
+        log = bool(0 < 20 * values.min() <= values.max())
+        graph = Graph("", group.key, f"test {metrics}", tuple(lines), log=log)
+        yield Picture("Robustness", words, graph.split())
+
+
+def _ranks(ranking: DatasetRanking, looks: Looks) -> Picture:
+    """Average ranks with half a critical difference on both sides."""
+    half = ranking.critical_difference / 2
+    rows = tuple(
+        Estimate(f"{label} {rank:.2f}", Interval(rank, rank - half, rank + half), (), looks[label])
+        for label, rank in ranking.ranks.items()
+    )
+    count = len(ranking.group.comparisons)
+    title = f"Ranks over {count} datasets"
+    words = "1 is the best; losses whose bars do not meet differ (Nemenyi, .05)."
+    axis = "average rank; bars that do not meet differ (Nemenyi, .05)"
+    return Picture(title, words, (Forest("", axis, rows, rule=None),))
+
+
+# --- claims ---------------------------------------------------------------------------------
+
+
+def write_decisions(decisions: Sequence[Decision], path: Path) -> Path | None:
+    """Draw the difference behind every test; None where no test measured one."""
+    forests = claim_forests(decisions)
+    if not forests:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    title = "Differences behind the claims, with 95 % intervals; shaded, less than a claim asks for"
+    save(forests, path, title=title, columns=1)
+    return path
+
+
+def claim_forests(decisions: Sequence[Decision]) -> list[Forest]:
+    """For each metric a row for each test of it: verdict and test, in the verdict's colour."""
+    rows: dict[str, list[Estimate]] = {}
+    for decision in decisions:
+        for test, finding in zip(decision.claim.tests, decision.findings, strict=True):
+            if finding.difference:
+                metric, _, tested = finding.text.partition(": ")
+                applies = decision.verdict != NOT_APPLICABLE
+                verdict = finding.verdict if applies else NOT_APPLICABLE
+                label = f"{verdict}  {decision.claim.id}: {tested}"
+                row = Estimate(label, finding.difference, (), VERDICTS[verdict], _margin(test))
+                rows.setdefault(metric, []).append(row)
+    return [
+        Forest(metric, f"difference in {metric}, first side less second", tuple(each), width=WIDE)
+        for metric, each in rows.items()
+    ]
+
+
+def _margin(test: Test) -> float:
+    """The difference that a test asks for, or allows."""
+    if isinstance(test, Difference):
+        return test.by
+    return test.within if isinstance(test, Equivalence) else 0.0

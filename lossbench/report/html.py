@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
 import yaml
+from markupsafe import Markup
 
-from lossbench.comparison import Comparison, DatasetRanking, Group, rank_losses, robustness
-from lossbench.comparison.select import budgets, datasets
-from lossbench.report import panels, sheets
+from lossbench.comparison import Comparison
+from lossbench.drawing import inline
+from lossbench.report import figures
 from lossbench.report.pages import rendered
-from lossbench.report.tables import heading, ledger_notes
+from lossbench.report.tables import Block, content
 from lossbench.results import Result
 
 
@@ -35,39 +36,43 @@ class Words:
 
 def page(comparisons: Sequence[Comparison], words: Words) -> str:
     """The report as one file, for light and dark, wide and narrow windows."""
-    together = _together(comparisons)
+    looks = figures.looks_of(comparisons)
+    sections, together = [], []
+    for block in content(comparisons):
+        if isinstance(block.shown, Comparison):
+            sections.append(_section(_name(block.shown, comparisons), block, looks))
+        else:
+            together.append(_section(block.title, block, looks))
     values = {
         "words": words,
-        "headline": _headline(comparisons, together),
-        "conclusions": conclusions(comparisons, together),
+        "headline": _headline(comparisons),
+        "conclusions": conclusions(comparisons),
         "together": together,
-        "sections": [_section(name, comparison) for name, comparison in _named(comparisons)],
+        "sections": sorted(sections, key=lambda section: str(section["name"])),
     }
     return rendered("report.html", values)
 
 
-def conclusions(
-    comparisons: Sequence[Comparison], together: Sequence[Mapping[str, Any]]
-) -> list[tuple[str, list[str]]]:
+def conclusions(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
     """What is concluded, under titles: of the only comparison, or of all together, then of each."""
     if len(comparisons) == 1:
         return [("", comparisons[0].conclusion)]
-    each = [f"{name}. {' '.join(summary(comparison))}" for name, comparison in _named(comparisons)]
-    return [*((part["title"], part["said"]) for part in together), ("Each", each)]
+    each = [f"{_name(c, comparisons)}. {' '.join(summary(c))}" for c in comparisons]
+    return [*_together(comparisons), ("Each", sorted(each))]
 
 
 def markdown(comparisons: Sequence[Comparison], question: str) -> str:
     """A description: the conclusion in a line, then question and conclusions."""
-    together = _together(comparisons)
-    lines = [_headline(comparisons, together), "", question.strip(), ""]
-    for title, said in conclusions(comparisons, together):
-        lines += [*([f"**{title}**", ""] if title else []), *(f"- {line}" for line in said), ""]
+    lines = [_headline(comparisons), "", question.strip(), ""]
+    for title, sentences in conclusions(comparisons):
+        heading = [f"**{title}**", ""] if title else []
+        lines += [*heading, *(f"- {line}" for line in sentences), ""]
     return re.sub(r"([<>`\\|])", r"\\\1", "\n".join(lines)).strip()
 
 
-def _headline(comparisons: Sequence[Comparison], together: Sequence[Mapping[str, Any]]) -> str:
+def _headline(comparisons: Sequence[Comparison]) -> str:
     """The conclusion in a line."""
-    lines = [line for part in together for line in part["said"]]
+    lines = [line for _, sentences in _together(comparisons) for line in sentences]
     return " ".join(lines or summary(comparisons[0]))
 
 
@@ -81,22 +86,10 @@ def described(page: str) -> dict[str, str]:
     return {name: unescape(match[1]) if match else "" for name, match in found.items()}
 
 
-def _named(comparisons: Sequence[Comparison]) -> list[tuple[str, Comparison]]:
-    named = [(_name(comparison, comparisons), comparison) for comparison in comparisons]
-    return sorted(named, key=lambda pair: pair[0])
-
-
-def _together(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """What several comparisons show that differ in one thing."""
-    found = []
-    for group in (*budgets(comparisons), *robustness(comparisons), *datasets(comparisons)):
-        first = next(iter(group.comparisons.values()))
-        name = _name(first, comparisons, group.key)
-        found.append(_group(group, f"{first.metric} by {group.key}", name))
-        if group.key == "dataset" and (ranked := rank_losses(group)):
-            title = f"Ranks over {len(group.comparisons)} datasets"
-            found.append(_ranking(ranked, title, name))
-    return found
+def _together(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
+    """What several comparisons show that differ in one thing, under the titles of the page."""
+    blocks = content(comparisons)
+    return [(b.title, b.sentences) for b in blocks if not isinstance(b.shown, Comparison)]
 
 
 def summary(comparison: Comparison) -> list[str]:
@@ -115,14 +108,12 @@ def summary(comparison: Comparison) -> list[str]:
     return said or [f"{comparison.baseline} has nothing to be compared with."]
 
 
-def _name(comparison: Comparison, among: Sequence[Comparison], key: str = "") -> str:
-    """The dataset, and what else but for one key tells a comparison from the others."""
+def _name(comparison: Comparison, among: Sequence[Comparison]) -> str:
+    """The dataset, and what else tells a comparison from the others."""
     setting = {name: comparison.setting[name] for name in ("dataset", *comparison.setting)}
     words = []
     for section, values in setting.items():
         others = [c.setting[section] for c in among]
-        if section == key:
-            continue
         if not isinstance(values, dict):
             words += [str(values)] if len(set(others)) > 1 else []
             continue
@@ -131,61 +122,32 @@ def _name(comparison: Comparison, among: Sequence[Comparison], key: str = "") ->
             words.append(f"no {section}" if name == "none" else str(name))
         same = [other for other in others if other.get("name") == name]
         differing = [k for k in values if len({str(other.get(k)) for other in same}) > 1]
-        words += [f"{k} {values[k]}" for k in differing if f"{section}.{k}" != key]
+        words += [f"{k} {values[k]}" for k in differing]
     return " · ".join(words)
 
 
-def _section(name: str, comparison: Comparison) -> dict[str, Any]:
-    results = comparison.results
-    figures = [figure for draw in panels.FIGURES if (figure := draw(comparison))]
+def _section(name: str, block: Block, looks: figures.Looks) -> dict[str, Any]:
+    """What the page shows of a block; of a comparison its runs, too."""
+    shown = block.shown
+    results = shown.results if isinstance(shown, Comparison) else {}
     return {
         "name": name,
-        "heading": heading(comparison).splitlines(),
-        "conclusion": comparison.conclusion,
-        "table": sheets.primary(comparison),
-        "pictures": panels.intervals(comparison),
-        "metrics": list(sheets.metrics(comparison)),
-        "differences": panels.differences(comparison),
-        "figures": figures,
-        "ledger": sheets.ledger(comparison),
-        "tuning": ledger_notes(comparison),
+        "block": block,
+        "pictures": [
+            (
+                picture,
+                [Markup(inline(d, f"{picture.title}, {name} {d.title}")) for d in picture.drawings],
+            )
+            for picture in figures.pictures(shown, looks)
+        ],
         "diverged": [line for label, r in results.items() for line in _diverged(label, r)],
         "unmapped": {
             label: r.summary.get("unmapped_because")
             for label, r in results.items()
             if not r.summary.get("mapped", True)
         },
-        "setting": _yaml(comparison.setting),
+        "setting": _yaml(shown.setting) if isinstance(shown, Comparison) else "",
         "runs": [_run(label, r) for label, r in results.items()],
-    }
-
-
-def _group(found: Group, title: str, name: str) -> dict[str, Any]:
-    first = next(iter(found.comparisons.values()))
-    # a corruption's strength is a number, and only numbers have an axis to be drawn over
-    drawn = panels.robustness(found) if found.key.startswith("corruption.") else None
-    return {
-        "title": _titled(title, name),
-        "legend": f"against {first.baseline}; {sheets.LEGEND}",
-        "sheets": list(sheets.group(found)),
-        "pictures": {},
-        "said": found.conclusion,
-        "figure": drawn,
-    }
-
-
-def _titled(title: str, name: str) -> str:
-    return f"{title}: {name}" if name else title
-
-
-def _ranking(found: DatasetRanking, title: str, name: str) -> dict[str, Any]:
-    return {
-        "title": _titled(title, name),
-        "legend": "1 is the best; losses whose bars do not meet differ (Nemenyi)",
-        "sheets": [sheets.ranks(found)],
-        "pictures": panels.ranks(found),
-        "said": found.conclusion,
-        "figure": None,
     }
 
 

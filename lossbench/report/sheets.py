@@ -35,6 +35,7 @@ class Sheet:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def numbers(self) -> list[bool]:
@@ -81,7 +82,8 @@ def metrics(comparison: Comparison) -> Iterator[Sheet]:
     names = [name for name in comparison.rows[0].metrics if name != comparison.metric]
     for shown in _few(names, METRICS_ABREAST):
         head = ("loss", *(name.replace("_", " ") for name in shown))
-        yield Sheet(head, tuple((loss, *(of[n] for n in shown)) for loss, of in found.items()))
+        rows = tuple((loss, *(of[n] for n in shown)) for loss, of in found.items())
+        yield Sheet(head, rows, title="Other metrics")
 
 
 def _short(record: Record) -> str:
@@ -131,7 +133,7 @@ def ledger(comparison: Comparison) -> Sheet | None:
         chosen = ", ".join(f"{key} {value:g}" for key, value in tuning["chosen"].items())
         rows.append((label, f"{tuning['trials']} x {tuning['seeds']}", *cells, chosen))
     head = ("loss", "trials x seeds", metric, "as configured", "chosen")
-    return Sheet(head, tuple(rows), words=("chosen",))
+    return Sheet(head, tuple(rows), words=("chosen",), title="Tuning")
 
 
 def _few(names: Sequence[str], abreast: int) -> Iterator[Sequence[str]]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lossbench.comparison import (
     Comparison,
+    DatasetRanking,
     Group,
     budgets,
     datasets,
@@ -26,23 +27,13 @@ WIDTH = 100
 
 
 class Block(NamedTuple):
-    """What stands together: a title, sheets, and sentences."""
+    """What stands together: title and subtitle of what is shown, tables of it, and sentences."""
 
+    shown: Comparison | Group | DatasetRanking
     title: str
+    subtitle: str
     sheets: list[Sheet]
-    said: list[str]
-
-
-def heading(comparison: Comparison) -> str:
-    """What was compared, on what, and how to read the differences."""
-    better = "more" if comparison.direction > 0 else "less"
-    paired = "paired by seed" if comparison.paired else "unpaired"
-    tuning = comparison.setting["tuning"]
-    return (
-        f"{shared(comparison.setting)} · {comparison.seeds} seeds · {tuning}\n"
-        f"{comparison.metric} on the test split, {better} is better; "
-        f"differences are to {comparison.baseline}, {paired}"
-    )
+    sentences: list[str]
 
 
 def shared(setting: dict[str, Any]) -> str:
@@ -65,14 +56,23 @@ def content(comparisons: Sequence[Comparison], by: str | None = None) -> Iterato
         yield _of_group(group)
     for group in datasets(comparisons) if by in (None, "dataset") else ():
         if ranked := rank_losses(group):
-            title = f"Ranks over {len(group.comparisons)} datasets · {shared(group.fixed)}"
-            yield Block(title, [sheets.ranks(ranked)], ranked.conclusion)
+            title = f"Ranks over {len(group.comparisons)} datasets"
+            ranks = [sheets.ranks(ranked)]
+            yield Block(ranked, title, shared(group.fixed), ranks, ranked.conclusion)
 
 
 def _of_comparison(comparison: Comparison) -> Block:
-    found = [sheets.primary(comparison), *sheets.metrics(comparison), sheets.ledger(comparison)]
-    said = [*comparison.conclusion, *ledger_notes(comparison)]
-    return Block(heading(comparison), [sheet for sheet in found if sheet], said)
+    better = "more" if comparison.direction > 0 else "less"
+    paired = "paired by seed" if comparison.paired else "unpaired"
+    tuning = comparison.setting["tuning"]
+    title = f"{shared(comparison.setting)} · {comparison.seeds} seeds · {tuning}"
+    subtitle = (
+        f"{comparison.metric} on the test split, {better} is better; "
+        f"differences are to {comparison.baseline}, {paired}"
+    )
+    tables = [sheets.primary(comparison), *sheets.metrics(comparison), sheets.ledger(comparison)]
+    sentences = [*comparison.conclusion, *ledger_notes(comparison)]
+    return Block(comparison, title, subtitle, [sheet for sheet in tables if sheet], sentences)
 
 
 def ledger_notes(comparison: Comparison) -> list[str]:
@@ -97,37 +97,38 @@ def _of_group(group: Group) -> Block:
         for name in ("metric", "baseline", "seeds")
     )
     title = f"{metrics} by {group.key} · {shared(group.fixed)} · {seeds} seeds · baseline {bases}"
-    return Block(f"{title}\n{sheets.LEGEND}", list(sheets.group(group)), group.conclusion)
+    return Block(group, title, sheets.LEGEND, list(sheets.group(group)), group.conclusion)
 
 
 def print_table(comparisons: Sequence[Comparison], by: str | None, console: Console) -> None:
     """In the console's width; where that is less than the numbers need, they run over it."""
     width = console.width
     for part in content(comparisons, by):
-        console.print(Text(part.title))
+        console.print(Text(f"{part.title}\n{part.subtitle}"))
         for sheet in part.sheets:
             console.width = max(width, sheets.narrowest(sheet))
             console.print(sheets.as_table(sheet))
             console.width = width
-        console.print(Text(wrapped(part.said, width)))
+        console.print(Text(wrapped(part.sentences, width)))
         console.print()
 
 
 def as_markdown(comparisons: Sequence[Comparison], by: str | None) -> str:
     """Headings, tables and lists."""
     blocks: list[str] = []
-    for title, tables, said in content(comparisons, by):
-        blocks += map(sheets.escaped_markdown, title.split("\n"))
+    for _, title, subtitle, tables, sentences in content(comparisons, by):
+        blocks += map(sheets.escaped_markdown, (title, subtitle))
         blocks += map(sheets.as_markdown, tables)
-        blocks.append("\n".join(f"- {sheets.escaped_markdown(line)}" for line in said))
+        blocks.append("\n".join(f"- {sheets.escaped_markdown(line)}" for line in sentences))
     return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
 def as_latex(comparisons: Sequence[Comparison], by: str | None) -> str:
     """Tabulars for booktabs; titles and sentences are comments."""
     blocks: list[str] = []
-    for title, tables, said in content(comparisons, by):
-        blocks += [_comment(title.split("\n")), *map(sheets.as_latex, tables), _comment(said)]
+    for _, title, subtitle, tables, sentences in content(comparisons, by):
+        head = _comment([title, subtitle])
+        blocks += [head, *map(sheets.as_latex, tables), _comment(sentences)]
     return "\n".join(block for block in blocks if block)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from lossbench.report.pages import rendered
 from lossbench.show.anatomy import Entry, entry_of, parameter_rows, properties
 from lossbench.show.curves import Panel, drawn
 from lossbench.show.families import families
-from lossbench.show.pictures import inline
+from lossbench.show.pictures import both
 from lossbench.show.traps import traps
 
 ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
@@ -89,17 +88,12 @@ def _sheet(row: CatalogueRow) -> dict[str, Any]:
         "properties": properties(row.entry),
         "traps": traps(row.entry, found),
         "reason": found.reason,
-        "pictures": list(_pictures(found.panels, f"{row.file} {row.place}")),
+        "pictures": [(p.title, _both(p, f"{row.place}: {p.title}")) for p in found.panels],
     }
 
 
-def _pictures(panels: Iterable[Panel], key: str) -> Iterable[tuple[str, list[Markup]]]:
-    for number, panel in enumerate(panels):
-        yield panel.title, _both(panel, f"{key} {number}")
-
-
-def _both(panel: Panel, key: str) -> list[Markup]:
-    return [Markup(inline(panel, gradient=gradient, key=key)) for gradient in (False, True)]
+def _both(panel: Panel, name: str) -> list[Markup]:
+    return [Markup(picture) for picture in both(panel, name)]
 
 
 def _compared() -> list[tuple[str, str, list[Markup]]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lossbench import registry
 from lossbench.schema import Parameter
 from lossbench.show.anatomy import Entry, number
-from lossbench.show.sections import prototypes, studies
+from lossbench.show.studies import prototypes, studies
 from lossbench.show.variants import values_to_show
 from lossbench.tasks import Section, Study
 

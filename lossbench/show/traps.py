@@ -8,7 +8,7 @@ import torch
 
 from lossbench.show.anatomy import Entry
 from lossbench.show.curves import Drawn, curve, made
-from lossbench.show.sections import studies
+from lossbench.show.studies import studies
 
 SATURATED = 1e-3  # of the slope at a small mistake
 STEEPER = 2.0  # times the slope at a small mistake

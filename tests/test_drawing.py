@@ -1,0 +1,111 @@
+"""Drawings: what they show is the data, and as parts of a page they are whole and small."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from lossbench.drawing import (
+    COLOURS,
+    INK,
+    Estimate,
+    Forest,
+    Graph,
+    Plane,
+    Trace,
+    _spread,
+    inline,
+    looks,
+    numbered,
+    save,
+    span,
+)
+from lossbench.statistics import Interval
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = '<script>alert(1)</script>"& $x$ 0.123456 #0072b2'
+
+
+def points(svg: str, number: int = 0) -> list[tuple[float, float]]:
+    """The points of the line that has the n-th colour."""
+    (path,) = re.findall(rf'd="([^"]+)"[^>]*stroke: var\(--c{number},[^>]*stroke-width: 1.7', svg)
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML] (\S+) (\S+)", path)]
+
+
+def test_a_curve_that_leaves_the_frame_is_cut_there_and_not_moved_into_it():
+    x, y = np.arange(5.0), np.array([0.0, 0.2, 0.9, 0.95, 1.0])
+    svg = inline(Graph("", "epoch", "", (Trace("a", x, y, numbered(0)),), (0, 4), (0.9, 1.0)), "a")
+    assert 'clip-path="url(#' in svg
+    flat = [(a, b) for a, b in pairwise(points(svg)) if a[1] == b[1]]
+    assert not flat
+    whole = points(inline(Graph("", "epoch", "", (Trace("a", x, y, numbered(0)),)), "a"))
+    rises = -np.diff(whole, axis=0)[:, 1]
+    assert rises / rises.sum() == pytest.approx(np.diff(y), abs=1e-3)
+
+
+def test_names_at_the_ends_of_lines_do_not_cover_each_other():
+    heights = np.array([0.1, 0.2, 0.1, 0.1])
+    places = _spread([0.95, 0.95, 0.0, 1.0], heights)
+    order = np.argsort(places)
+    gaps = np.diff(places[order])
+    assert (gaps >= (heights[order][1:] + heights[order][:-1]) / 2 - 1e-9).all()
+    assert places.max() <= 1
+    assert places[2] == 0
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        Graph(
+            "", HOSTILE, HOSTILE, tuple(Trace(HOSTILE, [0, 1], [0, n], numbered(n)) for n in (0, 1))
+        ),
+        Forest("", HOSTILE, (Estimate(HOSTILE, Interval(0, -1, 1), [0.0, 0.0, np.nan]),)),
+        Plane("", (-1, 1), np.zeros(4), np.ones(4), np.zeros((3, 2))),
+    ],
+    ids=["graph", "forest", "plane"],
+)
+def test_a_part_of_a_page_is_whole_and_text_is_text(drawing):
+    tree = ElementTree.fromstring(inline(drawing, HOSTILE))
+    assert tree.get("aria-label") == HOSTILE
+    assert not list(tree.iter(f"{SVG}script"))
+    if not isinstance(drawing, Plane):
+        texts = " ".join(" ".join(each.itertext()) for each in tree.iter(f"{SVG}text"))
+        assert "0.123456" in texts
+        assert "$x$" in texts
+
+
+def test_a_page_sets_the_colours():
+    svg = inline(Graph("", "x", "y", (Trace("a", [0, 1], [0, 1], numbered(0)),)), "a")
+    assert INK not in svg
+    assert "currentColor" in svg
+    assert f"var(--c0, {COLOURS[0]})" in svg
+
+
+def test_more_lines_than_colours_are_split_over_graphs_with_the_baseline_in_each():
+    labels = [f"loss {number}" for number in range(len(COLOURS) + 2)]
+    look = looks(labels, "loss 0")
+    lines = tuple(Trace(label, [0, n], [0, n], look[label]) for n, label in enumerate(labels))
+    first, second = Graph("", "x", "y", lines).split()
+    assert [len(graph.lines) for graph in (first, second)] == [len(COLOURS) + 1, 2]
+    assert all(graph.lines[-1].label == "loss 0" for graph in (first, second))
+    assert first.y_range == second.y_range
+    assert len({line.look.colour for line in first.lines}) == len(first.lines)
+
+
+def test_files_are_the_same_each_time(tmp_path):
+    forest = Forest("", "x", (Estimate("a", Interval(0, -1, 1), [0.5], margin=0.1),))
+    for name in ("one.svg", "two.svg", "one.png"):
+        save([forest], tmp_path / name, title="a")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_range_holds_all_that_is_finite():
+    low, high = span([0.0, np.nan, 2.0], [np.inf])
+    assert low < 0 < 2 < high < 2.2
+    assert span([]) == (0.0, 1.0)
+    assert span([3.0])[0] < 3 < span([3.0])[1]
