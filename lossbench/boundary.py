@@ -12,6 +12,7 @@ from lossbench import registry
 from lossbench.configuration import Choice, Configuration
 from lossbench.contract import UserError
 from lossbench.datasets import Splits
+from lossbench.models import ADVICE, name_type
 from lossbench.registry import Plugin
 from lossbench.schema import Parameter, convert, within
 from lossbench.tasks import Task
@@ -120,8 +121,7 @@ def check_output(
     count = len(inputs)
     expected = _shown((count, *shape), count)
     if not isinstance(output, Tensor):
-        size = f" of {len(output)}" if isinstance(output, tuple | list | dict) else ""
-        given, advice = f"a {type(output).__name__}{size}", "return the predictions alone, a tensor"
+        given, advice = name_type(output), ADVICE
     elif output.shape != (count, *shape):
         given = _shown(tuple(output.shape), count)
         advice = _advice(tuple(output.shape), (count, *shape))

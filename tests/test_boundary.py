@@ -80,8 +80,8 @@ def test_numbers_for_each_class_are_as_many_as_classes_and_in_their_range(here, 
 OUTPUTS = [
     ("column", "dataset=diabetes loss=squared_error", "(N, 1)", "(N,): squeeze the last axis"),
     ("wide", "dataset=wine loss=cross_entropy", "(N, 4)", "(N, 3): make its last layer for"),
+    ("pair", "dataset=wine loss=focal", "a tuple of 2", "(N, 3): return the predictions alone"),
     ("wide", "dataset=wine loss=arcface", "(N, 17)", "(N, 16): make its last layer for"),
-    ("pair", "dataset=wine loss=cross_entropy", "a tuple of 2", "(N, 3): return the predictions"),
 ]
 
 
@@ -91,6 +91,12 @@ def test_what_a_model_gives_is_held_against_the_task(here, model, words, given, 
     message = refused(f"model=models.py:{model} {words}")
     assert message.startswith(f"model=models.py:{model} gives {given} for ")
     assert f"expected {expected}" in message
+
+
+def test_a_tuple_is_refused_also_where_the_task_tries_the_model_first(here):
+    """Whether it draws latents is found by trying."""
+    message = refused("model=models.py:pair dataset=digit_pixels loss=elbo")
+    assert message == "model: it gives a tuple of 2; return the predictions alone, a tensor."
 
 
 def test_an_output_of_whole_numbers_or_odd_axes_is_refused():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench.contract import UserError
+from lossbench.models import one_tensor
 from lossbench.models.linear import linear
 from lossbench.models.mlp import mlp
 
@@ -59,7 +60,7 @@ def _two_examples(shape: tuple[int, ...]) -> Tensor:
 
 @torch.no_grad()
 def _evaluated(model: nn.Module, inputs: Tensor) -> Tensor:
-    output: Tensor = model.eval()(inputs)
+    output = one_tensor(model.eval()(inputs))
     model.train()
     return output
 
