@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,18 +27,12 @@ def cubic(logits, target, /, *, scale: float = 1.0):
 RUN = ("dataset=wine", "loss=mine.py:cubic", "seeds=[3,1]", "trainer.max_epochs=3")
 
 
-def lossbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lossbench.cli", *words]
-    environment = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
-
-
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, empty_store):
     """A folder in which one configuration was trained and shown to MLflow."""
     folder = tmp_path_factory.mktemp("trained")
+    (folder / "results").mkdir()
+    shutil.copy(empty_store, folder / "results" / "mlflow.db")
     (folder / "mine.py").write_text(LOSS)
     with contextlib.chdir(folder):
         config = configurations(RUN)[0][0]
@@ -74,45 +65,48 @@ def copied(trained, tmp_path):
     return tmp_path
 
 
-def test_a_run_of_mlflow_is_reproduced_to_the_bit_and_nothing_stored_is_touched(trained, tmp_path):
+def test_a_run_of_mlflow_is_reproduced_to_the_bit_and_nothing_stored_is_touched(
+    trained, command, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(trained)
     with sqlite3.connect(trained / "results" / "mlflow.db") as store:
         ((run_id,),) = store.execute("select run_uuid from runs").fetchall()
     before = content(trained)
     words = ("reproduce", run_id, "--uri", f"sqlite:///{trained}/results/mlflow.db")
-    done = lossbench(trained, *words, "--results", str(tmp_path), "--trust")
+    done = command(*words, "--results", str(tmp_path), "--trust")
     rows = results.read(place_of(trained))
     count = len(rows.curves) + 2 * sum("/" in name for name in rows.seeds)
-    assert done.returncode == 0, done.stderr
-    assert f"Identical: all {count} numbers of 2 seeds, to the bit." in done.stdout
-    assert "Changed" not in done.stdout
+    assert done.code == 0, done.err
+    assert f"Identical: all {count} numbers of 2 seeds, to the bit." in done.out
+    assert "Changed" not in done.out
     assert content(trained) == before
     assert not list(tmp_path.iterdir())
 
 
-def test_changed_code_and_versions_are_named_and_where_numbers_part(copied):
+def test_changed_code_and_versions_are_named_and_where_numbers_part(copied, command):
     place = place_of(copied)
     versions = yaml.safe_load((place / "versions.yaml").read_text())
     edit(place, "versions", torch="2.0.1", numpy="1.9")
     edit(place, "config", trainer={"max_epochs": 3, "batch_size": 64, "precision": "32-true"})
     (copied / "mine.py").write_text(LOSS.replace("** 3", "** 4"))
     before = content(copied)
-    done = lossbench(copied, "reproduce", place.name, "--trust")
-    assert done.returncode == 3, done.stderr
-    assert f"torch 2.0.1 -> {versions['torch']}" in done.stdout
-    assert f"numpy 1.9 -> {versions['numpy']}" in done.stdout
-    said = " ".join(done.stdout.split())
+    done = command("reproduce", place.name, "--trust")
+    assert done.code == 3, done.err
+    assert f"torch 2.0.1 -> {versions['torch']}" in done.out
+    assert f"numpy 1.9 -> {versions['numpy']}" in done.out
+    said = " ".join(done.out.split())
     assert "the code of loss=mine.py:cubic" in said
     assert "Differs since epoch 1 of seed 1 in train/loss (" in said
     assert "pandas" not in said
     assert content(copied) == before
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert max(map(len, done.out.splitlines())) <= 100
 
 
-def test_an_unknown_name_gets_one_line(trained):
-    done = lossbench(trained, "reproduce", "no-such-run")
-    assert done.returncode == 2
-    assert "no-such-run: neither a result nor a run in" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_an_unknown_name_gets_one_line(copied, command):
+    done = command("reproduce", "no-such-run")
+    assert done.code == 2
+    assert "no-such-run: neither a result nor a run in" in done.err
+    assert len(done.err.splitlines()) == 1
 
 
 def test_a_run_that_gave_no_result_and_a_folder_without_a_store_are_refused(copied, tmp_path):
