@@ -18,8 +18,8 @@ from lossbench.commands.completion import VARIABLE, completed, completion
 from lossbench.commands.options import Command
 from lossbench.commands.terminal import complain, drop_output
 from lossbench.contract import UserError
+from lossbench.hints import choices
 from lossbench.registry import CHOICES
-from lossbench.schema import choices
 from lossbench.settings import SECTIONS, masked
 
 COMMANDS = (

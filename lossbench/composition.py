@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import difflib
 import functools
 import itertools
 import json
@@ -38,10 +37,11 @@ from omegaconf.errors import OmegaConfBaseException
 from lossbench import registry
 from lossbench.configuration import ALLOWED, Configuration, validated
 from lossbench.contract import UserError
+from lossbench.hints import choices, meant
 from lossbench.nested import dotted_keys, leaves
 from lossbench.paths import packaged
 from lossbench.registry import CHOICES
-from lossbench.schema import REQUIRED, Faults, choices, unknown_key
+from lossbench.schema import REQUIRED, Faults, unknown_key
 from lossbench.settings import SECTIONS
 from lossbench.strict import lines_of
 
@@ -205,6 +205,8 @@ def _parsed(words: Sequence[str]) -> list[Override]:
         if equals:
             reason = f"{bad}: this value must be in quotes of its own: \"{key}='{value}'\"."
         raise UserError(reason) from error
+    except ValueError as error:  # Python reads no number of more than 4,300 digits
+        raise UserError(f"{max(words, key=len)[:60]}…: the number is too large.") from error
 
 
 def _parses(word: str) -> bool:
@@ -310,7 +312,7 @@ class Composer:
             file = Path(PluginSearchPath.user_folder or "", group, f"{name}.yml")
             if file.is_file():
                 raise UserError(f"{group}={name}: rename {file} to {name}.yaml.")
-            raise UserError(f"{group}={name}: there is no such {group}. {choices(name, options)}")
+            raise registry.no_such(group, str(name), options)
 
 
 def _refuse_second(override: Override) -> None:
@@ -353,9 +355,8 @@ def _set(config: Sections, override: Override) -> None:
     node: Any = config
     for i, key in enumerate(path):
         if not isinstance(node, dict) or key not in node:
-            raise UserError(
-                f"{'.'.join(path[: i + 1])}: there is no such key. {_meant(key, node, config)}"
-            )
+            where = ".".join(path[: i + 1]) or override.input_line
+            raise UserError(f"{where}: there is no such key. {_meant(key, node, config)}")
         if i == len(path) - 1:
             if isinstance(node[key], dict):
                 raise UserError(
@@ -370,10 +371,9 @@ def _set(config: Sections, override: Override) -> None:
 def _meant(key: str, node: Any, config: Sections) -> str:
     """The nearest key: next to it, or for one at the top anywhere."""
     if node is config:
-        last = {path.rpartition(".")[2]: path for path in dotted_keys(config)}
-        close = difflib.get_close_matches(key, last, 1, 0.6)
-        if close:
-            return f"Did you mean {last[close[0]]}?"
+        last = {path.rpartition(".")[2]: path for path in [*dotted_keys(config), *config]}
+        if likely := meant(key, last):
+            return f"Did you mean {last[likely[0]]}?"
     return choices(key, [k for k in node if k != "name"] if isinstance(node, dict) else [])
 
 

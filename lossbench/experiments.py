@@ -16,9 +16,10 @@ from lossbench.composition import Axes, Composer, axes_of, hydra, load_yaml, ove
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
 from lossbench.digests import places_in
+from lossbench.hints import choices
 from lossbench.paths import experiment_files
 from lossbench.registry import CHOICES
-from lossbench.schema import Kind, choices, convert, unknown_key
+from lossbench.schema import Kind, convert, unknown_key
 
 
 @dataclass(frozen=True)

@@ -11,24 +11,21 @@ import contextlib
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from lossbench.contract import UnusableError, UserError
 from lossbench.digests import code_digest, places_in, reach_of, with_contents
+from lossbench.hints import choices, file_meant, meant, package_meant
 from lossbench.imports import forget_edited, import_of
 from lossbench.modules import definition, file_of, spec_of, tree_of
 from lossbench.paths import expanded
-from lossbench.schema import (
-    REQUIRED,
-    Parameter,
-    choices,
-    parameters_of_definition,
-    parameters_of_object,
-)
+from lossbench.schema import REQUIRED, Parameter, parameters_of_definition, parameters_of_object
 from lossbench.statements import source_of
 from lossbench.undisturbed import undisturbed
 
@@ -153,10 +150,7 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
         return (_from_file(kind, package, plain),)
     matches = [p for p in installed(kind) if p.name == plain and package in ("", p.package)]
     if not matches:
-        raise UserError(
-            f"{kind}={name}: there is no such {kind}. {choices(name, names(kind))}\n"
-            f"All that are installed: lossbench list {PLURALS[kind]}"
-        )
+        raise no_such(kind, name, names(kind))
     packages = sorted({p.package for p in matches})
     if len(packages) > 1:
         raise UserError(
@@ -164,6 +158,22 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
             f"Choose with {kind}={packages[0]}:{name} or {kind}={packages[1]}:{name}."
         )
     return tuple(matches)
+
+
+def no_such(kind: str, name: str, allowed: Iterable[str]) -> UserError:
+    """What to say of a name that no plugin has: in which file or package it is, or the nearest."""
+    allowed = list(allowed)
+    if kind not in KINDS:
+        return UserError(f"{kind}={name}: there is no such {kind}. {choices(name, allowed)}")
+    packages = {p.package for each in KINDS for p in installed(each)}
+    package = functools.partial(package_meant, KINDS[kind], name, packages)
+    hint = file_meant(kind, name) or package(exactly=True)
+    if not hint and not meant(name, allowed):
+        hint = package(exactly=False)
+    return UserError(
+        f"{kind}={name}: there is no such {kind}. {hint or choices(name, allowed)}\n"
+        f"All that are installed: lossbench list {PLURALS[kind]}"
+    )
 
 
 def find_for_task(name: str, task: str, kind: str = "loss") -> Plugin:
@@ -201,15 +211,24 @@ def imported(plugin: Plugin) -> Any:
     """The same, with whatever the import does to settings that are everyone's."""
     where = f"{plugin.kind}={plugin.name} of {plugin.origin} could not be loaded"
     try:
-        target = functools.reduce(getattr, plugin.attribute.split("."), import_of(plugin.module))
+        module = import_of(plugin.module)
+        target = functools.reduce(getattr, plugin.attribute.split("."), module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise UserError(f"{where}: {type(error).__name__}: {reason}") from error
+        reason = f"{type(error).__name__}: {reason}"
+        if isinstance(error, AttributeError) and error.obj is sys.modules.get(module.__name__):
+            own = [n for n, v in vars(module).items() if _is_from(module, v)]
+            reason = f"it has no attribute {error.name!r}. {choices(error.name, own)}"
+        raise UserError(f"{where}: {reason}") from error
     if fault := _fault(plugin, target):
         raise UserError(f"{where}: {fault}.")
     return target
+
+
+def _is_from(module: ModuleType, value: Any) -> bool:
+    return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
 def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:

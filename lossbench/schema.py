@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import difflib
 import functools
 import inspect
 import math
@@ -17,11 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lossbench.contract import UserError
+from lossbench.hints import choices, meant
 
 REQUIRED: Any = inspect.Parameter.empty
 BASES = {"float": float, "int": int, "bool": bool, "str": str}
 PLACES = {"File": "file", "Folder": "folder"}
-SHOWN = 12  # names in one message
+SHOWN = 12  # faults in one message
 # Of a note on numbers for each class (C,), or for each pair of classes (C, C): axes, range, rule.
 TABLE = re.compile(r"\((C,|C, C)\) in ([\[(].+?[\])])(?:, (not all 0|0 on the diagonal))?")
 LARGEST = 2**63  # whole numbers are below it, so that every library can hold them
@@ -223,15 +223,6 @@ def unknown_key(path: str, key: str, allowed: Iterable[str]) -> UserError:
     return UserError(f"{path}: there is no such key. {choices(key, allowed)}")
 
 
-def choices(word: str, allowed: Iterable[str]) -> str:
-    """What could have been meant: the nearest name, and what is allowed, in one line."""
-    names = sorted(allowed)
-    close = difflib.get_close_matches(str(word), names, 1, 0.5)
-    meant = f"Did you mean {close[0]}? " if close else ""
-    listed = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    return f"{meant}Allowed: {listed or 'nothing'}."
-
-
 def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> Any:
     """The value as its kind (1 becomes 1.0 for a float); UserError where it cannot be.
 
@@ -250,8 +241,7 @@ def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> A
             _refuse_other_table(kind.table, values, where, classes)
         return values
     if type(value) is int and abs(value) >= LARGEST:
-        digits = int(math.log10(abs(value))) + 1  # str() refuses more than 4,300 of them
-        raise UserError(f"{where}: a number of {digits} digits is too large; expected {kind}.")
+        raise UserError(f"{where}: the number is too large; expected {kind}.")
     if kind.base is float and type(value) is int:
         value = float(value)
     if type(value) is not kind.base if kind.base else kind.choices:
@@ -306,11 +296,11 @@ def _is_interval(text: str) -> bool:
 
 
 def _refused(kind: Kind, value: Any, where: str) -> UserError:
-    close = difflib.get_close_matches(str(value), map(str, kind.choices), 1, 0.5)
-    meant = f" Did you mean {close[0]}?" if close else ""
+    likely = meant(value, kind.choices)
+    question = f" Did you mean {likely[0]}?" if likely else ""
     if kind.base is str and not isinstance(value, list | dict | None):
-        meant = f" As text it is \"{where}='{value}'\", with both quotes."
+        question = f" As a string it is \"{where}='{value}'\", with both quotes."
     if kind.item and isinstance(value, int | float) and not isinstance(value, bool):
-        meant = f" Write {where}=[{value}]."
+        question = f" Write {where}=[{value}]."
     looks = isinstance(value, str) and value.replace(".", "", 1).isdigit()
-    return UserError(f"{where}={repr(value) if looks else value}: expected {kind}.{meant}")
+    return UserError(f"{where}={repr(value) if looks else value}: expected {kind}.{question}")

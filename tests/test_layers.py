@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     "contract streams losses statistics optimizers settings undisturbed nested paths",
     "drawing",
-    "modules imports statements reach schema digests registry",
+    "hints modules imports statements reach schema digests registry",
     "tasks models claims layers strict configuration metrics",
     "datasets details recipe stack sources results checkpoint check testing composition",
     "experiments rescoring",

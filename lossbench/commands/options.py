@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lossbench.schema import choices
+from lossbench.hints import choices
 
 DEBUG = click.Option(
     ["--debug"], is_flag=True, expose_value=False, help="Show tracebacks; allowed anywhere."

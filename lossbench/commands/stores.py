@@ -11,7 +11,7 @@ from lossbench.commands.installed import fault_lines
 from lossbench.commands.options import command, results_option, uri_option
 from lossbench.commands.terminal import say
 from lossbench.contract import UnusableError, UserError
-from lossbench.schema import choices
+from lossbench.hints import choices
 from lossbench.settings import masked
 
 

@@ -17,8 +17,8 @@ from lossbench.comparison.sentences import ALPHA, same_numbers
 from lossbench.comparison.structure import Comparison, Row
 from lossbench.configuration import budget_words, digest, labels, loss_labels
 from lossbench.contract import UserError
+from lossbench.hints import choices
 from lossbench.results import Result, of_seeds
-from lossbench.schema import choices
 from lossbench.statistics import Interval
 
 Array = NDArray[np.float64]

@@ -9,9 +9,9 @@ from typing import Any
 
 from lossbench.comparison.structure import Comparison
 from lossbench.contract import UserError
+from lossbench.hints import choices
 from lossbench.nested import dotted_keys, value_under
 from lossbench.results import Result
-from lossbench.schema import choices
 
 ABSENT = "-"  # shown for a setting that does not have the key
 
