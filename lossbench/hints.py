@@ -133,7 +133,7 @@ def package_meant(group: str, word: str, installed: Iterable[str], *, exactly: b
         for name in likely if package not in installed else ():
             if any(name in names for names in own):
                 place = folder if (folder / "README.md").exists() else package
-                return f"{name} is in the package {package}: pip install {place}"
+                return f"{name} is in the package {package}: pip install {place}."
     return ""
 
 

@@ -171,8 +171,8 @@ def no_such(kind: str, name: str, allowed: Iterable[str]) -> UserError:
     if not hint and not meant(name, allowed):
         hint = package(exactly=False)
     return UserError(
-        f"{kind}={name}: there is no such {kind}. {hint or choices(name, allowed)}\n"
-        f"All that are installed: lossbench list {PLURALS[kind]}"
+        f"{kind}={name}: there is no such {kind}. {hint or choices(name, allowed)} "
+        f"All: lossbench list {PLURALS[kind]}"
     )
 
 
