@@ -38,7 +38,7 @@ FAULTS = [
     ("loss", 2, "key=value"),
     ("loss=nowhere.py:mine", 2, "there is no file"),
     ("dataset=csv", 2, "dataset.path is required"),
-    ("dataset=csv dataset.path=nowhere.csv dataset.target=y", 2, "nowhere.csv: there is no such file"),
+    ("dataset=csv dataset.path=nowhere.csv dataset.target=y", 2, "nowhere.csv: there is no such"),
     ("results.dir=/proc/nowhere", 4, "cannot be written"),
     ("--config-dir nowhere", 2, "there is no such folder"),
     ("loss=focal --seeds=20", 2, "--seeds=20: a key has no dashes: seeds=20"),
