@@ -72,13 +72,7 @@ def _read_sample(
 ) -> Sample:
     """The same for every seed, so read once for each version of the file."""
     table = _read_table(file)
-    for key, name in (("target", target), *(("drop", name) for name in drop)):
-        if name not in table:
-            raise UserError(
-                f"dataset.{key}={name}: no column of {file}. {choices(name, table.columns)}"
-            )
-    if target in drop:
-        raise UserError(f"dataset.drop={target} is the target of {file}; drop features.")
+    _refuse_absent(file, table, target, drop)
     table = table.drop(columns=list(drop))
     _refuse_missing(file, table)
     if len(table) < 10 or table.shape[1] < 2:
@@ -93,6 +87,17 @@ def _read_sample(
     if task is None:
         notes += _note_reading(file, table[target], kind)
     return Sample(np.concatenate(features, axis=1), targets, kind, notes=tuple(notes))
+
+
+def _refuse_absent(file: Path, table: pd.DataFrame, target: str, drop: tuple[str, ...]) -> None:
+    """UserError for a name that no column has, and for a target that is dropped."""
+    for key, name in (("target", target), *(("drop", name) for name in drop)):
+        if name not in table:
+            raise UserError(
+                f"dataset.{key}={name}: no column of {file}. {choices(name, table.columns)}"
+            )
+    if target in drop:
+        raise UserError(f"dataset.drop={target} is the target of {file}; drop features.")
 
 
 def _note_suspects(file: Path, columns: pd.DataFrame, targets: np.ndarray, kind: str) -> list[str]:
