@@ -12,83 +12,54 @@ from lossbench.contract import UnusableError
 
 
 def state(summary: dict[str, Any]) -> dict[str, Any]:
-    """The state of MLflow's chart page: curves of each run, then the test metrics, best first."""
+    """The state of MLflow's chart page: curves of each run, then the test metrics, best first.
+
+    What is not said is as MLflow has it.
+    """
     primary, directions = summary["primary"], summary["directions"]
     metrics = [primary, *(metric for metric in directions if metric != primary)]
+    curves = [f"val/{primary}", "train/loss", *(f"val/{metric}" for metric in metrics[1:])]
+    tags = ("loss", "dataset", "corruption", "diverged")
     return {
-        "compareRunCharts": _charts(metrics),
-        "compareRunSections": _sections(),
-        "groupBy": None,
-        "runsHiddenMode": "SHOWALL",
-        "hideEmptyCharts": True,
+        "compareRunCharts": [*map(_curve, curves), *map(_bars, metrics)],
+        "compareRunSections": [
+            _section("curves", "Learning curves"),
+            _section("test", "Test split, last epoch"),
+        ],
         "orderByKey": f"metrics.`test/{primary}`",
         "orderByAsc": directions[primary] < 0,
-        "searchFilter": "",
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "modelVersionFilter": "All Runs",
-        "datasetsFilter": [],
         "selectedColumns": [
-            *(f"tags.`{tag}`" for tag in ("loss", "dataset", "corruption", "diverged")),
+            *(f"tags.`{tag}`" for tag in tags),
             *(f"metrics.`test/{metric}`" for metric in metrics),
         ],
-        "columnOrder": [],
-        "columnWidths": {},
-        "viewMaximized": False,
-        "runListHidden": False,
-        "isAccordionReordered": False,
     }
 
 
-def _charts(metrics: list[str]) -> list[dict[str, Any]]:
-    """A line chart for each curve, the first metric's on top, and a bar chart for each metric."""
-    curves = [f"val/{metrics[0]}", "train/loss", *(f"val/{metric}" for metric in metrics[1:])]
-    return [
-        {
-            "uuid": f"curve-{number}",
-            "type": "LINE",
-            "metricSectionId": "curves",
-            "metricKey": name,
-            "selectedMetricKeys": [name],
-            "displayName": f"{name}, mean over seeds",
-            "xAxisKey": "step",
-            "xAxisScaleType": "linear",
-            "scaleType": "linear",
-            "lineSmoothness": 0,
-            "displayPoints": False,
-            "runsCountToCompare": 20,
-            "deleted": False,
-            "isGenerated": False,
-        }
-        for number, name in enumerate(curves)
-    ] + [
-        {
-            "uuid": f"test-{number}",
-            "type": "BAR",
-            "metricSectionId": "test",
-            "metricKey": f"test/{metric}",
-            "runsCountToCompare": 20,
-            "deleted": False,
-            "isGenerated": False,
-        }
-        for number, metric in enumerate(metrics)
-    ]
+def _curve(name: str) -> dict[str, Any]:
+    """The chart of a curve, unsmoothed."""
+    return {
+        "uuid": name,
+        "type": "LINE",
+        "metricSectionId": "curves",
+        "metricKey": name,
+        "selectedMetricKeys": [name],
+        "xAxisKey": "step",
+        "lineSmoothness": 0,
+        "displayPoints": False,
+        "runsCountToCompare": 20,
+    }
 
 
-def _sections() -> list[dict[str, Any]]:
-    """The parts of the page that the charts stand in."""
-    return [
-        {
-            "uuid": place,
-            "name": name,
-            "display": True,
-            "isReordered": False,
-            "isGenerated": False,
-            "columns": 2,
-            "cardHeight": 340,
-        }
-        for place, name in (("curves", "Learning curves"), ("test", "Test split, last epoch"))
-    ]
+def _bars(metric: str) -> dict[str, Any]:
+    """The chart of a test metric."""
+    name = f"test/{metric}"
+    bars = {"uuid": name, "type": "BAR", "metricSectionId": "test", "metricKey": name}
+    return {**bars, "runsCountToCompare": 20}
+
+
+def _section(place: str, name: str) -> dict[str, Any]:
+    """A part of the page that charts stand in."""
+    return {"uuid": place, "name": name, "display": True, "columns": 2, "cardHeight": 340}
 
 
 def refuse_taken(port: int) -> None:
