@@ -326,24 +326,28 @@ def _read_targets(file: Path, column: pd.Series, task: str | None) -> tuple[np.n
                 f"{where} is not numbers; give dataset.task=multiclass, or another target."
             )
         return values.to_numpy(), kind
-    if kind == "binary" and len(levels) != 2:
-        raise UserError(
-            f"{where} has {len(levels)} distinct values; binary needs two "
-            "(dataset.task=multiclass takes more)."
-        )
     if task is None and len(levels) > MOST_CLASSES:
         raise UserError(
             f"{where} is text with {len(levels)} distinct values, more than {MOST_CLASSES}; "
             "give dataset.task=multiclass if these are classes, or another target."
         )
+    if kind == "binary" and len(levels) != 2:
+        raise UserError(
+            f"{where} has {len(levels)} distinct values; binary needs two "
+            "(dataset.task=multiclass takes more)."
+        )
+    way_out = "; or dataset.task=regression, if these are numbers." if numeric else "."
+    _refuse_rare(where, column, values, way_out)
+    return np.searchsorted(levels, values.to_numpy()), kind
+
+
+def _refuse_rare(where: str, column: pd.Series, values: pd.Series, way_out: str) -> None:
     counts = values.value_counts()
     if counts.min() < 5:
         raise UserError(
             f"{where}: class {column[values == counts.idxmin()].iloc[0]} has {counts.min()} rows; "
-            "give at least 5, merge it or remove it"
-            + ("; or dataset.task=regression, if these are numbers." if numeric else ".")
+            f"give at least 5, merge it or remove it{way_out}"
         )
-    return np.searchsorted(levels, values.to_numpy()), kind
 
 
 def _list_first(names: Iterable[object], most: int = 20) -> str:
