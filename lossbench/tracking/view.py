@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 from lossbench.contract import UnusableError
@@ -70,12 +74,30 @@ def refuse_taken(port: int) -> None:
         raise UnusableError(f"--port {port}: {os.strerror(error.errno or 0)}.") from error
 
 
-def serve(uri: str, port: int) -> int:
-    """MLflow's own server on the loopback address, until it is interrupted."""
+def serve(uri: str, port: int, announce: Callable[[], None]) -> int:
+    """MLflow's own server on the loopback address, until it is interrupted; its exit code.
+
+    announce is called once, when the server answers.
+    """
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)])
+    where = ["--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen([*command, *where], stdout=2)  # its messages are not the answer
     try:
+        while server.poll() is None:
+            if _answers(port):
+                announce()
+                return server.wait()
+            time.sleep(0.2)
         return server.wait()
     finally:
         server.terminate()
         server.wait()
+
+
+def _answers(port: int) -> bool:
+    """Whether MLflow's server says that it is up."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False
