@@ -79,12 +79,7 @@ def check_loss(
         ) from error
     if not (torch.equal(before[0], prediction) and torch.equal(before[1], target)):
         raise UserError(f"loss={name} changes its arguments in place; compute on a copy.")
-    _refuse_value(name, values, len(target), depends)
-
-
-def _refuse_value(name: str, values: Any, count: int, depends: bool) -> None:
-    """UserError where a loss gave other than one real number for each of so many examples."""
-    valid = isinstance(values, Tensor) and values.shape in ((count,), ())
+    valid = isinstance(values, Tensor) and values.shape in ((len(target),), ())
     if valid and not values.is_floating_point():
         raise UserError(f"loss={name} returned {values.dtype}; expected real numbers, as float.")
     if not valid or not depends:
@@ -94,7 +89,7 @@ def _refuse_value(name: str, values: Any, count: int, depends: bool) -> None:
         detached = ", cut off from the prediction" if valid else ""
         raise UserError(
             f"loss={name} returned {got}{detached}; expected one number per example, a tensor of "
-            f"shape ({count},) that depends on the prediction."
+            f"shape ({len(target)},) that depends on the prediction."
         )
 
 

@@ -34,7 +34,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2
 WIDTH, HEIGHT = 4.2, 2.8  # inches of a graph, whose letters can then be read on a phone
 LEFT, RIGHT, BOTTOM, TOP = 0.66, 0.12, 0.27, 0.1  # inches around the axes, but for names
 ROW = 0.44  # inches of a row of a forest
-LETTER, LINE = 0.075, 0.145  # inches of a letter's width and of a line's height
+LETTER, LINE = 0.068, 0.145  # inches of a letter's width and of a line's height
 FOLD = 20  # letters in a line of a label
 DOTS = 70  # places along an axis for dots
 STYLE: Any = {
@@ -106,7 +106,7 @@ class Graph:
     @property
     def margins(self) -> Margins:
         letters = [len(row) for _, name in self._named() for row in name]
-        right = 0.32 + LETTER * max(letters) if letters else RIGHT
+        right = 0.25 + LETTER * max(letters) if letters else RIGHT
         return LEFT, right, _below(self.x, WIDTH)
 
     def split(self) -> tuple[Graph, ...]:
@@ -181,7 +181,7 @@ class Forest:
         rule = [] if self.rule is None else [self.rule, self.rule - max(margins, default=0)]
         low, high = span(rule, *ends, *(row.values for row in self.rows))
         for place, row in enumerate(self.rows):
-            _draw_estimate(axes, row, place, self, (low, high))
+            _draw_estimate(axes, row, place, self.rule, (low, high))
         if self.rule is not None:
             axes.axvline(self.rule, color=INK, alpha=0.6, linewidth=0.8, zorder=1)
         axes.set(xlim=(low, high), ylim=(len(self.rows) - 0.45, -0.7), yticks=[])
@@ -364,14 +364,12 @@ def _spread(wanted: Sequence[float], heights: Array) -> Array:
     return found
 
 
-def _draw_estimate(axes: Axes, row: Estimate, place: int, forest: Forest, room: Ends) -> None:
-    colour, rule = row.look.colour, forest.rule
+def _draw_estimate(axes: Axes, row: Estimate, place: int, rule: float | None, room: Ends) -> None:
+    colour = row.look.colour
     if row.margin and rule is not None:
         axes.barh(place - 0.1, 2 * row.margin, 1, rule - row.margin, color=INK, alpha=0.06)
     across = axes.get_yaxis_transform()
-    lines = textwrap.fill(row.label, round(forest.width * 15))
-    label = axes.text(0, place - 0.18, lines, transform=across, fontsize=8.5, linespacing=1)
-    label.set_in_layout(False)  # it may be as wide as the drawing
+    axes.text(0, place - 0.33, row.label, transform=across, verticalalignment="center")
     if row.interval:
         low, high = row.interval.low, row.interval.high
         axes.plot([low, high], [place, place], color=colour, linewidth=2)

@@ -65,7 +65,7 @@ def _added(name: str, task: Task) -> Metric:
     installed = [p.name for p in registry.installed("metric") if p.task == task.name]
     if ":" not in name and name not in registry.names("metric"):
         raise UserError(f"metric={name}: there is no such metric. {choices(name, own + installed)}")
-    plugin = registry.find_for_task(name, task.name, "metric")
+    plugin = registry.find_for_task(name, task.name, kind="metric")
     metric = registry.load(plugin)
     if not isinstance(metric, Metric):
         raise UserError(

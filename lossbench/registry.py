@@ -176,16 +176,16 @@ def no_such(kind: str, name: str, allowed: Iterable[str]) -> UserError:
     )
 
 
-def find_for_task(name: str, task: str, kind: str = "loss") -> Plugin:
-    """The loss or metric of this name for this task; UserError says what there is instead."""
+def find_for_task(name: str, *tasks: str, kind: str = "loss") -> Plugin:
+    """The loss or metric of this name for one of the tasks; UserError names those that are."""
     plugins = find(kind, name)
     for plugin in plugins:
-        if plugin.task in (None, task):
+        if plugin.task in (None, *tasks):
             return plugin
-    others = sorted({p.name for p in installed(kind) if p.task == task})
-    tasks = " or ".join(p.task or "" for p in plugins)
+    others = sorted({p.name for p in installed(kind) if p.task in tasks})
+    known = " or ".join(p.task or "" for p in plugins)
     raise UserError(
-        f"{kind}={name} is for the task {tasks}; the data pose the task {task}.\n"
+        f"{kind}={name} is for the task {known}; the data pose the task {' or '.join(tasks)}.\n"
         f"{choices(name, others)}"
     )
 

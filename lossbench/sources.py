@@ -34,7 +34,7 @@ def code_of_run(config: Configuration, task: str) -> dict[str, str]:
 def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:
     """The same of those metrics that are plugins, by the names that they have in tables."""
     added = [name for name in names if ":" in name or name in registry.names("metric")]
-    plugins = [registry.find_for_task(name, task, "metric") for name in added]
+    plugins = [registry.find_for_task(name, task, kind="metric") for name in added]
     return {
         name.rpartition(":")[2]: f"{plugin.package} {registry.code_of(plugin)}"
         for name, plugin in zip(added, plugins, strict=True)

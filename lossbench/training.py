@@ -31,7 +31,7 @@ from lossbench.chunks import in_chunks, most_replicas
 from lossbench.configuration import Choice, Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits, prepare
-from lossbench.metrics import metrics_of, primary_of
+from lossbench.metrics import metrics_of, primary_of, score
 from lossbench.outcome import Trained, result_of, versions
 from lossbench.recipe import History, Recipe
 from lossbench.results import Result
@@ -42,6 +42,7 @@ from lossbench.tasks import Task
 Point = tuple[int, dict[str, float]]  # an epoch and the value of each curve
 MakePoint = Callable[[], Point]
 StackReport = Callable[[int, MakePoint | None], None]
+TRIED, TRIED_SCORES = 8, 64  # examples that a recipe is tried on: to train at most, to score
 
 
 class Report(Protocol):
@@ -68,8 +69,7 @@ def train(
     began = time.monotonic()
     epochs = config.trainer.max_epochs
     first = data(config, seeds[:1])
-    try_step(config, first)
-    width = replicas_at_once(config, make_recipe(config, first), first)
+    width = replicas_at_once(config, tried_recipe(config, first), first)
     chunks = in_chunks([*range(len(seeds))], width)
     stacks: list[Trained] = []
     for number, chunk in enumerate(chunks):
@@ -231,30 +231,40 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     )
 
 
-def try_step(config: Configuration, splits: Splits) -> None:
-    """Build the first seed's replica, take one step on two examples, and score it."""
+def tried_recipe(config: Configuration, splits: Splits) -> Recipe:
+    """The recipe, after a step and a scoring of the first replica on a few examples.
+
+    UserError where it cannot be trained.
+    """
     torch.set_num_threads(1)
+    _on_gpu(config.trainer)
     recipe = make_recipe(config, splits)
     try:
-        stack = Stack(recipe, part_of(splits, [0]), list(config.seeds[:1]))
-        stack.unmapped = "it is one replica"
-        count = min(2, recipe.smallest_batch(splits.train[1].shape[1]))
-        model, task = stack.form[0].eval(), splits.task
-        check_output(
-            model, stack.train_inputs[0, :2], recipe.output_shape, config.model.name, task.name
-        )
-        inputs, targets = stack.train_inputs[:, :count], stack.train_targets[:, :count]
-        stack.looped(stack.objective, stack.state, inputs, targets).sum().backward()
-        stack.configure_optimizers().step()
-        stack.score(stack.state, "validation")
+        with torch.random.fork_rng():
+            _try_step(config, recipe, part_of(splits, [0]))
     except UserError:
         raise
     except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [""])[0][:300]
         raise UserError(
-            f"loss={config.loss.name} with model={config.model.name} fails on "
-            f"{min(2, config.trainer.batch_size)} examples: {type(error).__name__}: {reason}"
+            f"loss={config.loss.name} with model={config.model.name} fails on a few examples: "
+            f"{type(error).__name__}: {reason}"
         ) from error
+    return recipe
+
+
+def _try_step(config: Configuration, recipe: Recipe, splits: Splits) -> None:
+    stack = Stack(recipe, splits, list(config.seeds[:1]))
+    stack.unmapped = "it is one replica"
+    model, name = stack.form[0].eval(), config.model.name
+    check_output(model, splits.train[0][0, :2], recipe.output_shape, name, splits.task.name)
+    model.train()
+    count = min(TRIED, recipe.smallest_batch(splits.train[1].shape[1]))
+    inputs, targets = (part[:, :count] for part in splits.train)
+    stack.looped(stack.objective, stack.state, inputs, targets).sum().backward()
+    stack.configure_optimizers().step()
+    inputs, targets = (part[:, :TRIED_SCORES] for part in splits.validation)
+    score(recipe.metrics, stack.estimate(stack.state, inputs), targets)
 
 
 def _above_lowest(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

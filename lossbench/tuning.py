@@ -39,7 +39,7 @@ from lossbench.training import (
     part_of,
     replicas_at_once,
     silent,
-    try_step,
+    tried_recipe,
 )
 
 RATE = "optimizer.lr"
@@ -201,8 +201,7 @@ class Judge:
     done: int = 0
 
     def __post_init__(self) -> None:
-        try_step(self.config, self.splits)
-        self.recipe = make_recipe(self.config, self.splits)
+        self.recipe = tried_recipe(self.config, self.splits)
 
     def __call__(self, candidates: Sequence[Candidate]) -> np.ndarray:
         count = len(self.seeds)

@@ -109,9 +109,3 @@ def test_every_reason_for_running_replica_by_replica_is_printed_once():
 def test_a_page_can_be_named_after_any_loss(loss, tmp_path):
     name = page_name(None, [result(loss, BASE)])
     (tmp_path / f"{name}.html").touch()
-
-
-def test_a_proposed_command_keeps_no_password():
-    words = ("tracking.uri=postgresql://ann:hunter2@host/runs", "loss=focal")
-    command = Request(words, multirun=False, config_dir=None).command(seeds=6)
-    assert "'tracking.uri=postgresql://***@host/runs' loss=focal seeds=6" in command

@@ -386,8 +386,14 @@ def test_the_interface_shows_the_losses_side_by_side_with_their_curves(sweep, tm
     )
     try:
         assert server.stdout
-        address = server.stdout.readline().split()[-1]  # printed once it can be opened
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30)
+        address = server.stdout.readline().split()[-1]
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.5)
         bound = [c.laddr for c in psutil.net_connections("tcp") if c.status == "LISTEN"]
         assert {place.ip for place in bound if place.port == port} == {"127.0.0.1"}
         with sync_playwright() as playwright:

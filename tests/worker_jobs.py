@@ -6,10 +6,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lossbench.configuration import Configuration
 
 
 def work(what: str, folder: Path, report) -> str:
@@ -34,14 +30,3 @@ def work(what: str, folder: Path, report) -> str:
         case "parent":
             return str(os.getppid())
     return what
-
-
-def die_in_training(config: Configuration, folder: Path, epochs: int, report: object) -> None:
-    """Be killed when so many epochs are done."""
-    from lossbench import training
-
-    def die(done: int, *_: object) -> None:
-        if done == epochs:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    training.train(config, list(config.seeds), die, folder)

@@ -44,7 +44,7 @@ class Request:
         words = [w for w in self.overrides if w.partition("=")[0].partition(".")[0] not in changes]
         folder = ["--config-dir", self.config_dir] if self.config_dir else []
         flags = [*folder, *(["-m"] if self.multirun else [])]
-        return shlex.join(map(masked, [own_name(), "run", *flags, *words, *changes.values()]))
+        return shlex.join([own_name(), "run", *flags, *words, *changes.values()])
 
 
 @dataclass(frozen=True)

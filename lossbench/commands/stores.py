@@ -43,8 +43,8 @@ def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
         )
     refuse_taken(port)
     store = Store(address, name)
-    page = f"http://127.0.0.1:{port}/{store.page}"
-    return serve(store.uri, port, lambda: say(f"MLflow on {page}", "End it with Ctrl-C."))
+    say(f"MLflow on http://127.0.0.1:{port}/{store.page}", "End it with Ctrl-C.")
+    return serve(store.uri, port)
 
 
 @command()

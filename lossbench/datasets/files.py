@@ -72,7 +72,13 @@ def _read_sample(
 ) -> Sample:
     """The same for every seed, so read once for each version of the file."""
     table = _read_table(file)
-    _refuse_absent(file, table, target, drop)
+    for key, name in (("target", target), *(("drop", name) for name in drop)):
+        if name not in table:
+            raise UserError(
+                f"dataset.{key}={name}: no column of {file}. {choices(name, table.columns)}"
+            )
+    if target in drop:
+        raise UserError(f"dataset.drop={target} is the target of {file}; drop features.")
     table = table.drop(columns=list(drop))
     _refuse_missing(file, table)
     if len(table) < 10 or table.shape[1] < 2:
@@ -87,17 +93,6 @@ def _read_sample(
     if task is None:
         notes += _note_reading(file, table[target], kind)
     return Sample(np.concatenate(features, axis=1), targets, kind, notes=tuple(notes))
-
-
-def _refuse_absent(file: Path, table: pd.DataFrame, target: str, drop: tuple[str, ...]) -> None:
-    """UserError for a name that no column has, and for a target that is dropped."""
-    for key, name in (("target", target), *(("drop", name) for name in drop)):
-        if name not in table:
-            raise UserError(
-                f"dataset.{key}={name}: no column of {file}. {choices(name, table.columns)}"
-            )
-    if target in drop:
-        raise UserError(f"dataset.drop={target} is the target of {file}; drop features.")
 
 
 def _note_suspects(file: Path, columns: pd.DataFrame, targets: np.ndarray, kind: str) -> list[str]:
@@ -326,28 +321,24 @@ def _read_targets(file: Path, column: pd.Series, task: str | None) -> tuple[np.n
                 f"{where} is not numbers; give dataset.task=multiclass, or another target."
             )
         return values.to_numpy(), kind
-    if task is None and len(levels) > MOST_CLASSES:
-        raise UserError(
-            f"{where} is text with {len(levels)} distinct values, more than {MOST_CLASSES}; "
-            "give dataset.task=multiclass if these are classes, or another target."
-        )
     if kind == "binary" and len(levels) != 2:
         raise UserError(
             f"{where} has {len(levels)} distinct values; binary needs two "
             "(dataset.task=multiclass takes more)."
         )
-    way_out = "; or dataset.task=regression, if these are numbers." if numeric else "."
-    _refuse_rare(where, column, values, way_out)
-    return np.searchsorted(levels, values.to_numpy()), kind
-
-
-def _refuse_rare(where: str, column: pd.Series, values: pd.Series, way_out: str) -> None:
+    if task is None and len(levels) > MOST_CLASSES:
+        raise UserError(
+            f"{where} is text with {len(levels)} distinct values, more than {MOST_CLASSES}; "
+            "give dataset.task=multiclass if these are classes, or another target."
+        )
     counts = values.value_counts()
     if counts.min() < 5:
         raise UserError(
             f"{where}: class {column[values == counts.idxmin()].iloc[0]} has {counts.min()} rows; "
-            f"give at least 5, merge it or remove it{way_out}"
+            "give at least 5, merge it or remove it"
+            + ("; or dataset.task=regression, if these are numbers." if numeric else ".")
         )
+    return np.searchsorted(levels, values.to_numpy()), kind
 
 
 def _list_first(names: Iterable[object], most: int = 20) -> str:

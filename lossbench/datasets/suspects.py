@@ -28,31 +28,29 @@ def find_suspects(features: pd.DataFrame, target: np.ndarray, classes: bool) -> 
 
 
 def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
-    levels = column.unique()
-    words = {str(level).strip().lower() for level in levels[:10]}
+    words = {str(value).strip().lower() for value in column.unique()[:10]}
     if len(words) > 1 and words <= SPLITS:
         return f"says which split a row belongs to ({', '.join(sorted(words))})"
     if str(column.name).lower() in SPLIT_NAMES:
         return "is named like a split"
-    distinct = len(levels) == len(column)
-    identity = _identify(column, distinct)
-    if classes and (identity or (distinct and _is_whole(column))):
-        away = _find_giveaway(column, target)
-        identity = (identity or "differs in every row") + away if identity or away else ""
-    return identity or _find_copy(column, len(levels), target, classes)
+    identity, away = _identify(column), _find_giveaway(column, target) if classes else ""
+    if identity or (away and column.is_unique and _is_whole(column)):
+        return (identity or "differs in every row") + away
+    return _find_copy(column, target, classes)
 
 
-def _identify(column: pd.Series, distinct: bool) -> str:
+def _identify(column: pd.Series) -> str:
     """How the column identifies rows, or nothing."""
-    name = str(column.name)
+    name, distinct = str(column.name), column.is_unique
     named = bool(NAMED_ID.search(name)) or name.lower() in ROW_NAMES
     alike = "is named like an identifier" if named else ""
     if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
         return "differs in every row" if distinct else alike
     values = column.to_numpy(dtype=np.float64)
-    steps, whole = np.diff(values), _is_whole(column)
+    steps = np.diff(values)
     if distinct and np.allclose(steps, steps[0], rtol=1e-9, atol=0):
         return "is the row number" if abs(steps[0]) == 1 else "rises evenly from row to row"
+    whole = _is_whole(column)
     if distinct and whole and np.ptp(values) == len(values) - 1:
         return "numbers the rows"
     if distinct and whole and ((steps > 0).all() or (steps < 0).all()):
@@ -74,13 +72,14 @@ def _find_giveaway(column: pd.Series, target: np.ndarray) -> str:
     return f" and gives the class away (in its order the class changes {changes} times)"
 
 
-def _find_copy(column: pd.Series, levels: int, target: np.ndarray, classes: bool) -> str:
+def _find_copy(column: pd.Series, target: np.ndarray, classes: bool) -> str:
     """Whether the target can be read off the column, value by value."""
     if not classes:
-        if not types.is_numeric_dtype(column) or levels < 2:
+        if not types.is_numeric_dtype(column) or column.nunique() < 2:
             return ""
         same = abs(np.corrcoef(column.to_numpy(dtype=np.float64), target)[0, 1]) > 1 - 1e-9
         return "is the target, up to its unit" if same else ""
+    levels = column.nunique()
     if levels > min(MOST_VALUES, len(column) // 2):
         return ""
     each = pd.Series(target).groupby(column.to_numpy(), sort=False).nunique()

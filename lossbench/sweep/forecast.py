@@ -1,18 +1,19 @@
 """What a sweep would do and cost, without doing it: the list of runs, and the time they take.
 
-Seconds come from results of the same kind of run, or from the first epochs of one, timed.
+Seconds come from results of the same kind of run, or from a part of an epoch of one, timed.
 """
 
 from __future__ import annotations
 
-import contextlib
+import math
 import statistics
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -22,42 +23,43 @@ from lossbench.contract import UserError
 from lossbench.sweep.launcher import launch, worker_count
 from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import duration
+from lossbench.sweep.trial import refuse_faulty
 
 LOOKED_AT = 200  # stored results, the newest ones
-TIMED_KINDS = 5  # kinds of run of which the first epochs are timed
-TIMED_SEEDS = 64
-TIMED_SECONDS = 3.0
+TIMED_KINDS = 5  # kinds of run of which a part of an epoch is timed
+TIMED_EXAMPLES = 16  # of the first replica, to begin with
+TIMED_SECONDS = 3.0  # what is timed is to take no longer
+LIMIT_SECONDS = 30.0  # where it does, the price is not known
 START_SECONDS = 8  # until the first worker trains
 
 
 @dataclass(frozen=True)
 class Pace:
-    """What a run costs: seconds to begin, and seconds for each epoch of each seed."""
+    """What a seed costs: seconds to begin, and seconds for each epoch."""
 
     begin: float
-    each: float
+    epoch: float
     how: str
 
     def seconds(self, job: Job) -> float:
         """The cost of the seeds that a job has still to train."""
-        trainings = len(job.seeds) + job.config.tune.trials * job.config.tune.seeds
-        return self.begin + self.each * job.config.trainer.max_epochs * trainings
-
-
-class EnoughError(Exception):
-    """The first epochs are timed."""
+        each = self.begin + self.epoch * job.config.trainer.max_epochs
+        return each * _trainings(job.config, len(job.seeds))
 
 
 def forecast(configs: Sequence[Configuration], console: Console, *, rerun: bool = False) -> None:
-    """Print the runs, which of them are done, and what the rest will cost; writes nothing."""
+    """Print the runs, which of them are done, and what the rest will cost; writes nothing.
+
+    UserError where a run cannot be trained, as from the command without --dry-run.
+    """
     jobs = plan(configs, rerun=rerun, dry=True)
     sys.stdout.writelines(map(_line, jobs))
     sys.stdout.flush()
     todo = [job for job in jobs if job.seeds]
     console.print(f"{len(jobs)} runs: {len(jobs) - len(todo)} done, {len(todo)} to train.")
     if todo:
-        for line in _cost(todo):
-            console.print(line, markup=False)
+        refuse_faulty(todo, also_single=True)
+        console.print(_cost(todo), markup=False)
     console.print("Nothing was trained, nothing was written.")
 
 
@@ -68,36 +70,30 @@ def _line(job: Job) -> str:
     return textwrap.fill(line, 100, subsequent_indent=" " * 28) + "\n"
 
 
-def _cost(todo: Sequence[Job]) -> list[str]:
+def _cost(todo: Sequence[Job]) -> str:
     """What the jobs would take, in words."""
     kinds: dict[str, list[Job]] = {}
     for job in todo:
         kinds.setdefault(_kind(job.config, len(job.seeds)), []).append(job)
-    paces, refused = _paces(kinds)
-    said = [f"{kinds[kind][0].name} would fail: {reason}" for kind, reason in refused.items()]
+    paces = _paces(kinds)
+    seeds = f"{sum(len(job.seeds) for job in todo)} seeds"
     if not paces:
-        return said
+        return f"{seeds}: how long they take is unknown; {LIMIT_SECONDS:g} s did not show it."
     typical = Pace(
-        statistics.mean(p.begin for p in paces.values()),
-        statistics.mean(p.each for p in paces.values()),
+        statistics.mean(pace.begin for pace in paces.values()),
+        statistics.mean(pace.epoch for pace in paces.values()),
         "",
     )
-    work = [
-        paces.get(kind, typical).seconds(job)
-        for kind, jobs in kinds.items()
-        for job in jobs
-        if kind not in refused
-    ]
+    work = [paces.get(kind, typical).seconds(job) for kind, jobs in kinds.items() for job in jobs]
     workers = min(worker_count(todo[0].config.launcher.workers), len(todo))
     wall = START_SECONDS + max(max(work), sum(work) / workers)
-    guessed = len(kinds) - len(paces) - len(refused)
     how = sorted({pace.how for pace in paces.values()})
+    guessed = len(kinds) - len(paces)
     how += [f"their mean for {guessed} other kinds of run"] if guessed else []
-    said.append(
-        f"{sum(len(job.seeds) for job in todo)} seeds: about {duration(sum(work))} of one core, "
-        f"{duration(wall)} with {workers} workers (by {', '.join(how)})."
+    return (
+        f"{seeds}: about {duration(sum(work))} of one core, {duration(wall)} with {workers} "
+        f"workers (by {', '.join(how)})."
     )
-    return said
 
 
 def _kind(config: Configuration, seeds: int) -> str:
@@ -114,19 +110,21 @@ def _kind(config: Configuration, seeds: int) -> str:
     )
 
 
-def _paces(kinds: dict[str, list[Job]]) -> tuple[dict[str, Pace], dict[str, str]]:
-    """The pace of each kind that is known or can be timed, and why another would be refused."""
-    paces = _of_results(next(iter(kinds.values()))[0].folder)
-    paces = {kind: pace for kind, pace in paces.items() if kind in kinds}
-    refused = {}
+def _trainings(config: Configuration, seeds: int) -> int:
+    """How many replicas are trained: with those to tune on, and an idle one that a stack needs."""
+    return seeds + 1 + config.tune.trials * config.tune.seeds
+
+
+def _paces(kinds: dict[str, list[Job]]) -> dict[str, Pace]:
+    """The pace of each kind that is known or can be timed."""
+    known = _of_results(next(iter(kinds.values()))[0].folder)
+    paces = {kind: pace for kind, pace in known.items() if kind in kinds}
     timed = [kind for kind in kinds if kind not in paces][:TIMED_KINDS]
-    calls = [(kinds[kind][0].config, kinds[kind][0].seeds[:TIMED_SEEDS]) for kind in timed]
-    for event in launch(_timed, calls, workers=1) if calls else ():
+    calls = [(kinds[kind][0].config, kinds[kind][0].seeds) for kind in timed]
+    for event in launch(_timed, calls, workers=1, timeout=LIMIT_SECONDS) if calls else ():
         if event.what == "finished":
             paces[timed[event.job]] = event.value
-        elif event.what == "failed":
-            refused[timed[event.job]] = str(event.value)
-    return paces, refused
+    return paces
 
 
 def _of_results(folder: Path) -> dict[str, Pace]:
@@ -139,25 +137,60 @@ def _of_results(folder: Path) -> dict[str, Pace]:
         except UserError:
             continue
         seeds = len(config.seeds)
-        trainings = seeds + config.tune.trials * config.tune.seeds
-        each = summary["seconds"] / config.trainer.max_epochs / trainings
+        each = summary["seconds"] / config.trainer.max_epochs / _trainings(config, seeds)
         found.setdefault(_kind(config, seeds), []).append(each)
     return {kind: Pace(0, statistics.median(e), "stored results") for kind, e in found.items()}
 
 
-def _timed(config: Configuration, seeds: list[int], report: Callable[[int, int], None]) -> Pace:
-    """In the worker: train the first epochs."""
-    from lossbench.tuning import train
+def _timed(config: Configuration, seeds: list[int], report: Any) -> Pace:
+    """In the worker: time an epoch of a few examples, and of more while that takes no longer."""
+    from lossbench.training import data, make_recipe, replicas_at_once
 
-    began = time.monotonic()
-    moments: list[tuple[int, float]] = []
+    begin = math.inf
+    for _ in range(2):  # the first one imports plugins, too
+        began = time.monotonic()
+        splits = data(config, seeds[:1])
+        begin = min(begin, time.monotonic() - began)
+        if begin > TIMED_SECONDS:
+            break
+    examples = splits.train[1].shape[1]
+    epoch = _epoch_seconds(config, splits, seeds[:1], TIMED_EXAMPLES)
+    count = min(len(seeds), replicas_at_once(config, make_recipe(config, splits), splits))
+    for size in (config.trainer.batch_size, examples):
+        if (begin + 3 * epoch * min(1, size / examples)) * count > TIMED_SECONDS:
+            break
+        if splits.train[1].shape[0] < count:
+            splits = data(config, seeds[:count])
+        epoch = _epoch_seconds(config, splits, seeds[:count], size)
+    return Pace(begin, epoch, "timing a part of an epoch")
 
-    def watch(done: int, total: int, *_: object) -> None:
-        moments.append((done, time.monotonic()))
-        if done and moments[-1][1] - moments[0][1] > TIMED_SECONDS:
-            raise EnoughError
 
-    with contextlib.suppress(EnoughError):
-        train(replace(config, tune=replace(config.tune, trials=0)), seeds, watch)
-    (_, first), (done, last) = moments[0], moments[-1]
-    return Pace(first - began, (last - first) / done / len(seeds), "timing first epochs")
+def _epoch_seconds(config: Configuration, splits: Any, seeds: list[int], size: int) -> float:
+    """Seconds for an epoch of a replica of these seeds, from its second epoch of fewer examples."""
+    from lossbench.stack import idle_replicas
+    from lossbench.training import fit_stack, make_recipe
+
+    moments: list[float] = []
+    examples = splits.train[1].shape[1]
+    share = min(size, examples) / examples
+    few = replace(
+        splits, train=_first(splits.train, share), validation=_first(splits.validation, share)
+    )
+    short = replace(config, trainer=replace(config.trainer, max_epochs=2, checkpoint=None))
+    recipe = make_recipe(config, splits)
+    fit_stack(
+        short,
+        recipe,
+        few,
+        seeds,
+        lambda *_: moments.append(time.monotonic()),
+        test=False,
+    )
+    idle = idle_replicas(recipe.smallest_batch(few.train[1].shape[1]))
+    return (moments[1] - moments[0]) / share / (len(seeds) + idle)
+
+
+def _first(split: tuple[Any, Any], share: float) -> tuple[Any, Any]:
+    """The first examples of a split, such a share of them, at least two."""
+    count = max(2, round(share * split[1].shape[1]))
+    return split[0][:, :count], split[1][:, :count]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lossbench import results
 from lossbench.configuration import Configuration, names
+from lossbench.contract import UserError
 from lossbench.paths import expanded
+from lossbench.settings import masked
 
 
 @dataclass(eq=False)
@@ -39,7 +42,11 @@ class Job:
 
 
 def plan(configs: Sequence[Configuration], *, rerun: bool = False, dry: bool = False) -> list[Job]:
-    """A job for each configuration; its folder is created and tried, unless dry."""
+    """A job for each configuration; its folder is created and tried, unless dry.
+
+    UserError where configurations disagree on what is one for all that a command trains.
+    """
+    _refuse_several(configs)
     folders: dict[str, Path] = {}
     jobs = []
     for config, name in zip(configs, names(configs), strict=True):
@@ -51,3 +58,22 @@ def plan(configs: Sequence[Configuration], *, rerun: bool = False, dry: bool = F
         seeds = list(config.seeds) if rerun else results.missing_seeds(config, folder)
         jobs.append(Job(config, config.key, name, folder, seeds))
     return jobs
+
+
+def _refuse_several(configs: Sequence[Configuration]) -> None:
+    """UserError where the runs of one command have several stores, folders or launchers."""
+    shared = [
+        {"results.dir": c.results.dir, **_under("tracking", c), **_under("launcher", c)}
+        for c in configs
+    ]
+    for key in shared[0] if shared else ():
+        values = dict.fromkeys(masked(str(each[key])) for each in shared)
+        if len(values) > 1:
+            raise UserError(
+                f"{key}={','.join(values)}: the runs of one command share it. Give one value, or "
+                "one command for each."
+            )
+
+
+def _under(section: str, config: Configuration) -> dict[str, Any]:
+    return {f"{section}.{key}": value for key, value in asdict(getattr(config, section)).items()}

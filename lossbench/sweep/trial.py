@@ -1,12 +1,15 @@
-"""Before a sweep trains anything: every run is built and takes one step on two examples."""
+"""Before anything trains: which runs cannot, found by reading, then by building each and a step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import ast
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from lossbench import registry
 from lossbench.configuration import Configuration, digest
-from lossbench.contract import UserError
+from lossbench.contract import UnusableError, UserError
+from lossbench.modules import definition
 from lossbench.schema import SHOWN
 from lossbench.sweep.launcher import launch
 from lossbench.sweep.plan import Job
@@ -15,33 +18,82 @@ AT_ONCE = 50  # runs of one dataset tried by one worker, so that it is prepared 
 START_SECONDS, EACH_SECONDS = 30.0, 5.0  # what takes longer is left to its own run
 
 
-def refuse_faulty(jobs: Sequence[Job]) -> None:
-    """UserError names every run that cannot be trained; a single run tells it itself.
+def refuse_faulty(jobs: Sequence[Job], *, also_single: bool = False) -> None:
+    """UserError names every run that cannot be trained.
 
-    A run whose trial dies or hangs is not refused: in training it harms only itself.
+    A single run is refused here where reading shows it, and is tried by its worker before it
+    trains, or here too if that is asked for. A run whose trial dies or hangs is not refused: in
+    training it harms only itself.
     """
-    if len(jobs) < 2:
-        return
-    pieces = list(_pieces(jobs))
-    calls = [([job.config for job in piece],) for piece in pieces]
-    limit = START_SECONDS + EACH_SECONDS * max(map(len, pieces))
+    if len(jobs) == 1:
+        _refuse(jobs, [(jobs[0], _mismatch(jobs[0].config))])
+    if len(jobs) > 1 or (jobs and also_single):
+        _refuse(jobs, _tried(jobs))
+
+
+def _refuse(jobs: Sequence[Job], found: Iterable[tuple[Job, UserError | None]]) -> None:
+    """UserError where any job has one, with the names of the jobs for each distinct one."""
     refused: dict[str, list[str]] = {}
-    workers = jobs[0].config.launcher.workers
-    for event in launch(_try_out, calls, workers=workers, timeout=limit):
-        if event.what == "finished":
-            for job, reason in zip(pieces[event.job], event.value, strict=True):
-                if reason:
-                    refused.setdefault(reason, []).append(job.name)
-    if refused:
-        count = sum(map(len, refused.values()))
-        lines = [f"{_several(names)}: {reason}" for reason, names in refused.items()]
-        more = [f"… and {len(lines) - SHOWN} more faults."] if len(lines) > SHOWN else []
-        head = f"{count} of {len(jobs)} runs cannot be trained, so none was started."
-        raise UserError("\n".join([head, *lines[:SHOWN], *more]))
+    kinds = set()
+    for job, error in found:
+        if error:
+            refused.setdefault(str(error), []).append(job.name)
+            kinds.add(type(error))
+    if not refused:
+        return
+    kind = UnusableError if kinds == {UnusableError} else UserError
+    if len(jobs) == 1:
+        raise kind(*refused)
+    count = sum(map(len, refused.values()))
+    lines = [f"{_several(names)}: {reason}" for reason, names in refused.items()]
+    more = [f"… and {len(lines) - SHOWN} more faults."] if len(lines) > SHOWN else []
+    head = f"{count} of {len(jobs)} runs cannot be trained, so none was started."
+    raise kind("\n".join([head, *lines[:SHOWN], *more]))
 
 
 def _several(names: list[str]) -> str:
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _mismatch(config: Configuration) -> UserError | None:
+    """The error where the loss is for none of the tasks that the text of the dataset names."""
+    tasks = _posed_tasks(registry.find("dataset", config.dataset.name)[0])
+    try:
+        registry.find_for_task(config.loss.name, *tasks)
+    except UserError as error:
+        return error if tasks else None
+    return None
+
+
+def _posed_tasks(dataset: registry.Plugin) -> list[str]:
+    """The tasks that a dataset may pose, read from the samples it returns; empty if not known.
+
+    The task of `Sample(inputs, labels, "binary" if classes == 2 else "multiclass")` is one of two.
+    """
+    found = definition(dataset.module, dataset.attribute)
+    tasks = []
+    for node in ast.walk(found[0]) if found else ():
+        if isinstance(node, ast.Return) and node.value:
+            match node.value:
+                case ast.Call(func=ast.Name("Sample"), args=[_, _, task, *_]):
+                    named = [task.body, task.orelse] if isinstance(task, ast.IfExp) else [task]
+                case _:
+                    return []
+            if not all(isinstance(each, ast.Constant) for each in named):
+                return []
+            tasks += [str(each.value) for each in named if isinstance(each, ast.Constant)]
+    return sorted(set(tasks))
+
+
+def _tried(jobs: Sequence[Job]) -> Iterator[tuple[Job, UserError | None]]:
+    """Each job and why a worker could not take a step of it."""
+    pieces = list(_pieces(jobs))
+    calls = [([job.config for job in piece],) for piece in pieces]
+    limit = START_SECONDS + EACH_SECONDS * max(map(len, pieces))
+    workers = jobs[0].config.launcher.workers
+    for event in launch(_try_out, calls, workers=workers, timeout=limit):
+        if event.what == "finished":
+            yield from zip(pieces[event.job], event.value, strict=True)
 
 
 def _pieces(jobs: Sequence[Job]) -> Iterator[list[Job]]:
@@ -54,20 +106,25 @@ def _pieces(jobs: Sequence[Job]) -> Iterator[list[Job]]:
             yield group[start : start + AT_ONCE]
 
 
-def _try_out(configs: list[Configuration], report: Any) -> list[str]:
-    """In the worker: why each of these cannot be trained, or nothing."""
-    from lossbench.training import data, try_step
+def _try_out(configs: list[Configuration], report: Any) -> list[UserError | None]:
+    """In the worker: why each of these cannot be trained, if it cannot."""
+    from lossbench.training import data
 
     try:
         splits = data(configs[0], list(configs[0].seeds[:1]))
     except UserError as error:
-        return [str(error)] * len(configs)
-    return [_reason(try_step, config, splits) for config in configs]
+        return [error] * len(configs)
+    return [_error(config, splits) for config in configs]
 
 
-def _reason(try_step: Callable[..., None], config: Configuration, splits: Any) -> str:
+def _error(config: Configuration, splits: Any) -> UserError | None:
+    from lossbench.training import tried_recipe
+    from lossbench.tuning import axes_of
+
     try:
-        try_step(config, splits)
+        tried_recipe(config, splits)
+        if config.tune.trials:
+            axes_of(config, splits.task.name)
     except UserError as error:
-        return str(error)
-    return ""
+        return error
+    return None

@@ -2,68 +2,93 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 from lossbench.contract import UnusableError
 
 
 def state(summary: dict[str, Any]) -> dict[str, Any]:
-    """The state of MLflow's chart page: curves of each run, then the test metrics, best first.
-
-    What is not said is as MLflow has it.
-    """
+    """The state of MLflow's chart page: curves of each run, then the test metrics, best first."""
     primary, directions = summary["primary"], summary["directions"]
     metrics = [primary, *(metric for metric in directions if metric != primary)]
-    curves = [f"val/{primary}", "train/loss", *(f"val/{metric}" for metric in metrics[1:])]
-    tags = ("loss", "dataset", "corruption", "diverged")
     return {
-        "compareRunCharts": [*map(_curve, curves), *map(_bars, metrics)],
-        "compareRunSections": [
-            _section("curves", "Learning curves"),
-            _section("test", "Test split, last epoch"),
-        ],
+        "compareRunCharts": _charts(metrics),
+        "compareRunSections": _sections(),
+        "groupBy": None,
+        "runsHiddenMode": "SHOWALL",
+        "hideEmptyCharts": True,
         "orderByKey": f"metrics.`test/{primary}`",
         "orderByAsc": directions[primary] < 0,
+        "searchFilter": "",
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
         "selectedColumns": [
-            *(f"tags.`{tag}`" for tag in tags),
+            *(f"tags.`{tag}`" for tag in ("loss", "dataset", "corruption", "diverged")),
             *(f"metrics.`test/{metric}`" for metric in metrics),
         ],
+        "columnOrder": [],
+        "columnWidths": {},
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
     }
 
 
-def _curve(name: str) -> dict[str, Any]:
-    """The chart of a curve, unsmoothed."""
-    return {
-        "uuid": name,
-        "type": "LINE",
-        "metricSectionId": "curves",
-        "metricKey": name,
-        "selectedMetricKeys": [name],
-        "xAxisKey": "step",
-        "lineSmoothness": 0,
-        "displayPoints": False,
-        "runsCountToCompare": 20,
-    }
+def _charts(metrics: list[str]) -> list[dict[str, Any]]:
+    """A line chart for each curve, the first metric's on top, and a bar chart for each metric."""
+    curves = [f"val/{metrics[0]}", "train/loss", *(f"val/{metric}" for metric in metrics[1:])]
+    return [
+        {
+            "uuid": f"curve-{number}",
+            "type": "LINE",
+            "metricSectionId": "curves",
+            "metricKey": name,
+            "selectedMetricKeys": [name],
+            "displayName": f"{name}, mean over seeds",
+            "xAxisKey": "step",
+            "xAxisScaleType": "linear",
+            "scaleType": "linear",
+            "lineSmoothness": 0,
+            "displayPoints": False,
+            "runsCountToCompare": 20,
+            "deleted": False,
+            "isGenerated": False,
+        }
+        for number, name in enumerate(curves)
+    ] + [
+        {
+            "uuid": f"test-{number}",
+            "type": "BAR",
+            "metricSectionId": "test",
+            "metricKey": f"test/{metric}",
+            "runsCountToCompare": 20,
+            "deleted": False,
+            "isGenerated": False,
+        }
+        for number, metric in enumerate(metrics)
+    ]
 
 
-def _bars(metric: str) -> dict[str, Any]:
-    """The chart of a test metric."""
-    name = f"test/{metric}"
-    bars = {"uuid": name, "type": "BAR", "metricSectionId": "test", "metricKey": name}
-    return {**bars, "runsCountToCompare": 20}
-
-
-def _section(place: str, name: str) -> dict[str, Any]:
-    """A part of the page that charts stand in."""
-    return {"uuid": place, "name": name, "display": True, "columns": 2, "cardHeight": 340}
+def _sections() -> list[dict[str, Any]]:
+    """The parts of the page that the charts stand in."""
+    return [
+        {
+            "uuid": place,
+            "name": name,
+            "display": True,
+            "isReordered": False,
+            "isGenerated": False,
+            "columns": 2,
+            "cardHeight": 340,
+        }
+        for place, name in (("curves", "Learning curves"), ("test", "Test split, last epoch"))
+    ]
 
 
 def refuse_taken(port: int) -> None:
@@ -74,30 +99,12 @@ def refuse_taken(port: int) -> None:
         raise UnusableError(f"--port {port}: {os.strerror(error.errno or 0)}.") from error
 
 
-def serve(uri: str, port: int, announce: Callable[[], None]) -> int:
-    """MLflow's own server on the loopback address, until it is interrupted; its exit code.
-
-    announce is called once, when the server answers.
-    """
+def serve(uri: str, port: int) -> int:
+    """MLflow's own server on the loopback address, until it is interrupted."""
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    where = ["--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen([*command, *where], stdout=2)  # its messages are not the answer
+    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)])
     try:
-        while server.poll() is None:
-            if _answers(port):
-                announce()
-                return server.wait()
-            time.sleep(0.2)
         return server.wait()
     finally:
         server.terminate()
         server.wait()
-
-
-def _answers(port: int) -> bool:
-    """Whether MLflow's server says that it is up."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, http.client.HTTPException):
-        return False
