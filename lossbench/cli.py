@@ -17,10 +17,10 @@ from lossbench.commands import comparing, installed, running, stores
 from lossbench.commands.completion import VARIABLE, completed, completion
 from lossbench.commands.options import Command
 from lossbench.commands.terminal import complain, drop_output
+from lossbench.configuration import ALLOWED
 from lossbench.contract import UserError
 from lossbench.hints import choices
-from lossbench.registry import CHOICES
-from lossbench.settings import SECTIONS, masked
+from lossbench.settings import masked
 
 COMMANDS = (
     running.run,
@@ -35,7 +35,6 @@ COMMANDS = (
     installed.new,
     completion,
 )
-KEYS = ("experiment", "seeds", *CHOICES, *SECTIONS)
 REPEATED_SECONDS = 0.5  # within which a second signal is the first one sent again
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -145,7 +144,7 @@ def _misuse_of_flag(word: str, error: NoSuchOption) -> str:
     """What to say of a flag that the command does not have."""
     key, _, value = word.lstrip("-").partition("=")
     section = key.partition(".")[0]
-    if error.ctx and error.ctx.command is running.run and section in KEYS:
+    if error.ctx and error.ctx.command is running.run and section in ("experiment", *ALLOWED):
         return f"{word}: a key has no dashes: {key}={value or '…'}."
     near = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
     return f"{word}: there is no such flag.{near}"

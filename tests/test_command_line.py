@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -208,9 +207,3 @@ def test_configurations_are_checked_without_importing_torch():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_list_names_every_loss_with_its_tasks(command):
-    said = command("list", "losses").out
-    assert re.search(r"^focal +binary, multiclass", said, re.M)
-    assert Path("experiments/quickstart").name in command("list", "experiments").out

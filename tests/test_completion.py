@@ -15,6 +15,8 @@ ROWS = [
     ("lossbench run corruption=imbalance corruption.kind=s", ["corruption.kind=step"]),
     ("lossbench run trainer.max_e", ["trainer.max_epochs="]),
     ("lossbench run trainer=s", ["trainer=short"]),
+    ("lossbench run trainer.device=c", ["trainer.device=cpu"]),
+    ("lossbench run metri", ["metric=", "metrics="]),
     ("lossbench run experiment=quick", ["experiment=quickstart"]),
     ("lossbench compare quick", ["quickstart"]),
     ("lossbench compare --format m", ["markdown"]),

@@ -18,6 +18,7 @@ from click.shell_completion import (
 
 from lossbench import registry
 from lossbench.commands.options import OneOf, command
+from lossbench.configuration import ALLOWED
 from lossbench.contract import UserError
 from lossbench.paths import experiment_files, packaged
 from lossbench.registry import CHOICES
@@ -147,7 +148,9 @@ def _starting(names: Iterable[str], word: str) -> list[str]:
 
 
 def _keys(before: Iterable[str]) -> Iterator[str]:
-    yield from ("experiment", "seeds", *CHOICES, "trainer", "tracking")
+    """Every key that a run may be given, of plugins those of the chosen ones."""
+    yield "experiment"
+    yield from (key for key in ALLOWED if key not in SECTIONS or _presets(key))
     for kind in CHOICES:
         yield from (f"{kind}.{p.name}" for p in _parameters(kind, before))
     for section, record in SECTIONS.items():
@@ -164,17 +167,15 @@ def _parameters(kind: str, before: Iterable[str]) -> tuple[registry.Parameter, .
 
 
 def _values(key: str, before: Iterable[str]) -> Iterable[str]:
-    kind, _, name = key.partition(".")
+    """The names or choices that a key may be given."""
+    section, _, name = key.partition(".")
     if key == "experiment":
         return experiment_files()
-    if key in CHOICES:
-        return {*registry.names(key), *_presets(key)}
-    if key in ("trainer", "tracking"):
-        return _presets(key)
-    for parameter in _parameters(kind, before) if kind in CHOICES else ():
-        if parameter.name == name:
-            return [str(choice) for choice in parameter.kind.choices]
-    return ()
+    if not name:
+        return {*(registry.names(key) if key in registry.KINDS else ()), *_presets(key)}
+    record = SECTIONS.get(section)
+    known = parameters_of_object(record) if record else _parameters(section, before)
+    return [str(c) for p in known if p.name == name for c in p.kind.choices]
 
 
 def _presets(group: str) -> list[str]:

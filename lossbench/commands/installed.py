@@ -30,11 +30,12 @@ def list_installed(kind: str, verify: bool) -> int:
     """List what is installed, of a kind.
 
     KIND is losses (default), datasets, corruptions, models, regularizers, optimizers, tasks,
-    configs or experiments. What is not packaged can be used as well: dataset=csv dataset.path=FILE
-    for a table, and FILE.py:FUNCTION for a function of your own, in place of any name.
+    metrics, configs or experiments. What is not packaged can be used as well: dataset=csv
+    dataset.path=FILE for a table, and FILE.py:FUNCTION for a function of your own, in place of
+    any name.
     """
     if kind == "experiments":
-        return _list_experiments()
+        return 3 if _list_experiments() and verify else 0
     plugins = registry.installed(KINDS[kind])
     faults = registry.missing_modules(plugins)
     if verify:
@@ -46,6 +47,8 @@ def list_installed(kind: str, verify: bool) -> int:
     else:
         for name in registry.names(KINDS[kind]):
             _list_plugins(name, [p for p in plugins if p.name == name])
+    if kind != "configs" and not plugins:
+        say(f"No package with {kind} is installed; a function in a file is FILE.py:FUNCTION.")
     for line in fault_lines(faults):
         say(f"broken: {line}")
     return 3 if verify and faults else 0
@@ -85,16 +88,19 @@ def _list_presets() -> None:
             _list_entry(f"{file.parent.name}={file.stem}", package, words)
 
 
-def _list_experiments() -> int:
+def _list_experiments() -> list[str]:
+    """Print the experiments, and give the names of those that cannot be read."""
     from lossbench.experiments import read_experiment
 
+    broken = []
     for name, file in sorted(experiment_files().items()):
         try:
             question = read_experiment(name).question
         except UserError as error:
+            broken.append(name)
             question = f"broken: {str(error).splitlines()[0]}"
         _list_entry(name, str(file), question)
-    return 0
+    return broken
 
 
 @command()
