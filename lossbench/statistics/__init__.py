@@ -22,7 +22,6 @@ from lossbench.statistics.paired import (
     seeds_needed_for,
     sign_flip_test,
     smallest_p,
-    wilcoxon_test,
 )
 from lossbench.statistics.power import (
     paired_t_power,
@@ -32,13 +31,11 @@ from lossbench.statistics.power import (
 )
 from lossbench.statistics.ranks import (
     Friedman,
-    RankStability,
     friedman,
     interquartile_mean,
     interquartile_mean_difference,
-    interquartile_mean_interval,
+    leads,
     nemenyi_critical_difference,
-    rank_stability,
 )
 
 __all__ = [
@@ -46,7 +43,6 @@ __all__ = [
     "Array",
     "Friedman",
     "Interval",
-    "RankStability",
     "effect_size",
     "equivalence_test",
     "exact_sign_flip_test",
@@ -54,13 +50,12 @@ __all__ = [
     "holm",
     "interquartile_mean",
     "interquartile_mean_difference",
-    "interquartile_mean_interval",
+    "leads",
     "nemenyi_critical_difference",
     "oriented_scores",
     "paired_differences",
     "paired_t_power",
     "probability_of_improvement",
-    "rank_stability",
     "sampled_sign_flip_test",
     "seeds_needed_for",
     "seeds_to_settle",
@@ -69,5 +64,4 @@ __all__ = [
     "smallest_detectable_difference",
     "smallest_p",
     "t_interval",
-    "wilcoxon_test",
 ]

@@ -62,17 +62,6 @@ def sampled_sign_flip_test(differences: ArrayLike, draws: int = 99_999, seed: in
     return (1 + reached) / (1 + draws)
 
 
-def wilcoxon_test(differences: ArrayLike) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test, zeros dropped; all zero gives 1.
-
-    Differences that only rounding tells apart rank as ties. Source: Wilcoxon (1945).
-    """
-    d = finite(differences)
-    shares = np.round(d / float(np.max(np.abs(d)) or 1.0), 12)
-    nonzero = shares[shares != 0]
-    return float(stats.wilcoxon(nonzero).pvalue) if nonzero.size else 1.0
-
-
 def equivalence_test(differences: ArrayLike, margin: float) -> float:
     """The p of two one-sided t tests: small where the mean difference is inside +-margin.
 
@@ -105,7 +94,7 @@ def holm(pvalues: ArrayLike) -> Array:
 
 
 def smallest_p(seeds: int) -> float:
-    """The smallest p that a two-sided exact sign-flip (or Wilcoxon) test can give."""
+    """The smallest p that a two-sided exact sign-flip test can give."""
     return float(min(1.0, 2.0 ** (1 - seeds)))
 
 

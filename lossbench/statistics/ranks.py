@@ -20,18 +20,6 @@ class Friedman:
     average_ranks: Array
 
 
-@dataclass(frozen=True)
-class RankStability:
-    """How a ranking by mean survives other seeds.
-
-    first: per treatment, the share of resamples that it leads, a shared lead divided.
-    tau: mean Kendall tau-b between resampled and full ranking; 0 where all means are equal.
-    """
-
-    first: Array
-    tau: float
-
-
 def friedman(scores: ArrayLike) -> Friedman:
     """Friedman's test on datasets x losses, higher better, ties corrected.
 
@@ -57,19 +45,16 @@ def nemenyi_critical_difference(losses: int, datasets: int, alpha: float = 0.05)
     return float(q * np.sqrt(losses * (losses + 1) / (6 * datasets)))
 
 
-def rank_stability(scores: ArrayLike, resamples: int = 2_000, seed: int = 0) -> RankStability:
-    """Bootstrap over seeds of the ranking by mean; seeds x treatments, higher better."""
+def leads(scores: ArrayLike, resamples: int = 2_000, seed: int = 0) -> Array:
+    """Each treatment's share of bootstrap resamples of the seeds in which its mean is the highest.
+
+    scores: seeds x treatments. A shared lead is divided.
+    """
     x = finite(scores, axes=2)
     rows = np.random.default_rng(seed).integers(0, len(x), (resamples, len(x)))
     means = x[rows].mean(axis=1)
-    leads = means == means.max(axis=1, keepdims=True)
-    first = np.mean(leads / leads.sum(axis=1, keepdims=True), axis=0)
-    i, j = np.triu_indices(x.shape[1], k=1)
-    full = x.mean(axis=0)
-    drawn, whole = np.sign(means[:, i] - means[:, j]), np.sign(full[i] - full[j])
-    untied = np.sqrt(np.sum(drawn**2, axis=1) * np.sum(whole**2))
-    tau = np.divide(drawn @ whole, untied, out=np.zeros(resamples), where=untied > 0)
-    return RankStability(first, float(np.mean(tau)))
+    first = means == means.max(axis=1, keepdims=True)
+    return np.mean(first / first.sum(axis=1, keepdims=True), axis=0)
 
 
 def interquartile_mean(scores: ArrayLike) -> float:
@@ -78,17 +63,6 @@ def interquartile_mean(scores: ArrayLike) -> float:
     Source: Agarwal et al. (2021), section 4.3 (rliable's aggregate_iqm).
     """
     return float(stats.trim_mean(finite(np.ravel(np.asarray(scores))), 0.25))
-
-
-def interquartile_mean_interval(
-    scores: ArrayLike, level: float = 0.95, resamples: int = 10_000, seed: int = 0
-) -> Interval:
-    """Percentile interval of the interquartile mean of runs x datasets.
-
-    Runs are resampled within each dataset. Source: Agarwal et al. (2021), section 4.1.
-    """
-    nothing = np.zeros(np.shape(scores))
-    return interquartile_mean_difference(scores, nothing, level, resamples, seed)
 
 
 def interquartile_mean_difference(
