@@ -2,86 +2,44 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from itertools import pairwise
+import numpy as np
+from numpy.typing import NDArray
 
-from torch import Tensor
-
-from lossbench.show.curves import Curve, Panel
+from lossbench.show.curves import Curve, Panel, labels, window
 
 WIDTH, HEIGHT = 60, 12
-BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of braille, by row and column
+BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of a braille sign
 ASCII = "*o+x"
 DASHES = ((1, 1), (5, 8), (1, 4), (1, 8))  # dots drawn out of so many
-ROOM = 2.5  # times the first curve's range that others may have
-
-
-def window(values: Sequence[Tensor]) -> tuple[float, float]:
-    """The range to show: all curves, as long as they leave the first one with a slope visible."""
-    ranges = [_range(v) for v in values]
-    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-    first_low, first_high = next((r for r in ranges if r[1] > r[0]), ranges[0])
-    spread = (first_high - first_low) or abs(high) or 1.0
-    low = max(low, first_low - (ROOM - 1) * spread)
-    high = min(high, first_high + (ROOM - 1) * spread)
-    return (low, high) if high > low else (low - spread / 2, high + spread / 2)
-
-
-def labels(panel: Panel, values: Sequence[Tensor]) -> list[str]:
-    """The curves' names, with a word where one is out of the window altogether."""
-    low, high = window(values)
-    seen = [bool(((v >= low) & (v <= high)).any()) for v in values]
-    return [
-        each.label + ("" if is_seen else " (out of sight)")
-        for each, is_seen in zip(panel.curves, seen, strict=True)
-    ]
-
-
-def _range(values: Tensor) -> tuple[float, float]:
-    finite = values[values.isfinite()]
-    return (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 0.0)
 
 
 def plotted(panel: Panel, *, braille: bool) -> list[str]:
     """The values of a panel's curves, with axes and a legend, in lines of at most 76 characters."""
     low, high = window([c.value for c in panel.curves])
-    columns, rows = (2 * WIDTH, 4 * HEIGHT) if braille else (WIDTH, HEIGHT)
-    cells = [[0] * WIDTH for _ in range(HEIGHT)]
+    tall, wide = BITS.shape if braille else (1, 1)
+    cells = np.zeros((HEIGHT, WIDTH), int)
     for number, each in reversed(list(enumerate(panel.curves[: len(DASHES)]))):
-        on, period = DASHES[number]
-        for step, (column, row) in enumerate(_dots(each, low, high, columns, rows)):
-            if not braille:
-                cells[row][column] = number + 1
-            elif step % period < on:
-                cells[row // 4][column // 2] |= BITS[row % 4][column % 2]
-    lines = ["".join(_character(cell, braille) for cell in row) for row in cells]
+        row, column = _dots(each, low, high, tall * HEIGHT, wide * WIDTH)
+        if braille:
+            on, period = DASHES[number]
+            bits = BITS[row % tall, column % wide] * (np.arange(len(row)) % period < on)
+            np.bitwise_or.at(cells, (row // tall, column // wide), bits)
+        else:
+            cells[row, column] = number + 1
+    signs = [" ", *(map(chr, range(0x2801, 0x2900)) if braille else ASCII)]
+    lines = ["".join(signs[cell] for cell in row) for row in cells]
     return [*_framed(lines, panel, low, high, braille), *_legend(panel, braille)]
 
 
-def _dots(each: Curve, low: float, high: float, columns: int, rows: int) -> list[tuple[int, int]]:
-    """(column, row) along the curve, without gaps where it is steep, within the window."""
-    start, stop = float(each.x[0]), float(each.x[-1])
-    points = [
-        ((x - start) / (stop - start) * (columns - 1), (high - y) / (high - low) * (rows - 1))
-        for x, y in zip(each.x.tolist(), each.value.tolist(), strict=True)
-        if math.isfinite(y)
-    ]
-    found: dict[tuple[int, int], None] = {}
-    for (x0, y0), (x1, y1) in pairwise(points):
-        count = max(1, math.ceil(min(abs(y1 - y0), 4 * rows)), math.ceil(abs(x1 - x0)))
-        for i in range(count + 1):
-            share = i / count
-            column, row = round(x0 + share * (x1 - x0)), round(y0 + share * (y1 - y0))
-            if 0 <= row < rows:
-                found[column, row] = None
-    return list(found)
-
-
-def _character(cell: int, braille: bool) -> str:
-    if braille:
-        return chr(0x2800 + cell) if cell else " "
-    return ASCII[cell - 1] if cell else " "
+def _dots(each: Curve, low: float, high: float, rows: int, columns: int) -> NDArray[np.int64]:
+    """Row and column of each dot along the curve, without gaps where it is steep, (2, N)."""
+    place = np.linspace(0, 1, 50 * columns)
+    x = each.x[0].item() + place * (each.x[-1] - each.x[0]).item()
+    y = np.interp(x, each.x.numpy(), each.value.numpy())
+    row, column = (high - y) / (high - low) * (rows - 1), place * (columns - 1)
+    seen = np.isfinite(row) & (row > -0.5) & (row < rows - 0.5)
+    dots = np.stack([row[seen], column[seen]]).round().astype(int)
+    return dots[:, np.diff(dots, prepend=-1).any(axis=0)]
 
 
 def _framed(lines: list[str], panel: Panel, low: float, high: float, braille: bool) -> list[str]:

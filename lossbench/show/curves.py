@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +19,7 @@ from lossbench.show.variants import values_to_show
 from lossbench.tasks import Section, Study
 
 WEIGHTS_SEED = 1  # of a loss with weights of its own
+ROOM = 2.5  # times the first curve's range that others may have
 Loss = Callable[..., Tensor]
 
 
@@ -159,3 +160,30 @@ def _merged(curves: list[Curve]) -> Iterable[Curve]:
         others = [c.label.partition(" = ")[2] for c in same[1:]]
         yield replace(first, label=", ".join([first.label, *others]))
         rest = [c for c in rest if not any(c is each for each in same)]
+
+
+# ---- what is seen of curves ---------------------------------------------------------------------
+def window(values: Sequence[Tensor]) -> tuple[float, float]:
+    """The range to show: all curves, as long as they leave the first one with a slope visible."""
+    ranges = [_range(v) for v in values]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    first_low, first_high = next((r for r in ranges if r[1] > r[0]), ranges[0])
+    spread = (first_high - first_low) or abs(high) or 1.0
+    low = max(low, first_low - (ROOM - 1) * spread)
+    high = min(high, first_high + (ROOM - 1) * spread)
+    return (low, high) if high > low else (low - spread / 2, high + spread / 2)
+
+
+def labels(panel: Panel, values: Sequence[Tensor]) -> list[str]:
+    """The curves' names, with a word where one is out of the window altogether."""
+    low, high = window(values)
+    seen = [bool(((v >= low) & (v <= high)).any()) for v in values]
+    return [
+        each.label + ("" if is_seen else " (out of sight)")
+        for each, is_seen in zip(panel.curves, seen, strict=True)
+    ]
+
+
+def _range(values: Tensor) -> tuple[float, float]:
+    finite = values[values.isfinite()]
+    return (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 0.0)

@@ -7,8 +7,7 @@ from pathlib import Path
 from lossbench.contract import UnusableError, UserError
 from lossbench.drawing import Graph, Trace, inline, numbered, save
 from lossbench.show.anatomy import entries_of
-from lossbench.show.canvas import labels, window
-from lossbench.show.curves import Panel, drawn
+from lossbench.show.curves import Panel, drawn, labels, window
 
 FORMATS = (".svg", ".png")
 FEW = 3  # panels that stand below each other

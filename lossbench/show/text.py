@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
+import io
 import sys
-import textwrap
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from lossbench import registry
 from lossbench.show.anatomy import Entry, entries_of, parameter_rows, properties
@@ -15,7 +19,6 @@ from lossbench.show.curves import drawn
 from lossbench.show.traps import traps
 
 COLUMNS = 100
-WIDEST = 40  # of a column of a table but the last
 HEADINGS = ("name", "type", "range", "default", "tuned in")
 
 
@@ -29,7 +32,12 @@ def describe(name: str, *, task: str | None = None) -> str:
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     if task:
         others = [e for e in entries_of(name) if e.place != task]
-    return writable("\n".join(_lines(first, others, _can_write("⣿│", encoding))) + "\n", encoding)
+    printed = io.StringIO()
+    console = Console(file=printed, width=COLUMNS)
+    for part in _parts(first, others, _can_write("⣿│", encoding)):
+        console.print(part)
+    text = "\n".join(line.rstrip() for line in printed.getvalue().splitlines())
+    return writable(f"{text}\n", encoding)
 
 
 def _can_write(characters: str, encoding: str) -> bool:
@@ -52,81 +60,58 @@ def writable(text: str, encoding: str) -> str:
     return plain.encode("ascii", "replace").decode()
 
 
-def _lines(entry: Entry, others: list[Entry], braille: bool) -> Iterable[str]:
-    said, found = entry.docstring, drawn(entry)
-    yield entry.plugin.name
-    yield from _wrapped(f"for {_tasks(entry, others)}", "  ")
-    yield from _wrapped(f"from {entry.plugin.origin}", "  ")
-    yield ""
-    yield from _wrapped(said.summary or "It has no docstring.", "  ")
-    yield from _block("Formula", said.formula)
-    yield from _block("Arguments and result", said.arguments)
+def _parts(entry: Entry, others: list[Entry], braille: bool) -> Iterator[RenderableType]:
+    """What is printed, from the top."""
+    docstring, found = entry.docstring, drawn(entry)
+    places = ", ".join(other.place for other in others)
+    tasks = f"{entry.place} (shown here), {places}" if others else entry.place
+    yield Text(entry.plugin.name)
+    yield _indented(f"for {tasks}\nfrom {entry.plugin.origin}\n")
+    yield _indented(docstring.summary or "It has no docstring.")
+    yield from _block("Formula", docstring.formula)
+    yield from _block("Arguments and result", docstring.arguments)
     yield from _parameters(entry)
-    yield "\nProperties" + (", at the default hyper-parameters" if entry.parameters else "")
-    yield from _table([(name, words) for name, words in properties(entry)])
-    yield from _block("Neighbours, limits and traps", said.notes)
+    yield Text("\nProperties" + (", at the default hyper-parameters" if entry.parameters else ""))
+    yield _table(properties(entry))
+    yield from _block("Neighbours, limits and traps", docstring.notes)
     yield from _block("Measured traps", "\n".join(traps(entry, found)))
-    yield from _block("Source", said.source or entry.declaration.source or "None is given.")
-    yield from _others(said.formula, others)
-    if found.panels:
-        panel = found.panels[0]
-        yield "\nPicture"
-        known = f" ({panel.title})" if panel.title else ""
-        yield from _wrapped(f"value against {panel.axis}{known}", "  ")
-        yield from plotted(panel, braille=braille)
-    else:
-        yield from _block("Picture", found.reason)
-
-
-def _tasks(entry: Entry, others: list[Entry]) -> str:
-    if not others:
-        return entry.place
-    return f"{entry.place} (shown here), {', '.join(other.place for other in others)}"
-
-
-def _block(title: str, text: str) -> Iterable[str]:
-    """A heading and the lines of a text as they are; nothing where there is no text."""
-    if text:
-        yield f"\n{title}"
-        for line in text.splitlines():
-            yield from _wrapped(line, "  ")
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    rest = " " * len(indent)
-    return textwrap.wrap(text, COLUMNS, initial_indent=indent, subsequent_indent=rest)
-
-
-def _parameters(entry: Entry) -> Iterable[str]:
-    supplied = registry.facts(entry.plugin)
-    yield "\nParameters"
-    if entry.parameters:
-        yield from _table([HEADINGS, *parameter_rows(entry)])
-    elif not supplied:
-        yield "  none"
-    if supplied:
-        yield f"  supplied by the task: {', '.join(supplied)}"
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as they must be; a cell that is too long goes on below itself."""
-    widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
-    widths[-1] = max(WIDEST // 4, COLUMNS - 2 - sum(width + 2 for width in widths[:-1]))
-    lines = []
-    for row in rows:
-        cells = [textwrap.wrap(c, w) for c, w in zip(row, widths, strict=True)]
-        for parts in itertools.zip_longest(*cells, fillvalue=""):
-            padded = (f"{part:{width}}" for part, width in zip(parts, widths, strict=True))
-            lines.append(f"  {'  '.join(padded)}".rstrip())
-    return lines
-
-
-def _others(formula: str, others: list[Entry]) -> Iterable[str]:
-    """The formulas of the other tasks, where they differ."""
+    yield from _block("Source", docstring.source or entry.declaration.source or "None is given.")
     if others:
-        yield "\nOther tasks"
-    for other in others:
-        own, start = other.docstring.formula, f"  {other.place:14}"
-        for line in own.splitlines() if own != formula else ["the same formula"]:
-            yield from _wrapped(line, start)
-            start = " " * len(start)
+        formulas = [(other.place, other.docstring.formula) for other in others]
+        same = docstring.formula
+        yield Text("\nOther tasks")
+        yield _table([(p, "the same formula" if f == same else f) for p, f in formulas])
+    yield from _block("Picture", found.reason)
+    for panel in found.panels[:1]:
+        title = f" ({panel.title})" if panel.title else ""
+        yield from _block("Picture", f"value against {panel.axis}{title}")
+        yield Text("\n".join(plotted(panel, braille=braille)))
+
+
+def _block(title: str, text: str) -> Iterator[RenderableType]:
+    """A heading and a text; nothing where there is no text."""
+    if text:
+        yield Text(f"\n{title}")
+        yield _indented(text)
+
+
+def _parameters(entry: Entry) -> Iterator[RenderableType]:
+    facts = registry.facts(entry.plugin)
+    yield Text("\nParameters")
+    if entry.parameters:
+        yield _table([HEADINGS, *parameter_rows(entry)])
+    elif not facts:
+        yield _indented("none")
+    if facts:
+        yield _indented(f"supplied by the task: {', '.join(facts)}")
+
+
+def _indented(text: str) -> Padding:
+    return Padding(Text(text), (0, 0, 0, 2))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Padding:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    return Padding(table, (0, 0, 0, 2))
