@@ -273,10 +273,8 @@ def _as_one_folder(result: Result, places: Sequence[Path]) -> Iterator[Path]:
     if len(places) == 1:
         yield places[0]
         return
-    from lossbench.report import figures  # matplotlib: slow to import, not always wanted
-
     with tempfile.TemporaryDirectory() as temporary:
-        yield results.write(replace(result, predictions=()), Path(temporary), figures.curves)
+        yield results.write(replace(result, predictions=()), Path(temporary))
 
 
 def _tags(result: Result) -> Iterator[RunTag]:
