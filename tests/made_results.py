@@ -80,4 +80,4 @@ def written(config: Configuration, seeds: Iterable[int], epochs: int = 4) -> Pat
         summary,
         {"lossbench": "0"},
     )
-    return results.write(made, Path("results"), lambda *_: None)
+    return results.write(made, Path("results"))

@@ -74,6 +74,11 @@ def test_an_own_folder_of_configurations_stays_in_the_proposed_command():
     assert request.command(seeds=9) == "lossbench run --config-dir 'my conf' loss=mine seeds=9"
 
 
+def test_no_password_stands_in_the_proposed_command():
+    words = ("tracking.uri=postgresql://ann:sesame@host/runs",)
+    assert "sesame" not in Request(words, multirun=False, config_dir=None).command()
+
+
 def test_a_page_is_named_after_its_runs_whatever_their_seeds():
     many = [result(loss, BASE, sections=on("wine")) for loss in ("cross_entropy", "focal")]
     few = [result(loss, BASE[:3], sections=on("wine")) for loss in ("cross_entropy", "focal")]

@@ -39,12 +39,12 @@ class Request:
     config_dir: str | None
 
     def command(self, **changed: object) -> str:
-        """The line for a shell that asks for the same, with some keys changed."""
+        """The line for a shell that asks for the same, with some keys changed; without secrets."""
         changes = {key: f"{key}={value}" for key, value in changed.items()}
         words = [w for w in self.overrides if w.partition("=")[0].partition(".")[0] not in changes]
         folder = ["--config-dir", self.config_dir] if self.config_dir else []
         flags = [*folder, *(["-m"] if self.multirun else [])]
-        return shlex.join([own_name(), "run", *flags, *words, *changes.values()])
+        return masked(shlex.join([own_name(), "run", *flags, *words, *changes.values()]))
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def strangers_results(here):
         key, notes = f"key{number}", {"sources": {}, "notes": [ESCAPE], "unmapped_because": ESCAPE}
         made.summary.update(key=key, mapped=False, **notes)
         config = Configuration.read(made.config.mapping | named)
-        write(replace(made, key=key, config=config), here / "results", lambda *_: None)
+        write(replace(made, key=key, config=config), here / "results")
     put(here, {"evil.py": EVIL})
     return here
 
