@@ -38,9 +38,9 @@ from lossbench import registry
 from lossbench.configuration import ALLOWED, Configuration, validated
 from lossbench.contract import UserError
 from lossbench.hints import choices, meant
+from lossbench.kinds import CHOICES
 from lossbench.nested import dotted_keys, leaves
 from lossbench.paths import packaged
-from lossbench.registry import CHOICES
 from lossbench.schema import REQUIRED, Faults, unknown_key
 from lossbench.settings import SECTIONS
 from lossbench.strict import lines_of

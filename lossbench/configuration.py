@@ -19,8 +19,9 @@ from typing import Any
 
 from lossbench import registry
 from lossbench.contract import UserError
+from lossbench.identity import identity
+from lossbench.kinds import CHOICES
 from lossbench.nested import leaves
-from lossbench.registry import CHOICES
 from lossbench.schema import (
     Faults,
     Kind,
@@ -136,7 +137,7 @@ class Configuration:
         parts = {
             "version": NUMERIC_VERSION,
             **self._decisive,
-            **{k: registry.identity(k, choice.name, choice.values) for k, choice in chosen.items()},
+            **{k: identity(k, choice.name, choice.values) for k, choice in chosen.items()},
             "metric": self.metric and _placeless(self.metric),
         }
         return _without_nulls(parts)

@@ -37,6 +37,7 @@ def reach_of(module: str, attribute: str, package: str) -> Reach:
     return reach
 
 
+@functools.cache
 def code_digest(reach: Reach) -> str:
     """Hexadecimal digits of the code; comments, docstrings, layout and places count for nothing."""
     texts = [

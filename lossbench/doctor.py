@@ -47,15 +47,7 @@ def broken(plugins: Sequence[Plugin]) -> dict[Plugin, str]:
 
 def _try_to_load(plugins: Sequence[Plugin], report: object) -> list[str]:
     """In a worker: why each of the plugins cannot be used, or nothing."""
-    return [_fault(plugin) for plugin in plugins]
-
-
-def _fault(plugin: Plugin) -> str:
-    try:
-        registry.load(plugin)
-    except UserError as error:
-        return str(error).partition(" could not be loaded: ")[2]
-    return ""
+    return [registry.fault_in(plugin) for plugin in plugins]
 
 
 def versions() -> str:

@@ -17,8 +17,8 @@ from lossbench.configuration import Configuration
 from lossbench.contract import UserError
 from lossbench.digests import places_in
 from lossbench.hints import choices
+from lossbench.kinds import CHOICES
 from lossbench.paths import experiment_files
-from lossbench.registry import CHOICES
 from lossbench.schema import Kind, convert, unknown_key
 
 

@@ -10,6 +10,9 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+SHARED = ("site-packages", "dist-packages")  # folders that hold packages of many
+DEEPEST = 10  # imports that are followed from one module to the next
+
 
 @dataclass(frozen=True)
 class Module:
@@ -23,6 +26,11 @@ class Module:
         """The packages that it is in, the outermost first."""
         parts = self.name.split(".")
         return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds its top-level module or package."""
+        return self.file.parents[self.name.count(".") + (self.file.stem == "__init__")]
 
     def absolute(self, module: str, level: int) -> str:
         """The name that an import in this module means, `level` dots before it."""
@@ -48,7 +56,7 @@ class Territory:
             return
         self._root = ".".join(module.split(".")[: 2 if top == "lossbench" else 1])
         self._folder = _home_of(top)
-        if self._folder.name in ("site-packages", "dist-packages"):
+        if self._folder.name in SHARED:
             self._tops = _tops_of(package)
         self.start = self.find(module)
 
@@ -93,23 +101,66 @@ def _tops_of(package: str) -> set[str]:
     return {file.parts[0].removesuffix(".py") for file in files}
 
 
-def definition(
-    module: str, attribute: str
-) -> tuple[ast.FunctionDef | ast.ClassDef, ast.Module] | None:
-    """Where the attribute is defined, following `from x import y`, without importing."""
+@dataclass(frozen=True)
+class Binding:
+    """The statement at the top of a module that gives a name its value."""
+
+    node: ast.stmt
+    module: Module
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function or class at the top of a module."""
+
+    node: ast.FunctionDef | ast.ClassDef
+    module: Module
+
+
+def definition_in(module: str, attribute: str) -> Definition | None:
+    """The function or class of this name, following imports by name."""
     file = file_of(module)
-    tree = tree_of(file) if file else None
-    for node in tree.body if tree else ():
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == attribute:
-            return node, tree  # type: ignore[return-value]
-        if isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                if (alias.asname or alias.name) == attribute:
-                    package = module if file and file.name == "__init__.py" else _parent(module)
-                    base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
-                    target = f"{base}.{node.module}" if node.level else node.module
-                    return definition(target, alias.name)
+    start = Module("" if module.endswith(".py") else module, file) if file else None
+    found = binding_in(start, attribute, anywhere=True) if start else None
+    if found and isinstance(found.node, ast.FunctionDef | ast.ClassDef):
+        return Definition(found.node, found.module)
     return None
+
+
+def binding_in(
+    module: Module, name: str, anywhere: bool = False, followed: int = 0
+) -> Binding | None:
+    """Where a name of a module is bound last.
+
+    Imports by name are followed within its package or folder and to lossbench, or anywhere.
+    """
+    tree = tree_of(module.file)
+    for node in reversed(tree.body) if tree and followed < DEEPEST else ():
+        match node:
+            case ast.FunctionDef(name=bound) | ast.ClassDef(name=bound) if bound == name:
+                return Binding(node, module)
+            case ast.Assign(targets=[ast.Name(id=bound)]) if bound == name:
+                return Binding(node, module)
+            case ast.AnnAssign(target=ast.Name(id=bound), value=ast.expr()) if bound == name:
+                return Binding(node, module)
+            case ast.ImportFrom(names=aliases):
+                for alias in aliases:
+                    if (alias.asname or alias.name) == name:
+                        source = _imported_from(module, node, anywhere)
+                        if source is None:
+                            return None
+                        return binding_in(source, alias.name, anywhere, followed + 1)
+    return None
+
+
+def _imported_from(module: Module, node: ast.ImportFrom, anywhere: bool) -> Module | None:
+    """The module that `from x import y` in a module names, where it has a file."""
+    target = module.absolute(node.module or "", node.level)
+    if module.root.name not in SHARED and (neighbour := file_below(module.root, target)):
+        return Module(target, neighbour)
+    near = target.partition(".")[0] in ("lossbench", module.name.partition(".")[0])
+    file = file_of(target) if anywhere or near else None
+    return Module(target, file) if file else None
 
 
 def _parent(module: str) -> str:

@@ -17,7 +17,7 @@ from lossbench import results
 from lossbench.configuration import Configuration, validated
 from lossbench.contract import UserError
 from lossbench.experiments import configurations
-from lossbench.registry import CHOICES
+from lossbench.kinds import CHOICES
 from lossbench.results import Result
 from lossbench.settings import Trainer, Tune
 from lossbench.sweep import execution

@@ -26,9 +26,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 
-from lossbench import registry
 from lossbench.configuration import Configuration, digest, setting_of
 from lossbench.contract import UnusableError, UserError
+from lossbench.kinds import CHOICES
 from lossbench.paths import expanded, sha256
 from lossbench.settings import masked
 from lossbench.sources import code_of_run
@@ -44,7 +44,7 @@ NO_DETAILS = pd.DataFrame({"seed": [], "name": [], "values": []})
 TABLES = ("seeds", "curves", "details", "tuning")
 # What each file of a result must hold to be one.
 EXPECTED = {
-    "config": ("seeds", "trainer", *registry.CHOICES),
+    "config": ("seeds", "trainer", *CHOICES),
     "summary": ("key", "numbers", "task", "primary", "directions", "sources", "seconds", "sha256"),
     "versions": ("lossbench",),
     "seeds": ("seed", "status"),
@@ -377,7 +377,7 @@ def _written_at(place: Path) -> int:
 def _named(result: Result) -> str:
     """What it was trained with, code by the name of its file, whatever was in it."""
     numbers = dict(result.summary["numbers"])
-    for kind in registry.CHOICES:
+    for kind in CHOICES:
         numbers[kind] = {**numbers[kind], "name": result.config.choice(kind).name}
     return digest(numbers)
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from lossbench import registry
 from lossbench.configuration import Configuration
-from lossbench.modules import definition
+from lossbench.identity import code_of
+from lossbench.kinds import CHOICES
+from lossbench.modules import definition_in
 
 
 def code_of_run(config: Configuration, task: str) -> dict[str, str]:
@@ -18,16 +20,16 @@ def code_of_run(config: Configuration, task: str) -> dict[str, str]:
     """
     plugin = registry.find("task", task)[0]
     ours = plugin.package == "lossbench"
-    version = _numeric_version(plugin) if ours else registry.code_of(plugin)
+    version = _numeric_version(plugin) if ours else code_of(plugin)
     used = {"task": f"{plugin.package} {version}"}
     if config.metric:
         used["metric"] = "".join(code_of_metrics([config.metric], task).values())
-    for kind in registry.CHOICES:
+    for kind in CHOICES:
         name = config.choice(kind).name
         plugin = (
             registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
         )
-        used[kind] = f"{plugin.package} {registry.code_of(plugin)}"
+        used[kind] = f"{plugin.package} {code_of(plugin)}"
     return used
 
 
@@ -36,7 +38,7 @@ def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:
     added = [name for name in names if ":" in name or name in registry.names("metric")]
     plugins = [registry.find_for_task(name, task, kind="metric") for name in added]
     return {
-        name.rpartition(":")[2]: f"{plugin.package} {registry.code_of(plugin)}"
+        name.rpartition(":")[2]: f"{plugin.package} {code_of(plugin)}"
         for name, plugin in zip(added, plugins, strict=True)
     }
 
@@ -44,8 +46,8 @@ def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:
 @functools.cache
 def _numeric_version(plugin: registry.Plugin) -> int:
     """The version of a task's numbers, read as text so that a look at results imports no torch."""
-    found = definition(plugin.module, plugin.attribute)
-    for node in found[0].body if found else ():
+    found = definition_in(plugin.module, plugin.attribute)
+    for node in found.node.body if found else ():
         match node:
             case ast.Assign([ast.Name("version")], ast.Constant(int(version))):
                 return version

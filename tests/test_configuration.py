@@ -11,7 +11,7 @@ from made_results import BASE, result
 from lossbench.comparison import compare
 from lossbench.configuration import Choice, Configuration, labels, names, validated
 from lossbench.experiments import configurations
-from lossbench.registry import CHOICES
+from lossbench.kinds import CHOICES
 from lossbench.settings import SECTIONS
 
 BASIC = ["dataset=wine", "loss=focal", "tune.trials=2", "corruption=label_noise"]

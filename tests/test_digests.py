@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lossbench import registry
+from lossbench import identity, registry
 from lossbench.contract import UserError
 from lossbench.digests import content_digest
+from lossbench.kinds import CHOICES
 
 DATASET = """
 from lossbench.contract import File, Folder
@@ -60,7 +61,7 @@ def code(folder: Path, module: str = "own.py", attribute: str = "loss") -> str:
     """The digest of a loss as the files of a folder are now."""
     registry.refresh()
     name = str(folder / module) if module.endswith(".py") else module
-    return registry.code_of(registry.Plugin("loss", "x", name, attribute))
+    return identity.code_of(registry.Plugin("loss", "x", name, attribute))
 
 
 def own(head: str = "", body: str = "return p * SCALE") -> str:
@@ -289,43 +290,43 @@ def test_code_is_not_imported_to_be_known(here):
 )
 def test_what_was_not_looked_at_is_listed(head, body, said, here):
     put(here, own=own(head, body))
-    (line,) = registry.not_looked_at(registry.Plugin("loss", "x", str(here / "own.py"), "loss"))
+    (line,) = identity.not_looked_at(registry.Plugin("loss", "x", str(here / "own.py"), "loss"))
     assert line.startswith("own.py:")
     assert said in line
 
 
 def test_of_built_in_losses_all_is_looked_at():
-    for kind in registry.CHOICES:
+    for kind in CHOICES:
         for plugin in registry.installed(kind):
             if plugin.package == "lossbench":
-                assert not registry.not_looked_at(plugin), plugin
+                assert not identity.not_looked_at(plugin), plugin
 
 
 # --- files and folders that a parameter names ---------------------------------------------------
 
 
-def identity(here: Path, **values: object) -> dict:
+def known_as(here: Path, **values: object) -> dict:
     (here / "own.py").write_text(DATASET)
-    return registry.identity("dataset", "own.py:mine", values)
+    return identity.identity("dataset", "own.py:mine", values)
 
 
 def test_the_content_of_each_file_and_folder_counts(here):
     put(here, a="1", b="2")
     put(here / "images" / "cats", one="pixels")
     values = {"tables": ["a.csv", "b.csv"], "images": "images", "noise": 0.1}
-    before = identity(here, **values)
+    before = known_as(here, **values)
     put(here, b="3")
-    changed = identity(here, **values)
+    changed = known_as(here, **values)
     assert changed != before
     put(here / "images" / "cats", two="pixels")
-    assert identity(here, **values) != changed
+    assert known_as(here, **values) != changed
 
 
 def test_where_files_are_and_how_their_path_is_written_does_not_count(here):
     put(here, a="1")
     put(here / "elsewhere", other="1")
     paths = ("a.csv", "./a.csv", str(here / "a.csv"), "elsewhere/other.csv")
-    assert len({str(identity(here, tables=[path])) for path in paths}) == 1
+    assert len({str(known_as(here, tables=[path])) for path in paths}) == 1
 
 
 def test_files_that_a_system_hides_in_a_folder_do_not_count(here):
@@ -362,6 +363,6 @@ def test_code_and_files_that_a_result_names_are_refused_without_running_them(her
         "model": {"name": "linear"},
     }
     with pytest.raises(UserError, match=r"loss=evil.py:f, dataset.path=/etc/passwd.*\n.*--trust"):
-        registry.refuse_untrusted(choices, "results/abc")
+        identity.refuse_untrusted(choices, "results/abc")
     assert not (here / "canary").exists()
-    registry.refuse_untrusted({"model": choices["model"]}, "results/abc")
+    identity.refuse_untrusted({"model": choices["model"]}, "results/abc")

@@ -12,6 +12,7 @@ from lossbench.check.find import posed
 from lossbench.contract import UserError
 from lossbench.experiments import configurations
 from lossbench.hints import MEANT, _packages, meant
+from lossbench.kinds import CHOICES, KINDS
 from lossbench.settings import SECTIONS
 
 MEANT_BY = [
@@ -70,10 +71,10 @@ def test_nothing_is_proposed_that_is_only_spelt_alike(word, kind):
 
 def test_every_name_that_is_proposed_exists():
     proposed = {name for names in MEANT.values() for name in names}
-    there = {"seeds", *SECTIONS, *registry.CHOICES, "gpu", "bf16-mixed", "32-true", "64-true"}
+    there = {"seeds", *SECTIONS, *CHOICES, "gpu", "bf16-mixed", "32-true", "64-true"}
     there |= {field.name for record in SECTIONS.values() for field in fields(record)}
-    there |= {name for kind in registry.KINDS for name in registry.names(kind)}
-    there |= {p.name for kind in registry.CHOICES for q in registry.installed(kind)
+    there |= {name for kind in KINDS for name in registry.names(kind)}
+    there |= {p.name for kind in CHOICES for q in registry.installed(kind)
               for p in registry.signature(q)}  # fmt: skip
     there |= {m.name for t in registry.installed("task") for m in posed(t.name).metrics}
     there |= {n for _, groups in _packages().values() for names in groups.values() for n in names}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lossbench import registry
+from lossbench import identity, registry
 from lossbench.contract import UserError
 
 OWN = """
@@ -81,11 +81,11 @@ def test_what_a_process_trains_keeps_the_digest_of_the_code_that_it_imported(tmp
     file = write(tmp_path, "a")
     plugin = registry.Plugin("task", "x", str(file), "loss")
     registry.load(plugin)
-    digest = registry.code_of(plugin)
+    digest = identity.code_of(plugin)
     (tmp_path / "helpers.py").write_text("NAME = 'changed'\n")
-    assert registry.code_of(plugin) == digest
+    assert identity.code_of(plugin) == digest
     registry.refresh()
-    assert registry.code_of(plugin) != digest
+    assert identity.code_of(plugin) != digest
 
 
 def test_a_folder_of_files_hides_no_installed_module_afterwards(tmp_path):

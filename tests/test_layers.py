@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     "contract streams losses statistics optimizers settings undisturbed nested paths",
     "drawing",
-    "hints modules imports statements reach schema digests registry",
+    "kinds entry_points hints modules imports statements reach schema signatures digests registry",
+    "identity",
     "tasks models claims layers strict configuration metrics",
     "datasets details recipe stack sources results checkpoint check testing composition",
     "experiments rescoring",

@@ -95,7 +95,7 @@ def test_of_a_folder_of_configurations_only_one_that_is_not_there_is_broken(
     environment, words, code
 ):
     said = environment.lossbench("list", "configs", *words, code=code)
-    assert "there is no folder nowhere beside bad_losses" in said
+    assert "there is no folder nowhere next to bad_losses" in said
     assert said.count("broken:") == 1
 
 

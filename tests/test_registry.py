@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lossbench import registry, schema
+from lossbench import entry_points, registry, schema
 from lossbench.contract import UserError
+from lossbench.kinds import KINDS
 from lossbench.schema import Kind, Parameter, convert, parameters_of_object, validate
 
 
@@ -18,18 +19,18 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Put a distribution on the path: its files, its entry points."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def installed(name: str, entry_points: str, **files: str) -> None:
+    def installed(name: str, entries: str, **files: str) -> None:
         for module, text in files.items():
             (tmp_path / f"{module}.py").write_text(text)
         info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(entry_points)
-        for cached in (registry.installed, registry._entries):
+        (info / "entry_points.txt").write_text(entries)
+        for cached in (registry.installed, entry_points.entry_points):
             cached.cache_clear()
 
     yield installed
-    for cached in (registry.installed, registry._entries):
+    for cached in (registry.installed, entry_points.entry_points):
         cached.cache_clear()
 
 
@@ -105,10 +106,7 @@ def test_a_definition_is_followed_through_a_package_without_importing_it(tmp_pat
     assert "deep_losses" not in sys.modules
 
 
-KINDS = [kind for kind in registry.KINDS if kind != "task"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "task"])
 def test_a_signature_read_as_text_is_the_one_that_is_imported(kind):
     for plugin in registry.installed(kind):
         if plugin.package == "lossbench":
@@ -190,3 +188,68 @@ def test_an_invalid_value_is_refused_by_its_key(kind, value):
 def test_an_unknown_key_is_refused_with_the_nearest_name():
     with pytest.raises(UserError, match="Did you mean gamma"):
         validate([Parameter("gamma", Kind(float), 2.0)], {"gama": 1.0}, "loss")
+
+
+# What a signature asks for that nobody gives, and what is said of it.
+FAULTS = [
+    ("loss", "(p, t, extra, /)", "must be given (p, t, extra) by position, and a loss is called"),
+    ("loss", "(p, /)", "called with (prediction, target)"),
+    ("loss", "(p, t, /, *, cost: float)", "the task multiclass does not supply cost; give it a de"),
+    ("loss", "(p, t, /, *, num_class: int)", "Did you mean num_classes?"),
+    ("loss", "(p, t, gamma=1.0)", "gamma is positional; make it keyword-only"),
+    ("loss", "(*all)", "its signature has *all; name each hyper-parameter"),
+    ("model", "(shape, /)", "called with (input_shape, output_shape)"),
+    ("dataset", "()", "called with (rng)"),
+    ("corruption", "(x, y, rng, /, *, cost: float)", "no task supplies cost"),
+]
+
+
+@pytest.mark.parametrize("way", ["text", "object"])
+@pytest.mark.parametrize(("kind", "signature", "said"), FAULTS, ids=[s for _, s, _ in FAULTS])
+def test_what_a_call_cannot_give_is_told_with_the_package(kind, signature, said, way, tmp_path):
+    """Both from the text, before anything starts, and from the object that only an import shows."""
+    file = tmp_path / "mine.py"
+    decorator = "import functools\n@functools.cache\n" if way == "object" else ""
+    file.write_text(f"{decorator}def mine{signature}: ...\n")
+    task = "multiclass" if kind == "loss" else None
+    plugin = registry.Plugin(kind, "mine", str(file), "mine", "my-losses", "1.2", task)
+    with pytest.raises(UserError) as caught:
+        registry.parameters(plugin)
+    assert str(caught.value).startswith(f"{kind}=mine of my-losses 1.2 ({file}:mine) cannot be us")
+    assert said in str(caught.value)
+    assert said in registry.fault_in(plugin)
+
+
+FILE = Kind(str, place="file")
+
+
+def test_a_loss_that_is_a_class_is_made_with_keywords_only(tmp_path):
+    file = tmp_path / "mine.py"
+    text = "class Mine:\n    def __init__(self, {}*, num_classes: int, a: float = 1.0): ...\n"
+    plugin = registry.Plugin("loss", "mine", str(file), "Mine")
+    file.write_text(text.format(""))
+    assert registry.facts(plugin) == ("num_classes",)
+    file.write_text(text.format("size, "))
+    registry.refresh()
+    with pytest.raises(UserError, match="a loss that is a class is called with \\(\\)"):
+        registry.facts(plugin)
+
+
+@pytest.mark.parametrize(
+    ("head", "annotation", "kind"),
+    [
+        ("from lossbench.contract import File", "File", FILE),
+        ("from lossbench.contract import File as F", "F", FILE),
+        ("from lossbench.contract import File as F", "'list[F]'", Kind(list, item=FILE)),
+        ("import lossbench.contract as c", "c.Folder | None", Kind(str, True, place="folder")),
+        ("Rate = Annotated[float, '[0, 1]']", "Rate", Kind(float, interval="[0, 1]")),
+        ("from types_ import Table", "Table", FILE),
+        ("from types_ import Nobody", "Nobody", Kind()),
+    ],
+)  # fmt: skip
+def test_what_an_annotation_stands_for_is_looked_up(head, annotation, kind, tmp_path):
+    (tmp_path / "types_.py").write_text("from lossbench.contract import File\nTable: object = File")
+    file = tmp_path / "mine.py"
+    file.write_text(f"{head}\ndef mine(rng, /, *, a: {annotation} = None): ...\n")
+    (parameter,) = registry.parameters(registry.Plugin("dataset", "mine", str(file), "mine"))
+    assert parameter.kind == kind

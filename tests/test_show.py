@@ -247,8 +247,8 @@ def test_the_catalogue_needs_no_network_and_its_links_lead_somewhere(site):
 def test_the_catalogue_survives_broken_plugins_and_escapes_what_they_say(site):
     folder, _ = site
     index = (folder / "index.html").read_text()
-    assert "could not be loaded: ModuleNotFoundError" in index
-    assert "could not be loaded" in (folder / "broken.html").read_text()
+    assert "cannot be used: ModuleNotFoundError" in index
+    assert "cannot be used" in (folder / "broken.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more." in index
 
 

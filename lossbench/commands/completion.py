@@ -20,8 +20,8 @@ from lossbench import registry
 from lossbench.commands.options import OneOf, command
 from lossbench.configuration import ALLOWED
 from lossbench.contract import UserError
+from lossbench.kinds import CHOICES, KINDS
 from lossbench.paths import experiment_files, packaged
-from lossbench.registry import CHOICES
 from lossbench.schema import parameters_of_object
 from lossbench.settings import SECTIONS
 
@@ -172,7 +172,7 @@ def _values(key: str, before: Iterable[str]) -> Iterable[str]:
     if key == "experiment":
         return experiment_files()
     if not name:
-        return {*(registry.names(key) if key in registry.KINDS else ()), *_presets(key)}
+        return {*(registry.names(key) if key in KINDS else ()), *_presets(key)}
     record = SECTIONS.get(section)
     known = parameters_of_object(record) if record else _parameters(section, before)
     return [str(c) for p in known if p.name == name for c in p.kind.choices]

@@ -14,9 +14,10 @@ from lossbench.commands import completion
 from lossbench.commands.options import OneOf, command
 from lossbench.commands.terminal import say, width
 from lossbench.contract import UserError
-from lossbench.modules import definition
+from lossbench.kinds import PLURALS
+from lossbench.modules import definition_in
 from lossbench.paths import experiment_files, packaged
-from lossbench.registry import PLURALS, Plugin
+from lossbench.registry import Plugin
 
 KINDS = {plural: kind for kind, plural in PLURALS.items()}
 
@@ -68,8 +69,8 @@ def _list_plugins(name: str, same: Sequence[Plugin]) -> None:
 
 def _description(plugin: Plugin) -> str:
     """The first line of its docstring, read without importing; empty where there is none."""
-    found = definition(plugin.module, plugin.attribute)
-    return ((found and ast.get_docstring(found[0])) or "").partition("\n")[0]
+    found = definition_in(plugin.module, plugin.attribute)
+    return ((found and ast.get_docstring(found.node)) or "").partition("\n")[0]
 
 
 def _list_entry(name: str, detail: str, description: str) -> None:

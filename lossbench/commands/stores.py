@@ -11,7 +11,9 @@ from lossbench.commands.installed import fault_lines
 from lossbench.commands.options import command, results_option, uri_option
 from lossbench.commands.terminal import say
 from lossbench.contract import UnusableError, UserError
+from lossbench.entry_points import malformed, refuse_unreadable
 from lossbench.hints import choices
+from lossbench.kinds import KINDS
 from lossbench.settings import masked
 
 
@@ -75,10 +77,10 @@ def doctor(results: str) -> int:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--results {results}: not a folder.")
     say(versions())
-    registry.refuse_unreadable()
+    refuse_unreadable()
     say(machine())
-    plugins = [p for kind in registry.KINDS for p in registry.installed(kind)]
-    faults = [*fault_lines(broken(plugins)), *registry.malformed()]
+    plugins = [p for kind in KINDS for p in registry.installed(kind)]
+    faults = [*fault_lines(broken(plugins)), *malformed()]
     say(
         f"plugins   {len(plugins)} found, {len(faults)} broken", *(f"  broken: {f}" for f in faults)
     )

@@ -11,9 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from lossbench import registry, results
+from lossbench import results
 from lossbench.configuration import Configuration
 from lossbench.contract import UnusableError, UserError
+from lossbench.entry_points import refuse_unreadable
 from lossbench.results import Result
 from lossbench.sweep.claimed import Leases
 from lossbench.sweep.delivery import Delivery
@@ -45,7 +46,7 @@ def execute(
     if done:
         console.print(f"{done} of {len(jobs)} runs are done already and are not trained again.")
     if todo:
-        registry.refuse_unreadable()
+        refuse_unreadable()
     refuse_faulty(todo)
     delivery = Delivery(jobs, console)
     if todo or delivery.tracked:

@@ -9,7 +9,7 @@ from typing import Any
 from lossbench import registry
 from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
-from lossbench.modules import definition
+from lossbench.modules import definition_in
 from lossbench.schema import SHOWN
 from lossbench.sweep.launcher import launch
 from lossbench.sweep.plan import Job
@@ -70,9 +70,9 @@ def _posed_tasks(dataset: registry.Plugin) -> list[str]:
 
     The task of `Sample(inputs, labels, "binary" if classes == 2 else "multiclass")` is one of two.
     """
-    found = definition(dataset.module, dataset.attribute)
+    found = definition_in(dataset.module, dataset.attribute)
     tasks = []
-    for node in ast.walk(found[0]) if found else ():
+    for node in ast.walk(found.node) if found else ():
         if isinstance(node, ast.Return) and node.value:
             match node.value:
                 case ast.Call(func=ast.Name("Sample"), args=[_, _, task, *_]):

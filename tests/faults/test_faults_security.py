@@ -16,7 +16,7 @@ from made_results import BASE, result
 from packaging.requirements import Requirement
 from support import QUICK, put
 
-from lossbench import registry
+from lossbench import entry_points, registry
 from lossbench.configuration import Configuration
 from lossbench.results import write
 
@@ -94,7 +94,7 @@ def test_s3_s4_s7_a_plugin_with_a_name_that_harms_is_not_offered(tmp_path, monke
         place = tmp_path / f"p{number}-1.0.dist-info"
         put(place, {"METADATA": f"Name: p{number}\nVersion: 1.0\n", "entry_points.txt": text})
     monkeypatch.syspath_prepend(tmp_path)
-    for cached in (registry._entries, registry.installed):
+    for cached in (entry_points.entry_points, registry.installed):
         cached.cache_clear()
     try:
         offered = registry.names("loss")
@@ -102,10 +102,10 @@ def test_s3_s4_s7_a_plugin_with_a_name_that_harms_is_not_offered(tmp_path, monke
         assert not set(bad) & set(offered)
         (plugin,) = registry.find("loss", "good-1.loss")
         assert plugin.origin == "p5 1.0 (x:y)"
-        assert sum(line.startswith("p") for line in registry.malformed()) >= 4
+        assert sum(line.startswith("p") for line in entry_points.malformed()) >= 4
     finally:
         monkeypatch.undo()
-        for cached in (registry._entries, registry.installed):
+        for cached in (entry_points.entry_points, registry.installed):
             cached.cache_clear()
 
 

@@ -1,0 +1,124 @@
+"""How a plugin is called: read from its source text, or from the object where that is not enough.
+
+Reading text instead of importing keeps torch out of `--help`, completion and validation.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lossbench.modules import Module, binding_in, definition_in
+from lossbench.schema import Parameter, parameters_of_definition, parameters_of_object
+
+TRANSPARENT = ("declare", "metric", "dataclass")  # decorators that leave a signature as it is
+DEEPEST = 10  # names that stand for names
+GIVEN = object()  # stands for a default that is not read
+
+
+@dataclass(frozen=True)
+class Signature:
+    """arguments: what must be given by position, None where the text does not say it.
+
+    fault: why no configuration can call it, or nothing.
+    """
+
+    keywords: tuple[Parameter, ...]
+    arguments: tuple[str, ...] | None = None
+    fault: str = ""
+    is_class: bool = False
+
+
+def signature_in_text(module: str, attribute: str) -> Signature | None:
+    """The signature of a function or class as it is written; None where that is not enough."""
+    found = definition_in(module, attribute)
+    if found is None or not all(map(_is_transparent, found.node.decorator_list)):
+        return None
+    node, home = copy.deepcopy(found.node), found.module
+    for part in ast.walk(node):
+        if isinstance(part, ast.arg | ast.AnnAssign) and part.annotation:
+            part.annotation = _spelled_out(part.annotation, home)
+    keywords = parameters_of_definition(node)
+    if isinstance(node, ast.FunctionDef):
+        return Signature(keywords, *_shape(_parameters(node.args)))
+    inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+    if not inits:
+        return Signature(keywords, is_class=True)
+    return Signature(keywords, *_shape(_parameters(inits[0].args)[1:]), is_class=True)
+
+
+def signature_of_object(target: Callable[..., Any]) -> Signature:
+    """The signature of something imported."""
+    shape = _shape(inspect.signature(target).parameters.values())
+    return Signature(parameters_of_object(target), *shape, inspect.isclass(target))
+
+
+def facts_in_text(module: str, attribute: str) -> tuple[set[str], set[str]]:
+    """What a task supplies, the keys of what its `facts` gives, and its attributes."""
+    found = definition_in(module, attribute)
+    facts, attributes = set[str](), set[str]()
+    for part in found.node.body if found else ():
+        match part:
+            case ast.FunctionDef(name="facts"):
+                keys = [k for d in ast.walk(part) if isinstance(d, ast.Dict) for k in d.keys]
+                facts |= {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+            case ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                attributes.add(name)
+    return facts, attributes
+
+
+def _shape(parameters: Iterable[inspect.Parameter]) -> tuple[tuple[str, ...], str]:
+    """The positional arguments that a call must give, and what no configuration can."""
+    arguments: list[str] = []
+    for p in parameters:
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            return tuple(arguments), f"its signature has {p}; name each hyper-parameter"
+        if p.kind is not p.KEYWORD_ONLY and p.default is not p.empty:
+            return tuple(arguments), f"{p.name} is positional; make it keyword-only, after a '*'"
+        if p.kind is not p.KEYWORD_ONLY:
+            arguments.append(p.name)
+    return tuple(arguments), ""
+
+
+def _parameters(args: ast.arguments) -> list[inspect.Parameter]:
+    """The parameters of a definition, without their defaults and annotations."""
+    kind, positional = inspect.Parameter, [*args.posonlyargs, *args.args]
+    given = len(positional) - len(args.defaults)
+    parameters = [
+        kind(a.arg, kind.POSITIONAL_OR_KEYWORD, default=kind.empty if n < given else GIVEN)
+        for n, a in enumerate(positional)
+    ]
+    if args.vararg:
+        parameters.append(kind(args.vararg.arg, kind.VAR_POSITIONAL))
+    if args.kwarg:
+        parameters.append(kind(args.kwarg.arg, kind.VAR_KEYWORD))
+    return parameters
+
+
+def _is_transparent(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return ast.unparse(called).rpartition(".")[2] in TRANSPARENT
+
+
+def _spelled_out(annotation: ast.expr, module: Module) -> ast.expr:
+    """An annotation with what its names stand for, such as `Source = File`, in their place."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body
+    return _Aliases(module).visit(annotation)
+
+
+class _Aliases(ast.NodeTransformer):
+    def __init__(self, module: Module, depth: int = 0) -> None:
+        self.module, self.depth = module, depth
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """What the name was assigned, in its module or in lossbench.contract."""
+        found = binding_in(self.module, node.id) if self.depth < DEEPEST else None
+        value = getattr(found.node, "value", None) if found else None
+        if not found or not isinstance(value, ast.expr):
+            return node
+        return _Aliases(found.module, self.depth + 1).visit(copy.deepcopy(value))
