@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pandas as pd
+
 from lossbench.comparison import Comparison, Row, datasets, rank_losses, value_at
+from lossbench.nested import dotted_keys
 from lossbench.statistics import Interval
 
 Record = dict[str, Any]
@@ -22,28 +23,18 @@ def records(comparisons: Sequence[Comparison]) -> list[Record]:
     What settings differ in (`corruption.ratio`, …) has columns; what only the compared metric has
     is None for the others.
     """
-    keys = [*ALWAYS, *(key for key in _differing(comparisons) if key not in ALWAYS)]
+    settings = [comparison.setting for comparison in comparisons]
+    known = dict.fromkeys(key for setting in settings for key in dotted_keys(setting))
+    differing = [k for k in known if len({value_at(setting, k) for setting in settings}) > 1]
+    # a section is known by its plugin's name, so that this has no column of its own
+    more = [k for k in differing if k not in ALWAYS and not k.endswith(".name")]
+    keys = [*ALWAYS, *more]
     return [
         {**{key: value_at(comparison.setting, key) for key in keys}, **record}
         for comparison in comparisons
         for row in comparison.rows
         for record in _of_row(comparison, row)
     ]
-
-
-def _differing(comparisons: Sequence[Comparison]) -> list[str]:
-    """The dotted keys of settings that are not everywhere the same."""
-    paths = {path: None for c in comparisons for path in _leaves(c.setting)}
-    return [p for p in paths if len({value_at(c.setting, p) for c in comparisons}) > 1]
-
-
-def _leaves(setting: Record) -> Iterator[str]:
-    for section, values in setting.items():
-        if isinstance(values, dict):
-            yield section
-            yield from (f"{section}.{name}" for name in values if name != "name")
-        else:
-            yield section
 
 
 def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
@@ -80,12 +71,8 @@ def _interval(prefix: str, interval: Interval | None) -> Record:
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:
     """The records as CSV; no text in it starts a spreadsheet's formula."""
-    rows = records(comparisons)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _csv_cell(value) for key, value in row.items()} for row in rows)
-    return out.getvalue()
+    table = pd.DataFrame(records(comparisons), dtype=object).map(_csv_cell)
+    return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 def _csv_cell(value: Any) -> Any:

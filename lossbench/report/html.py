@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from lossbench.comparison import Comparison
+from lossbench.comparison import Comparison, value_at
 from lossbench.drawing import inline
+from lossbench.nested import dotted_keys
 from lossbench.report import figures
 from lossbench.report.pages import rendered
 from lossbench.report.tables import Block, content
@@ -110,19 +111,14 @@ def summary(comparison: Comparison) -> list[str]:
 
 def _name(comparison: Comparison, among: Sequence[Comparison]) -> str:
     """The dataset, and what else tells a comparison from the others."""
-    setting = {name: comparison.setting[name] for name in ("dataset", *comparison.setting)}
-    words = []
-    for section, values in setting.items():
-        others = [c.setting[section] for c in among]
-        if not isinstance(values, dict):
-            words += [str(values)] if len(set(others)) > 1 else []
-            continue
-        name = values.get("name")
-        if section == "dataset" or len({other.get("name") for other in others}) > 1:
-            words.append(f"no {section}" if name == "none" else str(name))
-        same = [other for other in others if other.get("name") == name]
-        differing = [k for k in values if len({str(other.get(k)) for other in same}) > 1]
-        words += [f"{k} {values[k]}" for k in differing]
+    setting = comparison.setting
+    words = [value_at(setting, "dataset")]
+    for key in dotted_keys(setting):
+        section, _, name = key.partition(".")
+        alike = [c for c in among if value_at(c.setting, section) == value_at(setting, section)]
+        value, peers = value_at(setting, key), alike if name else among
+        if key != "dataset" and len({value_at(c.setting, key) for c in peers}) > 1:
+            words.append(f"{name} {value}" if name else f"no {key}" if value == "none" else value)
     return " · ".join(words)
 
 
