@@ -12,13 +12,6 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import declare
-from lossbench.losses.binary_margins import (  # noqa: F401 (where installed entry points look)
-    exponential,
-    hinge,
-    modified_huber,
-    smooth_hinge,
-    squared_hinge,
-)
 from lossbench.losses.stable import log_odds_of_rest, margin_of, softplus
 
 

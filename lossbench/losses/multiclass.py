@@ -14,11 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.contract import declare
-from lossbench.losses.multiclass_margins import (  # noqa: F401 (where installed entry points look)
-    crammer_singer,
-    one_vs_all_hinge,
-    weston_watkins,
-)
 from lossbench.losses.stable import is_class, lead_over, log_odds_of_rest, row_of, signs, softplus
 
 _INFINITY = float("inf")
