@@ -20,7 +20,7 @@ import lossbench
 import lossbench.contract
 
 ROOT = Path(__file__).parent.parent
-PUBLIC = {"lossbench.contract", "lossbench.testing"}
+PUBLIC = {"lossbench.contract", "lossbench.tasks", "lossbench.testing"}
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""A worked example of a plugin: a dataset, a model and a configuration file."""
+"""A worked example of a plugin: a task, losses, a metric, datasets, a model, configuration."""
