@@ -15,7 +15,7 @@ from lossbench.contract import UserError, declaration_of
 from lossbench.experiments import configurations
 from lossbench.results import Result
 from lossbench.schema import convert, unknown_key, within
-from lossbench.tasks import Task
+from lossbench.tasks import Task, task_class
 from lossbench.tuning import train_and_write
 
 
@@ -30,7 +30,7 @@ def get_loss(name: str, *, task: str) -> Callable[..., Any]:
     >>> get_loss("focal", task="binary")(torch.zeros(1), torch.ones(1), gamma=0.0)
     tensor([0.6931])
     """
-    kind: type[Task] = registry.load(registry.find("task", task)[0])
+    kind = task_class(task)
     plugin = registry.find_for_task(name, task)
     loss = registry.load(plugin)
     if inspect.isclass(loss):

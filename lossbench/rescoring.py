@@ -14,14 +14,14 @@ from lossbench.contract import Metric
 from lossbench.metrics import metrics_of, score
 from lossbench.results import Result
 from lossbench.sources import code_of_metrics
-from lossbench.tasks import Task
+from lossbench.tasks import Task, task_class
 
 SPLITS = (("validation", "val"), ("test", "test"))
 
 
 def task_of(result: Result) -> Task:
     """The task that a result was trained for."""
-    kind: type[Task] = registry.load(registry.find("task", result.summary["task"])[0])
+    kind = task_class(result.summary["task"])
     fields = result.summary["task_fields"]
     return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()})
 

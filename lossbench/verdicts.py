@@ -155,10 +155,11 @@ def _metrics_of(config: Configuration) -> set[str]:
 
 @functools.cache
 def _metrics_of_dataset(name: str, values: str) -> set[str]:
+    from lossbench.tasks import task_class
+
     dataset = registry.load(registry.find("dataset", name)[0])
     sample = dataset(np.random.default_rng(0), **json.loads(values))
-    kind = registry.load(registry.find("task", sample.task)[0])
-    return {metric.name for metric in kind.metrics}
+    return {metric.name for metric in task_class(sample.task).metrics}
 
 
 def _verdict(required: list[str], verdicts: list[str]) -> str:
@@ -340,10 +341,12 @@ def _computed(test: Identity) -> Tensor:
     """The value, or the gradient in the prediction, in float64."""
     import torch
 
+    from lossbench.tasks import task_class
+
     values = dict(test.loss) if isinstance(test.loss, dict) else {"name": test.loss}
     name = str(values.pop("name", ""))
     plugin = registry.find_for_task(name, test.task)
-    kind = registry.load(registry.find("task", test.task)[0])
+    kind = task_class(test.task)
     loss = registry.load(plugin)
     if inspect.isclass(loss):
         raise UserError(f"loss={name} has weights of its own, so that it has no identities.")

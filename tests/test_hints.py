@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from lossbench import registry
-from lossbench.check.find import posed
 from lossbench.contract import UserError
 from lossbench.experiments import configurations
 from lossbench.hints import MEANT, _packages, meant
 from lossbench.kinds import CHOICES, KINDS
 from lossbench.settings import SECTIONS
+from lossbench.tasks import task_class
 
 MEANT_BY = [
     ("seed=3", "Did you mean seeds?"),
@@ -76,6 +76,6 @@ def test_every_name_that_is_proposed_exists():
     there |= {name for kind in KINDS for name in registry.names(kind)}
     there |= {p.name for kind in CHOICES for q in registry.installed(kind)
               for p in registry.signature(q)}  # fmt: skip
-    there |= {m.name for t in registry.installed("task") for m in posed(t.name).metrics}
+    there |= {m.name for t in registry.installed("task") for m in task_class(t.name).metrics}
     there |= {n for _, groups in _packages().values() for names in groups.values() for n in names}
     assert proposed <= there

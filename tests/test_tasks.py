@@ -16,7 +16,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error 
 
 from lossbench.contract import UserError
 from lossbench.metrics import metrics_of, score
-from lossbench.tasks import Task, scores
+from lossbench.tasks import Task, scores, task_class
 from lossbench.tasks.binary import Binary
 from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.regression import Regression
@@ -351,3 +351,27 @@ def test_facts_count_the_classes_of_each_replica():
     assert torch.equal(facts["class_counts"][0], torch.bincount(target[0], minlength=3))
     assert BINARY.facts(torch.tensor([0.0, 1.0, 1.0]))["class_counts"].tolist() == [1, 2]
     assert SCALAR.facts(torch.tensor([2.0, -1.0, 3.0])) == {"lowest": -1.0}
+
+
+# --- tasks of plugins ---------------------------------------------------------------------------
+
+BROKEN = [
+    # body of a module, its task, what the error names
+    ("Mine = 3", "Mine", "int"),
+    ("def Mine():\n    return 3", "Mine", "subclass"),
+    ("class Mine:\n    name = 'mine'", "Mine", "subclass"),
+    ("class Mine(Task):\n    name = 'mine'", "Mine", "check, example, link, metrics"),
+    ("class Mine(Binary):\n    primary = 'overconfidence'", "Mine", "overconfidence"),
+    ("class Mine(Binary):\n    primary = 'no_such_metric'", "Mine", "no_such_metric"),
+    ("", "Mine", "no attribute"),
+]
+
+
+@pytest.mark.parametrize(("body", "name", "words"), BROKEN)
+def test_a_class_that_is_not_a_whole_task_is_refused(body, name, words, tmp_path):
+    """By name, before anything is built on it."""
+    file = tmp_path / "mine.py"
+    imports = "from lossbench.tasks import Task\nfrom lossbench.tasks.binary import Binary\n"
+    file.write_text(imports + body)
+    with pytest.raises(UserError, match=words):
+        task_class(f"{file}:{name}")

@@ -16,7 +16,7 @@ from lossbench.check.basics import reduction_of
 from lossbench.check.subject import Subject
 from lossbench.contract import UserError, declaration_of
 from lossbench.registry import Plugin
-from lossbench.tasks import Task
+from lossbench.tasks import Task, task_class
 
 NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates
 
@@ -27,7 +27,7 @@ def plugins_of(name: str, task: str | None) -> list[Plugin]:
     if place and not place.endswith(".py") and not _is_installed(name) and _is_module(place):
         return [Plugin("loss", name, place, attribute, package=place.partition(".")[0])]
     if task is not None:
-        registry.find("task", task)  # a task that does not exist is refused by its own name
+        task_class(task)  # a task that does not exist is refused by its own name
         return [registry.find_for_task(name, task)]
     return list(registry.find("loss", name))
 
@@ -60,8 +60,8 @@ def object_of(plugin: Plugin) -> Any:
 def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
     """The task asked for or registered, else the likeliest by what the loss runs on and says."""
     if name or plugin.task:
-        return posed(name or plugin.task or "")
-    tasks = [posed(each) for each in registry.names("task")]
+        return task_class(name or plugin.task or "").small()
+    tasks = [task_class(each).small() for each in registry.names("task")]
     text = plugin.module + plugin.attribute + _text(loss)
     fits = {each: _fit(plugin, loss, each) + _likeness(each, text, loss) for each in tasks}
     return max(sorted(tasks, key=_axes), key=fits.__getitem__)
@@ -100,9 +100,3 @@ def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
     if values.shape != (len(subject.example[1]),):
         return 3 if values.ndim == 0 and reduction_of(subject) else 2
     return 6 if subject.independent else 4
-
-
-def posed(name: str) -> Task:
-    """A small instance of a task; UserError where there is no such task."""
-    kind: type[Task] = registry.load(registry.find("task", name)[0])
-    return kind.small()

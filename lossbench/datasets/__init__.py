@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import Sample, UserError
-from lossbench.registry import find, load
 from lossbench.streams import stream
-from lossbench.tasks import Task
+from lossbench.tasks import Task, task_class
 
 Draw = Callable[[np.random.Generator], Sample]
 Corruption = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -60,7 +59,7 @@ def prepare(
 
 def _pose_task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
     """The one task that the samples of all seeds pose."""
-    kind: type[Task] = load(find("task", samples[0].task)[0])
+    kind = task_class(samples[0].task)
     tasks = []
     for sample in samples:
         _refuse_invalid(sample.inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lossbench.contract import Declaration, Metric
+from lossbench import registry
+from lossbench.contract import Declaration, Metric, UserError
 from lossbench.tasks.sections import Section, Study, line
 
-__all__ = ["Answers", "Backbone", "Population", "Section", "Study", "Task", "line"]
+__all__ = ["Answers", "Backbone", "Population", "Section", "Study", "Task", "line", "task_class"]
 
 Backbone = Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
 
@@ -185,3 +187,28 @@ class Task(ABC):
     def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Targets as corruptions meet them: labels int64, numbers in units of the reference."""
         return np.asarray(targets).astype(np.int64)
+
+
+def task_class(name: str) -> type[Task]:
+    """The task of this name; UserError where there is none, or where its class is not complete."""
+    plugin = registry.find("task", name)[0]
+    task = registry.load(plugin)
+    if fault := _fault(plugin, task):
+        raise UserError(f"task={name} of {plugin.origin} cannot be used: {fault}.")
+    return task
+
+
+def _fault(plugin: registry.Plugin, task: Any) -> str:
+    """What a class lacks to be a task, or nothing."""
+    if not (inspect.isclass(task) and issubclass(task, Task)):
+        return "it is not a subclass of lossbench.tasks.Task"
+    attributes = ("name", "metrics", "primary", "target_dtype")
+    lacking = {word for word in attributes if not hasattr(task, word)} | task.__abstractmethods__
+    if lacking:
+        return f"it does not define {', '.join(sorted(lacking))}"
+    directions = {metric.name: metric.direction for metric in task.metrics}
+    if not directions.get(task.primary):
+        return f"primary={task.primary!r} is not one of its metrics with a direction"
+    if plugin.package != "file" and task.name != plugin.name:
+        return f"its name is {task.name!r}; name it as its entry point"
+    return ""
