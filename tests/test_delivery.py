@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -83,6 +84,7 @@ def test_points_that_a_store_did_not_take_are_sent_when_it_does(job, monkeypatch
         history = [store.client.get_metric_history(run.info.run_id, "val/x") for run in runs]
         return [point.step for curve in history for point in curve]
 
+    shutil.rmtree(job.place or "")
     job.place = None
     with Delivery([job], Console(quiet=True)) as open_delivery:
         open_delivery.tell_progress(job, 1, 9, (1, {"val/x": 1.0}))

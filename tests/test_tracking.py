@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
+import multiprocessing
 import os
 import re
 import shutil
@@ -15,12 +17,13 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
-from killing import free_port
+from killing import free_port, start
 from made_results import written
 from mlflow import MlflowClient
 
@@ -36,17 +39,14 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    """A folder in which a small sweep was run and tracked."""
+def sweep(tmp_path_factory, empty_store):
+    """The results of a small sweep that was tracked."""
     folder = tmp_path_factory.mktemp("sweep")
-    words = ["run", "-m", "loss=cross_entropy,hinge,focal", "dataset=moons", "trainer=short"]
-    subprocess.run(
-        [sys.executable, "-m", "lossbench.cli", *words, "seeds=3"],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        timeout=180,
-    )
+    (folder / "results").mkdir()
+    shutil.copy(empty_store, folder / "results" / "mlflow.db")
+    words = ["-m", "loss=cross_entropy,hinge,focal", "dataset=moons", "trainer=short", "seeds=3"]
+    _, errors = start(folder, *words).communicate(timeout=180)
+    assert len([*folder.glob("results/*/seeds.parquet")]) == 3, errors
     return folder / "results"
 
 
@@ -208,13 +208,14 @@ def test_seeds_that_were_not_trained_to_the_end_give_the_run_back_that_was_there
         leave_to_a_dead_process()
         Store(store.uri, "lossbench")
     else:
-        store.end(config.key)
+        store.end(config.key, "KILLED")
     assert shown(store) == [("FINISHED", "[0, 1]")]
 
 
 def test_a_failed_run_is_there_with_its_reason_until_there_is_a_result(store, config):
     for reason in ("no memory", "no memory again"):
         store.show_training(config, "focal", [(1, {"val/x": 1.0})], "1 of 3")
+        store.end(config.key, "FAILED")
         store.fail(config, "focal", reason)
         (run,) = store.client.search_runs([store.experiment])
         assert run.info.status == "FAILED"
@@ -226,6 +227,7 @@ def test_a_failed_run_is_there_with_its_reason_until_there_is_a_result(store, co
 def test_seeds_that_fail_leave_the_numbers_of_the_others_and_say_why(store, config):
     store.deliver([written(config, range(2))], "focal")
     store.show_training(config, "focal", [(1, {"val/x": 1.0})], "1 of 3")
+    store.end(config.key, "FAILED")
     store.fail(config, "focal", "no memory")
     (run,) = store.client.search_runs([store.experiment])
     assert (run.info.status, run.data.params["seeds"]) == ("FINISHED", "[0, 1]")
@@ -243,18 +245,22 @@ def test_a_run_of_another_machine_that_has_been_silent_for_long_is_closed(store,
     assert shown(store)[0][0] == "KILLED"
 
 
-def test_a_fresh_store_that_eight_processes_open_and_fill_at_once_has_one_run(config, here):
-    """They create the database, and deliver the same result."""
-    Path("results").mkdir()
-    code = (
-        "import sys; from pathlib import Path; from lossbench.tracking import Store\n"
-        "Store(sys.argv[1], 'race').deliver([Path(sys.argv[2])], 'focal')"
-    )
-    words = [sys.executable, "-c", code, f"sqlite:///{here}/mlflow.db"]
-    place = str(written(config, range(2)))
-    processes = [subprocess.Popen([*words, place]) for _ in range(8)]
-    assert [p.wait(180) for p in processes] == [0] * 8
-    assert shown(Store(f"sqlite:///{here}/mlflow.db", "race")) == [("FINISHED", "[0, 1]")]
+def fill(uri: str, place: Path) -> None:
+    """What each of several processes does."""
+    Store(uri, "race").deliver([place], "focal")
+
+
+def test_a_fresh_store_opened_by_eight_processes_at_once_serves_them_all(config, here):
+    """They create the database and deliver the same result, which becomes one run."""
+    uri, place = f"sqlite:///{here}/mlflow.db", written(config, range(2))
+    context = multiprocessing.get_context("fork")  # spares each the imports
+    processes = [context.Process(target=fill, args=(uri, place)) for _ in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(180)
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert shown(Store(uri, "race")) == [("FINISHED", "[0, 1]")]
 
 
 def test_sync_delivers_what_a_folder_holds_to_its_own_store_wherever_it_lies(store, config):
@@ -322,44 +328,43 @@ def test_what_is_done_already_is_shown_by_a_store_that_is_named_later(
         assert note.startswith("[The report]")
 
 
-def interrupted(folder: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
-    """A command that gets a signal when MLflow shows its run in training."""
+def when_in_training(folder: Path, act: Callable[[], object]) -> None:
+    """Wait until MLflow shows a run, and act."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not runs_of(folder):
+        time.sleep(0.2)
+    act()
+
+
+def test_an_interrupt_closes_the_run_and_the_exit_code_says_so(command, with_store, monkeypatch):
+    monkeypatch.setattr(delivery, "CURVE_SECONDS", 0.2)
+    interrupt = functools.partial(os.kill, os.getpid(), signal.SIGINT)
+    folder = with_store / "results"
+    threading.Thread(target=when_in_training, args=(folder, interrupt)).start()
+    done = command("run", *LONG)
+    assert done.code == 130
+    assert "interrupted" in done.err
+    assert "Traceback" not in done.err
+    assert [run.info.status for run in runs_of(folder)] == ["KILLED"]
+
+
+def test_what_was_killed_in_training_is_closed_as_killed_by_the_next_start(with_store):
     code = (
         "import sys; from lossbench.cli import main; from lossbench.sweep import delivery\n"
         "delivery.CURVE_SECONDS = 0.2; sys.exit(main(sys.argv[1:]))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "run", *LONG],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not runs_of(folder / "results"):
-        time.sleep(0.2)
+    process = subprocess.Popen([sys.executable, "-c", code, "run", *LONG], stdout=-3)
+    folder = with_store / "results"
+    when_in_training(folder, lambda: None)
     children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    process.kill()
+    process.wait()
     _, alive = psutil.wait_procs(children, 20)
     assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE], "workers outlive it"
-    return subprocess.CompletedProcess(process.args, process.returncode, "", errors)
-
-
-def test_an_interrupt_closes_the_run_and_the_exit_code_says_so(with_store):
-    done = interrupted(with_store, signal.SIGINT)
-    assert done.returncode == 130
-    assert "interrupted" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert [r.info.status for r in runs_of(with_store / "results")] == ["KILLED"]
-
-
-def test_what_was_killed_in_training_is_closed_as_killed_by_the_next_start(with_store):
-    interrupted(with_store, signal.SIGKILL)
-    assert [r.info.status for r in runs_of(with_store / "results")] == ["RUNNING"]
+    assert [run.info.status for run in runs_of(folder)] == ["RUNNING"]
     Store("sqlite:///results/mlflow.db", "lossbench")
-    assert [r.info.status for r in runs_of(with_store / "results")] == ["KILLED"]
-    assert not list(with_store.glob("results/*/seeds.parquet"))
+    assert [run.info.status for run in runs_of(folder)] == ["KILLED"]
+    assert not list(folder.glob("*/seeds.parquet"))
 
 
 def test_trouble_with_the_store_is_told_once_and_loses_no_result(command):

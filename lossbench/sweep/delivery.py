@@ -124,17 +124,18 @@ class Delivery:
             )
 
     def _show(self, job: Job) -> None:
-        store, config = self._store(job.config.tracking), job.config
-        if job.place or not job.seeds:
-            job.shown |= store.deliver(results.parts(job.folder, job.key), job.name)
-        elif job.error:
-            store.fail(config, job.name, str(job.error))
-        elif self.over:
-            store.end(job.key)
-        else:
+        store, has_result = self._store(job.config.tracking), job.place or not job.seeds
+        if not has_result and not job.error and not self.over:
             points = job.points[job.sent :]
-            store.show_training(config, job.name, points, job.progress)
+            store.show_training(job.config, job.name, points, job.progress)
             job.sent += len(points)
+            return
+        if not has_result:
+            store.end(job.key, "FAILED" if job.error else "KILLED")
+        if places := results.parts(job.folder, job.key):
+            job.shown |= store.deliver(places, job.name)
+        if job.error:
+            store.fail(job.config, job.name, str(job.error))
 
     def _store(self, tracking: Tracking) -> Store:
         if tracking not in self.stores:

@@ -83,7 +83,6 @@ class Store:
 
     def fail(self, config: Configuration, name: str, reason: str) -> None:
         """Show why a configuration gave no result; one that it has from before stays."""
-        self.end(config.key, "FAILED")
         runs = self._runs(config.key)
         run_id = runs[0].info.run_id if runs else self._create(config, name)
         self.client.set_tag(run_id, "lossbench.reason", reason[:REASON])
@@ -104,7 +103,7 @@ class Store:
             tags=[RunTag("lossbench.progress", progress), RunTag("lossbench.seen", str(now))],
         )
 
-    def end(self, key: str, status: str = "KILLED") -> None:
+    def end(self, key: str, status: str) -> None:
         """End what shows a training that gave no result."""
         if run_id := self.training.pop(key, None):
             self._end(self.client.get_run(run_id), status)
@@ -167,10 +166,10 @@ class Store:
         metrics = [Metric(*m, ended, e) for e, m in _measured(result) if math.isfinite(m[1])]
         for start in range(0, len(metrics), AT_ONCE):
             self.client.log_batch(run_id, metrics=metrics[start : start + AT_ONCE])
-        with _as_one_folder(result, places) as folder:
-            for file in sorted(folder.iterdir()):
-                if file.name != results.PREDICTIONS:  # large, and of no use in a browser
-                    self.client.log_artifact(run_id, str(file))
+        with tempfile.TemporaryDirectory() as temporary:
+            # Predictions are large, and of no use in a browser.
+            folder = results.write(replace(result, predictions=()), Path(temporary))
+            self.client.log_artifacts(run_id, str(folder))
         self.client.log_batch(run_id, tags=[*_tags(result), RunTag("lossbench.content", content)])
         self.client.set_terminated(run_id, "FINISHED", ended)
         self._save_view(result.summary)
@@ -265,16 +264,6 @@ def _digests(places: Sequence[Path]) -> tuple[str, str]:
     """The key of a result, and the digest of what all its parts hold."""
     summaries = [(place / "summary.yaml").read_text(encoding="utf-8") for place in places]
     return places[0].name.partition("-")[0], digest("".join(summaries))
-
-
-@contextlib.contextmanager
-def _as_one_folder(result: Result, places: Sequence[Path]) -> Iterator[Path]:
-    """A folder with all of a result."""
-    if len(places) == 1:
-        yield places[0]
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield results.write(replace(result, predictions=()), Path(temporary))
 
 
 def _tags(result: Result) -> Iterator[RunTag]:
