@@ -21,7 +21,9 @@ def sigmoid(z):
 
 
 def softmax(z):
-    return [mp.exp(k) / mp.fsum(mp.exp(j) for j in z) for k in z]
+    powers = [mp.exp(k) for k in z]
+    total = mp.fsum(powers)
+    return [power / total for power in powers]
 
 
 def dot(a, b):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,7 @@ def file(tmp_path: Path) -> Path:
     return place
 
 
+@cache
 def configured(*words: str) -> Configuration:
     defaults = ["tracking=none", "trainer.device=cpu", "trainer.max_epochs=2", "tune.seeds=2"]
     return configurations([*defaults, *words])[0][0]
