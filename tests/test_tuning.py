@@ -170,7 +170,7 @@ def test_a_candidate_in_the_stack_equals_a_training_of_its_own_with_its_values(w
         training.make_recipe(config, splits),
         training.part_of(splits, [0] * 5),
         seeds * 5,
-        tuning.owned(chosen),
+        tuning.per_replica_of(chosen),
     )
     training.fit(together, config, lambda done: None, test=False)
     assert together.unmapped is None
