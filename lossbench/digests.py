@@ -92,16 +92,16 @@ def with_contents(
 
 def places_in(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, list[str]]:
     """The paths that the values name, by parameter."""
-    named = {p.name: _strings(values.get(p.name)) for p in parameters if p.kind.names}
+    named = {p.name: strings_in(values.get(p.name)) for p in parameters if p.kind.names}
     return {name: paths for name, paths in named.items() if paths}
 
 
-def _strings(value: Any) -> list[str]:
+def strings_in(value: Any) -> list[str]:
     """Every string in a value, whatever it is made of."""
     if isinstance(value, str):
         return [value]
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for part in parts for text in _strings(part)]
+    return [text for part in parts for text in strings_in(part)]
 
 
 def _content(value: Any, place: str, where: str) -> Any:

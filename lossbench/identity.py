@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lossbench.contract import UserError
-from lossbench.digests import code_digest, places_in, reach_of, with_contents
-from lossbench.kinds import KINDS
+from lossbench.digests import code_digest, reach_of, strings_in, with_contents
+from lossbench.paths import expanded
 from lossbench.registry import Plugin, find, parameters
 
 
@@ -16,9 +16,17 @@ def code_of(plugin: Plugin) -> str:
     return code_digest(reach_of(plugin.module, plugin.attribute, plugin.package))
 
 
-def not_looked_at(plugin: Plugin) -> list[str]:
-    """What decides the plugin's numbers, or might, and is not in the digest of its code."""
-    return reach_of(plugin.module, plugin.attribute, plugin.package).unseen
+def not_looked_at(plugin: Plugin, values: Mapping[str, Any]) -> list[str]:
+    """What decides a plugin's numbers, or might, and is in no digest: a line each."""
+    lines = list(reach_of(plugin.module, plugin.attribute, plugin.package).unseen)
+    for p in parameters(plugin):
+        for path in () if p.kind.names else strings_in(values.get(p.name)):
+            if ("/" in path or "." in path) and expanded(path).exists():
+                lines.append(
+                    f"{p.name}={path} is there as a file, and not looked at; annotate {p.name} as "
+                    "File or Folder of lossbench.contract"
+                )
+    return lines
 
 
 def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,23 +43,3 @@ def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if plugin.package == "file":
         known_as = f"{plugin.attribute} of code {code_of(plugin)}"
     return {"name": known_as, **with_contents(parameters(plugin), values, kind)}
-
-
-def refuse_untrusted(choices: Mapping[str, Mapping[str, Any]], origin: str) -> None:
-    """UserError where what came from elsewhere names code or files; imports and reads none of it.
-
-    choices: kind -> the name and the values; origin: what named them, such as a results folder.
-    """
-    places = []
-    for kind, values in choices.items():
-        name = str(values["name"])
-        if name.rpartition(":")[0].endswith(".py"):
-            places.append(f"{kind}={name}")
-        elif kind in KINDS:
-            named = places_in(parameters(find(kind, name)[0]), values)
-            places += [f"{kind}.{key}={path}" for key, paths in named.items() for path in paths]
-    if places:
-        raise UserError(
-            f"{origin} names code or files: {', '.join(places)}.\n"
-            "Read them first; give --trust to use them."
-        )

@@ -15,7 +15,7 @@ from lossbench import registry
 from lossbench.configuration import Configuration
 from lossbench.recipe import History, Recipe
 from lossbench.results import Predictions, Result
-from lossbench.sources import code_of_metrics, code_of_run
+from lossbench.sources import blind_spots, code_of_metrics, code_of_run
 from lossbench.tasks import Task
 
 PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
@@ -42,6 +42,7 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
     notes = list(dict.fromkeys(note for stack in stacks for note in stack.notes))
     if not kept and config.results.predictions:
         notes.append(_not_kept(config))
+    notes += blind_spots(config, task.name)
     summary: dict[str, Any] = {
         "key": config.key,
         "numbers": config.numbers,

@@ -27,15 +27,6 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def rebased(path: str, folder: Path) -> str:
-    """A path that is meant from a folder, as it is written from the working directory.
-
-    >>> rebased("digits.csv", Path("experiments/mine")), rebased("/data/a.csv", Path("mine"))
-    ('experiments/mine/digits.csv', '/data/a.csv')
-    """
-    return path if expanded(path).is_absolute() else os.path.relpath(folder / path)
-
-
 def packaged(name: str) -> Path:
     """A folder of data (`conf`, `experiments`): inside the wheel, or next to the package."""
     here = Path(__file__).resolve().parent

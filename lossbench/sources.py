@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from lossbench import registry
 from lossbench.configuration import Configuration
-from lossbench.identity import code_of
+from lossbench.identity import code_of, not_looked_at
 from lossbench.kinds import CHOICES
 from lossbench.modules import definition_in
 
@@ -31,6 +31,20 @@ def code_of_run(config: Configuration, task: str) -> dict[str, str]:
         )
         used[kind] = f"{plugin.package} {code_of(plugin)}"
     return used
+
+
+def blind_spots(config: Configuration, task: str) -> list[str]:
+    """What decides the numbers of a run, or might, and would change without being noticed."""
+    lines = []
+    for kind in CHOICES:
+        choice = config.choice(kind)
+        plugins = registry.find(kind, choice.name)
+        plugin = registry.find_for_task(choice.name, task) if kind == "loss" else plugins[0]
+        lines += [
+            f"{kind}={choice.name}: {line}. Give --rerun where it has changed."
+            for line in not_looked_at(plugin, choice.values)
+        ]
+    return lines
 
 
 def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:

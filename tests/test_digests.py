@@ -290,7 +290,8 @@ def test_code_is_not_imported_to_be_known(here):
 )
 def test_what_was_not_looked_at_is_listed(head, body, said, here):
     put(here, own=own(head, body))
-    (line,) = identity.not_looked_at(registry.Plugin("loss", "x", str(here / "own.py"), "loss"))
+    plugin = registry.Plugin("loss", "x", str(here / "own.py"), "loss")
+    (line,) = identity.not_looked_at(plugin, {})
     assert line.startswith("own.py:")
     assert said in line
 
@@ -299,7 +300,7 @@ def test_of_built_in_losses_all_is_looked_at():
     for kind in CHOICES:
         for plugin in registry.installed(kind):
             if plugin.package == "lossbench":
-                assert not identity.not_looked_at(plugin), plugin
+                assert not identity.not_looked_at(plugin, {}), plugin
 
 
 # --- files and folders that a parameter names ---------------------------------------------------
@@ -352,17 +353,8 @@ def test_a_place_that_cannot_be_read_is_refused_in_a_line(here, path, place, sai
         content_digest(path, place, "dataset.path")
 
 
-# --- what came from elsewhere -------------------------------------------------------------------
-
-
-def test_code_and_files_that_a_result_names_are_refused_without_running_them(here):
-    (here / "evil.py").write_text("open('canary', 'w')\ndef f(*args, **more): ...\n")
-    choices = {
-        "loss": {"name": "evil.py:f", "gamma": 2.0},
-        "dataset": {"name": "csv", "path": "/etc/passwd", "target": "x", "task": None},
-        "model": {"name": "linear"},
-    }
-    with pytest.raises(UserError, match=r"loss=evil.py:f, dataset.path=/etc/passwd.*\n.*--trust"):
-        identity.refuse_untrusted(choices, "results/abc")
-    assert not (here / "canary").exists()
-    identity.refuse_untrusted({"model": choices["model"]}, "results/abc")
+def test_a_file_that_no_annotation_declares_is_named(here):
+    put(here, a="1", own="def mine(rng, /, *, table: str, label: str = 'a'): ...\n")
+    (plugin,) = registry.find("dataset", "own.py:mine")
+    (line,) = identity.not_looked_at(plugin, {"table": "a.csv", "label": "b.csv"})
+    assert "table=a.csv is there as a file, and not looked at; annotate table as File" in line
