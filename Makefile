@@ -1,5 +1,5 @@
 # `make demo` and `make test` do their own set-up; a second call installs nothing.
-.PHONY: demo test install lint plugins
+.PHONY: demo test test-fast install lint plugins
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,10 +8,21 @@ PLUGINS := .venv/plugins
 demo: install
 	$(BIN)/lossbench run experiment=quickstart
 
-# More at once than cores: many tests wait for processes of their own.
+# A file's tests stay together, for what they share; one more at once than cores, as some wait.
+RUN := -n 3 --dist loadfile
+# The heart, in this process: formulas, tasks, data, the stack, statistics, configurations.
+FAST := $(wildcard $(addprefix tests/test_,losses*.py tasks*.py metric*.py datasets*.py models.py \
+  corruptions.py stack.py statistics*.py comparison*.py configuration*.py registry.py layers.py))
+
+test test-fast: export OMP_NUM_THREADS = 1
+
 test: install lint plugins
-	$(BIN)/python -m pytest -n 4
-	$(PLUGINS)/bin/python -m pytest -n 4 -p no:cacheprovider plugins
+	$(BIN)/python -m pytest $(RUN)
+	$(PLUGINS)/bin/python -m pytest $(RUN) -p no:cacheprovider plugins
+
+test-fast: install
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(FAST) lossbench
 
 lint: install
 	$(BIN)/ruff check .
