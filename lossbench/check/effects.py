@@ -153,7 +153,7 @@ def any_device(subject: Subject) -> None:
     except Exception as error:
         if any(words in str(error) for words in DEVICES_MIXED):
             raise Failed(f"it mixes devices: {one_line(error)}") from error
-        raise Skipped(f"only a device could tell: {one_line(error)}") from error
+        raise Skipped(f"only a device could show: {one_line(error)}") from error
 
 
 CHECKS = (

@@ -16,7 +16,7 @@ from lossbench.schema import Kind, Parameter, convert
 
 Hyper = dict[str, Any]
 NUMBERS = (0.5, 2.0, 0.1, 0.9, 1.0, 0.0, 3.0, 10.0, -1.0)
-PARTNERS = 3  # values of another hyper-parameter that one is tried beside
+PARTNERS = 3  # values of another hyper-parameter that one is tried with
 
 
 def shown(hyper: Hyper) -> str:
@@ -115,7 +115,7 @@ def hyper_parameters_used(subject: Subject) -> None:
 
 
 def _has_effect(subject: Subject, parameter: Parameter) -> bool | None:
-    """Whether any candidate matters, alone or beside another choice; None where none can run."""
+    """Whether any candidate matters, alone or with another choice; None where none can run."""
     others = [p for p in subject.parameters if p.name != parameter.name]
     beside: list[Hyper] = [{}]
     beside += [{p.name: v} for p in others for v in candidates(subject, p)[:PARTNERS]]

@@ -63,7 +63,7 @@ def _value(text: str) -> Any:
 
 
 def _named(subject: Subject, name: str) -> Subject | None:
-    """The loss of this name: beside the subject in its file, or installed for its task."""
+    """The loss of this name: next to the subject in its file, or installed for its task."""
     module = sys.modules.get(subject.loss.__module__)
     beside: Callable[..., Any] | None = getattr(module, name, None)
     if callable(beside) and getattr(beside, "__module__", "") == subject.loss.__module__:

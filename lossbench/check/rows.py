@@ -186,7 +186,7 @@ def _no_jump(subject: Subject) -> None:
 def target_used(subject: Subject) -> None:
     """The value depends on the target, and every label teaches something."""
     if not subject.task.needs_target:
-        raise Skipped("where the pairs of a batch are told apart by place, it need not be read.")
+        raise Skipped("where the pairs of a batch are known by their place, it need not be read.")
     differs = False
     for seed in range(3):
         prediction, target = subject.batch(seed)

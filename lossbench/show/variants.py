@@ -1,4 +1,4 @@
-"""Which values of a hyper-parameter to show beside its default."""
+"""Which values of a hyper-parameter to show next to its default."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def values_to_show(entry: Entry, parameter: Parameter) -> list[Any]:
     low, high = tuned or _around(kind, default)
     named = _named_limit(entry, parameter.name)
     candidates = [default, low if named is None else named, high]
-    return [v for v in dict.fromkeys(map(kind.base, candidates)) if _lawful(kind, v)]
+    return [v for v in dict.fromkeys(map(kind.base, candidates)) if _is_valid(kind, v)]
 
 
 def _around(kind: Kind, default: float) -> tuple[float, float]:
@@ -43,10 +43,10 @@ def _lists(entry: Entry, kind: Kind, default: Any) -> list[Any]:
         classes = 2 if entry.task and entry.task.soft_targets else 3  # weights, of its sections
         return [[0.5] * classes, [2.0] * classes]
     lists = [[-v for v in default], [2 * v for v in default]]
-    return [each for each in lists if all(_lawful(kind.item, v) for v in each)]
+    return [each for each in lists if all(_is_valid(kind.item, v) for v in each)]
 
 
-def _lawful(kind: Kind, value: float) -> bool:
+def _is_valid(kind: Kind, value: float) -> bool:
     return not kind.interval or within(kind.interval, value)
 
 

@@ -69,8 +69,8 @@ def refuse_targets(
     task: str, inputs: np.ndarray, targets: np.ndarray, kinds: str, axes: tuple[str, ...]
 ) -> None:
     """UserError where a dataset's targets have other types or axes; kinds are numpy's letters."""
-    lawful = targets.ndim == 1 + len(axes) and targets.dtype.kind in kinds
-    if not lawful or len(targets) != len(inputs) or 0 in targets.shape:
+    valid = targets.ndim == 1 + len(axes) and targets.dtype.kind in kinds
+    if not valid or len(targets) != len(inputs) or 0 in targets.shape:
         noun = "integers" if "f" not in kinds else "numbers"
         shape = ", ".join([str(len(inputs)), *axes])
         raise UserError(

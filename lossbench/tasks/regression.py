@@ -97,8 +97,8 @@ class Regression(Task):
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Regression:
         """The regression task of inputs (N, ...) and finite numbers (N,) or (N, T)."""
-        lawful = targets.ndim in (1, 2) and targets.dtype.kind in "fiu"
-        if not lawful or len(targets) != len(inputs):
+        valid = targets.ndim in (1, 2) and targets.dtype.kind in "fiu"
+        if not valid or len(targets) != len(inputs):
             raise UserError(
                 f"regression: targets are {targets.dtype} of shape {targets.shape} for "
                 f"{len(inputs)} inputs; give numbers ({len(inputs)},) or ({len(inputs)}, T)."
@@ -122,7 +122,7 @@ class Regression(Task):
         return self.target_shape if outputs == 1 else (*self.target_shape, outputs)
 
     def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
-        """Targets in (0, 1) and predictions in (-1, 1), lawful for losses of a bounded domain."""
+        """Targets in (0, 1) and predictions in (-1, 1), valid for losses of a bounded domain."""
         shape, target_shape = (8, *self.output_shape(outputs)), (8, *self.target_shape)
         prediction = 0.9 * torch.sin(1.0 + torch.arange(math.prod(shape))).reshape(shape)
         target = 0.5 + 0.4 * torch.cos(1.0 + torch.arange(math.prod(target_shape)))

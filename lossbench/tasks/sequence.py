@@ -195,7 +195,7 @@ def _refuse_unaligned(target: Tensor) -> None:
     given = labels != 0
     if not given[..., 0].all() or (given[..., 1:] & ~given[..., :-1]).any():
         raise UserError(
-            "sequence: a label sequence is empty, or goes on after a 0; give at least one label, "
+            "sequence: a label sequence is empty, or continues after a 0; give at least one label, "
             "and zeros behind the last only."
         )
     repeats = given[..., 1:] & (labels[..., 1:] == labels[..., :-1])
