@@ -268,10 +268,19 @@ def merged(results: Sequence[Result]) -> Result:
     details = pd.concat([r.details for r in reversed(kept)], ignore_index=True)
     seconds = sum(r.summary["seconds"] for r in kept)
     config = replace(last.config, seeds=tuple(seeds.seed.tolist()))
-    summary = {**last.summary, "seconds": seconds}
+    summary = {**last.summary, "seconds": seconds, **_remarks(list(reversed(kept)))}
     predictions = tuple(each for r in kept for each in r.predictions)
     last = replace(last, config=config, summary=summary, details=details)
     return replace(last, seeds=seeds, curves=curves, predictions=predictions)
+
+
+def _remarks(results: Sequence[Result]) -> dict[str, Any]:
+    """What must be known of any of the parts, once."""
+    summaries = [result.summary for result in results]
+    reasons = dict.fromkeys(filter(None, (s.get("unmapped_because") for s in summaries)))
+    notes = [*dict.fromkeys(note for s in summaries for note in s.get("notes", []))]
+    because = "; ".join(reasons) or None
+    return {"mapped": not reasons, "unmapped_because": because, "notes": notes}
 
 
 def stored(config: Configuration, folder: Path) -> Result | None:

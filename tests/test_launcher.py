@@ -28,13 +28,13 @@ ENDS = [
     ("dies", ["again", "failed"], "signal SIGKILL"),
     ("dies once", ["again", "finished"], "dies once"),
     ("exits", ["again", "finished"], "exits"),
-    ("hangs", ["again", "failed"], r"launcher.timeout=2 s"),
+    ("hangs", ["again", "failed"], r"launcher.timeout=1 s"),
 ]
 
 
 def test_each_job_ends_as_it_must_whatever_the_others_do(tmp_path):
     jobs = [(what, tmp_path) for what, *_ in ENDS]
-    events = list(launch(work, jobs, workers=3, timeout=2, retries=1))
+    events = list(launch(work, jobs, workers=3, timeout=1, retries=1))
     for number, (what, expected, said) in enumerate(ENDS):
         own = [e for e in events if e.job == number and e.what != "epoch"]
         assert [e.what for e in own] == expected, what
@@ -58,7 +58,7 @@ def test_workers_and_the_server_itself_killed_at_any_moment_stop_nothing(tmp_pat
     chance, stop = random.Random(0), threading.Event()
 
     def kill() -> None:
-        deadline = time.monotonic() + 4
+        deadline = time.monotonic() + 2
         while time.monotonic() < deadline and not stop.wait(chance.uniform(0.05, 0.3)):
             found = [p for p in psutil.Process().children(recursive=True) if _ours(p)]
             if found:
@@ -66,11 +66,11 @@ def test_workers_and_the_server_itself_killed_at_any_moment_stop_nothing(tmp_pat
 
     killer = threading.Thread(target=kill)
     killer.start()
-    events = list(launch(work, [("waits", tmp_path)] * 8, workers=3, retries=1000))
+    events = list(launch(work, [("waits", tmp_path)] * 5, workers=3, retries=1000))
     stop.set()
     killer.join()
     assert [e.job for e in events if e.what == "failed"] == []
-    assert sorted(e.job for e in events if e.what == "finished") == list(range(8))
+    assert sorted(e.job for e in events if e.what == "finished") == list(range(5))
     assert [e for e in events if e.what == "again"], "nothing was killed, so nothing was tested"
 
 

@@ -1,50 +1,37 @@
-"""A sweep can be planned, forced, killed and resumed, and tells MLflow sooner or later."""
+"""A sweep can be planned, priced and trained again; what is written is whole and harmless."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
-import time
 from dataclasses import replace
 
-import pandas as pd
 import pytest
-from killing import kill_tree, start, statuses, table
+from made_results import result
+from rich.console import Console
 
 from lossbench import results
 from lossbench.experiments import configurations
+from lossbench.sweep.execution import execute
 
-WORDS = ("dataset=moons", "trainer=short", "seeds=2", "launcher.workers=2")
-SWEEP = ("-m", "loss=cross_entropy,hinge,focal", *WORDS)
+WORDS = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A folder in which a small sweep ran without interruption."""
+    """A folder in which a run was trained."""
     folder = tmp_path_factory.mktemp("whole")
-    said, errors = start(folder, *SWEEP).communicate(timeout=180)
-    assert "[3/3]" in said, errors
+    words = ("loss=hinge", *WORDS, f"results.dir={folder / 'results'}")
+    execute(configurations(words)[0], Console(quiet=True))
     return folder
-
-
-def test_a_sweep_killed_whole_and_resumed_gives_the_numbers_of_one_that_was_not(whole, tmp_path):
-    process = start(tmp_path, *SWEEP)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not list(tmp_path.glob("results/[!.]*/seeds.parquet")):
-        time.sleep(0.01)
-    kill_tree(process)
-    said, errors = start(tmp_path, *SWEEP).communicate(timeout=180)
-    assert "of 3 runs are done already" in said, errors
-    pd.testing.assert_frame_equal(table(tmp_path), table(whole), check_exact=True)
-    assert [*statuses(tmp_path).values()] == [["FINISHED"]] * 3
 
 
 def test_a_dry_run_lists_and_prices_the_runs_and_leaves_no_trace(whole, command):
     before = sorted((f, f.stat().st_mtime_ns) for f in whole.rglob("*"))
     place = f"results.dir={whole / 'results'}"
-    done = command(
-        "run", "--dry-run", "-m", "loss=hinge,logistic,poly", *WORDS[:2], "seeds=3", place
-    )
+    losses = "loss=hinge,logistic,poly"
+    workers = "launcher.workers=2"
+    done = command("run", "--dry-run", "-m", losses, *WORDS, "seeds=3", workers, place)
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert "3 seeds can never reach p = .05 in 2 comparisons: 7 are needed" in lines[0]
@@ -60,11 +47,11 @@ def test_a_dry_run_lists_and_prices_the_runs_and_leaves_no_trace(whole, command)
 
 def test_rerun_trains_again_and_what_was_trained_last_counts(whole, tmp_path, command):
     folder = shutil.copytree(whole / "results", tmp_path / "results")
-    words = ("loss=hinge", *WORDS, "tracking=none")
+    words = ("loss=hinge", *WORDS)
     done = command("run", "--rerun", *words)
     assert "Training 1 run " in done.out, done.err
     (place,) = folder.glob("*-1")
-    again = results.read(place)
+    again = dataclasses.replace(results.read(place), predictions=())
     shutil.rmtree(place)
     rows = again.seeds.assign(**{"test/accuracy": [0.25, 0.75]})
     results.write(dataclasses.replace(again, seeds=rows), folder)
@@ -84,3 +71,15 @@ def test_credentials_of_the_store_are_in_no_file(whole, tmp_path):
     written = results.write(result, tmp_path)
     assert "hunter2" not in "".join(f.read_text() for f in written.glob("*.yaml"))
     assert results.read(written).config.tracking.uri == "postgresql://***@host/runs"
+
+
+def test_parts_of_a_result_keep_what_must_be_known_of_any():
+    """Why replicas were run one by one, and notes, come from all parts, each once."""
+    first, second, third = (result("focal", [0.5], seeds=[seed]) for seed in range(3))
+    for part, reason in ((first, "a branch"), (second, None), (third, "a mask")):
+        part.summary.update(mapped=reason is None, unmapped_because=reason, notes=["a column"])
+    summary = results.merged([first, second, third]).summary
+    assert summary["unmapped_because"] == "a branch; a mask"
+    assert not summary["mapped"]
+    assert summary["notes"] == ["a column"]
+    assert results.merged([second]).summary["mapped"]

@@ -16,7 +16,7 @@ from lossbench.configuration import Configuration
 from lossbench.contract import UnusableError, UserError
 from lossbench.entry_points import refuse_unreadable
 from lossbench.results import Result
-from lossbench.sweep.claimed import Leases
+from lossbench.sweep.claimed import Leases, clear_dead
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.launcher import Event, launch
 from lossbench.sweep.plan import Job, plan
@@ -60,6 +60,7 @@ def _train_all(
     todo: list[Job], delivery: Delivery, console: Console, *, rerun: bool, wait: bool
 ) -> None:
     """Train what no other command trains, and then what one left undone."""
+    list(clear_dead(todo[0].folder))
     with Leases() as leases, _counted(todo, console):
         left = _train(todo, leases, delivery, console, rerun)
         theirs = [holder for job in left if (holder := leases.holder(job.target))]

@@ -45,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path):
     """Started in one second on one folder: no run is trained twice, both show all of them."""
-    words = ("run", "-m", *QUICK[:-1], "loss=cross_entropy,focal,hinge,poly", "launcher.workers=1")
+    words = ("run", "-m", *QUICK[:-1], "loss=focal,hinge,poly", "launcher.workers=1")
     both = [
         subprocess.Popen(
             [sys.executable, "-m", "lossbench.cli", *words, "trainer.max_epochs=20"],
@@ -60,7 +60,7 @@ def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path):
     assert [process.returncode for process in both] == [0, 0], said
     assert all(all(loss in out for loss in ("focal", "hinge", "poly")) for out, _ in said)
     found = sorted(file.parent.name for file in tmp_path.glob("results/*/seeds.parquet"))
-    assert len(found) == 4
+    assert len(found) == 3
     assert not any("-" in name for name in found)
     assert not list(tmp_path.glob("results/.claim-*"))
 

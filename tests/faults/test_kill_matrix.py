@@ -11,11 +11,17 @@ import pandas as pd
 import pytest
 from killing import start
 from mlflow import MlflowClient
+from rich.console import Console
+from support import Done
+
+from lossbench.experiments import configurations
+from lossbench.sweep.execution import execute
 
 SWEEP = (
     *("-m", "loss=cross_entropy,focal,hinge,poly", "dataset=moons", "seeds=2"),
     *("trainer.max_epochs=20", "launcher.workers=1"),
 )
+Command = Callable[..., Done]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
 
 
@@ -83,15 +89,14 @@ def kill(folder: Path, number: signal.Signals, moment: Callable[[Path, int], boo
         pd.testing.assert_frame_equal(after[name], rows, check_exact=True)
 
 
-def goes_on(folder: Path, undisturbed: dict[str, pd.DataFrame]) -> None:
+def resumes(folder: Path, command: Command, undisturbed: dict[str, pd.DataFrame]) -> None:
     """The same command finishes, with the numbers of no kill."""
-    process = start(folder, *SWEEP)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    found = table(folder)
-    assert found.keys() == undisturbed.keys()
+    done = command("run", *SWEEP)
+    assert done.code == 0, done
+    after = table(folder)
+    assert after.keys() == undisturbed.keys()
     for name, rows in undisturbed.items():
-        pd.testing.assert_frame_equal(found[name], rows, check_exact=True)
+        pd.testing.assert_frame_equal(after[name], rows, check_exact=True)
 
 
 def shown_whole(folder: Path, undisturbed: dict[str, pd.DataFrame]) -> None:
@@ -107,24 +112,24 @@ def shown_whole(folder: Path, undisturbed: dict[str, pd.DataFrame]) -> None:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     """The numbers of the sweep when nobody disturbs it."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert start(folder, *SWEEP).wait(timeout=300) == 0
+    words = (*SWEEP[1:], "tracking=none", f"results.dir={folder / 'results'}")
+    execute(configurations(words, sweep=True)[0], Console(quiet=True))
     return table(folder)
 
 
-def test_f48_f49_f50_three_kills_one_after_the_other_change_no_number(tmp_path, undisturbed):
-    """The short form of the matrix: five starts of one sweep of four runs."""
-    kill(tmp_path, signal.SIGKILL, while_a_result_is_written)
-    kill(tmp_path, signal.SIGTERM, in_training)
-    kill(tmp_path, signal.SIGINT, between_runs)
-    goes_on(tmp_path, undisturbed)
-    shown_whole(tmp_path, undisturbed)
+def test_f48_f50_kills_one_after_the_other_change_no_number(with_store, command, undisturbed):
+    """The short form of the matrix: three starts of one sweep of four runs."""
+    kill(with_store, signal.SIGKILL, while_a_result_is_written)
+    kill(with_store, signal.SIGTERM, in_training)
+    resumes(with_store, command, undisturbed)
+    shown_whole(with_store, undisturbed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
-def test_the_whole_matrix(number, moment, tmp_path, undisturbed):
+def test_the_whole_matrix(number, moment, here, command, undisturbed):
     """Twenty kills, each followed by the same command: nine minutes on two busy cores."""
-    kill(tmp_path, number, moment)
-    goes_on(tmp_path, undisturbed)
-    shown_whole(tmp_path, undisturbed)
+    kill(here, number, moment)
+    resumes(here, command, undisturbed)
+    shown_whole(here, undisturbed)
