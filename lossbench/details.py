@@ -1,4 +1,4 @@
-"""What a report draws beside metrics and curves, small enough to be kept with every result."""
+"""What a report draws next to metrics and curves, small enough to be kept with every result."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ EDGE = 3.0  # where it ends, in standard deviations of the inputs
 POINTS = 200  # training examples shown on it
 
 
-def details(
+def collect_details(
     task: Task, estimate: Callable[[Tensor], Tensor], train: Split, test: Split
 ) -> dict[str, Tensor]:
     """Name -> (R, K): the task's details of the test split, and of a plane where inputs are one."""
-    found = task.details(estimate(test[0]), test[1])
+    shown = task.details(estimate(test[0]), test[1])
     if task.input_shape == (2,):
-        decided = task.decisions(estimate(plane().to(test[0]).expand(len(test[0]), -1, -1)))
+        decided = task.decisions(estimate(list_places().to(test[0]).expand(len(test[0]), -1, -1)))
         inputs, targets = (part[:, :POINTS] for part in train)
         if decided:
-            found = {
-                **found,
+            shown = {
+                **shown,
                 **{name: values.float().round(decimals=2) for name, values in decided.items()},
                 "plane.extent": torch.tensor([-EDGE, EDGE]).expand(len(inputs), 2),
                 "points.x": inputs[..., 0],
                 "points.y": inputs[..., 1],
                 "points.class": targets,
             }
-    return {name: values.detach().float().cpu() for name, values in found.items()}
+    return {name: values.detach().float().cpu() for name, values in shown.items()}
 
 
-def plane() -> Tensor:
+def list_places() -> Tensor:
     """The places (GRID * GRID, 2) of a plane of inputs, row by row from below."""
     line = torch.linspace(-EDGE, EDGE, GRID)
     return torch.cartesian_prod(line, line).flip(-1)

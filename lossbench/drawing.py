@@ -64,14 +64,14 @@ class Look:
     dashes: Any = "-"
 
 
-def looks(labels: Iterable[str], baseline: str | None = None) -> dict[str, Look]:
+def choose_looks(labels: Iterable[str], baseline: str | None = None) -> dict[str, Look]:
     """A look for each label; the baseline has the colour of the text."""
     others = [label for label in dict.fromkeys(labels) if label != baseline]
-    found = {label: numbered(number) for number, label in enumerate(others)}
-    return {**found, baseline: Look(INK, DASHES[1])} if baseline else found
+    chosen = {label: choose_look(number) for number, label in enumerate(others)}
+    return {**chosen, baseline: Look(INK, DASHES[1])} if baseline else chosen
 
 
-def numbered(number: int) -> Look:
+def choose_look(number: int) -> Look:
     """The look of the n-th of several, from 0."""
     return Look(COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)])
 
@@ -136,13 +136,13 @@ class Graph:
 
     def _named(self) -> list[tuple[Trace, list[str]]]:
         """The lines that have a name, where there are several, and it in rows."""
-        found = [line for line in self.lines if line.label]
-        return [(line, textwrap.wrap(line.label, FOLD)) for line in found if len(found) > 1]
+        named = [line for line in self.lines if line.label]
+        return [(line, textwrap.wrap(line.label, FOLD)) for line in named if len(named) > 1]
 
     def _ranges(self) -> tuple[Ends, Ends]:
         edges = [e for line in self.lines for e in (line.y, line.low, line.high) if e is not None]
-        x = self.x_range or span(*(line.x for line in self.lines), pad=0.02)
-        return x, self.y_range or span(*edges)
+        x = self.x_range or cover(*(line.x for line in self.lines), pad=0.02)
+        return x, self.y_range or cover(*edges)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Forest:
         ends = [(r.interval.low, r.interval.high) for r in self.rows if r.interval]
         margins = [row.margin for row in self.rows]
         rule = [] if self.rule is None else [self.rule, self.rule - max(margins, default=0)]
-        low, high = span(rule, *ends, *(row.values for row in self.rows))
+        low, high = cover(rule, *ends, *(row.values for row in self.rows))
         for place, row in enumerate(self.rows):
             _draw_estimate(axes, row, place, self.rule, (low, high))
         if self.rule is not None:
@@ -235,7 +235,7 @@ def _below(text: str, inches: float) -> float:
     return BOTTOM + LINE * (_folded(text, inches).count("\n") + 1)
 
 
-def span(*values: ArrayLike, pad: float = 0.05) -> Ends:
+def cover(*values: ArrayLike, pad: float = 0.05) -> Ends:
     """The range of all that is finite, a little wider."""
     flat = np.concatenate([np.empty(0), *(np.ravel(np.asarray(v, float)) for v in values)])
     flat = flat[np.isfinite(flat)]
@@ -266,7 +266,7 @@ def save(drawings: Sequence[Drawing], path: Path, *, title: str = "", columns: i
         figure.savefig(path, dpi=110, metadata=undated)
 
 
-def inline(drawing: Drawing, words: str) -> str:
+def render_inline(drawing: Drawing, words: str) -> str:
     """The drawing as an SVG element without its title; words say what it shows, and to whom."""
     (width, height), (left, right, bottom) = drawing.size, drawing.margins
     with mpl.rc_context({**STYLE, "svg.hashsalt": words}):
@@ -359,9 +359,9 @@ def _spread(wanted: Sequence[float], heights: Array) -> Array:
     for i in reversed(range(len(places))):
         places[i] = min(places[i], ceiling)
         ceiling = places[i] - (gaps[i - 1] + gaps[i]) / 2
-    found = np.empty(len(places))
-    found[order] = places
-    return found
+    spread = np.empty(len(places))
+    spread[order] = places
+    return spread
 
 
 def _draw_estimate(axes: Axes, row: Estimate, place: int, rule: float | None, room: Ends) -> None:

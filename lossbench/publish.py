@@ -11,9 +11,9 @@ from lossbench import results
 from lossbench.comparison import Comparison
 from lossbench.contract import UnusableError
 from lossbench.experiments import Experiment
-from lossbench.report.decisions import words
-from lossbench.report.html import Words, described, markdown, page
-from lossbench.report.pages import rendered
+from lossbench.report.decisions import describe_decision
+from lossbench.report.html import Words, read_heading, render_description, render_page
+from lossbench.report.pages import render
 from lossbench.settings import Tracking, cause
 from lossbench.verdicts import Decision
 
@@ -36,7 +36,10 @@ def write_report(
         title, question, again = _title(comparisons), "", ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = page(comparisons, Words(title, question, again, lost, [words(d) for d in decisions]))
+        text = render_page(
+            comparisons,
+            Words(title, question, again, lost, [describe_decision(d) for d in decisions]),
+        )
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UnusableError(
@@ -57,14 +60,14 @@ def _title(comparisons: Sequence[Comparison]) -> str:
 def write_index(folder: Path) -> Path:
     """Write the page that lists the reports of a folder, the newest first, and give its place."""
     index = folder / "index.html"
-    pages = sorted(folder.glob("*.html"), key=lambda page: -page.stat().st_mtime)
+    pages = sorted(folder.glob("*.html"), key=lambda render_page: -render_page.stat().st_mtime)
     reports = [
         {"file": page.name, "written": time.strftime(DATE, time.localtime(page.stat().st_mtime))}
-        | described(page.read_text(encoding="utf-8"))
+        | read_heading(page.read_text(encoding="utf-8"))
         for page in pages
         if page != index
     ]
-    index.write_text(rendered("index.html", {"reports": reports}), encoding="utf-8")
+    index.write_text(render("index.html", {"reports": reports}), encoding="utf-8")
     return index
 
 
@@ -85,7 +88,7 @@ def publish(
     try:
         from lossbench.tracking import Store  # MLflow: slow to import, not always wanted
 
-        text = markdown(comparisons, experiment.question if experiment else "")
+        text = render_description(comparisons, experiment.question if experiment else "")
         shown = {r.key: r for comparison in comparisons for r in comparison.results.values()}
         Store(tracking.uri, tracking.experiment).publish(report, text, shown)
     except Exception as error:  # whatever MLflow, its database or its server may raise

@@ -17,7 +17,7 @@ from torch.func import functional_call, vmap
 
 from lossbench import layers
 from lossbench.datasets import Splits
-from lossbench.details import details
+from lossbench.details import collect_details
 from lossbench.metrics import score
 from lossbench.optimizers import VECTOR
 from lossbench.recipe import History, Recipe
@@ -284,7 +284,9 @@ class Stack(LightningModule):
                 for name, values in score(self.recipe.metrics, estimate, targets).items():
                     self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
         train, test = (self._split(name) for name in ("train", "test"))
-        self.history.details = details(self.task, partial(self.estimate, self.state), train, test)
+        self.history.details = collect_details(
+            self.task, partial(self.estimate, self.state), train, test
+        )
         self.history.predictions = self._within_room(kept)
 
     def _within_room(self, kept: dict[str, Tensor]) -> dict[str, Tensor]:

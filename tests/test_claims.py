@@ -17,8 +17,8 @@ from lossbench.claims import Identity, matches, read_claims
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
 from lossbench.experiments import configurations, experiment_files
-from lossbench.report.decisions import as_text
-from lossbench.report.figures import claim_forests, write_decisions
+from lossbench.report.decisions import render_text
+from lossbench.report.figures import draw_claims, write_decisions
 from lossbench.results import Result
 from lossbench.verdicts import decide, refuse_unknown_metrics
 
@@ -145,7 +145,7 @@ def test_a_diverged_seed_counts_against_the_loss_that_diverged():
     decision = decided([planted("a", values), planted("b", BASE)], better())
     assert decision.verdict != "SUPPORTED"
     assert decision.findings[0].diverged == 12
-    assert "12 diverged" in as_text([decision])
+    assert "12 diverged" in render_text([decision])
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_what_is_not_trained_yet_leaves_a_claim_open():
     written = [{"id": "one", "text": "t", "source": "s", "tests": [better()]}]
     (decision,) = decide(read_claims(written, "f"), [r.config for r in found], found[:1])
     assert decision.verdict == "OPEN"
-    assert "not trained" in as_text([decision])
+    assert "not trained" in render_text([decision])
 
 
 def test_a_side_is_singled_out_by_any_key_of_its_configuration():
@@ -301,12 +301,12 @@ def test_each_test_has_a_row_with_its_verdict_in_words_colour_and_margin():
     found = [planted("a", BASE + 0.02), planted("b", BASE), planted("c", BASE + NOISE)]
     tests = (better(0.01), {**better(), "better": "c"}, {**equal(0.05), "equal": "c"})
     decision = decided(found, *tests)
-    (forest,) = claim_forests([decision])
+    (forest,) = draw_claims([decision])
     assert [row.label.split()[0] for row in forest.rows] == ["SUPPORTED", "OPEN", "SUPPORTED"]
     assert len({row.label for row in forest.rows}) == 3
     assert [row.margin for row in forest.rows] == [0.01, 0.0, 0.05]
     needs = {"of": {"loss": "a"}, "metric": "accuracy", "at_least": 0.99}
-    (excluded,) = claim_forests([decided(found, better(), requires=[needs])])
+    (excluded,) = draw_claims([decided(found, better(), requires=[needs])])
     assert excluded.rows[0].label.startswith("NOT APPLICABLE")
     looks = {row.look for row in (*forest.rows, *excluded.rows)}
     assert len(looks) == 3

@@ -22,7 +22,7 @@ from lossbench.comparison import compare, datasets, grouped, rank_losses, robust
 from lossbench.contract import UserError
 from lossbench.drawing import INK
 from lossbench.report import tables
-from lossbench.report.figures import looks_of, write_figures
+from lossbench.report.figures import assign_looks, write_figures
 
 LOSSES = {"cross_entropy": BASE, "focal": BETTER, "poly": SAME}
 LONG = "a_loss_with_a_name_of_forty_letters_here"
@@ -157,7 +157,7 @@ def test_comparisons_ranks_and_robustness_are_drawn(tmp_path):
 
 
 def test_a_loss_looks_the_same_in_every_figure():
-    found = looks_of(compare(studied()))
+    found = assign_looks(compare(studied()))
     assert set(found) == set(LOSSES)
     assert len({look.colour for look in found.values()}) == len(LOSSES)
     assert found["cross_entropy"].colour == INK

@@ -18,11 +18,11 @@ from lossbench.drawing import (
     Plane,
     Trace,
     _spread,
-    inline,
-    looks,
-    numbered,
+    choose_look,
+    choose_looks,
+    cover,
+    render_inline,
     save,
-    span,
 )
 from lossbench.statistics import Interval
 
@@ -38,11 +38,13 @@ def points(svg: str, number: int = 0) -> list[tuple[float, float]]:
 
 def test_a_curve_that_leaves_the_frame_is_cut_there_and_not_moved_into_it():
     x, y = np.arange(5.0), np.array([0.0, 0.2, 0.9, 0.95, 1.0])
-    svg = inline(Graph("", "epoch", "", (Trace("a", x, y, numbered(0)),), (0, 4), (0.9, 1.0)), "a")
+    svg = render_inline(
+        Graph("", "epoch", "", (Trace("a", x, y, choose_look(0)),), (0, 4), (0.9, 1.0)), "a"
+    )
     assert 'clip-path="url(#' in svg
     flat = [(a, b) for a, b in pairwise(points(svg)) if a[1] == b[1]]
     assert not flat
-    whole = points(inline(Graph("", "epoch", "", (Trace("a", x, y, numbered(0)),)), "a"))
+    whole = points(render_inline(Graph("", "epoch", "", (Trace("a", x, y, choose_look(0)),)), "a"))
     rises = -np.diff(whole, axis=0)[:, 1]
     assert rises / rises.sum() == pytest.approx(np.diff(y), abs=1e-3)
 
@@ -61,7 +63,10 @@ def test_names_at_the_ends_of_lines_do_not_cover_each_other():
     "drawing",
     [
         Graph(
-            "", HOSTILE, HOSTILE, tuple(Trace(HOSTILE, [0, 1], [0, n], numbered(n)) for n in (0, 1))
+            "",
+            HOSTILE,
+            HOSTILE,
+            tuple(Trace(HOSTILE, [0, 1], [0, n], choose_look(n)) for n in (0, 1)),
         ),
         Forest("", HOSTILE, (Estimate(HOSTILE, Interval(0, -1, 1), [0.0, 0.0, np.nan]),)),
         Plane("", (-1, 1), np.zeros(4), np.ones(4), np.zeros((3, 2))),
@@ -69,7 +74,7 @@ def test_names_at_the_ends_of_lines_do_not_cover_each_other():
     ids=["graph", "forest", "plane"],
 )
 def test_a_part_of_a_page_is_whole_and_text_is_text(drawing):
-    tree = ElementTree.fromstring(inline(drawing, HOSTILE))
+    tree = ElementTree.fromstring(render_inline(drawing, HOSTILE))
     assert tree.get("aria-label") == HOSTILE
     assert not list(tree.iter(f"{SVG}script"))
     if not isinstance(drawing, Plane):
@@ -79,7 +84,7 @@ def test_a_part_of_a_page_is_whole_and_text_is_text(drawing):
 
 
 def test_a_page_sets_the_colours():
-    svg = inline(Graph("", "x", "y", (Trace("a", [0, 1], [0, 1], numbered(0)),)), "a")
+    svg = render_inline(Graph("", "x", "y", (Trace("a", [0, 1], [0, 1], choose_look(0)),)), "a")
     assert INK not in svg
     assert "currentColor" in svg
     assert f"var(--c0, {COLOURS[0]})" in svg
@@ -87,7 +92,7 @@ def test_a_page_sets_the_colours():
 
 def test_more_lines_than_colours_are_split_over_graphs_with_the_baseline_in_each():
     labels = [f"loss {number}" for number in range(len(COLOURS) + 2)]
-    look = looks(labels, "loss 0")
+    look = choose_looks(labels, "loss 0")
     lines = tuple(Trace(label, [0, n], [0, n], look[label]) for n, label in enumerate(labels))
     first, second = Graph("", "x", "y", lines).split()
     assert [len(graph.lines) for graph in (first, second)] == [len(COLOURS) + 1, 2]
@@ -105,7 +110,7 @@ def test_files_are_the_same_each_time(tmp_path):
 
 
 def test_a_range_holds_all_that_is_finite():
-    low, high = span([0.0, np.nan, 2.0], [np.inf])
+    low, high = cover([0.0, np.nan, 2.0], [np.inf])
     assert low < 0 < 2 < high < 2.2
-    assert span([]) == (0.0, 1.0)
-    assert span([3.0])[0] < 3 < span([3.0])[1]
+    assert cover([]) == (0.0, 1.0)
+    assert cover([3.0])[0] < 3 < cover([3.0])[1]

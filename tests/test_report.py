@@ -17,8 +17,8 @@ from lossbench.comparison import compare
 from lossbench.configuration import Choice
 from lossbench.details import EDGE, GRID, POINTS
 from lossbench.experiments import configurations
-from lossbench.report.figures import details
-from lossbench.report.html import Words, markdown, page
+from lossbench.report.figures import read_details
+from lossbench.report.html import Words, render_description, render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = '<script>alert(1)</script>"&'
@@ -86,7 +86,7 @@ def three(**others) -> list[results.Result]:
 
 def test_every_number_of_the_table_is_the_one_of_the_comparison():
     (comparison,) = compare(three())
-    text = page([comparison], Words("title"))
+    text = render_page([comparison], Words("title"))
     cells = {row[0]: row for row in Tables(text).rows if len(row) > 5}
     assert set(cells) == set(comparison.results)
     for row in comparison.rows:
@@ -107,7 +107,9 @@ def test_every_number_of_the_table_is_the_one_of_the_comparison():
 def test_what_diverged_is_lost_or_was_tuned_is_said():
     lost = ["lossbench run loss=hinge"]
     made = [*three(trials=16)]
-    text = page(compare(made), Words("title", command="lossbench run experiment=x", missing=lost))
+    text = render_page(
+        compare(made), Words("title", command="lossbench run experiment=x", missing=lost)
+    )
     for said in (
         "poly: 1 of 20 seeds diverged (seed 3 in epoch 7)",
         "1 runs have no result",
@@ -117,22 +119,22 @@ def test_what_diverged_is_lost_or_was_tuned_is_said():
         "16 x 3",
     ):
         assert said in text
-    assert "untuned" in page(compare(three()), Words("title"))
+    assert "untuned" in render_page(compare(three()), Words("title"))
 
 
 def test_names_are_text_whatever_they_hold():
     made = [drawn(result(HOSTILE, BASE)), drawn(result("focal", BETTER, sections=None))]
     made = [replace(r, config=replace(r.config, dataset=Choice(HOSTILE, {}))) for r in made]
-    text = page(compare(made), Words(HOSTILE, HOSTILE, HOSTILE, [HOSTILE], [[HOSTILE] * 3]))
+    text = render_page(compare(made), Words(HOSTILE, HOSTILE, HOSTILE, [HOSTILE], [[HOSTILE] * 3]))
     assert "<script" not in text
     assert "script" not in Tables(text).tags
     assert "&lt;script&gt;" in text
-    assert "\\<script" in markdown(compare(made), HOSTILE)
+    assert "\\<script" in render_description(compare(made), HOSTILE)
 
 
 def test_the_claims_are_said_with_what_their_verdicts_rest_on():
     claims = [["REFUTED  sparse", "“it is sparse” (a paper)", "zeros: 3, 20 seeds"]]
-    text = page(compare(three()), Words("title", claims=claims))
+    text = render_page(compare(three()), Words("title", claims=claims))
     assert all(words in text for words in claims[0])
 
 
@@ -142,7 +144,7 @@ def test_twenty_losses_on_five_datasets_are_one_file_of_less_than_three_megabyte
         for dataset in "abcde"
         for k in range(20)
     ]
-    text = page(compare(made), Words("title"))
+    text = render_page(compare(made), Words("title"))
     assert len(text.encode()) < 3e6
     assert "http" not in text.replace("http://www.w3.org", "")
     of_each, planes = 1 + 3 * 3, 20  # differences; curves, reliability, residuals in three graphs
@@ -152,7 +154,7 @@ def test_twenty_losses_on_five_datasets_are_one_file_of_less_than_three_megabyte
 
 def test_a_corruption_s_strengths_are_drawn_as_a_curve_for_each_loss():
     made = [each for rate in (0.1, 0.2) for each in three(sections=on("wine", rate))]
-    text = page(compare(made), Words("title"))
+    text = render_page(compare(made), Words("title"))
     assert "accuracy by corruption.rate · wine" in text
     assert "<h3>Robustness</h3>" in text
 
@@ -170,7 +172,7 @@ def test_the_words_that_repeat_a_run_compose_its_configuration():
 def test_training_keeps_what_figures_show(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = run("dataset=moons", "trainer=short", "seeds=3")
-    found = details(made)
+    found = read_details(made)
     assert found["plane.class"].shape == (3, GRID * GRID)
     count = found["reliability.count"]
     gap = np.nan_to_num(found["reliability.accuracy"] - found["reliability.confidence"])
@@ -182,9 +184,9 @@ def test_training_keeps_what_figures_show(tmp_path, monkeypatch):
 def test_a_regression_keeps_its_residuals(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = run("dataset=diabetes", "loss=squared_error", "trainer=short", "seeds=2")
-    found = details(made)["residuals.quantile"]
+    found = read_details(made)["residuals.quantile"]
     assert (np.diff(found, axis=1) >= 0).all()
-    assert "Residual quantiles" in page(compare([made]), Words("title"))
+    assert "Residual quantiles" in render_page(compare([made]), Words("title"))
 
 
 def test_compare_writes_the_page_and_names_a_file_that_cannot_be_written(command, tmp_path):
@@ -207,7 +209,7 @@ def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, tmp_path):
 
     made = [each for data in ("wine", "w" * 60) for each in three(sections=on(data), trials=16)]
     place = tmp_path / "page.html"
-    place.write_text(page(compare(made), Words("title", "Which?", "lossbench run x")))
+    place.write_text(render_page(compare(made), Words("title", "Which?", "lossbench run x")))
     said, asked = [], []
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -14,12 +14,12 @@ import torch
 from lossbench import registry
 from lossbench.contract import UserError
 from lossbench.registry import Plugin
-from lossbench.show import catalogue, describe, draw, text
-from lossbench.show.anatomy import entries_of
-from lossbench.show.canvas import plotted
-from lossbench.show.curves import drawn
-from lossbench.show.families import families
-from lossbench.show.traps import traps
+from lossbench.show import describe, draw, text, write_catalogue
+from lossbench.show.anatomy import find_entries
+from lossbench.show.canvas import plot
+from lossbench.show.curves import draw_panels
+from lossbench.show.families import draw_families
+from lossbench.show.traps import measure_traps
 from lossbench.tasks.ranking import Ranking
 
 OURS = [p for p in registry.installed("loss") if p.package == "lossbench"]
@@ -59,13 +59,13 @@ def test_every_loss_is_described_within_the_terminal(name, task):
     said = "\n".join(lines)
     for heading in ("Formula", "Arguments and result", "Parameters", "Properties", "Source"):
         assert f"\n{heading}" in said
-    for parameter in entries_of(name, task)[0].parameters:
+    for parameter in find_entries(name, task)[0].parameters:
         assert f"\n  {parameter.name} " in said
 
 
 @pytest.mark.parametrize(("name", "task"), ENTRIES)
 def test_every_loss_has_pictures_with_finite_values_and_gradients(name, task):
-    found = drawn(entries_of(name, task)[0])
+    found = draw_panels(find_entries(name, task)[0])
     assert not found.reason
     for panel in found.panels:
         for each in panel.curves:
@@ -75,7 +75,7 @@ def test_every_loss_has_pictures_with_finite_values_and_gradients(name, task):
 
 @pytest.mark.parametrize(("name", "task", "label", "x", "value", "gradient"), POINTS)
 def test_curves_go_through_points_worked_out_by_hand(name, task, label, x, value, gradient):
-    panels = drawn(entries_of(name, task)[0]).panels
+    panels = draw_panels(find_entries(name, task)[0]).panels
     each = next(c for p in panels for c in p.curves if label in c.label)
     place = int((each.x - x).abs().argmin())
     assert each.value[place].item() == pytest.approx(value, abs=1e-5)
@@ -85,7 +85,7 @@ def test_curves_go_through_points_worked_out_by_hand(name, task, label, x, value
 
 @pytest.mark.parametrize(("name", "task"), [("poly", "binary"), ("ctc", "sequence")])
 def test_the_gradient_is_the_slope_of_the_value(name, task):
-    each = drawn(entries_of(name, task)[0]).panels[0].curves[0]
+    each = draw_panels(find_entries(name, task)[0]).panels[0].curves[0]
     slope = (each.value[2:] - each.value[:-2]) / (each.x[2:] - each.x[:-2])
     torch.testing.assert_close(each.gradient[1:-1], slope, rtol=0, atol=1e-3)
 
@@ -121,8 +121,8 @@ def test_an_output_of_ascii_gets_ascii(monkeypatch):
 
 
 def test_a_text_picture_has_every_curve_that_is_in_sight():
-    panel = drawn(entries_of("focal", "binary")[0]).panels[0]
-    drawing = "\n".join(plotted(panel, braille=False))
+    panel = draw_panels(find_entries("focal", "binary")[0]).panels[0]
+    drawing = "\n".join(plot(panel, braille=False))
     for mark, label in (("*", "gamma = 2"), ("o", "gamma = 0"), ("+", "gamma = 5")):
         assert f"{mark * 4} {label}" in drawing
         assert drawing.count(mark) > 20
@@ -130,8 +130,8 @@ def test_a_text_picture_has_every_curve_that_is_in_sight():
 
 def test_traps_are_measured():
     def of(name, task):
-        entry = entries_of(name, task)[0]
-        return " ".join(traps(entry, drawn(entry)))
+        entry = find_entries(name, task)[0]
+        return " ".join(measure_traps(entry, draw_panels(entry)))
 
     assert "hardly teaches" in of("squared_error", "binary")
     assert "outweighs" in of("squared_error", "regression")
@@ -177,7 +177,7 @@ def test_pictures_are_written_by_their_suffix_and_the_same_each_time(tmp_path):
 
 
 def test_the_articles_comparisons_are_drawn():
-    found = {c.title: c.panel for c in families()}
+    found = {c.title: c.panel for c in draw_families()}
     assert len(found) == 5
     zero_one, *others = found["Margin losses and the 0/1 loss"].curves
     above = [c.label for c in others if (c.value >= zero_one.value - 1e-9).all()]
@@ -215,7 +215,7 @@ def site(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "installed", installed)
-        count = catalogue(folder / "pages")
+        count = write_catalogue(folder / "pages")
     return folder / "pages", count
 
 
@@ -256,4 +256,4 @@ def test_the_catalogue_follows_light_and_dark(site):
     page = (site[0] / "focal.html").read_text()
     assert "prefers-color-scheme: dark" in page
     assert "currentColor" in page
-    assert page.count("<svg ") == 2 * sum(len(drawn(e).panels) for e in entries_of("focal"))
+    assert page.count("<svg ") == 2 * sum(len(draw_panels(e).panels) for e in find_entries("focal"))

@@ -185,15 +185,15 @@ def test_nemenyi_repeats_demsars_worked_example() -> None:
 def test_a_clear_winner_leads_in_every_resample() -> None:
     """Treatments far apart keep their order."""
     x = np.random.default_rng(10).normal(size=(10, 4)) + np.array([30, 20, 10, 0])
-    np.testing.assert_array_equal(s.leads(x), [1, 0, 0, 0])
+    np.testing.assert_array_equal(s.share_leads(x), [1, 0, 0, 0])
 
 
 def test_equals_share_the_lead() -> None:
     """Identical treatments have equal shares, and all shares sum to 1."""
     column = np.random.default_rng(11).normal(size=(10, 1))
-    np.testing.assert_allclose(s.leads(np.repeat(column, 4, axis=1)), 0.25)
+    np.testing.assert_allclose(s.share_leads(np.repeat(column, 4, axis=1)), 0.25)
     ties = np.random.default_rng(12).integers(0, 3, (6, 5)).astype(float)
-    assert s.leads(ties).sum() == pytest.approx(1.0)
+    assert s.share_leads(ties).sum() == pytest.approx(1.0)
 
 
 def test_interquartile_mean_is_the_middle_half() -> None:

@@ -383,13 +383,13 @@ def test_the_ledger_tells_budget_choice_gain_and_edges(tmp_path):
     tuned = ["tune.trials=3", "tune.seeds=2", "optimizer.lr=1e-6", "seeds=2"]
     found = [lossbench.run(*words, *tuned, f"loss={loss}") for loss in ("focal", "arcface")]
     (shown,) = comparison.compare(found, baseline="focal")
-    table = sheets.ledger(shown)
+    table = sheets.build_ledger(shown)
     assert table
     cells = list(zip(*table.rows, strict=True))
     assert cells[0] == ("focal", "arcface")
     assert cells[1] == ("3 x 2", "3 x 2")
     for column, name in ((2, "value"), (3, "configured_value")):
         assert list(cells[column]) == [f"{r.summary['tuning'][name]:.4f}" for r in found]
-    notes = " ".join(tables.ledger_notes(shown))
+    notes = " ".join(tables.list_tuning_notes(shown))
     assert "arcface: candidates were trained one by one" in notes
-    assert next(tables.content([shown])).title.endswith("tuned with 3 trials x 2 seeds")
+    assert next(tables.list_blocks([shown])).title.endswith("tuned with 3 trials x 2 seeds")

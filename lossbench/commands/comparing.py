@@ -174,9 +174,9 @@ def _changed(decisions: list[Decision]) -> int:
     """3 where a claim is not as on record, which is said."""
     if not decisions:
         raise UserError("--check: name an experiment whose experiment.yaml has claims.")
-    from lossbench.report.decisions import changed
+    from lossbench.report.decisions import list_changes
 
-    changes = changed(decisions)
+    changes = list_changes(decisions)
     for line in changes:
         complain(line)
     return 3 if changes else 0

@@ -111,10 +111,10 @@ def _list_experiments() -> list[str]:
 @click.option("--all", "folder", metavar="DIR", help="Write every loss as a static page into DIR.")
 def show(loss: str | None, task: str | None, picture: str | None, folder: str | None) -> int:
     """Show a loss: formula, parameters, properties, picture."""
-    from lossbench.show import catalogue, describe, draw
+    from lossbench.show import describe, draw, write_catalogue
 
     if folder:
-        say(f"{catalogue(Path(folder))} losses in {Path(folder) / 'index.html'}")
+        say(f"{write_catalogue(Path(folder))} losses in {Path(folder) / 'index.html'}")
     elif not loss:
         raise UserError("show: name a loss, or give --all DIR. Names: lossbench list losses")
     elif picture:

@@ -134,7 +134,7 @@ def _train_and_compare(
 
 def _warn_of_few_seeds(configs: list[Configuration], console: Console) -> None:
     """Say before training what the seeds cannot show."""
-    from lossbench.comparison import ALPHA, few_seeds
+    from lossbench.comparison import ALPHA, explain_few_seeds
     from lossbench.configuration import digest
     from lossbench.statistics import seeds_needed_for
 
@@ -143,7 +143,7 @@ def _warn_of_few_seeds(configs: list[Configuration], console: Console) -> None:
     seeds = min(len(config.seeds) for config in configs)
     needed = seeds_needed_for(ALPHA, comparisons) if comparisons else 0
     if seeds < needed:
-        console.print(few_seeds(seeds, comparisons, needed))
+        console.print(explain_few_seeds(seeds, comparisons, needed))
 
 
 def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
@@ -181,7 +181,7 @@ def reproduce(run_name: str, results: str, uri: str | None, trust: bool) -> int:
     RUN is a folder in the results, or an MLflow run id.
     """
     from lossbench import reproduce as reproduction
-    from lossbench.report.tables import wrapped
+    from lossbench.report.tables import wrap
 
     console = a_console()
     old = reproduction.find(run_name, Path(results).absolute(), uri)
@@ -192,5 +192,5 @@ def reproduce(run_name: str, results: str, uri: str | None, trust: bool) -> int:
         return exit_code([job], new, console)
     same, verdict = reproduction.verdict(old, reproduction.differences(old, new[0]))
     sentences = [*reproduction.changes(old, new[0]), verdict]
-    console.print(wrapped(sentences, console.width))
+    console.print(wrap(sentences, console.width))
     return 0 if same else 3

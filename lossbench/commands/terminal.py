@@ -107,10 +107,10 @@ def show_claims(decisions: Sequence[Decision], figure: Path) -> None:
     """Print the verdicts and draw what they rest on."""
     if not decisions:
         return
-    from lossbench.report.decisions import as_text
+    from lossbench.report.decisions import render_text
     from lossbench.report.figures import write_decisions
 
-    say(as_text(decisions, width()))
+    say(render_text(decisions, width()))
     with contextlib.suppress(OSError):  # a folder that is read-only has no figure
         if write_decisions(decisions, figure):
             say("", f"Figure    {figure}")

@@ -11,7 +11,7 @@ from lossbench.comparison.select import (
     value_at,
     where,
 )
-from lossbench.comparison.sentences import few_seeds
+from lossbench.comparison.sentences import explain_few_seeds
 from lossbench.comparison.structure import Comparison, Row
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "budgets",
     "compare",
     "datasets",
-    "few_seeds",
+    "explain_few_seeds",
     "grouped",
     "rank_losses",
     "robustness",

@@ -311,7 +311,7 @@ def _comparison(
 ) -> Comparison:
     values = np.stack([sample.values(label) for label in sample.results], axis=1)
     scores = statistics.oriented_scores(values, higher_is_better=sample.direction > 0)
-    leads = statistics.leads(scores)
+    leads = statistics.share_leads(scores)
     shared = set.intersection(*(set(r.summary["directions"]) for r in sample.results.values()))
     rows = {
         label: _row(label, result, shared, float(mean), float(first))

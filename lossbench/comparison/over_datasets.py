@@ -9,7 +9,7 @@ import numpy as np
 
 from lossbench import statistics
 from lossbench.comparison.select import Group
-from lossbench.comparison.sentences import ALPHA, p_text
+from lossbench.comparison.sentences import ALPHA, write_p
 from lossbench.comparison.structure import Comparison
 from lossbench.statistics import Interval
 
@@ -42,7 +42,7 @@ class DatasetRanking:
         datasets, losses = len(self.group.comparisons), len(self.ranks)
         best, *others = self.ranks
         widest = losses - 1
-        sentence = f"Friedman's test over {datasets} datasets: p = {p_text(self.p)}."
+        sentence = f"Friedman's test over {datasets} datasets: p = {write_p(self.p)}."
         if self.critical_difference > widest:
             needed = int(np.ceil(datasets * (self.critical_difference / widest) ** 2))
             return [

@@ -17,7 +17,7 @@ ALPHA = 0.05
 MANY = 10_000  # seeds beyond which the number says no more
 
 
-def conclusion(comparison: Comparison) -> list[str]:
+def conclude(comparison: Comparison) -> list[str]:
     """A sentence for each loss but the baseline, then what to mind."""
     rows = [row for row in comparison.rows if row.verdict != "baseline"]
     sentences = [_sentence(comparison, row) for row in rows]
@@ -28,14 +28,14 @@ def conclusion(comparison: Comparison) -> list[str]:
     return [*sentences, *_twins(comparison), *_few(comparison), *comparison.notes]
 
 
-def few_seeds(seeds: int, comparisons: int, needed: int) -> str:
+def explain_few_seeds(seeds: int, comparisons: int, needed: int) -> str:
     """Why these seeds cannot show anything."""
     asked = f"{comparisons} comparison" + "s" * (comparisons > 1)
     held = f"{seeds} seed" + "s" * (seeds > 1)
     return f"{held} can never reach p = .05 in {asked}: {needed} are needed (seeds={needed})."
 
 
-def p_text(p: float | None) -> str:
+def write_p(p: float | None) -> str:
     """A p value as it is printed."""
     return "?" if p is None else f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
 
@@ -51,13 +51,13 @@ def _sentence(comparison: Comparison, row: Row) -> str:
             return (
                 f"{row.label} and {versus} are practically the same: within "
                 f"{comparison.margin:g}{_by(row, ', difference')}; equivalence test p = "
-                f"{p_text(row.same_p)}."
+                f"{write_p(row.same_p)}."
             )
     close = ""
     if row.same_p is not None and row.same_p <= ALPHA:
         close = f" The difference is real but within {comparison.margin:g}: practically the same."
     return (
-        f"{row.label} is {row.verdict} than {versus}{_by(row, ' by')}; p = {p_text(row.p)}, "
+        f"{row.label} is {row.verdict} than {versus}{_by(row, ' by')}; p = {write_p(row.p)}, "
         f"better on {row.improvement:.0%} of {comparison.seeds} seeds.{_lost(comparison, row)}"
         f"{close}"
     )
@@ -85,7 +85,7 @@ def _lost(comparison: Comparison, row: Row) -> str:
 
 def _open(comparison: Comparison, row: Row) -> str:
     """What these seeds could have shown, and how many would show what was seen."""
-    seen = f"{_by(row, '; difference')}, p = {p_text(row.p)}.{_lost(comparison, row)}"
+    seen = f"{_by(row, '; difference')}, p = {write_p(row.p)}.{_lost(comparison, row)}"
     if row.detectable is not None and np.isfinite(row.detectable):
         seen += (
             f" With {comparison.seeds} seeds the smallest true difference found 4 times in 5 is "
@@ -122,4 +122,4 @@ def same_numbers(first: Result, second: Result) -> bool:
 def _few(comparison: Comparison) -> Iterator[str]:
     if comparison.family * statistics.smallest_p(comparison.seeds) > ALPHA:
         needed = statistics.seeds_needed_for(ALPHA, comparison.family)
-        yield few_seeds(comparison.seeds, comparison.family, needed)
+        yield explain_few_seeds(comparison.seeds, comparison.family, needed)

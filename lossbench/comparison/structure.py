@@ -77,7 +77,7 @@ class Comparison:
     @cached_property
     def conclusion(self) -> list[str]:
         """What can and what cannot be concluded, in words."""
-        return sentences.conclusion(self)
+        return sentences.conclude(self)
 
     def row(self, label: str) -> Row:
         """The row of a loss."""

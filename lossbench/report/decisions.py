@@ -9,14 +9,16 @@ from lossbench.report.tables import WIDTH
 from lossbench.verdicts import Decision, Finding
 
 
-def as_text(decisions: Sequence[Decision], width: int = WIDTH) -> str:
+def render_text(decisions: Sequence[Decision], width: int = WIDTH) -> str:
     """Each claim with its verdict, its source, and the number behind every test."""
     counts = {d.verdict: sum(e.verdict == d.verdict for e in decisions) for d in decisions}
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return "\n".join([f"{len(decisions)} claims: {said}", *(_claim(d, width) for d in decisions)])
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return "\n".join(
+        [f"{len(decisions)} claims: {verdicts}", *(_claim(d, width) for d in decisions)]
+    )
 
 
-def changed(decisions: Sequence[Decision]) -> list[str]:
+def list_changes(decisions: Sequence[Decision]) -> list[str]:
     """A line for each claim whose verdict is not on record: another is, or none."""
     return [
         f"claim {d.claim.id}: the record says {d.claim.verdict}, the data say {d.verdict}"
@@ -29,12 +31,12 @@ def changed(decisions: Sequence[Decision]) -> list[str]:
 
 
 def _claim(decision: Decision, width: int) -> str:
-    verdict, claim, *findings = words(decision)
+    verdict, claim, *findings = describe_decision(decision)
     lines = [f"\n{verdict}", _wrapped(claim, "  ", width)]
     return "\n".join([*lines, *(_wrapped(f"- {each}", "    ", width) for each in findings)])
 
 
-def words(decision: Decision) -> list[str]:
+def describe_decision(decision: Decision) -> list[str]:
     """The verdict, the claim with its source, and a line for each thing that was tested."""
     claim = decision.claim
     recorded = claim.verdict or "nothing"
@@ -43,11 +45,11 @@ def words(decision: Decision) -> list[str]:
     return [
         f"{decision.verdict}{record}  {claim.id}",
         f"“{claim.text}” ({claim.source}){regime}",
-        *("; ".join(finding_words(f)) for f in (*decision.requirements, *decision.findings)),
+        *("; ".join(describe_finding(f)) for f in (*decision.requirements, *decision.findings)),
     ]
 
 
-def finding_words(finding: Finding) -> Iterator[str]:
+def describe_finding(finding: Finding) -> Iterator[str]:
     """What was tested, the effect with its interval, p, verdict, and seeds that would settle it."""
     yield finding.text
     if finding.difference:

@@ -17,7 +17,7 @@ Record = dict[str, Any]
 ALWAYS = ("dataset", "corruption", "model")
 
 
-def records(comparisons: Sequence[Comparison]) -> list[Record]:
+def list_records(comparisons: Sequence[Comparison]) -> list[Record]:
     """A row for each comparison, loss and test metric, best loss first, the compared metric first.
 
     What settings differ in (`corruption.ratio`, …) has columns; what only the compared metric has
@@ -26,7 +26,7 @@ def records(comparisons: Sequence[Comparison]) -> list[Record]:
     settings = [comparison.setting for comparison in comparisons]
     known = dict.fromkeys(key for setting in settings for key in dotted_keys(setting))
     differing = [k for k in known if len({value_at(setting, k) for setting in settings}) > 1]
-    # a section is known by its plugin's name, so that this has no column of its own
+    # a section is known by its plugin's name, so its name needs no column
     more = [k for k in differing if k not in ALWAYS and not k.endswith(".name")]
     keys = [*ALWAYS, *more]
     return [
@@ -71,7 +71,7 @@ def _interval(prefix: str, interval: Interval | None) -> Record:
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:
     """The records as CSV; no text in it starts a spreadsheet's formula."""
-    table = pd.DataFrame(records(comparisons), dtype=object).map(_csv_cell)
+    table = pd.DataFrame(list_records(comparisons), dtype=object).map(_csv_cell)
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
@@ -91,23 +91,23 @@ def _is_number(text: str) -> bool:
 
 def as_json(comparisons: Sequence[Comparison]) -> str:
     """The records, the sentences and the rankings over datasets; what is not finite is null."""
-    rankings = [found for group in datasets(comparisons) if (found := rank_losses(group))]
+    rankings = [ranked for group in datasets(comparisons) if (ranked := rank_losses(group))]
     content = {
-        "rows": [{k: _finite(v) for k, v in row.items()} for row in records(comparisons)],
+        "rows": [{k: _finite(v) for k, v in row.items()} for row in list_records(comparisons)],
         "conclusions": [
             {"setting": c.setting, "metric": c.metric, "conclusion": c.conclusion}
             for c in comparisons
         ],
         "rankings": [
             {
-                "fixed": found.group.fixed,
-                "datasets": list(found.group.comparisons),
-                "average_ranks": found.ranks,
-                "p_friedman": found.p,
-                "critical_difference": found.critical_difference,
-                "conclusion": found.conclusion,
+                "fixed": ranked.group.fixed,
+                "datasets": list(ranked.group.comparisons),
+                "average_ranks": ranked.ranks,
+                "p_friedman": ranked.p,
+                "critical_difference": ranked.critical_difference,
+                "conclusion": ranked.conclusion,
             }
-            for found in rankings
+            for ranked in rankings
         ],
     }
     return json.dumps(content, indent=2, allow_nan=False) + "\n"

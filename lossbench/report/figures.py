@@ -22,11 +22,11 @@ from lossbench.drawing import (
     Look,
     Plane,
     Trace,
-    looks,
+    choose_looks,
+    cover,
     save,
-    span,
 )
-from lossbench.report.tables import content
+from lossbench.report.tables import list_blocks
 from lossbench.results import Result, bands
 from lossbench.statistics import Interval
 from lossbench.verdicts import NOT_APPLICABLE, Decision
@@ -56,14 +56,14 @@ class Picture:
     drawings: tuple[Drawing, ...]
 
 
-def looks_of(comparisons: Sequence[Comparison]) -> Looks:
+def assign_looks(comparisons: Sequence[Comparison]) -> Looks:
     """A look for each loss, the same in every figure; the baseline of all has the text's colour."""
     bases = {comparison.baseline for comparison in comparisons}
     labels = chain.from_iterable(comparison.results for comparison in comparisons)
-    return looks(labels, bases.pop() if len(bases) == 1 else None)
+    return choose_looks(labels, bases.pop() if len(bases) == 1 else None)
 
 
-def pictures(shown: Comparison | Group | DatasetRanking, looks: Looks) -> list[Picture]:
+def draw_pictures(shown: Comparison | Group | DatasetRanking, looks: Looks) -> list[Picture]:
     """All that can be drawn of it."""
     if isinstance(shown, DatasetRanking):
         return [_ranks(shown, looks)]
@@ -76,11 +76,11 @@ def pictures(shown: Comparison | Group | DatasetRanking, looks: Looks) -> list[P
 def write_figures(comparisons: Sequence[Comparison], folder: Path, name: str) -> list[Path]:
     """A file for each comparison, and for what several show together; those that were written."""
     folder.mkdir(parents=True, exist_ok=True)
-    look, written, numbers = looks_of(comparisons), list[Path](), Counter[str]()
-    for block in content(comparisons):
+    look, written, numbers = assign_looks(comparisons), list[Path](), Counter[str]()
+    for block in list_blocks(comparisons):
         drawings = [
             replace(drawing, title=drawing.title or picture.title)
-            for picture in pictures(block.shown, look)[:IN_FILES]
+            for picture in draw_pictures(block.shown, look)[:IN_FILES]
             for drawing in picture.drawings
         ]
         if drawings:
@@ -157,12 +157,12 @@ def _learning(result: Result, metric: str, label: str, look: Look) -> Trace | No
 def _reliability(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     """Accuracy against confidence, in bins over all seeds."""
     lines = []
-    for label, found in _detailed(comparison, looks, "reliability.count"):
-        count = found["reliability.count"].sum(0)
+    for label, kept in _detailed(comparison, looks, "reliability.count"):
+        count = kept["reliability.count"].sum(0)
         some = count >= FEWEST
         parts = ("reliability.confidence", "reliability.accuracy")
         x, y = (
-            np.nansum(found[p] * found["reliability.count"], 0)[some] / count[some] for p in parts
+            np.nansum(kept[p] * kept["reliability.count"], 0)[some] / count[some] for p in parts
         )
         lines.append(Trace(label, x, y, looks[label], dots=True))
     if lines:
@@ -171,7 +171,7 @@ def _reliability(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
             f"those of fewer than {FEWEST} examples left out. On the diagonal a model is right as "
             "often as it is sure; below it, it is too sure."
         )
-        ends = (span(*(line.x for line in lines))[0], 1.0)
+        ends = (cover(*(line.x for line in lines))[0], 1.0)
         lines.append(Trace("", ends, ends))
         graph = Graph("", "confidence", "accuracy", tuple(lines), ends, (0.0, 1.0))
         yield Picture("Reliability", words, graph.split())
@@ -182,11 +182,11 @@ def _residuals(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     lines = [
         Trace(
             label,
-            found["residuals.level"][0],
-            found["residuals.quantile"].mean(0),
+            kept["residuals.level"][0],
+            kept["residuals.quantile"].mean(0),
             looks[label],
         )
-        for label, found in _detailed(comparison, looks, "residuals.quantile")
+        for label, kept in _detailed(comparison, looks, "residuals.quantile")
     ]
     if lines:
         words = (
@@ -199,19 +199,19 @@ def _residuals(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
 
 def _planes(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     """Where inputs are a plane: the class decided on, with training examples of the first seed."""
-    found = dict(_detailed(comparison, looks, "plane.class"))
-    if found:
-        seed = int(comparison.results[next(iter(found))].details.seed.iloc[0])
+    kept = dict(_detailed(comparison, looks, "plane.class"))
+    if kept:
+        seed = int(comparison.results[next(iter(kept))].details.seed.iloc[0])
         words = (
             f"The class that each place is given by the model of seed {seed}, stronger where it is "
             "surer, with training examples of that seed. Axes are in standard deviations."
         )
-        drawings = tuple(_plane(label, each) for label, each in found.items())
+        drawings = tuple(_plane(label, each) for label, each in kept.items())
         yield Picture("Decision boundaries", words, drawings)
 
 
-def _plane(label: str, found: dict[str, Array]) -> Plane:
-    first = {name: values[0] for name, values in found.items()}
+def _plane(label: str, kept: dict[str, Array]) -> Plane:
+    first = {name: values[0] for name, values in kept.items()}
     low, high = first["plane.extent"]
     classes, points = first["plane.class"], first["points.class"]
     chance = 1 / (max(classes.max(), points.max()) + 1)
@@ -229,7 +229,7 @@ OF_COMPARISON: tuple[Callable[[Comparison, Looks], Iterator[Picture]], ...] = (
 )
 
 
-def details(result: Result) -> dict[str, Array]:
+def read_details(result: Result) -> dict[str, Array]:
     """Name -> a row of numbers for each seed that finished, seeds ascending."""
     if not len(result.details):
         return {}
@@ -245,9 +245,9 @@ def _detailed(
 ) -> Iterator[tuple[str, dict[str, Array]]]:
     """The losses whose details have the name, and their details."""
     for label in _finished(comparison, looks):
-        found = details(comparison.results[label])
-        if name in found:
-            yield label, found
+        kept = read_details(comparison.results[label])
+        if name in kept:
+            yield label, kept
 
 
 def _finished(comparison: Comparison, looks: Looks) -> list[str]:
@@ -299,7 +299,7 @@ def _ranks(ranking: DatasetRanking, looks: Looks) -> Picture:
 
 def write_decisions(decisions: Sequence[Decision], path: Path) -> Path | None:
     """Draw the difference behind every test; None where no test measured one."""
-    forests = claim_forests(decisions)
+    forests = draw_claims(decisions)
     if not forests:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -308,7 +308,7 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> Path | None:
     return path
 
 
-def claim_forests(decisions: Sequence[Decision]) -> list[Forest]:
+def draw_claims(decisions: Sequence[Decision]) -> list[Forest]:
     """For each metric a row for each test of it: verdict and test, in the verdict's colour."""
     rows: dict[str, list[Estimate]] = {}
     for decision in decisions:

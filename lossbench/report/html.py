@@ -12,17 +12,17 @@ import yaml
 from markupsafe import Markup
 
 from lossbench.comparison import Comparison, value_at
-from lossbench.drawing import inline
+from lossbench.drawing import render_inline
 from lossbench.nested import dotted_keys
 from lossbench.report import figures
-from lossbench.report.pages import rendered
-from lossbench.report.tables import Block, content
+from lossbench.report.pages import render
+from lossbench.report.tables import Block, list_blocks
 from lossbench.results import Result
 
 
 @dataclass(frozen=True)
 class Words:
-    """What a page says beside its comparisons.
+    """What a page says next to its comparisons.
 
     command: trains all of it again. missing: the runs that were asked for and have no result.
     claims: of each the verdict, the claim, and what was tested.
@@ -35,11 +35,11 @@ class Words:
     claims: Sequence[Sequence[str]] = ()
 
 
-def page(comparisons: Sequence[Comparison], words: Words) -> str:
+def render_page(comparisons: Sequence[Comparison], words: Words) -> str:
     """The report as one file, for light and dark, wide and narrow windows."""
-    looks = figures.looks_of(comparisons)
+    looks = figures.assign_looks(comparisons)
     sections, together = [], []
-    for block in content(comparisons):
+    for block in list_blocks(comparisons):
         if isinstance(block.shown, Comparison):
             sections.append(_section(_name(block.shown, comparisons), block, looks))
         else:
@@ -47,25 +47,25 @@ def page(comparisons: Sequence[Comparison], words: Words) -> str:
     values = {
         "words": words,
         "headline": _headline(comparisons),
-        "conclusions": conclusions(comparisons),
+        "conclusions": list_conclusions(comparisons),
         "together": together,
         "sections": sorted(sections, key=lambda section: str(section["name"])),
     }
-    return rendered("report.html", values)
+    return render("report.html", values)
 
 
-def conclusions(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
+def list_conclusions(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
     """What is concluded, under titles: of the only comparison, or of all together, then of each."""
     if len(comparisons) == 1:
         return [("", comparisons[0].conclusion)]
-    each = [f"{_name(c, comparisons)}. {' '.join(summary(c))}" for c in comparisons]
+    each = [f"{_name(c, comparisons)}. {' '.join(summarise(c))}" for c in comparisons]
     return [*_together(comparisons), ("Each", sorted(each))]
 
 
-def markdown(comparisons: Sequence[Comparison], question: str) -> str:
+def render_description(comparisons: Sequence[Comparison], question: str) -> str:
     """A description: the conclusion in a line, then question and conclusions."""
     lines = [_headline(comparisons), "", question.strip(), ""]
-    for title, sentences in conclusions(comparisons):
+    for title, sentences in list_conclusions(comparisons):
         heading = [f"**{title}**", ""] if title else []
         lines += [*heading, *(f"- {line}" for line in sentences), ""]
     return re.sub(r"([<>`\\|])", r"\\\1", "\n".join(lines)).strip()
@@ -74,28 +74,28 @@ def markdown(comparisons: Sequence[Comparison], question: str) -> str:
 def _headline(comparisons: Sequence[Comparison]) -> str:
     """The conclusion in a line."""
     lines = [line for _, sentences in _together(comparisons) for line in sentences]
-    return " ".join(lines or summary(comparisons[0]))
+    return " ".join(lines or summarise(comparisons[0]))
 
 
-def described(page: str) -> dict[str, str]:
+def read_heading(page: str) -> dict[str, str]:
     """The title and the headline of a page."""
     parts = {
         "title": r"<title>(.*?)</title>",
         "headline": r'<meta name="description" content="(.*?)">',
     }
-    found = {name: re.search(pattern, page, re.DOTALL) for name, pattern in parts.items()}
-    return {name: unescape(match[1]) if match else "" for name, match in found.items()}
+    matches = {name: re.search(pattern, page, re.DOTALL) for name, pattern in parts.items()}
+    return {name: unescape(match[1]) if match else "" for name, match in matches.items()}
 
 
 def _together(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
     """What several comparisons show that differ in one thing, under the titles of the page."""
-    blocks = content(comparisons)
+    blocks = list_blocks(comparisons)
     return [(b.title, b.sentences) for b in blocks if not isinstance(b.shown, Comparison)]
 
 
-def summary(comparison: Comparison) -> list[str]:
+def summarise(comparison: Comparison) -> list[str]:
     """Who is better, who is worse, and of whom nothing can be said."""
-    said = []
+    sentences = []
     for verdict, start in (
         ("better", f"Better than {comparison.baseline} in {comparison.metric}"),
         ("worse", f"Worse than {comparison.baseline}"),
@@ -103,10 +103,10 @@ def summary(comparison: Comparison) -> list[str]:
         ("identical", f"Identical to {comparison.baseline}"),
         ("open", f"Nothing can be concluded against {comparison.baseline} in {comparison.metric}"),
     ):
-        found = [row.label for row in comparison.rows if row.verdict == verdict]
-        if found:
-            said.append(f"{start}: {', '.join(found)}.")
-    return said or [f"{comparison.baseline} has nothing to be compared with."]
+        labels = [row.label for row in comparison.rows if row.verdict == verdict]
+        if labels:
+            sentences.append(f"{start}: {', '.join(labels)}.")
+    return sentences or [f"{comparison.baseline} has nothing to be compared with."]
 
 
 def _name(comparison: Comparison, among: Sequence[Comparison]) -> str:
@@ -132,9 +132,12 @@ def _section(name: str, block: Block, looks: figures.Looks) -> dict[str, Any]:
         "pictures": [
             (
                 picture,
-                [Markup(inline(d, f"{picture.title}, {name} {d.title}")) for d in picture.drawings],
+                [
+                    Markup(render_inline(d, f"{picture.title}, {name} {d.title}"))
+                    for d in picture.drawings
+                ],
             )
-            for picture in figures.pictures(shown, looks)
+            for picture in figures.draw_pictures(shown, looks)
         ],
         "diverged": [line for label, r in results.items() for line in _diverged(label, r)],
         "unmapped": {

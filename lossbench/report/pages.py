@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def rendered(
+def render(
     template: str,
     values: Mapping[str, Any],
     folder: Path = TEMPLATES,

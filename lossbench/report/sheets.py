@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lossbench.comparison import Comparison, DatasetRanking, Group
-from lossbench.comparison.sentences import p_text
-from lossbench.report.export import Record, records
+from lossbench.comparison.sentences import write_p
+from lossbench.report.export import Record, list_records
 
 METRICS_ABREAST = 4
 LOSSES_ABREAST = 6
@@ -43,14 +43,14 @@ class Sheet:
         return [bool(i) and name not in self.words for i, name in enumerate(self.columns)]
 
 
-def primary(comparison: Comparison) -> Sheet:
-    """Mean, interval and paired difference in the compared metric, last epoch beside best."""
-    found = [r for r in records([comparison]) if r["metric"] == comparison.metric]
+def build_primary(comparison: Comparison) -> Sheet:
+    """Mean, interval and paired difference in the compared metric, last epoch next to best."""
+    records = [r for r in list_records([comparison]) if r["metric"] == comparison.metric]
     head = ["loss", "mean", "95 % interval", "best epoch", "difference", "p (Holm)", "P(better)"]
-    cells = [_primary_cells(record) for record in found]
-    if any(record["diverged"] for record in found):
+    cells = [_primary_cells(record) for record in records]
+    if any(record["diverged"] for record in records):
         head.append("diverged")
-        cells = [[*c, str(r["diverged"])] for c, r in zip(cells, found, strict=True)]
+        cells = [[*c, str(r["diverged"])] for c, r in zip(cells, records, strict=True)]
     return Sheet(tuple(head), tuple(map(tuple, cells)))
 
 
@@ -60,7 +60,7 @@ def _primary_cells(record: Record) -> list[str]:
     versus = [record["verdict"], "", ""]
     if record["verdict"] not in ("baseline", "identical"):
         difference = record["difference_mean"]
-        p = p_text(record["p_holm"])
+        p = write_p(record["p_holm"])
         better = f"{record['probability_of_improvement']:.0%}"
         versus = ["-" if difference is None else f"{difference:+.4f}", p, better]
     return [record["loss"], mean, ends, _mean(record, "best_epoch_"), *versus]
@@ -74,15 +74,15 @@ def _mean(record: Record, prefix: str) -> str:
     return f"{mean:.4f}" + ("*" if record["diverged"] else "")
 
 
-def metrics(comparison: Comparison) -> Iterator[Sheet]:
+def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
     """Every other test metric, mean and half the width of its 95 % interval, few to a sheet."""
-    found: dict[str, dict[str, str]] = {}
-    for record in records([comparison]):
-        found.setdefault(record["loss"], {})[record["metric"]] = _short(record)
+    cells: dict[str, dict[str, str]] = {}
+    for record in list_records([comparison]):
+        cells.setdefault(record["loss"], {})[record["metric"]] = _short(record)
     names = [name for name in comparison.rows[0].metrics if name != comparison.metric]
     for shown in _few(names, METRICS_ABREAST):
         head = ("loss", *(name.replace("_", " ") for name in shown))
-        rows = tuple((loss, *(of[n] for n in shown)) for loss, of in found.items())
+        rows = tuple((loss, *(of[n] for n in shown)) for loss, of in cells.items())
         yield Sheet(head, rows, title="Other metrics")
 
 
@@ -92,42 +92,42 @@ def _short(record: Record) -> str:
     return f"{record['mean']:.3f} ±{(record['high'] - record['low']) / 2:.3f}"
 
 
-def group(found: Group) -> Iterator[Sheet]:
+def build_group(group: Group) -> Iterator[Sheet]:
     """A line for each value of the key, a column for each loss, few to a sheet; MARKS explain."""
     cells = {
         (value, record["loss"]): f"{_mean(record, '')} {MARKS[record['verdict']]}"
-        for value, comparison in found.comparisons.items()
-        for record in records([comparison])
+        for value, comparison in group.comparisons.items()
+        for record in list_records([comparison])
         if record["metric"] == comparison.metric
     }
-    for shown in _few(found.labels, LOSSES_ABREAST):
+    for shown in _few(group.labels, LOSSES_ABREAST):
         lines = (
-            (value, *(cells.get((value, x), "") for x in shown)) for value in found.comparisons
+            (value, *(cells.get((value, x), "") for x in shown)) for value in group.comparisons
         )
-        yield Sheet((found.key, *shown), tuple(lines))
+        yield Sheet((group.key, *shown), tuple(lines))
 
 
-def ranks(found: DatasetRanking) -> Sheet:
+def build_ranks(ranking: DatasetRanking) -> Sheet:
     """Average ranks over datasets, and the gain over the baseline where it has one scale."""
     head = ["loss", "average rank"]
-    rows = [[label, f"{rank:.2f}"] for label, rank in found.ranks.items()]
-    if found.gains is not None:
+    rows = [[label, f"{rank:.2f}"] for label, rank in ranking.ranks.items()]
+    if ranking.gains is not None:
         head += ["interquartile gain", "95 % interval"]
         for row in rows:
-            gain = found.gains.get(row[0])
+            gain = ranking.gains.get(row[0])
             ends = [f"{gain.estimate:+.4f}", f"{gain.low:+.4f} {gain.high:+.4f}"] if gain else None
             row += ends or ["baseline", ""]
     return Sheet(tuple(head), tuple(map(tuple, rows)))
 
 
-def ledger(comparison: Comparison) -> Sheet | None:
+def build_ledger(comparison: Comparison) -> Sheet | None:
     """What tuning chose for each loss, on which budget, and what that gained; None without any."""
-    found = {n: r.summary["tuning"] for n, r in comparison.results.items() if r.config.tune.trials}
-    if not found:
+    tuned = {n: r.summary["tuning"] for n, r in comparison.results.items() if r.config.tune.trials}
+    if not tuned:
         return None
-    metric = next(iter(found.values()))["metric"]
+    metric = next(iter(tuned.values()))["metric"]
     rows = []
-    for label, tuning in found.items():
+    for label, tuning in tuned.items():
         values = [tuning[name] for name in ("value", "configured_value")]
         cells = ["diverged" if value is None else f"{value:.4f}" for value in values]
         chosen = ", ".join(f"{key} {value:g}" for key, value in tuning["chosen"].items())
@@ -144,7 +144,7 @@ def _few(names: Sequence[str], abreast: int) -> Iterator[Sequence[str]]:
 # --- renderings -----------------------------------------------------------------------------
 
 
-def as_table(sheet: Sheet) -> Table:
+def render_table(sheet: Sheet) -> Table:
     """For a terminal: names fold, numbers are never cut."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column, number, width in zip(sheet.columns, sheet.numbers, _widths(sheet), strict=True):
@@ -166,25 +166,25 @@ def _widths(sheet: Sheet) -> list[int]:
     ]
 
 
-def narrowest(sheet: Sheet) -> int:
+def measure_width(sheet: Sheet) -> int:
     """The width at which nothing is cut, with a fold in long names."""
     return sum(width + 2 for width in _widths(sheet))
 
 
-def as_markdown(sheet: Sheet) -> str:
+def render_markdown(sheet: Sheet) -> str:
     """A table of GitHub's dialect."""
     rule = ["---:" if number else "---" for number in sheet.numbers]
-    lines = [[escaped_markdown(c) for c in row] for row in (sheet.columns, *sheet.rows)]
+    lines = [[escape_markdown(c) for c in row] for row in (sheet.columns, *sheet.rows)]
     lines.insert(1, rule)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def escaped_markdown(cell: str) -> str:
+def escape_markdown(cell: str) -> str:
     """The text on one line, with what has a meaning in Markdown escaped."""
     return re.sub(r"([\\|`*<\[])", r"\\\1", " ".join(cell.split()))
 
 
-def as_latex(sheet: Sheet) -> str:
+def render_latex(sheet: Sheet) -> str:
     """A tabular in the style of booktabs."""
     head, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in (sheet.columns, *sheet.rows))
     columns = "".join("r" if number else "l" for number in sheet.numbers)

@@ -36,7 +36,7 @@ class Block(NamedTuple):
     sentences: list[str]
 
 
-def shared(setting: dict[str, Any]) -> str:
+def describe_setting(setting: dict[str, Any]) -> str:
     """Data, corruption and model of a setting, with their parameters, as far as it holds them."""
     sections = [setting[kind] for kind in ("dataset", "corruption", "model") if kind in setting]
     return " · ".join(_named(values) for values in sections if values.get("name") != "none")
@@ -47,7 +47,7 @@ def _named(section: dict[str, Any]) -> str:
     return f"{section['name']} ({keywords})" if keywords else str(section["name"])
 
 
-def content(comparisons: Sequence[Comparison], by: str | None = None) -> Iterator[Block]:
+def list_blocks(comparisons: Sequence[Comparison], by: str | None = None) -> Iterator[Block]:
     """Each comparison and what several show together; or, by a key, a line for each value."""
     if by is None:
         yield from map(_of_comparison, comparisons)
@@ -57,25 +57,29 @@ def content(comparisons: Sequence[Comparison], by: str | None = None) -> Iterato
     for group in datasets(comparisons) if by in (None, "dataset") else ():
         if ranked := rank_losses(group):
             title = f"Ranks over {len(group.comparisons)} datasets"
-            ranks = [sheets.ranks(ranked)]
-            yield Block(ranked, title, shared(group.fixed), ranks, ranked.conclusion)
+            ranks = [sheets.build_ranks(ranked)]
+            yield Block(ranked, title, describe_setting(group.fixed), ranks, ranked.conclusion)
 
 
 def _of_comparison(comparison: Comparison) -> Block:
     better = "more" if comparison.direction > 0 else "less"
     paired = "paired by seed" if comparison.paired else "unpaired"
     tuning = comparison.setting["tuning"]
-    title = f"{shared(comparison.setting)} · {comparison.seeds} seeds · {tuning}"
+    title = f"{describe_setting(comparison.setting)} · {comparison.seeds} seeds · {tuning}"
     subtitle = (
         f"{comparison.metric} on the test split, {better} is better; "
         f"differences are to {comparison.baseline}, {paired}"
     )
-    tables = [sheets.primary(comparison), *sheets.metrics(comparison), sheets.ledger(comparison)]
-    sentences = [*comparison.conclusion, *ledger_notes(comparison)]
+    tables = [
+        sheets.build_primary(comparison),
+        *sheets.build_metrics(comparison),
+        sheets.build_ledger(comparison),
+    ]
+    sentences = [*comparison.conclusion, *list_tuning_notes(comparison)]
     return Block(comparison, title, subtitle, [sheet for sheet in tables if sheet], sentences)
 
 
-def ledger_notes(comparison: Comparison) -> list[str]:
+def list_tuning_notes(comparison: Comparison) -> list[str]:
     """Where tuning may have stopped short, and where it could not train candidates as one."""
     notes = []
     for label, result in comparison.results.items():
@@ -96,39 +100,40 @@ def _of_group(group: Group) -> Block:
         ", ".join(sorted({str(getattr(c, name)) for c in comparisons}))
         for name in ("metric", "baseline", "seeds")
     )
-    title = f"{metrics} by {group.key} · {shared(group.fixed)} · {seeds} seeds · baseline {bases}"
-    return Block(group, title, sheets.LEGEND, list(sheets.group(group)), group.conclusion)
+    fixed = describe_setting(group.fixed)
+    title = f"{metrics} by {group.key} · {fixed} · {seeds} seeds · baseline {bases}"
+    return Block(group, title, sheets.LEGEND, list(sheets.build_group(group)), group.conclusion)
 
 
 def print_table(comparisons: Sequence[Comparison], by: str | None, console: Console) -> None:
     """In the console's width; where that is less than the numbers need, they run over it."""
     width = console.width
-    for part in content(comparisons, by):
+    for part in list_blocks(comparisons, by):
         console.print(Text(f"{part.title}\n{part.subtitle}"))
         for sheet in part.sheets:
-            console.width = max(width, sheets.narrowest(sheet))
-            console.print(sheets.as_table(sheet))
+            console.width = max(width, sheets.measure_width(sheet))
+            console.print(sheets.render_table(sheet))
             console.width = width
-        console.print(Text(wrapped(part.sentences, width)))
+        console.print(Text(wrap(part.sentences, width)))
         console.print()
 
 
 def as_markdown(comparisons: Sequence[Comparison], by: str | None) -> str:
     """Headings, tables and lists."""
     blocks: list[str] = []
-    for _, title, subtitle, tables, sentences in content(comparisons, by):
-        blocks += map(sheets.escaped_markdown, (title, subtitle))
-        blocks += map(sheets.as_markdown, tables)
-        blocks.append("\n".join(f"- {sheets.escaped_markdown(line)}" for line in sentences))
+    for _, title, subtitle, tables, sentences in list_blocks(comparisons, by):
+        blocks += map(sheets.escape_markdown, (title, subtitle))
+        blocks += map(sheets.render_markdown, tables)
+        blocks.append("\n".join(f"- {sheets.escape_markdown(line)}" for line in sentences))
     return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
 def as_latex(comparisons: Sequence[Comparison], by: str | None) -> str:
     """Tabulars for booktabs; titles and sentences are comments."""
     blocks: list[str] = []
-    for _, title, subtitle, tables, sentences in content(comparisons, by):
+    for _, title, subtitle, tables, sentences in list_blocks(comparisons, by):
         head = _comment([title, subtitle])
-        blocks += [head, *map(sheets.as_latex, tables), _comment(sentences)]
+        blocks += [head, *map(sheets.render_latex, tables), _comment(sentences)]
     return "\n".join(block for block in blocks if block)
 
 
@@ -144,7 +149,7 @@ FORMATS: dict[str, Callable[[Sequence[Comparison], str | None], str]] = {
 }
 
 
-def wrapped(lines: Iterable[str], width: int) -> str:
+def wrap(lines: Iterable[str], width: int) -> str:
     """Sentences as a list, within the width."""
     return "\n".join(
         textwrap.fill(line, width - 2, initial_indent="- ", subsequent_indent="  ")

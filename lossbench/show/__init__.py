@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lossbench.show.catalogue import catalogue
+from lossbench.show.catalogue import write_catalogue
 from lossbench.show.pictures import draw
 from lossbench.show.text import describe
 
-__all__ = ["catalogue", "describe", "draw"]
+__all__ = ["describe", "draw", "write_catalogue"]

@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def docstring(self) -> Docstring:
-        return parts_of(inspect.getdoc(self.loss) or "")
+        return split_docstring(inspect.getdoc(self.loss) or "")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -59,7 +59,7 @@ class Entry:
         return tuple(p for p in registry.signature(self.plugin) if p.default is not REQUIRED)
 
 
-def entries_of(name: str, task: str | None = None) -> list[Entry]:
+def find_entries(name: str, task: str | None = None) -> list[Entry]:
     """What a name means, for one task or for all: a loss, else a regularizer; else UserError."""
     try:
         plugins = plugins_of(name, task)
@@ -67,10 +67,10 @@ def entries_of(name: str, task: str | None = None) -> list[Entry]:
         if task or name not in registry.names("regularizer"):
             raise
         plugins = list(registry.find("regularizer", name))
-    return [entry_of(plugin, task) for plugin in plugins]
+    return [load_entry(plugin, task) for plugin in plugins]
 
 
-def entry_of(plugin: Plugin, task: str | None = None) -> Entry:
+def load_entry(plugin: Plugin, task: str | None = None) -> Entry:
     """The loss itself, and the task that it is for; UserError where it cannot be loaded."""
     loss = registry.load(plugin)
     return Entry(
@@ -78,10 +78,10 @@ def entry_of(plugin: Plugin, task: str | None = None) -> Entry:
     )
 
 
-def parts_of(text: str) -> Docstring:
+def split_docstring(text: str) -> Docstring:
     """A docstring cut into its parts, its sections "Args:" and "Returns:" one line an entry.
 
-    >>> parts_of("Punishes.\\n\\nL = r^2\\n\\nArgs:\\n    r: any\\n        real.").arguments
+    >>> split_docstring("Punishes.\\n\\nL = r^2\\n\\nArgs:\\n    r: any\\n        real.").arguments
     'r: any real.'
     """
     text, _, example = text.partition("\n>>> ")
@@ -112,22 +112,22 @@ def _entries(section: str, label: str) -> list[str]:
     return entries
 
 
-def parameter_rows(entry: Entry) -> list[tuple[str, str, str, str, str]]:
+def list_parameters(entry: Entry) -> list[tuple[str, str, str, str, str]]:
     """Name, type, range, default and tuning range of each hyper-parameter."""
     tuned = {name: f"{low:g} .. {high:g}" for name, low, high in entry.declaration.tune}
     return [
         (
             p.name,
-            kind_in_words(p),
+            describe_kind(p),
             p.kind.interval or p.kind.table or "any",
-            number(p.default),
+            write_value(p.default),
             tuned.get(p.name, ""),
         )
         for p in entry.parameters
     ]
 
 
-def kind_in_words(parameter: Parameter) -> str:
+def describe_kind(parameter: Parameter) -> str:
     """The type without the interval, which has a column of its own."""
     if parameter.kind.table:
         return "numbers, or null" if parameter.kind.optional else "numbers"
@@ -135,16 +135,16 @@ def kind_in_words(parameter: Parameter) -> str:
     return words if parameter.kind.interval else str(parameter.kind)
 
 
-def number(value: Any) -> str:
+def write_value(value: Any) -> str:
     """A default or a setting as it would be typed."""
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(number, value)) + "]"
+        return "[" + ", ".join(map(write_value, value)) + "]"
     if isinstance(value, float):
         return f"{value:g}" if value != int(value) or abs(value) > 1e6 else f"{value:.0f}"
     return {None: "null", True: "true", False: "false"}.get(value, str(value))
 
 
-def properties(entry: Entry) -> list[tuple[str, str]]:
+def list_properties(entry: Entry) -> list[tuple[str, str]]:
     """What the loss declares, in words; the check verifies it."""
     declared = entry.declaration
     convex = {None: "not declared", True: "yes", False: "no"}[declared.convex]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.show.curves import Curve, Panel, labels, window
+from lossbench.show.curves import Curve, Panel, choose_window, label_curves
 
 WIDTH, HEIGHT = 60, 12
 BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of a braille sign
@@ -13,9 +13,9 @@ ASCII = "*o+x"
 DASHES = ((1, 1), (5, 8), (1, 4), (1, 8))  # dots drawn out of so many
 
 
-def plotted(panel: Panel, *, braille: bool) -> list[str]:
+def plot(panel: Panel, *, braille: bool) -> list[str]:
     """The values of a panel's curves, with axes and a legend, in lines of at most 76 characters."""
-    low, high = window([c.value for c in panel.curves])
+    low, high = choose_window([c.value for c in panel.curves])
     tall, wide = BITS.shape if braille else (1, 1)
     cells = np.zeros((HEIGHT, WIDTH), int)
     for number, each in reversed(list(enumerate(panel.curves[: len(DASHES)]))):
@@ -63,7 +63,7 @@ def _legend(panel: Panel, braille: bool) -> list[str]:
     samples = [_sample(number, braille) for number in range(len(DASHES))]
     return [
         f"{'':>11}{sample} {label}"
-        for sample, label in zip(samples, labels(panel, values), strict=False)
+        for sample, label in zip(samples, label_curves(panel, values), strict=False)
     ]
 
 

@@ -13,12 +13,12 @@ from markupsafe import Markup, escape
 from lossbench import registry
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry import Plugin
-from lossbench.report.pages import rendered
-from lossbench.show.anatomy import Entry, entry_of, parameter_rows, properties
-from lossbench.show.curves import Panel, drawn
-from lossbench.show.families import families
-from lossbench.show.pictures import both
-from lossbench.show.traps import traps
+from lossbench.report.pages import render
+from lossbench.show.anatomy import Entry, list_parameters, list_properties, load_entry
+from lossbench.show.curves import Panel, draw_panels
+from lossbench.show.families import draw_families
+from lossbench.show.pictures import draw_both
+from lossbench.show.traps import measure_traps
 
 ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 
@@ -37,11 +37,11 @@ class CatalogueRow:
     error: str = ""
 
 
-def catalogue(folder: Path) -> int:
+def write_catalogue(folder: Path) -> int:
     """Write the site and say how many losses it shows; regularizers come on top.
 
-    folder is made where there is none; files of the same names are replaced. A plugin that cannot
-    be loaded is shown with the reason.
+    The folder is created where there is none; files of the same names are replaced. A plugin that
+    cannot be loaded is shown with the reason.
     """
     rows = [_row(plugin) for kind in ("loss", "regularizer") for plugin in registry.installed(kind)]
     pages: dict[str, list[CatalogueRow]] = defaultdict(list)
@@ -71,7 +71,7 @@ def _row(plugin: Plugin) -> CatalogueRow:
     kind = "" if plugin.kind == "loss" else f"{plugin.kind}-"
     file = re.sub(r"[^\w.-]", "_", f"{kind}{name}") + ".html"
     try:
-        return CatalogueRow(plugin, file, place, entry_of(plugin, plugin.task))
+        return CatalogueRow(plugin, file, place, load_entry(plugin, plugin.task))
     except UserError as error:
         return CatalogueRow(plugin, file, place, error=str(error))
 
@@ -80,24 +80,24 @@ def _sheet(row: CatalogueRow) -> dict[str, Any]:
     """What the page says of a loss for one task."""
     if row.entry is None:
         return {}
-    found = drawn(row.entry)
+    drawn = draw_panels(row.entry)
     return {
-        "said": row.entry.docstring,
-        "parameters": parameter_rows(row.entry),
+        "docstring": row.entry.docstring,
+        "parameters": list_parameters(row.entry),
         "facts": registry.facts(row.plugin),
-        "properties": properties(row.entry),
-        "traps": traps(row.entry, found),
-        "reason": found.reason,
-        "pictures": [(p.title, _both(p, f"{row.place}: {p.title}")) for p in found.panels],
+        "properties": list_properties(row.entry),
+        "traps": measure_traps(row.entry, drawn),
+        "reason": drawn.reason,
+        "pictures": [(p.title, _both(p, f"{row.place}: {p.title}")) for p in drawn.panels],
     }
 
 
 def _both(panel: Panel, name: str) -> list[Markup]:
-    return [Markup(picture) for picture in both(panel, name)]
+    return [Markup(picture) for picture in draw_both(panel, name)]
 
 
 def _compared() -> list[tuple[str, str, list[Markup]]]:
-    return [(c.title, c.words, _both(c.panel, c.title) if c.panel else []) for c in families()]
+    return [(c.title, c.words, _both(c.panel, c.title) if c.panel else []) for c in draw_families()]
 
 
 def _linked(text: str) -> Markup:
@@ -108,4 +108,4 @@ def _linked(text: str) -> Markup:
 
 def _write(path: Path, template: str, **values: Any) -> None:
     folder = Path(__file__).parent / "templates"
-    path.write_text(rendered(template, values, folder, {"linked": _linked}), encoding="utf-8")
+    path.write_text(render(template, values, folder, {"linked": _linked}), encoding="utf-8")

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lossbench import registry
 from lossbench.schema import Parameter
-from lossbench.show.anatomy import Entry, number
-from lossbench.show.studies import prototypes, studies
-from lossbench.show.variants import values_to_show
+from lossbench.show.anatomy import Entry, write_value
+from lossbench.show.studies import choose_studies, find_prototypes
+from lossbench.show.variants import choose_values
 from lossbench.tasks import Section, Study
 
 WEIGHTS_SEED = 1  # of a loss with weights of its own
@@ -52,7 +52,7 @@ class Drawn:
     reason: str = ""
 
 
-def drawn(entry: Entry) -> Drawn:
+def draw_panels(entry: Entry) -> Drawn:
     """All that can be drawn of a loss; a loss that fails on its sections gives a reason."""
     try:
         with _one_thread():
@@ -76,7 +76,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def made(entry: Entry, **hyper: Any) -> Loss:
+def build_loss(entry: Entry, **hyper: Any) -> Loss:
     """The loss at these hyper-parameters with its task's facts, in float64, prototypes on axes."""
     if entry.task is None:
         return lambda weights, _: entry.loss(weights, **hyper)
@@ -88,12 +88,12 @@ def made(entry: Entry, **hyper: Any) -> Loss:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(WEIGHTS_SEED)
         module: Any = entry.loss(**facts, **hyper)
-    for weight in prototypes(entry, module):
+    for weight in find_prototypes(entry, module):
         nn.init.eye_(weight)
     return module.double() if isinstance(module, nn.Module) else module
 
 
-def curve(section: Section, loss: Loss, label: str) -> Curve:
+def measure_curve(section: Section, loss: Loss, label: str) -> Curve:
     """The loss along a section: all x as one batch, or a batch for each where examples couple."""
     if not section.coupled:
         value, gradient = _differentiated(section, loss, section.x)
@@ -119,13 +119,13 @@ def _differentiated(section: Section, loss: Loss, x: Tensor) -> tuple[Tensor, Te
 def _panels(entry: Entry) -> Iterable[Panel]:
     # of a penalty, other strengths would show the same picture on another scale
     base = {"strength": 1.0} if entry.task is None and entry.parameters else {}
-    at, loss = [f"{name} = {value:g}" for name, value in base.items()], made(entry, **base)
+    at, loss = [f"{name} = {value:g}" for name, value in base.items()], build_loss(entry, **base)
     scaled = [p for p in entry.parameters if p.default is not None]
     optional = [p for p in entry.parameters if p.default is None]
-    for study in studies(entry, loss):
+    for study in choose_studies(entry, loss):
         panels = _varied(entry, study, scaled)
         if len(study.cases) > 1 or not panels:
-            cases = tuple(curve(section, loss, label) for label, section in study.cases)
+            cases = tuple(measure_curve(section, loss, label) for label, section in study.cases)
             title = ", ".join(filter(None, (study.title, study.by, *at)))
             panels.append(_panel(title, study, cases))
         yield from panels + _varied(entry, study, optional)
@@ -141,13 +141,13 @@ def _varied(entry: Entry, study: Study, parameters: list[Parameter]) -> list[Pan
     """One panel for each hyper-parameter that has several values to show."""
     panels, section = [], study.cases[0][1]
     for parameter in parameters if study.vary else ():
-        name, found = parameter.name, []
-        for value in values_to_show(entry, parameter):
-            loss = made(entry, **{name: value})
-            found.append(curve(section, loss, f"{name} = {number(value)}"))
-        if len(found) > 1:
+        name, curves = parameter.name, []
+        for value in choose_values(entry, parameter):
+            loss = build_loss(entry, **{name: value})
+            curves.append(measure_curve(section, loss, f"{name} = {write_value(value)}"))
+        if len(curves) > 1:
             title = f"{study.title}, {name}" if study.title else name
-            panels.append(_panel(title, study, tuple(_merged(found))))
+            panels.append(_panel(title, study, tuple(_merged(curves))))
     return panels
 
 
@@ -163,7 +163,7 @@ def _merged(curves: list[Curve]) -> Iterable[Curve]:
 
 
 # ---- what is seen of curves ---------------------------------------------------------------------
-def window(values: Sequence[Tensor]) -> tuple[float, float]:
+def choose_window(values: Sequence[Tensor]) -> tuple[float, float]:
     """The range to show: all curves, as long as they leave the first one with a slope visible."""
     ranges = [_range(v) for v in values]
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
@@ -174,9 +174,9 @@ def window(values: Sequence[Tensor]) -> tuple[float, float]:
     return (low, high) if high > low else (low - spread / 2, high + spread / 2)
 
 
-def labels(panel: Panel, values: Sequence[Tensor]) -> list[str]:
+def label_curves(panel: Panel, values: Sequence[Tensor]) -> list[str]:
     """The curves' names, with a word where one is out of the window altogether."""
-    low, high = window(values)
+    low, high = choose_window(values)
     seen = [bool(((v >= low) & (v <= high)).any()) for v in values]
     return [
         each.label + ("" if is_seen else " (out of sight)")

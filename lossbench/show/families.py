@@ -11,8 +11,8 @@ import torch
 
 from lossbench import registry
 from lossbench.contract import UserError
-from lossbench.show.anatomy import entry_of, number
-from lossbench.show.curves import Curve, Panel, curve, made
+from lossbench.show.anatomy import load_entry, write_value
+from lossbench.show.curves import Curve, Panel, build_loss, measure_curve
 from lossbench.tasks import Section, line
 
 PACKAGE = "lossbench"  # whose losses are compared, whatever else has their names
@@ -27,7 +27,7 @@ class Family:
     panel: Panel | None
 
 
-def families() -> Iterator[Family]:
+def draw_families() -> Iterator[Family]:
     """All that this installation has the losses for."""
     for title, words, panel in (
         ("Margin losses and the 0/1 loss", MARGIN, _margin),
@@ -62,7 +62,7 @@ epsilon = 0 is cross-entropy."""
 
 def _along(section: Section, task: str, name: str, label: str, **hyper: Any) -> Curve:
     plugin = registry.find_for_task(f"{PACKAGE}:{name}", task)
-    return curve(section, made(entry_of(plugin, task), **hyper), label)
+    return measure_curve(section, build_loss(load_entry(plugin, task), **hyper), label)
 
 
 def _positive(axis: str, x: torch.Tensor) -> Section:
@@ -73,14 +73,14 @@ def _positive(axis: str, x: torch.Tensor) -> Section:
 def _margin() -> Panel:
     section = _positive("margin", line(-3, 3, 601))
     names = ("hinge", "squared_hinge", "smooth_hinge", "modified_huber", "exponential")
-    found = [_along(section, "binary", name, name) for name in names]
+    curves = [_along(section, "binary", name, name) for name in names]
     nats, log_2 = _along(section, "binary", "logistic", "logistic / log 2"), math.log(2)
     scaled = replace(nats, value=nats.value / log_2, gradient=nats.gradient / log_2)
     bounded = _along(section, "binary", "squared_error", "squared_error of p")
     wrong = (section.x <= 0).double()
     zero_one = Curve("0/1 loss", section.x, wrong, torch.zeros_like(wrong))
-    curves = (zero_one, scaled, found[0], *found[1:], bounded)
-    return Panel("", section.axis, "gradient in the margin", curves)
+    shown = (zero_one, scaled, *curves, bounded)
+    return Panel("", section.axis, "gradient in the margin", shown)
 
 
 def _residual() -> Panel:
@@ -100,9 +100,9 @@ def _against_probability(*losses: tuple[str, str, dict[str, Any]]) -> Panel:
     """Values, and gradients in the logit, against the probability of the true class."""
     p = line(0.01, 0.99)
     section = _positive("", torch.logit(p))
-    found = [_along(section, "binary", name, label, **hyper) for name, label, hyper in losses]
+    curves = [_along(section, "binary", name, label, **hyper) for name, label, hyper in losses]
     axis = "probability of the true class"
-    return Panel("", axis, section.slope, tuple(replace(each, x=p) for each in found))
+    return Panel("", axis, section.slope, tuple(replace(each, x=p) for each in curves))
 
 
 def _probability() -> Panel:
@@ -118,5 +118,5 @@ def _focal() -> Panel:
 def _poly() -> Panel:
     epsilons = ([0.0], [-1.0], [1.0], [2.0], [5.0], [1.0, 2.0])
     return _against_probability(
-        *(("poly", f"epsilon = {number(e)}", {"epsilon": e}) for e in epsilons)
+        *(("poly", f"epsilon = {write_value(e)}", {"epsilon": e}) for e in epsilons)
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lossbench.contract import UnusableError, UserError
-from lossbench.drawing import Graph, Trace, inline, numbered, save
-from lossbench.show.anatomy import entries_of
-from lossbench.show.curves import Panel, drawn, labels, window
+from lossbench.drawing import Graph, Trace, choose_look, render_inline, save
+from lossbench.show.anatomy import find_entries
+from lossbench.show.curves import Panel, choose_window, draw_panels, label_curves
 
 FORMATS = (".svg", ".png")
 FEW = 3  # panels that stand below each other
@@ -22,12 +22,12 @@ def draw(name: str, path: Path, *, task: str | None = None) -> Path:
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"{path}: a picture ends in {' or '.join(FORMATS)}.")
     graphs, reasons = [], []
-    for entry in entries_of(name, task):
-        found = drawn(entry)
-        for panel in found.panels:
+    for entry in find_entries(name, task):
+        drawn = draw_panels(entry)
+        for panel in drawn.panels:
             title = f"{entry.place}: {panel.title}".rstrip(": ")
             graphs += [_graph(panel, title, gradient=gradient) for gradient in (False, True)]
-        reasons += [f"{entry.place}: {found.reason}"] if found.reason else []
+        reasons += [f"{entry.place}: {drawn.reason}"] if drawn.reason else []
     if not graphs:
         raise UserError(f"loss={name}: nothing is drawn. {' '.join(reasons)}")
     try:
@@ -38,13 +38,13 @@ def draw(name: str, path: Path, *, task: str | None = None) -> Path:
     return path
 
 
-def both(panel: Panel, name: str) -> list[str]:
+def draw_both(panel: Panel, name: str) -> list[str]:
     """A panel's values and its gradients, each as an SVG element; name: of what they are."""
     pictures = []
     for gradient in (False, True):
         graph = _graph(panel, "", gradient=gradient)
         curves = ", ".join(line.label for line in graph.lines)
-        pictures.append(inline(graph, f"{name}, {graph.y} against {panel.axis}: {curves}"))
+        pictures.append(render_inline(graph, f"{name}, {graph.y} against {panel.axis}: {curves}"))
     return pictures
 
 
@@ -52,12 +52,12 @@ def _graph(panel: Panel, title: str, *, gradient: bool) -> Graph:
     """Value or gradient of each curve, within a window that leaves the first one visible."""
     values = [each.gradient if gradient else each.value for each in panel.curves]
     lines = [
-        Trace(label, each.x.numpy(), value.numpy(), numbered(number))
+        Trace(label, each.x.numpy(), value.numpy(), choose_look(number))
         for number, (each, value, label) in enumerate(
-            zip(panel.curves, values, labels(panel, values), strict=True)
+            zip(panel.curves, values, label_curves(panel, values), strict=True)
         )
     ]
-    low, high = window(values)
+    low, high = choose_window(values)
     pad = 0.05 * (high - low)
     slope = panel.slope if gradient else "value"
     return Graph(title, panel.axis, slope, tuple(lines), y_range=(low - pad, high + pad))

@@ -13,19 +13,19 @@ from lossbench.tasks import Section, Study, line
 from lossbench.tasks.sections import Batch, turned
 
 
-def studies(entry: Entry, loss: Callable[..., Any]) -> tuple[Study, ...]:
+def choose_studies(entry: Entry, loss: Callable[..., Any]) -> tuple[Study, ...]:
     """The sections that mean something for this loss; none where none does.
 
     Prototypes are expected on the first axes.
     """
     if entry.task is None:
         return _regularizer()
-    if weights := prototypes(entry, loss):
+    if weights := find_prototypes(entry, loss):
         return _angle_to_prototype(weights[0])
     return entry.task.studies(entry.declaration)
 
 
-def prototypes(entry: Entry, loss: Callable[..., Any]) -> list[nn.Parameter]:
+def find_prototypes(entry: Entry, loss: Callable[..., Any]) -> list[nn.Parameter]:
     """The weights of a loss that have a row for each class."""
     classes = getattr(entry.task, "num_classes", None)
     weights = loss.parameters() if isinstance(loss, nn.Module) else ()
@@ -44,14 +44,14 @@ def _angle_to_prototype(weight: Tensor) -> tuple[Study, ...]:
 
 
 def _regularizer() -> tuple[Study, ...]:
-    """Of one weight beside another that is 1, in its column or in its row."""
+    """Of one weight next to another that is 1, in its column or in its row."""
 
     def section(row: bool) -> Section:
         def batch(x: Tensor) -> Batch:
             pair = torch.cat([x, torch.ones_like(x)])
             return [pair.reshape(1, 2) if row else pair.reshape(2, 1)], torch.empty(0)
 
-        return Section("w, beside another weight of 1", "gradient in w", line(-3, 3), batch, True)
+        return Section("w, next to another weight of 1", "gradient in w", line(-3, 3), batch, True)
 
     cases = (("in the same column", section(False)), ("in the same row", section(True)))
     return (Study("", cases, "place of the other weight", vary=False),)

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lossbench import registry
-from lossbench.show.anatomy import Entry, entries_of, parameter_rows, properties
-from lossbench.show.canvas import plotted
-from lossbench.show.curves import drawn
-from lossbench.show.traps import traps
+from lossbench.show.anatomy import Entry, find_entries, list_parameters, list_properties
+from lossbench.show.canvas import plot
+from lossbench.show.curves import draw_panels
+from lossbench.show.traps import measure_traps
 
 COLUMNS = 100
 HEADINGS = ("name", "type", "range", "default", "tuned in")
@@ -28,16 +28,16 @@ def describe(name: str, *, task: str | None = None) -> str:
     name: as in `loss=name`. Characters that the standard output cannot write are replaced by ASCII.
     UserError where there is no such loss.
     """
-    first, *others = entries_of(name, task)
+    first, *others = find_entries(name, task)
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     if task:
-        others = [e for e in entries_of(name) if e.place != task]
+        others = [e for e in find_entries(name) if e.place != task]
     printed = io.StringIO()
     console = Console(file=printed, width=COLUMNS)
     for part in _parts(first, others, _can_write("⣿│", encoding)):
         console.print(part)
     text = "\n".join(line.rstrip() for line in printed.getvalue().splitlines())
-    return writable(f"{text}\n", encoding)
+    return make_writable(f"{text}\n", encoding)
 
 
 def _can_write(characters: str, encoding: str) -> bool:
@@ -48,10 +48,10 @@ def _can_write(characters: str, encoding: str) -> bool:
     return True
 
 
-def writable(text: str, encoding: str) -> str:
+def make_writable(text: str, encoding: str) -> str:
     """The text in characters that the encoding has.
 
-    >>> writable("½ θ", "ascii")
+    >>> make_writable("½ θ", "ascii")
     '1/2 ?'
     """
     if _can_write(text, encoding):
@@ -62,7 +62,7 @@ def writable(text: str, encoding: str) -> str:
 
 def _parts(entry: Entry, others: list[Entry], braille: bool) -> Iterator[RenderableType]:
     """What is printed, from the top."""
-    docstring, found = entry.docstring, drawn(entry)
+    docstring, drawn = entry.docstring, draw_panels(entry)
     places = ", ".join(other.place for other in others)
     tasks = f"{entry.place} (shown here), {places}" if others else entry.place
     yield Text(entry.plugin.name)
@@ -72,20 +72,20 @@ def _parts(entry: Entry, others: list[Entry], braille: bool) -> Iterator[Rendera
     yield from _block("Arguments and result", docstring.arguments)
     yield from _parameters(entry)
     yield Text("\nProperties" + (", at the default hyper-parameters" if entry.parameters else ""))
-    yield _table(properties(entry))
+    yield _table(list_properties(entry))
     yield from _block("Neighbours, limits and traps", docstring.notes)
-    yield from _block("Measured traps", "\n".join(traps(entry, found)))
+    yield from _block("Measured traps", "\n".join(measure_traps(entry, drawn)))
     yield from _block("Source", docstring.source or entry.declaration.source or "None is given.")
     if others:
         formulas = [(other.place, other.docstring.formula) for other in others]
         same = docstring.formula
         yield Text("\nOther tasks")
         yield _table([(p, "the same formula" if f == same else f) for p, f in formulas])
-    yield from _block("Picture", found.reason)
-    for panel in found.panels[:1]:
+    yield from _block("Picture", drawn.reason)
+    for panel in drawn.panels[:1]:
         title = f" ({panel.title})" if panel.title else ""
         yield from _block("Picture", f"value against {panel.axis}{title}")
-        yield Text("\n".join(plotted(panel, braille=braille)))
+        yield Text("\n".join(plot(panel, braille=braille)))
 
 
 def _block(title: str, text: str) -> Iterator[RenderableType]:
@@ -99,7 +99,7 @@ def _parameters(entry: Entry) -> Iterator[RenderableType]:
     facts = registry.facts(entry.plugin)
     yield Text("\nParameters")
     if entry.parameters:
-        yield _table([HEADINGS, *parameter_rows(entry)])
+        yield _table([HEADINGS, *list_parameters(entry)])
     elif not facts:
         yield _indented("none")
     if facts:

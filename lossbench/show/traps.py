@@ -7,19 +7,19 @@ from dataclasses import replace
 import torch
 
 from lossbench.show.anatomy import Entry
-from lossbench.show.curves import Drawn, curve, made
-from lossbench.show.studies import studies
+from lossbench.show.curves import Drawn, build_loss, measure_curve
+from lossbench.show.studies import choose_studies
 
 SATURATED = 1e-3  # of the slope at a small mistake
 STEEPER = 2.0  # times the slope at a small mistake
 
 
-def traps(entry: Entry, found: Drawn) -> list[str]:
+def measure_traps(entry: Entry, drawn: Drawn) -> list[str]:
     """What its values and gradients show of its dangers, at the defaults, in numbers."""
     if entry.task is None:
         return []
-    noted = _of_mistakes(entry) if found.panels else []
-    lows = [c.value[c.value.isfinite()].min() for p in found.panels for c in p.curves]
+    noted = _of_mistakes(entry) if drawn.panels else []
+    lows = [c.value[c.value.isfinite()].min() for p in drawn.panels for c in p.curves]
     if lows and min(lows) < -1e-9:
         noted.append(f"It can be negative: {min(lows):.3g} in its pictures.")
     if entry.declaration.minimiser == "sign":
@@ -33,12 +33,12 @@ def traps(entry: Entry, found: Drawn) -> list[str]:
 
 def _of_mistakes(entry: Entry) -> list[str]:
     """How hard mistakes pull, from the slopes at a small and a large one."""
-    loss, noted = made(entry), []
-    section = studies(entry, loss)[0].cases[0][1]
+    loss, noted = build_loss(entry), []
+    section = choose_studies(entry, loss)[0].cases[0][1]
     if section.mistakes is None:
         return []
     places = torch.tensor(section.mistakes, dtype=torch.float64)
-    at = curve(replace(section, x=places), loss, "")
+    at = measure_curve(replace(section, x=places), loss, "")
     near, far, _ = at.gradient.abs().tolist()
     slopes = f"slope {near:.2g} at {places[0]:g}, {far:.2g} at {places[1]:g}"
     if far < SATURATED * near:
@@ -55,6 +55,6 @@ def _is_whole(entry: Entry) -> bool:
     assert entry.task
     prediction, target = entry.task.example(entry.declaration.outputs)
     try:
-        return made(entry)(prediction.double(), target).ndim == 0
+        return build_loss(entry)(prediction.double(), target).ndim == 0
     except Exception:
         return False

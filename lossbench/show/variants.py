@@ -9,7 +9,7 @@ from lossbench.schema import Kind, Parameter, within
 from lossbench.show.anatomy import Entry
 
 
-def values_to_show(entry: Entry, parameter: Parameter) -> list[Any]:
+def choose_values(entry: Entry, parameter: Parameter) -> list[Any]:
     """The default first, then a lower and a higher value; only the default where none is known."""
     default, kind = parameter.default, parameter.kind
     if kind.choices or isinstance(default, bool):
@@ -52,5 +52,5 @@ def _is_valid(kind: Kind, value: float) -> bool:
 
 def _named_limit(entry: Entry, name: str) -> float | None:
     """The value at which the docstring says that this is another loss: "gamma = 0 gives …"."""
-    found = re.search(rf"\b{name} = (-?[\d.]+) gives ", entry.docstring.notes)
-    return float(found[1]) if found else None
+    match = re.search(rf"\b{name} = (-?[\d.]+) gives ", entry.docstring.notes)
+    return float(match[1]) if match else None

@@ -34,8 +34,8 @@ from lossbench.statistics.ranks import (
     friedman,
     interquartile_mean,
     interquartile_mean_difference,
-    leads,
     nemenyi_critical_difference,
+    share_leads,
 )
 
 __all__ = [
@@ -50,7 +50,6 @@ __all__ = [
     "holm",
     "interquartile_mean",
     "interquartile_mean_difference",
-    "leads",
     "nemenyi_critical_difference",
     "oriented_scores",
     "paired_differences",
@@ -59,6 +58,7 @@ __all__ = [
     "sampled_sign_flip_test",
     "seeds_needed_for",
     "seeds_to_settle",
+    "share_leads",
     "sign_flip_power",
     "sign_flip_test",
     "smallest_detectable_difference",

@@ -45,7 +45,7 @@ def nemenyi_critical_difference(losses: int, datasets: int, alpha: float = 0.05)
     return float(q * np.sqrt(losses * (losses + 1) / (6 * datasets)))
 
 
-def leads(scores: ArrayLike, resamples: int = 2_000, seed: int = 0) -> Array:
+def share_leads(scores: ArrayLike, resamples: int = 2_000, seed: int = 0) -> Array:
     """Each treatment's share of bootstrap resamples of the seeds in which its mean is the highest.
 
     scores: seeds x treatments. A shared lead is divided.
