@@ -39,10 +39,13 @@ def signature_in_text(module: str, attribute: str) -> Signature | None:
     if found is None or not all(map(_is_transparent, found.node.decorator_list)):
         return None
     node, home = copy.deepcopy(found.node), found.module
-    for part in ast.walk(node):
-        if isinstance(part, ast.arg | ast.AnnAssign) and part.annotation:
-            part.annotation = _spelled_out(part.annotation, home)
-    keywords = parameters_of_definition(node)
+    try:
+        for part in ast.walk(node):
+            if isinstance(part, ast.arg | ast.AnnAssign) and part.annotation:
+                part.annotation = _spelled_out(part.annotation, home)
+        keywords = parameters_of_definition(node)
+    except (ValueError, SyntaxError):  # a default that is computed
+        return None
     if isinstance(node, ast.FunctionDef):
         return Signature(keywords, *_shape(_parameters(node.args)))
     inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
