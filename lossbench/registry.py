@@ -171,7 +171,7 @@ def imported(plugin: Plugin) -> Any:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         reason = f"{type(error).__name__}: {reason}"
         if isinstance(error, AttributeError) and error.obj is sys.modules.get(module.__name__):
-            own = [n for n, v in vars(module).items() if _is_from(module, v)]
+            own = [n for n, v in vars(module).items() if n[0] != "_" and _is_from(module, v)]
             reason = f"it has no attribute {error.name!r}. {choices(error.name, own)}"
         raise plugin.refused(reason) from error
     if not callable(target):
