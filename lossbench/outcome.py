@@ -13,8 +13,9 @@ import torch
 
 from lossbench import registry
 from lossbench.configuration import Configuration
+from lossbench.predictions import Predictions
 from lossbench.recipe import History, Recipe
-from lossbench.results import Predictions, Result
+from lossbench.results import Result
 from lossbench.sources import blind_spots, code_of_metrics, code_of_run
 from lossbench.tasks import Task
 

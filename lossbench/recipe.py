@@ -47,7 +47,7 @@ class History:
     """What training leaves, a value for each replica in the order of the seeds.
 
     curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
-    details: name -> numbers (R, K), for figures. predictions: as in `results.Predictions`.
+    details: name -> numbers (R, K), for figures. predictions: as in `predictions.Predictions`.
     diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
     one spent.
     """

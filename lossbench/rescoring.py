@@ -12,6 +12,7 @@ import torch
 from lossbench import registry
 from lossbench.contract import Metric
 from lossbench.metrics import metrics_of, score
+from lossbench.predictions import of_seeds
 from lossbench.results import Result
 from lossbench.sources import code_of_metrics
 from lossbench.tasks import Task, task_class
@@ -42,7 +43,7 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     current = code_of_metrics(names, task.name)
     stale = {n for n, code in current.items() if result.summary["metric_sources"].get(n) != code}
     lacking = {n: m for n, m in metrics.items() if n not in known or n in stale}
-    arrays = _arrays(result) if lacking else None
+    arrays = of_seeds(result.predictions, result.seeds.seed) if lacking else None
     if arrays is None:
         return result
     seeds = result.seeds.assign(**_columns(lacking, arrays, result))
@@ -50,19 +51,6 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     kept_sources = result.summary["metric_sources"] | current
     summary = {**result.summary, "directions": directions, "metric_sources": kept_sources}
     return replace(result, seeds=seeds, summary=summary)
-
-
-def _arrays(result: Result) -> dict[str, np.ndarray] | None:
-    """The predictions of the result's seeds in order; None where one has none."""
-    rows: dict[int, dict[str, np.ndarray]] = {}
-    for part in result.predictions:
-        arrays = part.load()
-        for place, seed in enumerate(part.seeds):
-            rows.setdefault(seed, {name: values[place] for name, values in arrays.items()})
-    if not all(seed in rows for seed in result.seeds.seed):
-        return None
-    picked = [rows[seed] for seed in result.seeds.seed]
-    return {name: np.stack([row[name] for row in picked]) for name in picked[0]}
 
 
 def _columns(

@@ -15,21 +15,21 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 
+from lossbench import predictions
 from lossbench.configuration import Configuration, digest, setting_of
 from lossbench.contract import UnusableError, UserError
 from lossbench.kinds import CHOICES
 from lossbench.paths import expanded, sha256
+from lossbench.predictions import Predictions
 from lossbench.settings import masked
 from lossbench.sources import code_of_run
 from lossbench.statistics import t_interval
@@ -37,7 +37,6 @@ from lossbench.statistics import t_interval
 ROOM = 2**20  # bytes that must be free
 STALE_SECONDS = 3600  # what is being written for longer was killed
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
-PREDICTIONS = "predictions.npz"
 OUTDATED = re.compile(r"[0-9a-f]{12}(-\d+)?")  # names of results of lossbench 0.1
 NO_DETAILS = pd.DataFrame({"seed": [], "name": [], "values": []})
 
@@ -50,18 +49,6 @@ EXPECTED = {
     "seeds": ("seed", "status"),
     "curves": ("seed", "epoch", "metric", "value"),
 }
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What the models of some seeds made of their validation and test examples.
-
-    load: -> `validation`, `validation_best`, `test`, `test_best`, estimates (R, N, ...) after the
-    last and after the best epoch, and `validation_target`, `test_target`, in the order of seeds.
-    """
-
-    seeds: tuple[int, ...]
-    load: Callable[[], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -128,8 +115,7 @@ def write(result: Result, folder: Path) -> Path:
             result.tuning.to_parquet(temporary / "tuning.parquet", index=False)
         if len(result.details):
             result.details.to_parquet(temporary / "details.parquet", index=False)
-        for predictions in result.predictions:
-            np.savez(temporary / PREDICTIONS, **predictions.load())  # type: ignore[arg-type]
+        predictions.write(result.predictions, result.seeds.seed, temporary)
         written = {f.name: sha256(f) for f in sorted(temporary.iterdir())}
         texts = {
             "config": result.config.mapping,
@@ -210,19 +196,10 @@ def read(place: Path) -> Result:
                 tables[name] = pd.read_parquet(place / f"{name}.parquet")
         _refuse_incomplete({"seeds": (), "curves": (), **tables})
         config = Configuration.read(texts.pop("config"))
-        seeds = tuple(tables["seeds"].seed)
-        load = partial(_load_predictions, place / PREDICTIONS, written.get(PREDICTIONS))
-        kept = (Predictions(seeds, load),) if (place / PREDICTIONS).is_file() else ()
+        kept = predictions.stored(place, tuple(tables["seeds"].seed), written)
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
     return Result(texts["summary"]["key"], config, **texts, **tables, predictions=kept)
-
-
-def _load_predictions(file: Path, digest: str | None) -> dict[str, np.ndarray]:
-    if sha256(file) != digest:
-        raise UserError(f"{file} is not as it was written. Move it away; nothing else needs it.")
-    with np.load(file) as arrays:
-        return dict(arrays)
 
 
 def _refuse_incomplete(contents: dict[str, Any]) -> None:
@@ -269,9 +246,9 @@ def merged(results: Sequence[Result]) -> Result:
     seconds = sum(r.summary["seconds"] for r in kept)
     config = replace(last.config, seeds=tuple(seeds.seed.tolist()))
     summary = {**last.summary, "seconds": seconds, **_remarks(list(reversed(kept)))}
-    predictions = tuple(each for r in kept for each in r.predictions)
+    kept_predictions = tuple(each for r in kept for each in r.predictions)
     last = replace(last, config=config, summary=summary, details=details)
-    return replace(last, seeds=seeds, curves=curves, predictions=predictions)
+    return replace(last, seeds=seeds, curves=curves, predictions=kept_predictions)
 
 
 def _remarks(results: Sequence[Result]) -> dict[str, Any]:

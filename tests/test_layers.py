@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
-    "contract streams losses statistics optimizers settings undisturbed nested paths",
+    "contract streams losses statistics optimizers settings undisturbed nested paths predictions",
     "drawing",
     "kinds entry_points hints modules imports statements reach schema signatures digests registry",
     "identity",
