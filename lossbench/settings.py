@@ -110,8 +110,8 @@ def store_address(uri: str) -> str:
     """
     scheme = uri.partition(":")[0].partition("+")[0]
     file = uri.removeprefix("sqlite:///")
-    plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
-    if scheme not in (*STORES, *plugins) or (scheme == "sqlite" and file in (uri, "")):
+    known = scheme in STORES or scheme in entry_points(group="mlflow.tracking_store").names
+    if not known or (scheme == "sqlite" and file in (uri, "")):
         raise UserError(
             f"tracking.uri={masked(uri)}: not the address of an MLflow store. Expected "
             "sqlite:///FILE, postgresql://…, mysql://…, mssql://…, http://… or https://…."

@@ -23,7 +23,30 @@ import lossbench  # noqa: F401 (sets what matrix products need before torch comp
 torch.set_num_threads(1)
 
 Command = Callable[..., Done]
+# Files of few, long tests: begun first, so that none of them is left alone at the end.
+LONGEST = (
+    "test_servers.py",
+    "test_tracking.py",
+    "test_kill_matrix.py",
+    "test_faults_stores.py",
+    "test_plugins.py",
+    "test_checkpoint.py",
+    "test_faults_training.py",
+    "test_speed.py",
+    "test_report.py",
+    "test_claims.py",
+    "test_packaging.py",
+    "test_sweep.py",
+    "test_tuning.py",
+    "test_check.py",
+)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the longest files first, in the order of `LONGEST`."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_a_sweep_prints_a_table_that_scipy_confirms_and_a_second_call_trains_not
     table = first.out[first.out.index("moons (") :].split("Results")[0]
     assert table in again.out
     lines = [line for line in first.out.splitlines() if str(tmp_path) not in line]
-    assert max(map(len, lines)) <= 100
+    assert max(len(line) for line in lines if "lossbench run" not in line) <= 100
     means = {}
     for folder in (tmp_path / "results").glob("*/config.yaml"):
         config = yaml.safe_load(folder.read_text())

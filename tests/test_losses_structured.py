@@ -122,7 +122,10 @@ def _neighbours():
     arcface = made("embedding", "arcface", x, margin=0.0, scale=4.0)
     sphereface = made("embedding", "sphereface", x, margin=1)
     center = made("embedding", "center", x, strength=0.0)
-    binary, multi = (import_module(f"lossbench.losses.{t}") for t in ("binary", "multiclass"))
+    modules = ("binary", "binary_margins", "multiclass", "multiclass_margins")
+    binary, binary_margins, multi, multi_margins = (
+        import_module(f"lossbench.losses.{name}") for name in modules
+    )
     entropy = -(soft * soft.log()).sum(-1)
     return {
         "multilabel cross_entropy": (call("multilabel", "cross_entropy", z, y),
@@ -131,7 +134,7 @@ def _neighbours():
         "multilabel focal 0": (call("multilabel", "focal", z, y, gamma=0),
                                call("multilabel", "cross_entropy", z, y)),
         "multilabel hinge": (call("multilabel", "one_vs_all_hinge", z, y),
-                             binary.hinge(z, y).sum(1)),
+                             binary_margins.hinge(z, y).sum(1)),
         "distribution hard": (call("distribution", "cross_entropy", logits, F.one_hot(hard, 3)),
                               multi.cross_entropy(logits, hard)),
         "distribution kl": (call("distribution", "kl_divergence", logits, soft) + entropy,
@@ -157,11 +160,11 @@ def _neighbours():
         "joint_logistic": (call("pairs", "joint_logistic", pairs, distinct),
                            binary.cross_entropy(products, eye).mean(1)),
         "joint_hinge": (call("pairs", "joint_hinge", pairs, distinct, margin=1.0),
-                        multi.weston_watkins(products, own)),
+                        multi_margins.weston_watkins(products, own)),
         "joint_sje": (call("pairs", "joint_sje", pairs, distinct),
-                      multi.crammer_singer(products, own)),
+                      multi_margins.crammer_singer(products, own)),
         "margin_ranking": (call("ranking", "margin_ranking", scores, first),
-                           binary.hinge(scores[:, 0] - scores[:, 1], first)),
+                           binary_margins.hinge(scores[:, 0] - scores[:, 1], first)),
         "knowledge graph": (call("ranking", "knowledge_graph_margin_ranking", scores, first),
                             call("ranking", "margin_ranking", -scores, first)),
         "framewise": (call("sequence", "cross_entropy", steps, strips),
