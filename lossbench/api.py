@@ -53,7 +53,8 @@ def _checked_class(loss: type[Any], plugin: registry.Plugin, task: type[Task]) -
     def make(_: type[Any], **keywords: Any) -> nn.Module:
         valid = checked_keywords(plugin, keywords, keywords.get("num_classes"))
         module: nn.Module = loss(**valid)
-        module.register_forward_pre_hook(functools.partial(_check_call, plugin, task))
+        if "embedding_dim" not in registry.facts(plugin):  # an embedding says no number of classes
+            module.register_forward_pre_hook(functools.partial(_check_call, plugin, task))
         return module
 
     return type(loss.__name__, (loss,), {"__new__": make, "__doc__": loss.__doc__})

@@ -246,9 +246,9 @@ def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> A
         value = float(value)
     if type(value) is not kind.base if kind.base else kind.choices:
         raise _refused(kind, value, where)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _refused(kind, value, where)
     if kind.interval and not within(kind.interval, value):
+        raise _refused(kind, value, where)
+    if isinstance(value, float) and not math.isfinite(value) and not kind.interval:
         raise _refused(kind, value, where)
     return value
 
