@@ -53,7 +53,8 @@ def _checked_class(loss: type[Any], plugin: registry.Plugin, task: type[Task]) -
     def make(_: type[Any], **keywords: Any) -> nn.Module:
         valid = checked_keywords(plugin, keywords, keywords.get("num_classes"))
         module: nn.Module = loss(**valid)
-        if "embedding_dim" not in registry.facts(plugin):  # an embedding says no number of classes
+        embeds = task.scores_classes and "embedding_dim" in registry.facts(plugin)
+        if not embeds:  # an embedding does not say how many classes there are
             module.register_forward_pre_hook(functools.partial(_check_call, plugin, task))
         return module
 
