@@ -256,13 +256,20 @@ def test_equivalence_agrees_with_the_ninety_percent_interval() -> None:
 
 
 def test_equivalence_at_its_limits() -> None:
-    """Identical results are equivalent, a constant gap only inside the margin, one seed never."""
-    assert s.equivalence_test([0.0] * 3, 0.1) == 0.0
+    """A constant gap beyond the margin is never equivalent, nor is a single seed."""
     assert s.equivalence_test([0.2] * 3, 0.1) == 1.0
     assert np.isnan(s.equivalence_test([0.0], 0.1))
     for margin in (0.0, -1.0, np.nan):
         with pytest.raises(ValueError, match="margin: expected a number above 0"):
             s.equivalence_test(SLEEP, margin)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-6])
+def test_equivalence_claims_no_more_than_its_seeds_can_show(spread: float) -> None:
+    """However alike the differences, p is at least 2 / 2^n: five seeds never reach .05, six do."""
+    alike = {n: spread * np.resize([1.0, -1.0], n) for n in (2, 5, 6, 20)}
+    for n, differences in alike.items():
+        assert s.equivalence_test(differences, 0.1) == pytest.approx(2 / 2**n), n
 
 
 def test_equivalence_keeps_its_level_at_the_margin() -> None:

@@ -65,15 +65,17 @@ def sampled_sign_flip_test(differences: ArrayLike, draws: int = 99_999, seed: in
 def equivalence_test(differences: ArrayLike, margin: float) -> float:
     """The p of two one-sided t tests: small where the mean difference is inside +-margin.
 
-    NaN for a single difference. Source: Schuirmann (1987).
+    Never below `smallest_p`: few differences without any spread show little, so no verdict at .05
+    below six. NaN for a single difference. Source: Schuirmann (1987).
     """
     d = finite(differences)
     if not margin > 0:
         raise ValueError(f"equivalence_test: margin: expected a number above 0, given {margin}")
     mean, error = float(np.mean(d)), deviation_of(d) / np.sqrt(d.size)
     if error == 0:
-        return 0.0 if abs(mean) < margin else 1.0
-    return float(stats.t.sf((margin - abs(mean)) / error, d.size - 1))
+        return smallest_p(d.size) if abs(mean) < margin else 1.0
+    p = stats.t.sf((margin - abs(mean)) / error, d.size - 1)
+    return float(np.maximum(p, smallest_p(d.size)))
 
 
 # --- families -------------------------------------------------------------------------------
