@@ -83,6 +83,20 @@ def test_too_few_seeds_are_said_with_the_number_needed():
     )
 
 
+@pytest.mark.parametrize(
+    ("tied", "words"),
+    [
+        (0, "better on 20 of 20 seeds."),
+        (1, "better on 19 of 20 seeds, 1 tie."),
+        (10, "better on 10 of 20 seeds, 10 ties."),
+    ],
+)
+def test_a_verdict_counts_the_seeds_that_gained_and_those_that_tied(tied, words):
+    gains = np.where(np.arange(20) < tied, 0, 0.01)
+    _, comparison = rows_of(result("cross_entropy", BASE), result("focal", BASE + gains))
+    assert words in comparison.conclusion[0]
+
+
 def test_an_open_question_is_never_called_no_difference():
     _, comparison = rows_of(result("cross_entropy", BASE), result("poly", SAME))
     said = " ".join(comparison.conclusion)

@@ -370,6 +370,8 @@ def _against(sample: _Sample, row: Row, p: float, same_p: float, family: int) ->
         difference=statistics.t_interval(finished) if len(finished) else None,
         p=float(p),
         improvement=statistics.probability_of_improvement(gains),
+        gained=int(np.sum(gains > 0)),
+        ties=int(np.sum(gains == 0)),
         effect=statistics.effect_size(gains),
         detectable=_detectable(finished, len(gains), family),
         settled_by=statistics.seeds_to_settle(gains, comparisons=family),

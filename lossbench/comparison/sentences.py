@@ -58,9 +58,14 @@ def _sentence(comparison: Comparison, row: Row) -> str:
         close = f" The difference is real but within {comparison.margin:g}: practically the same."
     return (
         f"{row.label} is {row.verdict} than {versus}{_by(row, ' by')}; p = {write_p(row.p)}, "
-        f"better on {row.improvement:.0%} of {comparison.seeds} seeds.{_lost(comparison, row)}"
-        f"{close}"
+        f"better on {_count_gains(comparison, row)}.{_lost(comparison, row)}{close}"
     )
+
+
+def _count_gains(comparison: Comparison, row: Row) -> str:
+    """Seeds that gained, of all; ties, which are neither better nor worse, are counted apart."""
+    ties = f", {row.ties} tie" + "s" * (row.ties > 1) if row.ties else ""
+    return f"{row.gained} of {comparison.seeds} seeds{ties}"
 
 
 def _by(row: Row, lead: str) -> str:

@@ -22,7 +22,8 @@ class Row:
     differences: this less the baseline, seed by seed; NaN where one of the two diverged.
     difference: their mean and 95 % interval, over the seeds on which both finished.
     p: exact sign-flip p, a diverged seed losing, Holm-corrected over the family.
-    improvement: share of seeds that gained. effect: Cohen's d_z, positive where it gained.
+    improvement: share of seeds that gained, a tie counting half; gained, ties: their numbers.
+    effect: Cohen's d_z, positive where it gained.
     detectable: the true difference that these seeds would find 4 times in 5.
     settled_by: seeds that would find the observed difference 4 times in 5; None: no number would.
     same_p: p of the equivalence test within the margin, Holm-corrected over the family.
@@ -43,6 +44,8 @@ class Row:
     difference: Interval | None = None
     p: float | None = None
     improvement: float | None = None
+    gained: int = 0
+    ties: int = 0
     effect: float | None = None
     detectable: float | None = None
     settled_by: int | None = None
