@@ -122,7 +122,7 @@ class Checkpoint:
         return snapshot
 
     def _write(self, done: int, snapshot: Snapshot) -> None:
-        """Write beside its place and rename it; a failure is told, once, and harms nothing."""
+        """Write under a temporary name and rename it; report the first failure, and train on."""
         seconds = self.seconds + time.monotonic() - self.began
         buffer = io.BytesIO()
         torch.save({**snapshot, "identity": self.identity, "seconds": seconds}, buffer)
@@ -140,7 +140,7 @@ class Checkpoint:
                 old.unlink(missing_ok=True)
         except OSError as error:
             if not self.told:
-                _say(f"no checkpoint in {self.place} ({error.strerror}); training goes on.")
+                _say(f"no checkpoint in {self.place} ({error.strerror}); training continues.")
             self.told = True
         finally:
             with contextlib.suppress(OSError):

@@ -70,7 +70,7 @@ class Configuration:
     """A dataset, its corruption, a model and a loss, trained from each of the seeds.
 
     metric: the primary one, null for the task's; it chooses epochs and orders tables.
-    metrics: those that are computed beside the task's.
+    metrics: those that are computed next to the task's.
     """
 
     seeds: tuple[int, ...]
@@ -203,7 +203,7 @@ def setting_of(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def digest(content: Any, digits: int = 12) -> str:
-    """Hexadecimal digits of a text, or of JSON of anything else."""
+    """Hexadecimal digits of a string, or of JSON of anything else."""
     text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 

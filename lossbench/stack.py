@@ -112,7 +112,7 @@ class Stack(LightningModule):
 
     @property
     def epoch(self) -> int:
-        """The epoch that is trained, the first is 0, also of a run that goes on."""
+        """The epoch that is trained, the first is 0, also of a run that is resumed."""
         return self.epochs_before + self.current_epoch
 
     @property

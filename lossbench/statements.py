@@ -214,7 +214,7 @@ def _root_names(node: ast.expr) -> set[str]:
 
 
 def _is_fixed(node: ast.stmt) -> bool:
-    """Whether what a statement binds can only be bound anew: code, modules, numbers, strings."""
+    """Whether what a statement binds can only be bound again: code, modules, numbers, strings."""
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
         parts = ast.walk(node.value) if node.value else ()
         return all(isinstance(part, IMMUTABLE) for part in parts)

@@ -116,9 +116,9 @@ def _reason(node: Node) -> str:
     if not isinstance(node, ScalarNode) or node.style:
         return ""
     if ODD_NUMBER.fullmatch(value):
-        return f"{value} would be read as another number; write it plainly, or quote a text."
+        return f"{value} would be read as another number; write it plainly, or quote a string."
     if NOT_FINITE.fullmatch(value):
-        return f"{value} is not a finite number; give one, or quote a text."
+        return f"{value} is not a finite number; give one, or quote a string."
     if BOOLEAN_WORD.fullmatch(value):
-        return f"{value} would be read as true or false; write that, or quote a text."
+        return f"{value} would be read as true or false; write that, or quote a string."
     return ""

@@ -46,7 +46,7 @@ TRIED, TRIED_SCORES = 8, 64  # examples that a recipe is tried on: to train at m
 
 
 class Report(Protocol):
-    """Is told how many epochs are done of how many, and what the curves are at now, if anything."""
+    """Takes how many epochs are done of how many, and a function that gives the curves now."""
 
     def __call__(self, done: int, total: int, point: MakePoint | None = None, /) -> None: ...
 
@@ -277,7 +277,7 @@ def _above_lowest(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 class _Progress(pl.Callback):
-    """Tells how far training is, goes on from a checkpoint, and has them written."""
+    """Reports how far training is, resumes from a checkpoint, and has them written."""
 
     def __init__(self, report: Callable[[int], None], checkpoint: Checkpoint | None) -> None:
         self.report, self.checkpoint = report, checkpoint

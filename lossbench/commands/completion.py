@@ -66,7 +66,7 @@ complete -o default -F %(complete_func)s %(prog_name)s
 
 
 class Zsh(Line):
-    """Without a space after a word, since a key goes on with its value."""
+    """Without a space after a word, since its value follows a key directly."""
 
     name = "zsh"
     source_template = """\

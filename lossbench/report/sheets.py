@@ -30,7 +30,7 @@ LATEX = {
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of texts; the first column and those in words are not numbers."""
+    """A table of strings; the first column and those in words are not numbers."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

@@ -102,7 +102,7 @@ def split_docstring(text: str) -> Docstring:
 
 
 def _entries(section: str, label: str) -> list[str]:
-    """The entries of a section, one a line: what is indented further goes on with an entry."""
+    """The entries of a section, one a line: what is indented further continues an entry."""
     entries: list[str] = []
     for line in textwrap.dedent(section).splitlines():
         if line.startswith(" ") or (label and entries):

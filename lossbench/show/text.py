@@ -89,7 +89,7 @@ def _parts(entry: Entry, others: list[Entry], braille: bool) -> Iterator[Rendera
 
 
 def _block(title: str, text: str) -> Iterator[RenderableType]:
-    """A heading and a text; nothing where there is no text."""
+    """A heading and its text; nothing where the text is empty."""
     if text:
         yield Text(f"\n{title}")
         yield _indented(text)

@@ -105,7 +105,7 @@ class Delivery:
                 self._show(job)
             except Exception as error:  # whatever MLflow, its database or its server may raise
                 self.pending[number] = job
-                self.stores.clear()  # the next are opened anew, and begin what is in training again
+                self.stores.clear()  # opened again next time; curves are resent from the start
                 for each in self.tracked:
                     each.sent = 0
                 self._report_trouble(error)
@@ -116,7 +116,7 @@ class Delivery:
         if not self.reported:
             self.reported = True
             self.console.print(
-                f"MLflow does not take the runs ({cause(error)}). Training goes on, results are "
+                f"MLflow does not take the runs ({cause(error)}). Training continues, results are "
                 "complete in the results folder, and delivery is tried again; should it not "
                 f"succeed by the end, deliver them later with: {_sync_command(self.tracked[0])}",
                 soft_wrap=True,

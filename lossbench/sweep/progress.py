@@ -97,7 +97,7 @@ class Display:
 
     @property
     def left(self) -> str:
-        """The time left as a text, empty until something is known or where nothing is left."""
+        """The time left as a string, empty until something is known or where nothing is left."""
         done, total = sum(self.done.values()), sum(self.epochs.values())
         if self.trains_since is None or not 0 < done < total:
             return ""

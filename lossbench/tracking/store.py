@@ -267,7 +267,7 @@ def _digests(places: Sequence[Path]) -> tuple[str, str]:
 
 
 def _tags(result: Result) -> Iterator[RunTag]:
-    """What the table of runs can show of a result beside its choices and metrics."""
+    """What the table of runs can show of a result besides its choices and metrics."""
     yield RunTag("task", result.summary["task"])
     chosen = result.summary.get("tuning", {"chosen": {}})["chosen"]
     yield from (RunTag(f"tuned.{key}", str(value)) for key, value in chosen.items())
