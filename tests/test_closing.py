@@ -35,7 +35,7 @@ def test_what_is_open_is_proposed_with_the_seeds_that_settle_it(tmp_path):
     settled_by = found.comparisons[0].row("focal").settled_by
     assert settled_by > 20
     first, command = next_steps(found)
-    assert first.startswith(f"{settled_by} seeds would settle focal")
+    assert first.startswith(f"{settled_by} seeds would settle focal 4 times in 5")
     words = f"run -m loss=cross_entropy,focal trainer.max_epochs=3 seeds={settled_by}"
     assert command.strip() == f"lossbench {words}"
 
@@ -47,7 +47,7 @@ def test_so_few_seeds_that_nothing_can_be_shown_are_raised_to_what_can(tmp_path)
         result("cross_entropy", values),
         result("focal", [v + 0.1 + v / 100 for v in values]),
     )
-    assert next_steps(found)[0].startswith("6 seeds would settle focal")
+    assert next_steps(found)[0] == "6 seeds are the fewest that can show anything about focal:"
 
 
 def test_where_nothing_is_open_only_the_store_is_named(tmp_path):

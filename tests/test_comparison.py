@@ -171,7 +171,17 @@ def test_an_open_question_says_what_could_be_seen_and_what_would_settle_it():
     assert rows["poly"].settled_by == needed
     assert rows["poly"].detectable == pytest.approx(seen)
     assert f"difference found 4 times in 5 is {seen:.4f}" in comparison.conclusion[0]
-    assert f"{needed:,} seeds would settle it" in comparison.conclusion[0]
+    assert f"{needed:,} seeds would settle it 4 times in 5." in comparison.conclusion[0]
+
+
+@pytest.mark.parametrize(
+    "gains", [[0.01, 0.02, 0.01, 0.03, 0.02], [0.0101, -0.0099] * 10], ids=["five seeds", "noise"]
+)
+def test_few_seeds_and_mere_noise_promise_no_number_of_seeds(gains):
+    base = BASE[: len(gains)]
+    rows, comparison = rows_of(result("cross_entropy", base), result("focal", base + gains))
+    assert rows["focal"].verdict == "open"
+    assert "would settle" not in " ".join(comparison.conclusion)
 
 
 @pytest.mark.parametrize(("margin", "verdict"), [(0.01, "same"), (0.002, "open")])

@@ -96,10 +96,17 @@ def test_seeds_that_would_settle_it(effect: float, comparisons: int, settled: in
 
 
 @pytest.mark.parametrize(
-    ("d", "expected"), [([1.0, -1.0], None), ([0.3], None), ([0.3] * 3, 6), ([1e9, -1e9, 1], None)]
+    ("d", "expected"),
+    [
+        ([1.0, -1.0] * 3, None),
+        ([0.3] * 5, None),
+        ([0.3] * 6, 6),
+        ([1.02, -0.98] * 3, None),  # 23,549
+        ([1.04, -0.96] * 3, 5_889),
+    ],
 )
 def test_seeds_to_settle_at_its_limits(d: list[float], expected: int | None) -> None:
-    """No mean, one seed or a hopeless effect has no number; a constant needs the test's minimum."""
+    """No mean, five seeds or more than 10,000 have no number; a constant needs the minimum."""
     assert s.seeds_to_settle(d) == expected
 
 

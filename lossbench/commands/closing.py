@@ -161,7 +161,7 @@ def next_steps(outcome: Outcome) -> list[str]:
         lines.append(f"What has no result yet is trained by the same command: {request.command()}")
     if seeds := _settling_seeds(outcome):
         number, names = seeds
-        lines += [f"{number} seeds would settle {names}, if the differences are as seen:"]
+        lines += [_proposal(outcome, number, names)]
         lines += [f"  {request.command(seeds=number)}"]
     elif other := _another_loss(outcome.comparisons):
         lines += ["There is one loss; another to compare it with, and the comparison:"]
@@ -170,6 +170,16 @@ def next_steps(outcome: Outcome) -> list[str]:
     if outcome.tracking.uri:
         lines.append(f"{own_name()} ui{_results_flag(outcome)}")
     return lines
+
+
+def _proposal(outcome: Outcome, number: int, names: str) -> str:
+    """Why this number of seeds is proposed."""
+    from lossbench.comparison import ALPHA
+    from lossbench.statistics import seeds_needed_for
+
+    if max(len(job.config.seeds) for job in outcome.jobs) < seeds_needed_for(ALPHA):
+        return f"{number} seeds are the fewest that can show anything about {names}:"
+    return f"{number} seeds would settle {names} 4 times in 5, if the differences are as seen:"
 
 
 def _settling_seeds(outcome: Outcome) -> tuple[int, str] | None:
@@ -198,11 +208,12 @@ def _settling_seeds(outcome: Outcome) -> tuple[int, str] | None:
 
 
 def _needed(comparison: Comparison, settled_by: int | None) -> int:
-    """The seeds that a comparison needs, which are never fewer than can show anything; 0: none."""
+    """The seeds that a comparison needs: the fewest for any verdict, then those that settle it."""
     from lossbench.comparison import ALPHA
     from lossbench.statistics import seeds_needed_for
 
-    return max(settled_by, seeds_needed_for(ALPHA, comparison.family)) if settled_by else 0
+    few = comparison.seeds < seeds_needed_for(ALPHA)
+    return seeds_needed_for(ALPHA, comparison.family) if few else settled_by or 0
 
 
 def _another_loss(comparisons: list[Comparison]) -> str | None:

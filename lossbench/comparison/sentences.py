@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from lossbench.results import Result
 
 ALPHA = 0.05
-MANY = 10_000  # seeds beyond which the number says no more
 
 
 def conclude(comparison: Comparison) -> list[str]:
@@ -97,8 +96,9 @@ def _open(comparison: Comparison, row: Row) -> str:
             f"{row.detectable:.4f}."
         )
     if row.settled_by is not None and row.settled_by > comparison.seeds:
-        many = f"{row.settled_by:,}" if row.settled_by <= MANY else f"more than {MANY:,}"
-        seen += f" If the difference is as seen, {many} seeds would settle it."
+        seen += (
+            f" If the difference is as seen, {row.settled_by:,} seeds would settle it 4 times in 5."
+        )
     return seen
 
 

@@ -25,7 +25,7 @@ class Row:
     improvement: share of seeds that gained, a tie counting half; gained, ties: their numbers.
     effect: Cohen's d_z, positive where it gained.
     detectable: the true difference that these seeds would find 4 times in 5.
-    settled_by: seeds that would find the observed difference 4 times in 5; None: no number would.
+    settled_by: seeds that would find the observed difference 4 times in 5; None: none is known.
     same_p: p of the equivalence test within the margin, Holm-corrected over the family.
     verdict: "baseline", "better", "worse", "identical", "same" (shown to lie within the margin)
         or "open".

@@ -62,7 +62,7 @@ def describe_finding(finding: Finding) -> Iterator[str]:
         yield f"{finding.diverged} diverged and count as lost"
     yield finding.verdict.lower()
     if finding.seeds_needed:
-        yield f"{finding.seeds_needed} seeds would settle it at this effect"
+        yield f"{finding.seeds_needed} seeds would settle it 4 times in 5 at this effect"
 
 
 def _wrapped(line: str, indent: str, width: int) -> str:

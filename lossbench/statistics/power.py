@@ -12,6 +12,8 @@ from scipy import optimize, stats
 from lossbench.statistics.basic import deviation_of, finite
 from lossbench.statistics.paired import EXACT_LIMIT, seeds_needed_for, smallest_p
 
+MANY = 10_000  # seeds beyond which an observed effect is not told from noise
+
 
 def paired_t_power(effect: float, seeds: int, alpha: float = 0.05) -> float:
     """Power of the two-sided paired t test at a true d_z, by the noncentral t distribution.
@@ -70,19 +72,19 @@ def seeds_to_settle(
 ) -> int | None:
     """Seeds that would find the observed effect with this power, at level alpha / comparisons.
 
-    None where no number would: a mean of exactly 0, a single seed, or more than a million seeds.
+    None where no number can be named: from fewer seeds than any verdict needs, at a mean of exactly
+    0, or beyond `MANY`, where what was seen is noise.
     """
     d = finite(differences)
     mean, deviation = abs(float(np.mean(d))), deviation_of(d)
     fewest = max(2, seeds_needed_for(alpha, comparisons))
-    if d.size < 2 or mean == 0:
+    if d.size < seeds_needed_for(alpha) or mean == 0:
         return None
     if deviation == 0:
         return fewest
     effect, level = mean / deviation, alpha / comparisons
     # a known deviation needs fewer seeds than t, so the search starts just below
     known = ((stats.norm.isf(level / 2) + stats.norm.isf(1 - power)) / effect) ** 2
-    if known > 1e6:
-        return None
-    start = max(fewest, int(known))
-    return next(n for n in count(start) if sign_flip_power(effect, n, level) >= power)
+    start = max(fewest, int(min(known, MANY)))
+    enough = (n for n in range(start, MANY + 1) if sign_flip_power(effect, n, level) >= power)
+    return next(enough, None)
