@@ -312,6 +312,20 @@ def test_an_import_with_side_effects_fails(tmp_path):
     assert torch.get_default_dtype() == torch.float32
 
 
+def test_every_setting_that_an_import_changes_is_named(tmp_path, monkeypatch):
+    """The first mended alone would only bring the next to light."""
+    monkeypatch.setenv("NOT_CHANGED", "1")
+    file = write(
+        tmp_path,
+        "import os\nos.environ['NOT_CHANGED'] = '2'\ntorch.set_default_dtype(torch.float64)\n"
+        "def mine(prediction: Tensor, target: Tensor, /) -> Tensor:\n"
+        '    """Punishes the square of the residual; regression."""\n'
+        "    return (target - prediction).square()\n",
+    )
+    reason = failed(check_loss(f"{file}:mine"))["no_global_state"]
+    assert reason == "its import changes the environment, torch's default dtype."
+
+
 # ---- what it leaves alone ----------------------------------------------------------------------
 def test_checking_disturbs_nothing():
     """Global generators and settings are as they were, whatever the loss does to them."""

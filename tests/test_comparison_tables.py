@@ -174,6 +174,13 @@ def test_defaults_and_tuned_stand_side_by_side():
 # --- formats --------------------------------------------------------------------------------
 
 
+def test_one_seed_shows_its_numbers_without_an_interval():
+    """One value has no interval, and the text has no NaN in its place."""
+    text = printed(compare([result("focal", [0.7]), result("cross_entropy", [0.5])]))
+    assert "difference +0.2000, p = 1.0000" in " ".join(text.split())
+    assert "nan" not in text
+
+
 def test_every_format_shows_the_same_numbers():
     found = compare([result(loss, values) for loss, values in LOSSES.items()])
     content = json.loads(tables.FORMATS["json"](found, None))

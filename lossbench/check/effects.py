@@ -30,22 +30,22 @@ def no_global_randomness(subject: Subject) -> None:
         random.seed(seed)
         before = Snapshot()
         values.append(torch.cat([subject(*batch).flatten() for batch in _pair(subject)]))
-        for name in before.changed(generators=True):
-            raise Failed(f"it moves {name}.")
+        if moved := before.changed(generators=True):
+            raise Failed(f"it moves {', '.join(moved)}.")
     if not torch.equal(*(value.nan_to_num() for value in values)):
         raise Failed("its values depend on the global seed.")
-    for name in subject.moved_by_import:
-        raise Failed(f"importing it moves {name}.")
+    if subject.moved_by_import:
+        raise Failed(f"importing it moves {', '.join(subject.moved_by_import)}.")
 
 
 def no_global_state(subject: Subject) -> None:
     """Neither its import nor a call changes a setting that others rely on."""
     before = Snapshot()
     subject.differentiate(*subject.example)
-    for name in before.changed(generators=False):
-        raise Failed(f"a call changes {name}.")
-    for name in subject.changed_by_import:
-        raise Failed(f"its import changes {name}.")
+    if changed := before.changed(generators=False):
+        raise Failed(f"a call changes {', '.join(changed)}.")
+    if subject.changed_by_import:
+        raise Failed(f"its import changes {', '.join(subject.changed_by_import)}.")
 
 
 def deterministic(subject: Subject) -> None:

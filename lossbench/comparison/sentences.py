@@ -71,7 +71,9 @@ def _by(row: Row, lead: str) -> str:
     d = row.difference
     if d is None:
         return ""
-    return f"{lead} {d.estimate:+.4f} (95 % interval {d.low:+.4f} to {d.high:+.4f})"
+    known = np.isfinite(d.low)  # one seed has no interval
+    ends = f" (95 % interval {d.low:+.4f} to {d.high:+.4f})" if known else ""
+    return f"{lead} {d.estimate:+.4f}{ends}"
 
 
 def _lost(comparison: Comparison, row: Row) -> str:

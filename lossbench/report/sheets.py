@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def build_primary(comparison: Comparison) -> Sheet:
 
 def _primary_cells(record: Record) -> list[str]:
     mean = _mean(record, "")
-    ends = f"{record['low']:.4f} {record['high']:.4f}" if record["low"] is not None else ""
+    ends = f"{record['low']:.4f} {record['high']:.4f}" if _has_ends(record) else ""
     versus = [record["verdict"], "", ""]
     if record["verdict"] not in ("baseline", "identical"):
         difference = record["difference_mean"]
@@ -89,7 +90,13 @@ def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
 def _short(record: Record) -> str:
     if record["mean"] is None:
         return "-"
-    return f"{record['mean']:.3f} ±{(record['high'] - record['low']) / 2:.3f}"
+    half = f" ±{(record['high'] - record['low']) / 2:.3f}" if _has_ends(record) else ""
+    return f"{record['mean']:.3f}{half}"
+
+
+def _has_ends(record: Record) -> bool:
+    """Whether there is an interval: one seed has none, nor have seeds that all diverged."""
+    return record["low"] is not None and math.isfinite(record["low"])
 
 
 def build_group(group: Group) -> Iterator[Sheet]:
