@@ -294,14 +294,18 @@ def _required(requirement: Requirement, runs: _Runs, place: str) -> Finding:
         allowed = choices(requirement.metric, result.summary["directions"])
         raise UserError(f"{place}.requires: no metric {requirement.metric}. {allowed}")
     values = _columns([result], requirement.metric)[0]
-    interval = statistics.t_interval(values[np.isfinite(values)])
+    finished = values[np.isfinite(values)]
+    diverged = len(values) - len(finished)
+    if not len(finished):
+        return Finding(text, OPEN, seeds=len(values), diverged=diverged)
+    interval = statistics.t_interval(finished)
     below, above = -np.inf if low is None else low, np.inf if high is None else high
     verdict = OPEN
     if interval.low >= below and interval.high <= above:
         verdict = SUPPORTED
     elif interval.high < below or interval.low > above:
         verdict = REFUTED
-    return Finding(text, verdict, interval, seeds=len(values))
+    return Finding(text, verdict, interval, seeds=len(values), diverged=diverged)
 
 
 def _identity(test: Identity, place: str) -> Finding:

@@ -52,6 +52,19 @@ def decided(found: list[Result], *tests: dict, **claim):
     return decision
 
 
+@pytest.mark.parametrize(
+    ("lost", "verdict", "words"),
+    [(10, "SUPPORTED", "10 diverged and are left out"), (20, "OPEN", "20 diverged")],
+)
+def test_a_requirement_on_seeds_that_diverged_reports_them(lost, verdict, words):
+    values = np.where(np.arange(20) < lost, np.nan, BASE)
+    needed = {"of": {"loss": "a"}, "metric": "accuracy", "at_least": 0.5}
+    decision = decided([planted("a", values), planted("b", BASE)], better(), requires=[needed])
+    (requirement,) = decision.requirements
+    assert (requirement.verdict, requirement.diverged) == (verdict, lost)
+    assert words in " ".join(render_text([decision]).split())
+
+
 def refusal(*tests, **claim) -> str:
     with pytest.raises(UserError) as caught:
         decided([planted("a", BASE), planted("b", BASE)], *tests, **claim)

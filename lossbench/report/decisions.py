@@ -60,7 +60,8 @@ def describe_finding(finding: Finding) -> Iterator[str]:
     if finding.p is not None:
         yield f"p = {finding.p:.2g}, {finding.seeds} seeds"
     if finding.diverged:
-        yield f"{finding.diverged} diverged and count as lost"
+        counted = "count as lost" if finding.p is not None else "are left out"
+        yield f"{finding.diverged} diverged and {counted}"
     yield finding.verdict.lower()
     if finding.seeds_needed:
         yield f"{finding.seeds_needed} seeds would settle it 4 times in 5 at this effect"
