@@ -15,6 +15,7 @@ from lossbench.claims import Difference, Equivalence, Test
 from lossbench.comparison import Comparison, DatasetRanking, Group
 from lossbench.drawing import (
     COLOURS,
+    LETTER,
     Drawing,
     Estimate,
     Forest,
@@ -320,8 +321,10 @@ def draw_claims(decisions: Sequence[Decision]) -> list[Forest]:
                 label = f"{verdict}  {decision.claim.id}: {tested}"
                 row = Estimate(label, finding.difference, (), VERDICTS[verdict], _margin(test))
                 rows.setdefault(metric, []).append(row)
+    longest = max((len(row.label) for each in rows.values() for row in each), default=0)
+    width = max(WIDE, LETTER * longest)
     return [
-        Forest(metric, f"difference in {metric}, first side less second", tuple(each), width=WIDE)
+        Forest(metric, f"difference in {metric}, first side less second", tuple(each), width=width)
         for metric, each in rows.items()
     ]
 
