@@ -275,7 +275,7 @@ def test_sync_delivers_what_a_folder_holds_to_its_own_store_wherever_it_lies(sto
 def test_sync_writes_to_a_store_elsewhere_only_if_it_is_given(store, config, here):
     elsewhere = dataclasses.replace(config.tracking, uri=f"sqlite:///{here}/elsewhere.db")
     written(dataclasses.replace(config, tracking=elsewhere), range(2))
-    with pytest.raises(UserError, match=r"its results name the store .* lossbench sync --uri URI"):
+    with pytest.raises(UserError, match=r"its results name the store .* add --uri URI"):
         sync(Path("results"))
     assert not Path("elsewhere.db").exists()
     assert sync(Path("results"), store.uri) == 1

@@ -44,8 +44,8 @@ def _own_store(config: Configuration, folder: Path) -> str:
     """The address of a results folder's own store, which its result must name."""
     if config.tracking.uri != f"sqlite:///{config.results.dir}/mlflow.db":
         raise UserError(
-            f"{folder}: its results name the store {config.tracking.uri}. To deliver there: "
-            "lossbench sync --trust; elsewhere: lossbench sync --uri URI"
+            f"{folder}: its results name the store {config.tracking.uri}. To deliver "
+            "there, add --trust; to deliver elsewhere, add --uri URI."
         )
     return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
 

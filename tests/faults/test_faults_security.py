@@ -199,9 +199,9 @@ def strangers_results(here):
         ("compare --html page.html", 0, ""),
         ("compare --where loss.a=1", 2, "there is no such key"),
         ("compare --by model", 0, ""),
-        ("sync", 2, "To deliver there: lossbench sync --trust; elsewhere: lossbench sync --uri"),
+        ("sync", 2, "To deliver there, add --trust; to deliver elsewhere, add --uri"),
         ("reproduce key1", 2, "names code in a file, evil.py:f, which would be run"),
-        ("reproduce key0", 2, "lossbench reproduce key0 --trust"),
+        ("reproduce key0", 2, "where this result comes from, add --trust"),
     ],
 )
 def test_s8_results_from_elsewhere_are_data(words, code, error, command, strangers_results):
