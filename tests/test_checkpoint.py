@@ -1,4 +1,4 @@
-"""A run that is cut off goes on from its checkpoint with the numbers of one that was not."""
+"""A run that is cut off resumes from its checkpoint with the numbers of one that was not."""
 
 from __future__ import annotations
 

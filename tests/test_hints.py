@@ -1,4 +1,4 @@
-"""Who gives a name that is not there is told what was meant."""
+"""A name that does not exist is refused with the names that may have been meant."""
 
 from __future__ import annotations
 

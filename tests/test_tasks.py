@@ -300,7 +300,7 @@ def test_valid_batches_with_replica_axes_pass():
 
 
 X = np.zeros((4, 2))
-UNLAWFUL = [
+INVALID = [
     (Binary, np.array([0, 0, 0, 0]), ["1 distinct", "both present"]),
     (Binary, np.array([-1, 1, 1, -1]), ["-1", "0 and 1"]),
     (Binary, np.array([0, 1, 2, 1]), ["3 distinct"]),
@@ -318,7 +318,7 @@ UNLAWFUL = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "targets", "words"), UNLAWFUL)
+@pytest.mark.parametrize(("kind", "targets", "words"), INVALID)
 def test_invalid_data_pose_no_task(kind, targets, words):
     """Targets that a task cannot take are refused by value, type or shape."""
     with pytest.raises(UserError) as error:

@@ -154,7 +154,7 @@ def test_a_sequence_that_just_fits_is_valid():
 
 
 X, TWO = np.zeros((4, 2)), np.zeros((4, 2, 3))
-UNLAWFUL = [
+INVALID = [
     (Multilabel, X, np.array([0, 1, 1, 0]), ["(4,)", "(4, L)"]),
     (Multilabel, X, np.array([[0, 1], [0, 0], [0, 1], [0, 1]]), ["label 0 is 0"]),
     (Multilabel, X, np.array([[0, 2], [1, 0], [0, 1], [0, 1]]), ["2", "0 and 1"]),
@@ -175,7 +175,7 @@ UNLAWFUL = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "inputs", "targets", "words"), UNLAWFUL)
+@pytest.mark.parametrize(("kind", "inputs", "targets", "words"), INVALID)
 def test_invalid_data_pose_no_task(kind, inputs, targets, words):
     """Targets that a task cannot take are refused by value, type or shape."""
     with pytest.raises(UserError) as error:

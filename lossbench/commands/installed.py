@@ -69,8 +69,8 @@ def _list_plugins(name: str, same: Sequence[Plugin]) -> None:
 
 def _description(plugin: Plugin) -> str:
     """The first line of its docstring, read without importing; empty where there is none."""
-    found = definition_in(plugin.module, plugin.attribute)
-    return ((found and ast.get_docstring(found.node)) or "").partition("\n")[0]
+    definition = definition_in(plugin.module, plugin.attribute)
+    return ((definition and ast.get_docstring(definition.node)) or "").partition("\n")[0]
 
 
 def _list_entry(name: str, detail: str, description: str) -> None:

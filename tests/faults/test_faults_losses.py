@@ -10,7 +10,7 @@ from support import QUICK
 
 HEAD = "import ctypes, os, sys, torch\ndef mine(p, t, /, *, a: float = 1.0):\n    "
 
-UNLAWFUL = [
+INVALID = [
     ("F25", "sys.exit(0)", "SystemExit: 0"),
     ("F29-vector", "return p.sum() * torch.ones(3)", "returned shape (3,); expected one number"),
     ("F29-float", "return 1.0", "returned float; expected one number per example"),
@@ -27,7 +27,7 @@ UNLAWFUL = [
 ]
 
 
-@pytest.mark.parametrize(("body", "said"), [pytest.param(b, s, id=i) for i, b, s in UNLAWFUL])
+@pytest.mark.parametrize(("body", "said"), [pytest.param(b, s, id=i) for i, b, s in INVALID])
 def test_an_invalid_loss_is_refused_by_name(body, said, refused):
     told = refused("run", *QUICK, "loss=mine.py:mine", files={"mine.py": HEAD + body + "\n"})
     assert "loss=mine.py:mine" in told

@@ -1,4 +1,4 @@
-"""Whatever is killed whenever: the same command goes on, and its numbers are those of no kill."""
+"""Whatever is killed whenever: the same command resumes, with the numbers of no kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lawful losses of the papers for regression, none of them built in."""
+"""Valid losses of the papers for regression, none of them built in."""
 
 from typing import Annotated
 
@@ -131,7 +131,7 @@ def trimmed(
 
 
 class LearnedScale(torch.nn.Module):
-    """Punishes like a Gaussian whose one variance is learnt beside the model; regression."""
+    """Punishes like a Gaussian whose one variance is learnt next to the model; regression."""
 
     def __init__(self, *, start: float = 0.0) -> None:
         """start: the logarithm of the first variance."""

@@ -1,4 +1,4 @@
-"""Lawful losses of the papers for the other tasks, none of them built in."""
+"""Valid losses of the papers for the other tasks, none of them built in."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The losses are lawful, and worth what the table and their equations say."""
+"""The losses are valid, and worth what the table and their equations say."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOST = {torch.float64: 1e-200, torch.float32: 1e-30}  # near underflow
 SHAPES = {MULTI: (50, 3), BIN: (50,), LABELS: (50, 3), PIXELS: (50, 2, 3)}
 
 for (task, name), place in ENTRIES.items():
-    globals()[f"test_{task}_{name}_is_lawful"] = loss_checks(place, task=task)
+    globals()[f"test_{task}_{name}_is_valid"] = loss_checks(place, task=task)
 
 
 def batch(task, prediction, target, dtype=torch.float64):

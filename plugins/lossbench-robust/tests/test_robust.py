@@ -1,4 +1,4 @@
-"""The losses are lawful, and worth what the table and their equations say."""
+"""The losses are valid, and worth what the table and their equations say."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ DIGITS = {torch.float64: 1e-9, torch.float32: 1e-5}
 LOST = {torch.float64: 1e-200, torch.float32: 1e-30}  # near underflow
 
 for entry in ENTRIES:
-    lawful = loss_checks(entry.value, task=TASKS[entry.name])
-    globals()[f"test_{entry.name}_is_lawful"] = lawful
+    checks = loss_checks(entry.value, task=TASKS[entry.name])
+    globals()[f"test_{entry.name}_is_valid"] = checks
 
 
 def batch(name, prediction, target, dtype=torch.float64):
