@@ -191,8 +191,10 @@ def spec_of(module: str) -> ModuleSpec | None:
     try:
         spec = importlib.util.find_spec(top)
         for i in range(len(rest)):
-            places = spec.submodule_search_locations if spec else None
-            spec = PathFinder.find_spec(".".join([top, *rest[: i + 1]]), places)
+            if spec is None or spec.submodule_search_locations is None:
+                return None  # without places, sys.path would be searched for the last part
+            name = ".".join([top, *rest[: i + 1]])
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations)
     except (ImportError, ValueError, AttributeError):
         return None
     return spec

@@ -8,7 +8,7 @@ import pytest
 
 from lossbench import identity, registry
 from lossbench.contract import UserError
-from lossbench.digests import content_digest
+from lossbench.digests import content_digest, reach_of
 from lossbench.kinds import CHOICES
 
 DATASET = """
@@ -271,6 +271,15 @@ def test_where_a_file_is_and_what_it_is_called_does_not_count(here):
     for folder, name in ((here, "own"), (here / "elsewhere", "mine")):
         put(folder, **{name: own("from helpers import SCALE"), "helpers": HELPERS})
     assert code(here) == code(here / "elsewhere", "mine.py")
+
+
+def test_a_file_with_the_name_of_a_builtin_is_no_submodule_of_a_loss(here, monkeypatch):
+    """Python finds it by that name alone: `sum` in a loss is not the working directory's sum.py."""
+    package_of(here / "mine", "")
+    put(here, sum="import sys\nprint(sum(sys.argv))\n", mine__loss="def loss(p, t): sum(p)\n")
+    monkeypatch.syspath_prepend(here)
+    reach = reach_of("mine.loss", "loss", "mine")
+    assert {module.name for module in reach.statements} == {"mine", "mine.loss"}
 
 
 def test_code_is_not_imported_to_be_known(here):
