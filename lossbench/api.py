@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from lossbench import registry, results
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError, declaration_of
-from lossbench.experiments import configurations
+from lossbench.registry.schema import convert, unknown_key, within
 from lossbench.results import Result
-from lossbench.schema import convert, unknown_key, within
 from lossbench.tasks import Task, task_class
-from lossbench.tuning import train_and_write
+from lossbench.training.tuning import train_and_write
 
 
 def get_loss(name: str, *, task: str) -> Callable[..., Any]:

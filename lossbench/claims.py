@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from lossbench.contract import UserError
-from lossbench.hints import choices
 from lossbench.nested import value_under
-from lossbench.schema import parameters_of_object, validate
+from lossbench.registry.hints import choices
+from lossbench.registry.schema import parameters_of_object, validate
 
 Filters = dict[str, Any]
 

@@ -18,9 +18,9 @@ from lossbench.commands.completion import VARIABLE, completed, completion
 from lossbench.commands.options import Command
 from lossbench.commands.terminal import complain, drop_output
 from lossbench.configuration import ALLOWED
+from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
-from lossbench.hints import choices
-from lossbench.settings import masked
+from lossbench.registry.hints import choices
 
 COMMANDS = (
     running.run,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lossbench import registry
 from lossbench.contract import Metric, UserError
-from lossbench.hints import choices
+from lossbench.registry.hints import choices
 from lossbench.tasks import Task
 from lossbench.tasks.scores import sharing
 

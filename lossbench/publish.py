@@ -9,12 +9,12 @@ from pathlib import Path
 
 from lossbench import results
 from lossbench.comparison import Comparison
+from lossbench.configuration.experiments import Experiment
+from lossbench.configuration.settings import Tracking, cause
 from lossbench.contract import UnusableError
-from lossbench.experiments import Experiment
 from lossbench.report.decisions import describe_decision
 from lossbench.report.html import Words, read_heading, render_description, render_page
 from lossbench.report.pages import render
-from lossbench.settings import Tracking, cause
 from lossbench.verdicts import Decision
 
 DATE = "%Y-%m-%d %H:%M"

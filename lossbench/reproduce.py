@@ -14,11 +14,11 @@ from rich.console import Console
 
 from lossbench import results
 from lossbench.configuration import Configuration, validated
+from lossbench.configuration.experiments import configurations
+from lossbench.configuration.settings import Trainer, Tune
 from lossbench.contract import UserError
-from lossbench.experiments import configurations
-from lossbench.kinds import CHOICES
+from lossbench.registry.kinds import CHOICES
 from lossbench.results import Result
-from lossbench.settings import Trainer, Tune
 from lossbench.sweep import execution
 from lossbench.sweep.execution import Job
 

@@ -13,7 +13,7 @@ import pytest
 
 from lossbench.check import CHECKS, CheckOutcome, check_loss
 from lossbench.contract import UserError
-from lossbench.hints import choices
+from lossbench.registry.hints import choices
 
 
 def loss_checks(

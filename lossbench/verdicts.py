@@ -30,9 +30,9 @@ from lossbench.comparison import ALPHA
 from lossbench.comparison.sentences import same_numbers
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
-from lossbench.hints import choices
+from lossbench.registry.hints import choices
+from lossbench.registry.schema import validate
 from lossbench.results import Result
-from lossbench.schema import validate
 from lossbench.statistics import Array, Interval
 
 if TYPE_CHECKING:

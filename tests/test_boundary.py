@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from lossbench import training
-from lossbench.boundary import check_output
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.experiments import configurations
+from lossbench.training.boundary import check_output
 
 torch.set_num_threads(1)
 

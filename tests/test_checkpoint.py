@@ -16,10 +16,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from lossbench import results, training, tuning
+from lossbench import results, training
 from lossbench.configuration import Configuration
-from lossbench.experiments import configurations
+from lossbench.configuration.experiments import configurations
 from lossbench.results import Result
+from lossbench.training import tuning
 
 HERE = Path(__file__).parent
 NOISY = """\

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lossbench import doctor
-from lossbench.experiments import configurations
+from lossbench.configuration.experiments import configurations
 from lossbench.sweep import claimed
 from lossbench.sweep.claimed import Leases
 

@@ -15,8 +15,8 @@ from scipy import stats
 from lossbench import registry
 from lossbench.claims import Identity, matches, read_claims
 from lossbench.configuration import Configuration
+from lossbench.configuration.experiments import configurations, experiment_files
 from lossbench.contract import UserError
-from lossbench.experiments import configurations, experiment_files
 from lossbench.report.decisions import render_text
 from lossbench.report.figures import draw_claims, write_decisions
 from lossbench.results import Result

@@ -201,7 +201,7 @@ def test_compare_imports_neither_torch_nor_mlflow(command, tmp_path):
 
 def test_configurations_are_checked_without_importing_torch():
     code = (
-        "import sys; from lossbench.experiments import configurations\n"
+        "import sys; from lossbench.configuration.experiments import configurations\n"
         "configurations(['loss=focal', 'dataset=blobs', 'corruption=label_noise'])\n"
         "heavy = {'torch', 'lightning', 'mlflow', 'numpy', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -10,9 +10,9 @@ from made_results import BASE, result
 
 from lossbench.comparison import compare
 from lossbench.configuration import Choice, Configuration, labels, names, validated
-from lossbench.experiments import configurations
-from lossbench.kinds import CHOICES
-from lossbench.settings import SECTIONS
+from lossbench.configuration.experiments import configurations
+from lossbench.configuration.settings import SECTIONS
+from lossbench.registry.kinds import CHOICES
 
 BASIC = ["dataset=wine", "loss=focal", "tune.trials=2", "corruption=label_noise"]
 # Another value for each field of the record, and for each section or plugin a part of it.

@@ -11,9 +11,9 @@ import torch
 from scipy.special import softmax
 from structured_tasks import scored
 
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import Sample, UserError
 from lossbench.datasets import corruptions, images, prepare, structured
-from lossbench.experiments import configurations
 from lossbench.training import train
 
 RECIPES = [

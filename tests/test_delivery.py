@@ -13,7 +13,7 @@ from killing import statuses
 from made_results import written
 from rich.console import Console
 
-from lossbench.experiments import configurations
+from lossbench.configuration.experiments import configurations
 from lossbench.sweep import delivery
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.plan import Job

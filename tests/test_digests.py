@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lossbench import identity, registry
+from lossbench import registry
 from lossbench.contract import UserError
-from lossbench.digests import content_digest, reach_of
-from lossbench.kinds import CHOICES
+from lossbench.registry import identity
+from lossbench.registry.digests import content_digest, reach_of
+from lossbench.registry.kinds import CHOICES
 
 DATASET = """
 from lossbench.contract import File, Folder

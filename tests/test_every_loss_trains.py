@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lossbench import registry
-from lossbench.experiments import configurations
+from lossbench.configuration.experiments import configurations
 from lossbench.training import train
 
 DATA = {

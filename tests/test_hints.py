@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from lossbench import registry
+from lossbench.configuration.experiments import configurations
+from lossbench.configuration.settings import SECTIONS
 from lossbench.contract import UserError
-from lossbench.experiments import configurations
-from lossbench.hints import MEANT, _packages, meant
-from lossbench.kinds import CHOICES, KINDS
-from lossbench.settings import SECTIONS
+from lossbench.registry.hints import MEANT, _packages, meant
+from lossbench.registry.kinds import CHOICES, KINDS
 from lossbench.tasks import task_class
 
 MEANT_BY = [

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from lossbench import identity, registry
+from lossbench import registry
 from lossbench.contract import UserError
+from lossbench.registry import identity
 
 OWN = """
 import helpers

@@ -12,7 +12,7 @@ import pytest
 from lossbench import results, run
 from lossbench.comparison import compare
 from lossbench.contract import UserError
-from lossbench.rescoring import with_metrics
+from lossbench.results.rescoring import with_metrics
 
 QUICK = ("dataset=wine", "trainer=short", "tracking=none", "seeds=3")
 HALVED = """\

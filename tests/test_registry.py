@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lossbench import entry_points, registry, schema
+from lossbench import registry
 from lossbench.contract import UserError
-from lossbench.kinds import KINDS
-from lossbench.schema import Kind, Parameter, convert, parameters_of_object, validate
+from lossbench.registry import entry_points, schema
+from lossbench.registry.kinds import KINDS
+from lossbench.registry.schema import Kind, Parameter, convert, parameters_of_object, validate
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from lossbench import results
 from lossbench.api import run
 from lossbench.comparison import compare
 from lossbench.configuration import Choice
-from lossbench.details import EDGE, GRID, POINTS
-from lossbench.experiments import configurations
+from lossbench.configuration.experiments import configurations
 from lossbench.report.figures import read_details
 from lossbench.report.html import Words, render_description, render_page
+from lossbench.training.details import EDGE, GRID, POINTS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = '<script>alert(1)</script>"&'

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from lossbench import results
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.experiments import configurations
 from lossbench.reproduce import TOLERANCE, changes, differences, find, verdict
 from lossbench.results import Result
 from lossbench.tracking import sync
-from lossbench.tuning import train_and_write
+from lossbench.training.tuning import train_and_write
 
 LOSS = """\
 def cubic(logits, target, /, *, scale: float = 1.0):

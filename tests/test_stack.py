@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lossbench import layers, outcome, training
-from lossbench.chunks import FEWEST, in_chunks, most_replicas
+from lossbench import training
 from lossbench.configuration import Configuration
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.experiments import configurations
-from lossbench.recipe import History
-from lossbench.stack import Stack
-from lossbench.training import latest_point
+from lossbench.training import latest_point, layers, outcome
+from lossbench.training.chunks import FEWEST, in_chunks, most_replicas
+from lossbench.training.recipe import History
+from lossbench.training.stack import Stack
 
 torch.set_num_threads(1)
 

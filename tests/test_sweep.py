@@ -11,7 +11,7 @@ from made_results import result
 from rich.console import Console
 
 from lossbench import results
-from lossbench.experiments import configurations
+from lossbench.configuration.experiments import configurations
 from lossbench.sweep.execution import execute
 
 WORDS = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none")

@@ -28,8 +28,8 @@ from made_results import written
 from mlflow import MlflowClient
 
 from lossbench import results
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.experiments import configurations
 from lossbench.statistics import t_interval
 from lossbench.sweep import delivery
 from lossbench.tracking import Store, fetch, sync

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from lossbench import registry
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.experiments import configurations
 from lossbench.sweep import forecast
 from lossbench.sweep.plan import plan
 from lossbench.sweep.trial import _posed_tasks, refuse_faulty

@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lossbench
-from lossbench import comparison, configuration, optimizers, results, training, tuning
+from lossbench import comparison, configuration, optimizers, results, training
 from lossbench.configuration import Configuration
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.experiments import configurations
 from lossbench.report import sheets, tables
-from lossbench.stack import Stack
-from lossbench.tuning import Axis
+from lossbench.training import tuning
+from lossbench.training.stack import Stack
+from lossbench.training.tuning import Axis
 
 torch.set_num_threads(1)
 

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from lossbench import training
-from lossbench.chunks import in_chunks, most_replicas
-from lossbench.stack import Stack, idle_replicas
+from lossbench.training.chunks import in_chunks, most_replicas
+from lossbench.training.stack import Stack, idle_replicas
 
 
 def bare(problem: Problem, seeds: list[int]) -> None:

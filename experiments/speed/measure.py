@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from problems import SIZES, Problem, problem
 
-from lossbench.outcome import versions
+from lossbench.training.outcome import versions
 
 HERE = Path(__file__).parent
 REPLICAS = [1, 8, 32, 128, 512]

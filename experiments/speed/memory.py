@@ -15,7 +15,7 @@ COUNTS = (20, 200, 2000)
 def train(seeds: int) -> float:
     """Peak resident memory in MiB after training so many seeds for two epochs."""
     from lossbench import training
-    from lossbench.experiments import configurations
+    from lossbench.configuration.experiments import configurations
 
     words = ["dataset=blobs", "dataset.features=20", "dataset.samples=1065", f"seeds={seeds}"]
     config = configurations([*words, "trainer.max_epochs=2", "trainer.device=cpu"])[0][0]

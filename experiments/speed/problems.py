@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from lossbench import training
 from lossbench.configuration import Configuration
+from lossbench.configuration.experiments import configurations
 from lossbench.datasets import Splits
-from lossbench.experiments import configurations
-from lossbench.recipe import Recipe
+from lossbench.training.recipe import Recipe
 
 SIZES = {
     "MLP 20-64-64-3, batch 64": (

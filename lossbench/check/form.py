@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lossbench.check.findings import Failed, Hint, Skipped
 from lossbench.check.subject import Subject
 from lossbench.contract import UserError
-from lossbench.schema import convert, within
+from lossbench.registry.schema import convert, within
 
 REDUCTIONS = ("reduction", "reduce", "size_average", "average", "mean", "sum_batch")
 TARGETS = ("target", "targets", "label", "labels", "y_true", "truth", "ground_truth")

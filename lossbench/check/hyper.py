@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Subject, close, one_line
 from lossbench.contract import UserError
-from lossbench.schema import Kind, Parameter, convert
+from lossbench.registry.schema import Kind, Parameter, convert
 
 Hyper = dict[str, Any]
 NUMBERS = (0.5, 2.0, 0.1, 0.9, 1.0, 0.0, 3.0, 10.0, -1.0)

@@ -15,7 +15,7 @@ from lossbench.check.form import text_of
 from lossbench.check.hyper import shown
 from lossbench.check.subject import Subject, close
 from lossbench.contract import UserError
-from lossbench.schema import within
+from lossbench.registry.schema import within
 
 VALUE = r"(?:-?[\d.]+(?:/\d+|e-?\d+)?|½|None|True|False|\([^()]*\)|\[[^\[\]]*\]|'\w*'|\"\w*\")"
 SETTING = rf"(\w+) ?= ?({VALUE})"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lossbench import registry
 from lossbench.contract import Declaration, declaration_of
 from lossbench.registry import Plugin
-from lossbench.schema import REQUIRED, Parameter, within
+from lossbench.registry.schema import REQUIRED, Parameter, within
 from lossbench.tasks import Task
 
 Batch = tuple[Tensor, Tensor]

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from lossbench import registry
 from lossbench.commands.terminal import show_claims
+from lossbench.configuration.settings import masked
 from lossbench.contract import UnusableError
-from lossbench.settings import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lossbench.comparison import Comparison
-    from lossbench.experiments import Experiment
+    from lossbench.configuration.experiments import Experiment
+    from lossbench.configuration.settings import Tracking
     from lossbench.results import Result
-    from lossbench.settings import Tracking
     from lossbench.sweep.execution import Job
     from lossbench.verdicts import Decision
 

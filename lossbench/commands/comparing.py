@@ -24,7 +24,7 @@ from lossbench.contract import UserError
 
 if TYPE_CHECKING:
     from lossbench.comparison import Comparison
-    from lossbench.experiments import Experiment
+    from lossbench.configuration.experiments import Experiment
     from lossbench.results import Result
     from lossbench.verdicts import Decision
 
@@ -187,7 +187,7 @@ def _of_experiment(
 ) -> tuple[list[Result], Experiment | None]:
     """The stored results of an experiment's runs; those that are missing are named."""
     from lossbench import results
-    from lossbench.experiments import configurations
+    from lossbench.configuration.experiments import configurations
 
     configs, experiment = configurations([f"experiment={name}"], sweep=True, config_dir=config_dir)
     stored = []

@@ -19,11 +19,11 @@ from click.shell_completion import (
 from lossbench import registry
 from lossbench.commands.options import OneOf, command
 from lossbench.configuration import ALLOWED
+from lossbench.configuration.settings import SECTIONS
 from lossbench.contract import UserError
-from lossbench.kinds import CHOICES, KINDS
 from lossbench.paths import experiment_files, packaged
-from lossbench.schema import parameters_of_object
-from lossbench.settings import SECTIONS
+from lossbench.registry.kinds import CHOICES, KINDS
+from lossbench.registry.schema import parameters_of_object
 
 VARIABLE = "_LOSSBENCH_COMPLETE"
 

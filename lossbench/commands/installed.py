@@ -14,10 +14,10 @@ from lossbench.commands import completion
 from lossbench.commands.options import OneOf, command
 from lossbench.commands.terminal import say, width
 from lossbench.contract import UserError
-from lossbench.kinds import PLURALS
-from lossbench.modules import definition_in
 from lossbench.paths import experiment_files, packaged
 from lossbench.registry import Plugin
+from lossbench.registry.kinds import PLURALS
+from lossbench.registry.modules import definition_in
 
 KINDS = {plural: kind for kind, plural in PLURALS.items()}
 
@@ -91,7 +91,7 @@ def _list_presets() -> None:
 
 def _list_experiments() -> list[str]:
     """Print the experiments, and give the names of those that cannot be read."""
-    from lossbench.experiments import read_experiment
+    from lossbench.configuration.experiments import read_experiment
 
     broken = []
     for name, file in sorted(experiment_files().items()):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lossbench.hints import choices
+from lossbench.registry.hints import choices
 
 DEBUG = click.Option(
     ["--debug"], is_flag=True, expose_value=False, help="Show tracebacks; allowed anywhere."

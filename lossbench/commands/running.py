@@ -18,14 +18,14 @@ from lossbench.commands.terminal import (
     say,
     show_comparisons,
 )
+from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
-from lossbench.settings import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lossbench.configuration import Configuration
-    from lossbench.experiments import Experiment
+    from lossbench.configuration.experiments import Experiment
     from lossbench.results import Result
     from lossbench.sweep.execution import Job
 
@@ -66,7 +66,7 @@ def run(
     loss, model and the others take a function in a file: loss=mine.py:my_loss,
     dataset=mine.py:my_data.
     """
-    from lossbench.experiments import configurations
+    from lossbench.configuration.experiments import configurations
 
     if info:
         return _print_info(overrides, config_dir)
@@ -99,8 +99,8 @@ def _print_configurations(configs: list[Configuration]) -> int:
 
 
 def _print_info(overrides: Sequence[str], config_dir: str | None) -> int:
-    from lossbench.composition import show_info
-    from lossbench.experiments import configurations
+    from lossbench.configuration.composition import show_info
+    from lossbench.configuration.experiments import configurations
 
     if any(word.startswith("experiment=") for word in overrides):
         raise UserError("--info is of one run, an experiment has many: --cfg prints them.")

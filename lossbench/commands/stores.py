@@ -10,11 +10,11 @@ from lossbench import registry
 from lossbench.commands.installed import fault_lines
 from lossbench.commands.options import command, results_option, uri_option
 from lossbench.commands.terminal import say
+from lossbench.configuration.settings import masked
 from lossbench.contract import UnusableError, UserError
-from lossbench.entry_points import malformed, refuse_unreadable
-from lossbench.hints import choices
-from lossbench.kinds import KINDS
-from lossbench.settings import masked
+from lossbench.registry.entry_points import malformed, refuse_unreadable
+from lossbench.registry.hints import choices
+from lossbench.registry.kinds import KINDS
 
 
 @command()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
     from lossbench.comparison import Comparison
-    from lossbench.experiments import Experiment
+    from lossbench.configuration.experiments import Experiment
     from lossbench.results import Result
     from lossbench.verdicts import Decision
 

@@ -17,7 +17,7 @@ from lossbench.comparison.sentences import ALPHA, same_numbers
 from lossbench.comparison.structure import Comparison, Row
 from lossbench.configuration import budget_words, digest, labels, loss_labels
 from lossbench.contract import UserError
-from lossbench.hints import choices
+from lossbench.registry.hints import choices
 from lossbench.results import Result, of_seeds
 from lossbench.statistics import Interval
 
@@ -133,7 +133,9 @@ def _of_same_metrics(results: Sequence[Result], metric: str | None) -> list[Resu
     for result in results:
         wanted = {*held[result.summary["task"]], *([metric] if metric else [])}
         if lacking := wanted - set(result.summary["directions"]):
-            from lossbench.rescoring import with_metrics  # torch: slow to import, seldom wanted
+            from lossbench.results.rescoring import (
+                with_metrics,  # torch: slow to import, seldom wanted
+            )
 
             result = with_metrics(result, sorted(lacking))
         completed.append(result)

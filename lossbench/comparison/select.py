@@ -9,8 +9,8 @@ from typing import Any
 
 from lossbench.comparison.structure import Comparison
 from lossbench.contract import UserError
-from lossbench.hints import choices
 from lossbench.nested import dotted_keys, value_under
+from lossbench.registry.hints import choices
 from lossbench.results import Result
 
 ABSENT = "-"  # shown for a setting that does not have the key

@@ -15,8 +15,8 @@ from pandas.api import types
 
 from lossbench.contract import File, Sample, UserError
 from lossbench.datasets.suspects import find_suspects
-from lossbench.hints import choices
 from lossbench.paths import expanded, regular_file
+from lossbench.registry.hints import choices
 
 # What pandas and pyarrow raise for bytes that are not a table; they share no base class.
 READING = (OSError, ValueError, LookupError, TypeError, OverflowError, NotImplementedError)

@@ -14,7 +14,7 @@ from lossbench import registry
 from lossbench.check.find import plugins_of, task_of
 from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.registry import Plugin
-from lossbench.schema import REQUIRED, Parameter
+from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.tasks import Task
 
 SECTIONS = {"Args:": "", "Returns:": "Result: "}  # of a docstring -> what its entries begin with

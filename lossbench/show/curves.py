@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import registry
-from lossbench.schema import Parameter
+from lossbench.registry.schema import Parameter
 from lossbench.show.anatomy import Entry, write_value
 from lossbench.show.studies import choose_studies, find_prototypes
 from lossbench.show.variants import choose_values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lossbench.schema import Kind, Parameter, within
+from lossbench.registry.schema import Kind, Parameter, within
 from lossbench.show.anatomy import Entry
 
 

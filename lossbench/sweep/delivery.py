@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from lossbench import results
-from lossbench.settings import Tracking, cause, masked
+from lossbench.configuration.settings import Tracking, cause, masked
 from lossbench.sweep.plan import Job
 
 if TYPE_CHECKING:

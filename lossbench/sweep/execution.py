@@ -14,7 +14,7 @@ from rich.console import Console
 from lossbench import results
 from lossbench.configuration import Configuration
 from lossbench.contract import UnusableError, UserError
-from lossbench.entry_points import refuse_unreadable
+from lossbench.registry.entry_points import refuse_unreadable
 from lossbench.results import Result
 from lossbench.sweep.claimed import Leases, clear_dead
 from lossbench.sweep.delivery import Delivery
@@ -124,7 +124,7 @@ def _counted(jobs: Sequence[Job], console: Console) -> Iterator[None]:
 
 def _work(*arguments: Any) -> Any:
     """In the worker, where the heavy imports are done already."""
-    from lossbench.tuning import train_and_write
+    from lossbench.training.tuning import train_and_write
 
     return train_and_write(*arguments)
 
@@ -174,6 +174,6 @@ def _with_metrics(result: Result, names: Sequence[str]) -> Result:
     """The result with metrics that were asked for after it was trained."""
     if all(name.rpartition(":")[2] in result.summary["directions"] for name in names):
         return result
-    from lossbench.rescoring import with_metrics  # torch: slow to import, seldom wanted
+    from lossbench.results.rescoring import with_metrics  # torch: slow to import, seldom wanted
 
     return with_metrics(result, names)

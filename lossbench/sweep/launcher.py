@@ -26,7 +26,7 @@ from typing import Any
 
 from pebble import ProcessExpired, concurrent
 
-PRELOAD = ["lossbench.tuning"]
+PRELOAD = ["lossbench.training.tuning"]
 POLL_SECONDS = 0.02
 REPORT_SECONDS = 0.1
 DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG

@@ -9,9 +9,9 @@ from typing import Any
 
 from lossbench import results
 from lossbench.configuration import Configuration, names
+from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
 from lossbench.paths import expanded
-from lossbench.settings import masked
 
 
 @dataclass(eq=False)

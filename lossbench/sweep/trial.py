@@ -9,8 +9,8 @@ from typing import Any
 from lossbench import registry
 from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
-from lossbench.modules import definition_in
-from lossbench.schema import SHOWN
+from lossbench.registry.modules import definition_in
+from lossbench.registry.schema import SHOWN
 from lossbench.sweep.launcher import launch
 from lossbench.sweep.plan import Job
 
@@ -119,7 +119,7 @@ def _try_out(configs: list[Configuration], report: Any) -> list[UserError | None
 
 def _error(config: Configuration, splits: Any) -> UserError | None:
     from lossbench.training import tried_recipe
-    from lossbench.tuning import axes_of
+    from lossbench.training.tuning import axes_of
 
     try:
         tried_recipe(config, splits)

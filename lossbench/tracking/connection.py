@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from lossbench.configuration.settings import cause, masked, store_address
 from lossbench.contract import UnusableError, UserError
-from lossbench.settings import cause, masked, store_address
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -29,10 +29,10 @@ from mlflow.exceptions import MlflowException
 
 from lossbench import results
 from lossbench.configuration import Configuration, digest
+from lossbench.configuration.settings import store_address
 from lossbench.contract import UnusableError
 from lossbench.nested import leaves
 from lossbench.results import Result, bands
-from lossbench.settings import store_address
 from lossbench.statistics import t_interval
 from lossbench.tracking.connection import FAILURES, experiment_id, locked, unusable
 from lossbench.tracking.view import state

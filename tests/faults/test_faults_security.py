@@ -16,8 +16,9 @@ from made_results import BASE, result
 from packaging.requirements import Requirement
 from support import QUICK, put
 
-from lossbench import entry_points, registry
+from lossbench import registry
 from lossbench.configuration import Configuration
+from lossbench.registry import entry_points
 from lossbench.results import write
 
 ROOT = Path(__file__).parent.parent.parent

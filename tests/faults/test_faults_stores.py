@@ -21,8 +21,8 @@ from mlflow import MlflowClient
 from support import QUICK
 
 from lossbench import registry, results
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UnusableError
-from lossbench.experiments import configurations
 from lossbench.tracking import Store
 
 TRACKED = tuple(word for word in QUICK if word != "tracking=none")

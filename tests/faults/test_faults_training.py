@@ -122,7 +122,7 @@ def test_f55_time_and_place_mean_nothing(zone, command, monkeypatch):
 
 def test_f40_f54_the_same_request_gives_the_same_bits(tmp_path):
     """Twice in one process, and stacked with others."""
-    from lossbench.experiments import configurations
+    from lossbench.configuration.experiments import configurations
 
     words = ["dataset=moons", "trainer=short", "tracking=none", "seeds=4"]
     (config,), _ = configurations(words)

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 from support import Done
 
-from lossbench.experiments import configurations
+from lossbench.configuration.experiments import configurations
 from lossbench.sweep.execution import execute
 
 SWEEP = (

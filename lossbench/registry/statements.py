@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lossbench.modules import tree_of
+from lossbench.registry.modules import tree_of
 
 Chain = tuple[str, ...]  # helpers.table.get is ("helpers", "table", "get")
 

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from lossbench.configuration import Configuration, digest
-from lossbench.recipe import History
-from lossbench.sources import code_of_run
-from lossbench.stack import Stack
+from lossbench.results.sources import code_of_run
+from lossbench.training.recipe import History
+from lossbench.training.stack import Stack
 
 KEPT = 2
 ABANDONED_SECONDS = 30 * 24 * 3600.0

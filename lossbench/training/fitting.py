@@ -18,7 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import registry
-from lossbench.boundary import (
+from lossbench.configuration import Choice, Configuration
+from lossbench.configuration.settings import Trainer
+from lossbench.contract import UserError, declaration_of
+from lossbench.datasets import Splits, prepare
+from lossbench.metrics import metrics_of, primary_of, score
+from lossbench.results import Result
+from lossbench.tasks import Task
+from lossbench.training.boundary import (
     check_loss,
     check_output,
     check_tables,
@@ -26,18 +33,11 @@ from lossbench.boundary import (
     find_loss,
     wanted_facts,
 )
-from lossbench.checkpoint import Checkpoint, place_of
-from lossbench.chunks import in_chunks, most_replicas
-from lossbench.configuration import Choice, Configuration
-from lossbench.contract import UserError, declaration_of
-from lossbench.datasets import Splits, prepare
-from lossbench.metrics import metrics_of, primary_of, score
-from lossbench.outcome import Trained, result_of, versions
-from lossbench.recipe import History, Recipe
-from lossbench.results import Result
-from lossbench.settings import Trainer
-from lossbench.stack import Stack, State, idle_replicas
-from lossbench.tasks import Task
+from lossbench.training.checkpoint import Checkpoint, place_of
+from lossbench.training.chunks import in_chunks, most_replicas
+from lossbench.training.outcome import Trained, result_of, versions
+from lossbench.training.recipe import History, Recipe
+from lossbench.training.stack import Stack, State, idle_replicas
 
 Point = tuple[int, dict[str, float]]  # an epoch and the value of each curve
 MakePoint = Callable[[], Point]
@@ -64,7 +64,7 @@ def train(
 
     folder is the results folder, where checkpoints are kept if the configuration asks for them.
     """
-    assert not config.tune.trials, "a configuration to be tuned is trained by lossbench.tuning"
+    assert not config.tune.trials, "a configuration to be tuned is trained by training.tuning"
     torch.set_num_threads(1)
     began = time.monotonic()
     epochs = config.trainer.max_epochs

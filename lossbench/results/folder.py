@@ -24,14 +24,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 
-from lossbench import predictions
+from lossbench.results import predictions
 from lossbench.configuration import Configuration, digest, setting_of
 from lossbench.contract import UnusableError, UserError
-from lossbench.kinds import CHOICES
+from lossbench.registry.kinds import CHOICES
 from lossbench.paths import expanded, sha256
-from lossbench.predictions import Predictions
-from lossbench.settings import masked
-from lossbench.sources import code_of_run
+from lossbench.results.predictions import Predictions
+from lossbench.configuration.settings import masked
+from lossbench.results.sources import code_of_run
 from lossbench.statistics import t_interval
 
 ROOM = 2**20  # bytes that must be free

@@ -14,7 +14,7 @@ from lossbench.contract import UserError
 from lossbench.datasets import Splits
 from lossbench.models import ADVICE, name_type
 from lossbench.registry import Plugin
-from lossbench.schema import Parameter, convert, within
+from lossbench.registry.schema import Parameter, convert, within
 from lossbench.tasks import Task
 
 

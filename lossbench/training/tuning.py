@@ -21,16 +21,15 @@ import torch
 from scipy.stats import qmc
 from torch import nn
 
-from lossbench import registry, results, training
-from lossbench.checkpoint import clear, place_of
-from lossbench.chunks import in_chunks
+from lossbench import registry, results
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
-from lossbench.recipe import History, Recipe
 from lossbench.results import Result
-from lossbench.stack import TOLERANCE, Stack, State, step
-from lossbench.training import (
+from lossbench.training import fitting
+from lossbench.training.checkpoint import clear, place_of
+from lossbench.training.chunks import in_chunks
+from lossbench.training.fitting import (
     MakePoint,
     Report,
     data,
@@ -41,6 +40,8 @@ from lossbench.training import (
     silent,
     tried_recipe,
 )
+from lossbench.training.recipe import History, Recipe
+from lossbench.training.stack import TOLERANCE, Stack, State, step
 
 RATE = "optimizer.lr"
 RATE_SPAN = 32.0  # the learning rate is searched from the configured one / this to it * this
@@ -354,7 +355,7 @@ def train(
 ) -> Result:
     """Train these seeds, tuned where that is asked for; as in a result of theirs already held."""
     if not config.tune.trials:
-        return training.train(config, seeds, report, folder)
+        return fitting.train(config, seeds, report, folder)
     torch.set_num_threads(1)
     epochs = config.trainer.max_epochs
     # A training of one candidate from one seed counts as much as one of the result's.
@@ -367,7 +368,7 @@ def train(
         report(before + epochs * done // total, before + epochs, point)
 
     ledger, table = (held.summary["tuning"], held.tuning) if held else tune(config, tuned)
-    result = training.train(with_values(config, ledger["chosen"]), seeds, trained, folder)
+    result = fitting.train(with_values(config, ledger["chosen"]), seeds, trained, folder)
     identity = {"key": config.key, "numbers": config.numbers}
     summary = {**result.summary, **identity, "tuning": ledger}
     config = replace(config, seeds=tuple(seeds))

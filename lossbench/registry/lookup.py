@@ -14,21 +14,21 @@ from types import ModuleType
 from typing import Any
 
 from lossbench.contract import UserError
-from lossbench.digests import reach_of
-from lossbench.entry_points import PREFIX, EntryPoint, entry_points
-from lossbench.hints import choices, file_meant, meant, package_meant
-from lossbench.imports import forget_edited, import_of
-from lossbench.kinds import KINDS, PLURALS
-from lossbench.modules import file_of, spec_of, tree_of
 from lossbench.paths import expanded
-from lossbench.schema import REQUIRED, Parameter
-from lossbench.signatures import (
+from lossbench.registry.digests import reach_of
+from lossbench.registry.entry_points import PREFIX, EntryPoint, entry_points
+from lossbench.registry.hints import choices, file_meant, meant, package_meant
+from lossbench.registry.imports import forget_edited, import_of
+from lossbench.registry.kinds import KINDS, PLURALS
+from lossbench.registry.modules import file_of, spec_of, tree_of
+from lossbench.registry.schema import REQUIRED, Parameter
+from lossbench.registry.signatures import (
     Signature,
     facts_in_text,
     signature_in_text,
     signature_of_object,
 )
-from lossbench.statements import source_of
+from lossbench.registry.statements import source_of
 from lossbench.undisturbed import undisturbed
 
 PLAIN = (type(None), bool, int, float, str, list, tuple, dict)

@@ -12,14 +12,22 @@ from typing import Any
 
 from lossbench import registry
 from lossbench.claims import Claim, read_claims
-from lossbench.composition import Axes, Composer, axes_of, hydra, load_yaml, override_of, word_of
 from lossbench.configuration import Configuration
+from lossbench.configuration.composition import (
+    Axes,
+    Composer,
+    axes_of,
+    hydra,
+    load_yaml,
+    override_of,
+    word_of,
+)
 from lossbench.contract import UserError
-from lossbench.digests import places_in
-from lossbench.hints import choices
-from lossbench.kinds import CHOICES
 from lossbench.paths import experiment_files
-from lossbench.schema import Kind, convert, unknown_key
+from lossbench.registry.digests import places_in
+from lossbench.registry.hints import choices
+from lossbench.registry.kinds import CHOICES
+from lossbench.registry.schema import Kind, convert, unknown_key
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from lossbench.stack import Stack
+from lossbench.training.stack import Stack
 
 CACHE = 32 * 2**20  # bytes that a training step goes through before its speed falls
 FEWEST = 8  # below it, calls cost more than memory

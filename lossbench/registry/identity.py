@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lossbench.contract import UserError
-from lossbench.digests import code_digest, reach_of, strings_in, with_contents
 from lossbench.paths import expanded
 from lossbench.registry import Plugin, find, parameters
+from lossbench.registry.digests import code_digest, reach_of, strings_in, with_contents
 
 
 def code_of(plugin: Plugin) -> str:

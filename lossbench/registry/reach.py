@@ -11,8 +11,8 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lossbench.modules import Module, Territory
-from lossbench.statements import EVERYTHING, IMPORTS, Alias, Chain, Source, source_of
+from lossbench.registry.modules import Module, Territory
+from lossbench.registry.statements import EVERYTHING, IMPORTS, Alias, Chain, Source, source_of
 
 # Calls that run or read what the text does not name.
 DYNAMIC = {"exec", "eval", "__import__", "import_module", "spec_from_file_location", "run_path"}

@@ -13,7 +13,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from lossbench.contract import UserError
-from lossbench.schema import Faults
+from lossbench.registry.schema import Faults
 
 MOST_BYTES = 2**20
 MOST_NODES = 10_000  # after aliases are written out

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lossbench.contract import UserError
-from lossbench.hints import choices, meant
+from lossbench.registry.hints import choices, meant
 
 REQUIRED: Any = inspect.Parameter.empty
 BASES = {"float": float, "int": int, "bool": bool, "str": str}

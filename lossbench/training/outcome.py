@@ -13,11 +13,11 @@ import torch
 
 from lossbench import registry
 from lossbench.configuration import Configuration
-from lossbench.predictions import Predictions
-from lossbench.recipe import History, Recipe
 from lossbench.results import Result
-from lossbench.sources import blind_spots, code_of_metrics, code_of_run
+from lossbench.results.predictions import Predictions
+from lossbench.results.sources import blind_spots, code_of_metrics, code_of_run
 from lossbench.tasks import Task
+from lossbench.training.recipe import History, Recipe
 
 PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
 

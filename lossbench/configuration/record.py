@@ -18,19 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lossbench import registry
-from lossbench.contract import UserError
-from lossbench.identity import identity
-from lossbench.kinds import CHOICES
-from lossbench.nested import leaves
-from lossbench.schema import (
-    Faults,
-    Kind,
-    convert,
-    parameters_of_object,
-    unknown_key,
-    validate,
-)
-from lossbench.settings import (
+from lossbench.configuration.settings import (
     SECTIONS,
     Launcher,
     Results,
@@ -38,6 +26,18 @@ from lossbench.settings import (
     Trainer,
     Tune,
     store_address,
+)
+from lossbench.contract import UserError
+from lossbench.nested import leaves
+from lossbench.registry.identity import identity
+from lossbench.registry.kinds import CHOICES
+from lossbench.registry.schema import (
+    Faults,
+    Kind,
+    convert,
+    parameters_of_object,
+    unknown_key,
+    validate,
 )
 
 NUMERIC_VERSION = 2  # raised when a change to training changes the numbers of every task

@@ -15,13 +15,13 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lossbench import layers
 from lossbench.datasets import Splits
-from lossbench.details import collect_details
 from lossbench.metrics import score
 from lossbench.optimizers import VECTOR
-from lossbench.recipe import History, Recipe
 from lossbench.streams import stream
+from lossbench.training import layers
+from lossbench.training.details import collect_details
+from lossbench.training.recipe import History, Recipe
 
 State = dict[str, Tensor]
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.contract import UserError
-from lossbench.modules import Module, Territory
 from lossbench.paths import expanded
-from lossbench.reach import Reach
-from lossbench.schema import Parameter
-from lossbench.statements import EVERYTHING, source_of
+from lossbench.registry.modules import Module, Territory
+from lossbench.registry.reach import Reach
+from lossbench.registry.schema import Parameter
+from lossbench.registry.statements import EVERYTHING, source_of
 
 CONTENT = "content"
 CODE_DIGITS = 12  # hexadecimal

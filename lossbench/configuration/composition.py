@@ -36,14 +36,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import registry
 from lossbench.configuration import ALLOWED, Configuration, validated
+from lossbench.configuration.settings import SECTIONS
+from lossbench.configuration.strict import lines_of
 from lossbench.contract import UserError
-from lossbench.hints import choices, meant
-from lossbench.kinds import CHOICES
 from lossbench.nested import dotted_keys, leaves
 from lossbench.paths import packaged
-from lossbench.schema import REQUIRED, Faults, unknown_key
-from lossbench.settings import SECTIONS
-from lossbench.strict import lines_of
+from lossbench.registry.hints import choices, meant
+from lossbench.registry.kinds import CHOICES
+from lossbench.registry.schema import REQUIRED, Faults, unknown_key
 
 SCHEME = "lossbench"
 MOST_VALUES = 100_001  # of one axis

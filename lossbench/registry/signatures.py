@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lossbench.modules import Module, binding_in, definition_in
-from lossbench.schema import Parameter, parameters_of_definition, parameters_of_object
+from lossbench.registry.modules import Module, binding_in, definition_in
+from lossbench.registry.schema import Parameter, parameters_of_definition, parameters_of_object
 
 TRANSPARENT = ("declare", "metric", "dataclass")  # decorators that leave a signature as it is
 DEEPEST = 10  # names that stand for names

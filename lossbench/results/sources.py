@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from lossbench import registry
 from lossbench.configuration import Configuration
-from lossbench.identity import code_of, not_looked_at
-from lossbench.kinds import CHOICES
-from lossbench.modules import definition_in
+from lossbench.registry.identity import code_of, not_looked_at
+from lossbench.registry.kinds import CHOICES
+from lossbench.registry.modules import definition_in
 
 
 def code_of_run(config: Configuration, task: str) -> dict[str, str]:

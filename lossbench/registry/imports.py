@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from lossbench.modules import file_below
+from lossbench.registry.modules import file_below
 
 _folders: dict[Path, Folder] = {}  # of the files that were imported
 _added: set[str] = set()  # to the path, by us

@@ -1,0 +1,27 @@
+"""What a run is: the frozen record of its choices, and how words and files become one."""
+
+from lossbench.configuration.record import (
+    ALLOWED,
+    Choice,
+    Configuration,
+    budget_words,
+    digest,
+    labels,
+    loss_labels,
+    names,
+    setting_of,
+    validated,
+)
+
+__all__ = [
+    "ALLOWED",
+    "Choice",
+    "Configuration",
+    "budget_words",
+    "digest",
+    "labels",
+    "loss_labels",
+    "names",
+    "setting_of",
+    "validated",
+]

@@ -1,0 +1,41 @@
+"""Installed plugins: names, schemas, definitions and digests; only what is used is imported."""
+
+from lossbench.registry.lookup import (
+    Parameter,
+    Plugin,
+    config_folders,
+    facts,
+    fault_in,
+    find,
+    find_for_task,
+    imported,
+    installed,
+    load,
+    meddled,
+    missing_modules,
+    names,
+    no_such,
+    parameters,
+    refresh,
+    signature,
+)
+
+__all__ = [
+    "Parameter",
+    "Plugin",
+    "config_folders",
+    "facts",
+    "fault_in",
+    "find",
+    "find_for_task",
+    "imported",
+    "installed",
+    "load",
+    "meddled",
+    "missing_modules",
+    "names",
+    "no_such",
+    "parameters",
+    "refresh",
+    "signature",
+]

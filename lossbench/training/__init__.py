@@ -1,0 +1,31 @@
+"""A configuration -> its trained replicas, stacked, and what they scored."""
+
+from lossbench.training.fitting import (
+    MakePoint,
+    Report,
+    data,
+    fit,
+    fit_stack,
+    latest_point,
+    make_recipe,
+    part_of,
+    replicas_at_once,
+    silent,
+    train,
+    tried_recipe,
+)
+
+__all__ = [
+    "MakePoint",
+    "Report",
+    "data",
+    "fit",
+    "fit_stack",
+    "latest_point",
+    "make_recipe",
+    "part_of",
+    "replicas_at_once",
+    "silent",
+    "train",
+    "tried_recipe",
+]
