@@ -24,13 +24,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 
-from lossbench.results import predictions
 from lossbench.configuration import Configuration, digest, setting_of
-from lossbench.contract import UnusableError, UserError
-from lossbench.registry.kinds import CHOICES
-from lossbench.paths import expanded, sha256
-from lossbench.results.predictions import Predictions
 from lossbench.configuration.settings import masked
+from lossbench.contract import UnusableError, UserError
+from lossbench.paths import expanded, sha256
+from lossbench.registry.kinds import CHOICES
+from lossbench.results import predictions
+from lossbench.results.predictions import Predictions
 from lossbench.results.sources import code_of_run
 from lossbench.statistics import t_interval
 

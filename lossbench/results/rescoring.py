@@ -12,8 +12,8 @@ import torch
 from lossbench import registry
 from lossbench.contract import Metric
 from lossbench.metrics import metrics_of, score
-from lossbench.results.predictions import of_seeds
 from lossbench.results import Result
+from lossbench.results.predictions import of_seeds
 from lossbench.results.sources import code_of_metrics
 from lossbench.tasks import Task, task_class
 
