@@ -12,6 +12,14 @@ ROWS = [
     ("lossbench run -m loss=hinge,squared_h", ["loss=hinge,squared_hinge"]),
     ("lossbench run loss=focal --dr", ["--dry-run"]),
     ("lossbench run --dry-run loss=focal loss.", ["loss.gamma="]),
+    (
+        "lossbench run -m loss=poly,focal loss.",
+        ["loss.focal.gamma=", "loss.gamma=", "loss.poly.epsilon="],
+    ),
+    (
+        "lossbench run -m corruption=none,imbalance corruption.imbalance.kind=s",
+        ["corruption.imbalance.kind=step"],
+    ),
     ("lossbench run corruption=imbalance corruption.kind=s", ["corruption.kind=step"]),
     ("lossbench run trainer.max_e", ["trainer.max_epochs="]),
     ("lossbench run trainer=s", ["trainer=short"]),

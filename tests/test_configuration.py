@@ -137,6 +137,50 @@ def test_the_words_configure_the_same_again():
     assert configurations(config.words)[0] == [config]
 
 
+SWEEPS = [
+    (
+        "loss=cross_entropy,focal loss.focal.gamma=1,2",
+        ["cross_entropy", "focal gamma=1.0", "focal gamma=2.0"],
+    ),
+    ("loss=focal loss.gamma=1,2 loss.focal.gamma=3", ["focal"]),
+    ("loss=poly,focal loss.poly.epsilon=[1],[2] loss.focal.gamma=3", [
+        "poly epsilon=[1.0]", "poly epsilon=[2.0]", "focal",
+    ]),
+    ("loss=glob(foc*) loss.focal.gamma=1,2", ["focal gamma=1.0", "focal gamma=2.0"]),
+    ("loss.cross_entropy.class_weight=null", ["cross_entropy"]),
+    ("optimizer=sgd,adam optimizer.sgd.lr=0.1,0.2", ["cross_entropy"] * 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "wanted"), SWEEPS, ids=[words for words, _ in SWEEPS])
+def test_values_for_one_loss_multiply_no_other(words, wanted):
+    configs, _ = configurations(words.split(), sweep=True)
+    assert labels(configs) == wanted
+    assert all(configurations(each.words)[0] == [each] for each in configs)
+
+
+def test_values_for_a_loss_in_a_file_go_by_its_name(tmp_path):
+    (tmp_path / "own.py").write_text("def f(logits, target, /, *, power: float = 1.0): ...\n")
+    words = [f"loss=focal,{tmp_path}/own.py:f", "loss.f.power=1,2"]
+    values = [config.loss.values for config in configurations(words, sweep=True)[0]]
+    assert values == [{"gamma": 2.0}, {"power": 1.0}, {"power": 2.0}]
+
+
+def test_an_experiment_may_give_values_for_one_loss_and_the_command_line_leave_it_out(here):
+    folder = here / "experiments" / "mine"
+    folder.mkdir(parents=True)
+    text = "overrides: {loss.focal.gamma: [1, 2]}\nsweeps: [{loss: [brier, focal]}, {loss: poly}]\n"
+    (folder / "experiment.yaml").write_text(text)
+    asked = {
+        "": ["brier", "focal gamma=1.0", "focal gamma=2.0", "poly"],
+        "loss=poly": ["poly"],
+        "loss.focal.gamma=3": ["brier", "focal", "poly"],
+    }
+    for word, wanted in asked.items():
+        configs, _ = configurations(["experiment=mine", *word.split()])
+        assert labels(configs) == wanted
+
+
 def test_a_run_is_named_by_its_loss_its_dataset_and_what_differs():
     words = ["loss=focal", "loss.gamma=1,2", "optimizer.lr=0.1,0.2", "dataset=wine"]
     configs, _ = configurations(words, sweep=True)

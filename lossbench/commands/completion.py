@@ -152,17 +152,25 @@ def _keys(before: Iterable[str]) -> Iterator[str]:
     yield "experiment"
     yield from (key for key in ALLOWED if key not in SECTIONS or _presets(key))
     for kind in CHOICES:
-        yield from (f"{kind}.{p.name}" for p in _parameters(kind, before))
+        chosen = _chosen(kind, before)
+        yield from (f"{kind}.{p.name}" for name in chosen[-1:] for p in _parameters(kind, name))
+        if len(chosen) > 1:  # values for one alone
+            yield from (f"{kind}.{n}.{p.name}" for n in chosen for p in _parameters(kind, n))
     for section, record in SECTIONS.items():
         yield from (f"{section}.{p.name}" for p in parameters_of_object(record))
 
 
-def _parameters(kind: str, before: Iterable[str]) -> tuple[registry.Parameter, ...]:
-    """The keywords of the plugin that the line has chosen for a kind."""
+def _chosen(kind: str, before: Iterable[str]) -> list[str]:
+    """The plugins that the line has chosen for a kind."""
     chosen = [w.partition("=")[2] for w in before if w.startswith(f"{kind}=")]
+    return chosen[-1].split(",") if chosen else []
+
+
+def _parameters(kind: str, name: str) -> tuple[registry.Parameter, ...]:
+    """The keywords of a plugin, none where there is no such plugin."""
     try:
-        return registry.parameters(registry.find(kind, chosen[-1].split(",")[-1])[0])
-    except (IndexError, UserError):
+        return registry.parameters(registry.find(kind, name)[0])
+    except UserError:
         return ()
 
 
@@ -173,8 +181,12 @@ def _values(key: str, before: Iterable[str]) -> Iterable[str]:
         return experiment_files()
     if not name:
         return {*(registry.names(key) if key in KINDS else ()), *_presets(key)}
-    record = SECTIONS.get(section)
-    known = parameters_of_object(record) if record else _parameters(section, before)
+    plugin, _, name = name.rpartition(".")
+    if record := SECTIONS.get(section):
+        known: Iterable[registry.Parameter] = parameters_of_object(record)
+    else:
+        names = [plugin] if plugin else _chosen(section, before)[-1:]
+        known = [p for each in names for p in _parameters(section, each)]
     return [str(c) for p in known if p.name == name for c in p.kind.choices]
 
 

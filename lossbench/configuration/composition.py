@@ -70,16 +70,15 @@ class PluginSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         group, name = _split(config_path)
-        if name.partition(":")[0].endswith(".py"):
-            return group in CHOICES
-        return group in CHOICES and name.rpartition(":")[2] in registry.names(group)
+        in_file = name.partition(":")[0].endswith(".py")
+        return group in CHOICES and (in_file or name.rpartition(":")[2] in registry.names(group))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         group = config_path.strip("/")
         if group == "":
             return [] if results_filter == ObjectType.CONFIG else list(CHOICES)
-        listed = group in CHOICES and results_filter != ObjectType.GROUP
-        return registry.names(group) if listed else []
+        hidden = group not in CHOICES or results_filter == ObjectType.GROUP
+        return [] if hidden else registry.names(group)
 
     def load_config(self, config_path: str) -> ConfigResult:
         group, name = _split(config_path)
@@ -88,8 +87,8 @@ class PluginSource(ConfigSource):
             p.name: "???" if p.default is REQUIRED else p.default
             for p in registry.parameters(plugin)
         }
-        node = OmegaConf.create({"name": name, **defaults})
-        return ConfigResult(plugin.package, f"{SCHEME}://{config_path}", node, {"package": None})
+        node, place = OmegaConf.create({"name": name, **defaults}), f"{SCHEME}://{config_path}"
+        return ConfigResult(plugin.package, place, node, {"package": None})
 
 
 def _split(config_path: str) -> tuple[str, str]:
@@ -146,12 +145,9 @@ def hydra(config_dir: str | None = None) -> Iterator[None]:
 
 
 # ---- the override grammar ----------------------------------------------------------------------
-def axes_of(fixed: dict[str, Any], words: Sequence[str], sweep: bool) -> Axes:
-    """Each key's overrides, one for each value; the command line's replace the experiment's."""
+def axes_of(words: Sequence[str], sweep: bool) -> Axes:
+    """Each key's overrides, one for each value of the command line."""
     axes: Axes = {}
-    for key, value in fixed.items():
-        values = value if isinstance(value, list) else [value]
-        axes[key] = [f"{key}={word_of(v)}" for v in values]
     for word in _parsed(words):
         key = word.get_key_element()
         if word.is_delete():
@@ -305,8 +301,7 @@ class Composer:
         options = self.loader.get_group_options(group)
         if name in options:
             _refuse_two_files(group, name)
-            return
-        if group in CHOICES and isinstance(name, str) and ":" in name:
+        elif group in CHOICES and isinstance(name, str) and ":" in name:
             registry.find(group, name)
         else:
             file = Path(PluginSearchPath.user_folder or "", group, f"{name}.yml")

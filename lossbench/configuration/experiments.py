@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -21,6 +19,15 @@ from lossbench.configuration.composition import (
     load_yaml,
     override_of,
     word_of,
+)
+from lossbench.configuration.expansion import (
+    Runs,
+    axes_of_yaml,
+    check_names,
+    expand,
+    refuse_shared,
+    refuse_too_many,
+    words_of,
 )
 from lossbench.contract import UserError
 from lossbench.paths import experiment_files
@@ -108,17 +115,33 @@ def configurations(
     named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
     experiment = replace(read_experiment(named[-1]), config_dir=config_dir) if named else None
     with hydra(config_dir):
-        sweeps = [axes_of(fixed, words, sweep or bool(named)) for fixed in _sweeps(experiment)]
-        _refuse_too_many(sweeps, most)
         composer = Composer()
-        composed = [
-            composer.compose(run) for axes in sweeps for run in itertools.product(*axes.values())
-        ]
+        sweeps = _expanded(experiment, axes_of(words, sweep or bool(named)), composer)
+        refuse_too_many(sweeps, most)
+        composed = [composer.compose(run) for places in sweeps for run in words_of(places)]
         composer.faults.tell()
     configs = [config for config in composed if config is not None]
     if experiment:
         configs = [_with_own_files(config, experiment) for config in configs]
     return list({json.dumps(c.mapping, sort_keys=True): c for c in configs}.values()), experiment
+
+
+def _expanded(experiment: Experiment | None, given: Axes, composer: Composer) -> list[Runs]:
+    """The runs of each sweep, where the command line's axes replace the experiment's."""
+
+    def default_of(kind: str) -> str:
+        config = composer.compose([])
+        assert config
+        return config.choice(kind).name
+
+    written = [axes_of_yaml(fixed) for fixed in _sweeps(experiment)]
+    sweeps = [{**axes, **given} for axes in written]
+    place = f"{experiment_files()[experiment.name]}: " if experiment else ""
+    check_names([key for axes in written for key in axes], written, default_of, place)
+    check_names(given, sweeps, default_of)
+    for axes in sweeps:
+        refuse_shared(axes, default_of)
+    return [expand(axes, default_of) for axes in sweeps]
 
 
 def _with_own_files(config: Configuration, experiment: Experiment) -> Configuration:
@@ -144,15 +167,3 @@ def _sweeps(experiment: Experiment | None) -> list[dict[str, Any]]:
     if experiment.metric:
         shared = {"metric": experiment.metric, **shared}
     return [{**shared, **given} for given in experiment.sweeps or [{}]]
-
-
-def _refuse_too_many(sweeps: Sequence[Axes], most: int | None) -> None:
-    """UserError where there would be more runs than `most`."""
-    count = sum(math.prod(map(len, axes.values())) for axes in sweeps)
-    if most is not None and count > most:
-        swept = [(key, values) for axes in sweeps for key, values in axes.items() if values[1:]]
-        long = ", ".join(f"{len(values)} of {key}" for key, values in swept)
-        raise UserError(
-            f"this asks for {count} runs or more ({long}), more than {most}. Give --yes to have "
-            "them all; --dry-run says what they cost."
-        )

@@ -44,6 +44,30 @@ ROWS = [
     ("interval", "-m optimizer.lr=interval(0,1)", "optimizer.lr=interval(0,1): give the values"),
     ("step-zero", "-m optimizer.lr=range(1,2,0)", "optimizer.lr=range(1,2,0): give the values"),
     ("glob-nothing", "-m loss=glob(zzz*)", "loss=glob(zzz*) stands for no value"),
+    (
+        "one-loss-unknown",
+        "loss=focal,poly -m loss.focl.gamma=1",
+        "Did you mean focal? Allowed: focal",
+    ),
+    (
+        "one-loss-absent",
+        "-m loss=poly,brier loss.focal.gamma=1",
+        "focal.gamma: loss=focal is not chosen.",
+    ),
+    ("one-loss-default", "loss.focal.gamma=1", "not chosen. Allowed: cross_entropy."),
+    (
+        "one-loss-key",
+        "loss=focal loss.focal.gama=1",
+        "loss.focal.gama: there is no such key. Did you mean gamma?",
+    ),
+    ("one-loss-value", "loss=focal loss.focal.gamma=-1", "expected a number in [0, inf)"),
+    ("one-loss-sweep", "loss=focal loss.focal.gamma=1,2", "names several runs: add -m"),
+    ("one-loss-many", "-m loss=focal,poly loss.focal.gamma=range(0,3000)", "3001 runs or more"),
+    (
+        "all-losses",
+        "-m loss=focal,poly loss.gamma=1,2",
+        "For one loss alone: loss.focal.gamma=1,2.",
+    ),
     ("group", "+hydra/launcher=joblib", "hydra/launcher: there is no such key"),
     ("info", "--info loss=foccal", "Did you mean focal?"),
     ("info-sweep", "--info loss=focal,poly", "names several runs"),
@@ -128,6 +152,11 @@ EXPERIMENTS = [
     ("no-value", "overrides: {loss: []}\n", "experiment.yaml: loss: []: expected a value"),
     ("nested", "overrides: {trainer: {max_epochs: 3}}\n", "written with a dot, such as trainer."),
     ("commas", "overrides: {loss: 'focal,poly'}\n", "loss: focal,poly: write several values as a"),
+    (
+        "one-loss",
+        "overrides: {loss: poly, loss.focal.gamma: 1}\n",
+        "experiment.yaml: loss.focal.gamma: loss=focal is not",
+    ),
     ("range", "sweeps: [{seeds: 'range(1,3)'}]\n", "seeds: range(1,3): write several values as a"),
 ]
 
