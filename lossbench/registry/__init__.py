@@ -17,6 +17,7 @@ from lossbench.registry.lookup import (
     no_such,
     parameters,
     refresh,
+    refuse_unsupplied,
     signature,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "no_such",
     "parameters",
     "refresh",
+    "refuse_unsupplied",
     "signature",
 ]

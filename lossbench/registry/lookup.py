@@ -253,21 +253,32 @@ def signature(plugin: Plugin) -> tuple[Parameter, ...]:
     except (ValueError, SyntaxError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else error
         raise plugin.refused(f"its signature cannot be read: {reason}.") from error
-    if fault := _fault(plugin, found) or _unsupplied(plugin, found):
+    if fault := _fault(plugin, found) or _unsupplied(plugin, found.keywords):
         raise plugin.refused(fault)
     return found.keywords
 
 
-def _unsupplied(plugin: Plugin, found: Signature) -> str:
+def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:
     """What to say of a keyword without default that no task supplies, or nothing."""
     if not KINDS[plugin.kind].has_facts:
         return ""
-    for name in (p.name for p in found.keywords if p.default is REQUIRED):
-        facts, attributes = _supplied(plugin.task)
+    facts, attributes = _supplied(plugin.task)
+    for name in (p.name for p in keywords if p.default is REQUIRED):
         if name not in facts | attributes:
             who = f"the task {plugin.task} does not supply" if plugin.task else "no task supplies"
             return f"{who} {name}; give it a default. {choices(name, facts)}"
     return ""
+
+
+def refuse_unsupplied(plugin: Plugin, tasks: Iterable[str]) -> None:
+    """UserError where a plugin asks for a fact that none of these tasks supplies."""
+    supplied = set().union(*(names for task in tasks for names in _supplied(task)))
+    for name in facts(plugin):
+        if name not in supplied:
+            raise plugin.refused(
+                f"the task {' or '.join(tasks)} does not supply {name}. Choose another "
+                f"{plugin.kind}, or other data."
+            )
 
 
 @functools.cache

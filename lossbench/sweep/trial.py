@@ -56,12 +56,16 @@ def _several(names: list[str]) -> str:
 
 
 def _mismatch(config: Configuration) -> UserError | None:
-    """The error where the loss is for none of the tasks that the text of the dataset names."""
+    """The error where nothing fits the tasks that the text of the dataset names."""
     tasks = _posed_tasks(registry.find("dataset", config.dataset.name)[0])
+    if not tasks:
+        return None
     try:
-        registry.find_for_task(config.loss.name, *tasks)
+        loss = registry.find_for_task(config.loss.name, *tasks)
+        for plugin in (loss, registry.find("corruption", config.corruption.name)[0]):
+            registry.refuse_unsupplied(plugin, tasks)
     except UserError as error:
-        return error if tasks else None
+        return error
     return None
 
 

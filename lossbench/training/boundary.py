@@ -46,15 +46,14 @@ def check_tables(plugin: Plugin, choice: Choice, task: Task) -> None:
             convert(parameter.kind, choice.values[parameter.name], where, task.weighed_classes)
 
 
-def wanted_facts(
-    name: str, facts: tuple[str, ...], known: dict[str, Any], task: Task
-) -> dict[str, Any]:
+def wanted_facts(plugin: Plugin, known: dict[str, Any], task: Task) -> dict[str, Any]:
     """Those of the problem's facts that a loss asks for; UserError where one is not known."""
+    facts = registry.facts(plugin)
     for fact in facts:
         if fact not in known:
-            raise UserError(
-                f"loss={name} asks for {fact}, which the task {task.name} does not supply. "
-                f"It supplies: {', '.join(known) or 'nothing'}."
+            raise plugin.refused(
+                f"the task {task.name} does not supply {fact}. It supplies: "
+                f"{', '.join(known) or 'nothing'}."
             )
     return {fact: known[fact] for fact in facts}
 

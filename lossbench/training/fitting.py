@@ -161,10 +161,9 @@ def data(config: Configuration, seeds: list[int]) -> Splits:
         facts = {}
         for name in registry.facts(corruption):
             if not hasattr(task, name):
-                raise UserError(
-                    f"corruption={config.corruption.name} needs {name}, which the task "
-                    f"{task.name} of dataset={config.dataset.name} does not have. Choose another "
-                    "corruption."
+                raise corruption.refused(
+                    f"the task {task.name} of dataset={config.dataset.name} does not supply "
+                    f"{name}. Choose another corruption."
                 )
             facts[name] = getattr(task, name)
         return partial(_bound("corruption", config.corruption), **facts)
@@ -201,7 +200,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         return partial(function, **hyper, **fixed)
 
     known = task.facts(splits.train[1][0])
-    wanted = wanted_facts(name, registry.facts(plugin), known, task)
+    wanted = wanted_facts(plugin, known, task)
     outputs = wanted.get("embedding_dim", declaration.outputs)
     through_loss = task.scores_classes and "embedding_dim" in wanted
     if through_loss and not hasattr(function, "logits"):
