@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from lossbench import results
+from lossbench import registry, results
 from lossbench.configuration import Configuration, validated
 from lossbench.configuration.experiments import configurations
 from lossbench.configuration.settings import Trainer, Tune
 from lossbench.contract import UserError
+from lossbench.paths import expanded
+from lossbench.registry.digests import places_in
 from lossbench.registry.kinds import CHOICES
 from lossbench.results import Result
 from lossbench.sweep import execution
@@ -43,16 +45,32 @@ def find(name: str, folder: Path, uri: str | None) -> Result:
         return results.read(fetch(uri or f"sqlite:///{store}", name, Path(temporary)))
 
 
-def refuse_code(old: Result, name: str) -> None:
-    """UserError where running the result again would run code that only the result names."""
+def refuse_places(old: Result, name: str, folder: Path) -> None:
+    """UserError where code or files that only the result names would be run or read.
+
+    folder: the results folder; files in it came with the result.
+    """
     chosen = [old.config.choice(kind).name for kind in CHOICES]
     names = [*chosen, *old.config.metrics, old.config.metric or ""]
-    files = sorted({name for name in names if name.rpartition(":")[0].endswith(".py")})
-    if files:
+    code = sorted({name for name in names if name.rpartition(":")[0].endswith(".py")})
+    data = [] if code else sorted(_files_outside(old.config, folder.resolve()))
+    if code or data:
+        what = "code in a file" if code else "a file outside the results folder"
         raise UserError(
-            f"{name} names code in a file, {' and '.join(files)}, which would be run. If you know "
-            "where this result comes from, add --trust."
+            f"{name} names {what}, {' and '.join(code or data)}, which would be "
+            f"{'run' if code else 'read'}. If you know where this result comes from, add --trust."
         )
+
+
+def _files_outside(config: Configuration, folder: Path) -> Iterator[str]:
+    """The files and folders among the values of plugins that are not below a folder."""
+    for kind in CHOICES:
+        choice = config.choice(kind)
+        parameters = registry.parameters(registry.find(kind, choice.name)[0])
+        for name, paths in places_in(parameters, choice.values).items():
+            for path in paths:
+                if not expanded(path).resolve().is_relative_to(folder):
+                    yield f"{kind}.{name}={path}"
 
 
 def again(old: Result, console: Console) -> tuple[Job, list[Result]]:

@@ -15,7 +15,7 @@ import yaml
 from lossbench import results
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.reproduce import TOLERANCE, changes, differences, find, verdict
+from lossbench.reproduce import TOLERANCE, changes, differences, find, refuse_places, verdict
 from lossbench.results import Result
 from lossbench.tracking import sync
 from lossbench.training.tuning import train_and_write
@@ -100,6 +100,27 @@ def test_changed_code_and_versions_are_named_and_where_numbers_part(copied, comm
     assert "pandas" not in said
     assert content(copied) == before
     assert max(map(len, done.out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("place", "refused"), [("{here}/mine.csv", True), ("results/mine.csv", False)]
+)
+def test_a_file_outside_the_results_folder_is_read_only_on_trust(place, refused, copied):
+    """Of a stranger's result, which may name any file of this machine."""
+    path = place.format(here=copied)
+    dataset = {"name": "csv", "path": path, "target": "y"}
+    edit(place_of(copied), "config", dataset=dataset, loss={"name": "cross_entropy"})
+    (copied / path).write_text("x,y\n1,2\n")
+    folder = copied / "results"
+    old = find(place_of(copied).name, folder, None)
+    with contextlib.chdir(copied):
+        if not refused:
+            refuse_places(old, "it", folder)
+            return
+        with pytest.raises(UserError) as caught:
+            refuse_places(old, "it", folder)
+    assert f"a file outside the results folder, dataset.path={path}, which" in str(caught.value)
+    assert "add --trust" in str(caught.value)
 
 
 def test_an_unknown_name_gets_one_line(copied, command):

@@ -174,7 +174,7 @@ def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
 @click.argument("run_name", metavar="RUN", shell_complete=completion.results)
 @results_option
 @uri_option
-@click.option("--trust", is_flag=True, help="Run code in files that the result names.")
+@click.option("--trust", is_flag=True, help="Use code and files that the result names.")
 def reproduce(run_name: str, results: str, uri: str | None, trust: bool) -> int:
     """Run a result again and say whether it is the same.
 
@@ -184,9 +184,10 @@ def reproduce(run_name: str, results: str, uri: str | None, trust: bool) -> int:
     from lossbench.report.tables import wrap
 
     console = a_console()
-    old = reproduction.find(run_name, Path(results).absolute(), uri)
+    folder = Path(results).absolute()
+    old = reproduction.find(run_name, folder, uri)
     if not trust:
-        reproduction.refuse_code(old, run_name)
+        reproduction.refuse_places(old, run_name, folder)
     job, new = reproduction.again(old, console)
     if not new:
         return exit_code([job], new, console)
