@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -36,6 +37,7 @@ COMMANDS = (
     completion,
 )
 REPEATED_SECONDS = 0.5  # within which a second signal is the first one sent again
+RESUMED = ("run", "sync")  # commands that leave out what is done already
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -98,7 +100,8 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
         return error.exit_code
     except Interrupted as stop:
-        complain("interrupted; the same command resumes with what is missing.")
+        resumes = any(word in RESUMED for word in words[:2])  # --debug may stand before
+        complain(f"interrupted{'; the same command resumes with what is missing' * resumes}.")
         return 128 + stop.number
     except BrokenPipeError:
         drop_output()
@@ -152,6 +155,9 @@ def _misuse_of_flag(word: str, error: NoSuchOption) -> str:
 
 def _report_unforeseen(error: Exception) -> int:
     """Print in a line what nobody caught, and give the exit code."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        complain(f"error: {str(error.filename)[:60]}…: the name is too long for a file or folder.")
+        return 2
     if isinstance(error, OSError) and error.strerror:
         drop_output()
         lost = isinstance(error, FileNotFoundError)

@@ -12,6 +12,9 @@ import yaml
 
 QUICK = ("dataset=moons", "trainer=short", "seeds=3", "launcher.workers=2")
 
+LONG_NAME = "a" * 300
+# Of a corruption for classes alone; what does not supply a fact is told with the package.
+NO_CLASSES = "(lossbench.datasets.corruptions:label_noise) cannot be used: the task regression does"
 FAULTS = [
     ("loss=foccal", 2, "Did you mean focal?"),
     ("loss.gama=1 loss=focal", 2, "Did you mean gamma?"),
@@ -41,10 +44,13 @@ FAULTS = [
     ("results.dir=/proc/nowhere", 4, "cannot be written"),
     ("--config-dir nowhere", 2, "there is no such folder"),
     ("loss=focal --seeds=20", 2, "--seeds=20: a key has no dashes: seeds=20"),
+    (f"loss={LONG_NAME}", 2, f"loss={LONG_NAME}: there is no such loss."),
+    (f"loss={LONG_NAME}.py:f", 2, "the name is too long for a file or folder"),
+    (f"--config-dir {LONG_NAME}", 2, "the name is too long for a file or folder"),
 ]
 
 
-@pytest.mark.parametrize(("words", "code", "said"), FAULTS, ids=[f[0] for f in FAULTS])
+@pytest.mark.parametrize(("words", "code", "said"), FAULTS, ids=[f[0][:60] for f in FAULTS])
 def test_a_faulty_request_gets_one_or_two_lines_and_leaves_nothing(
     words, code, said, command, tmp_path
 ):
@@ -58,7 +64,7 @@ def test_a_faulty_request_gets_one_or_two_lines_and_leaves_nothing(
 
 TRIED = [
     ("loss=huber", "loss=huber is for the task regression; the data pose the task multiclass"),
-    ("dataset=diabetes corruption=label_noise loss=huber", "label_noise needs num_classes"),
+    ("dataset=diabetes corruption=label_noise loss=huber", NO_CLASSES),
     ("dataset=csv dataset.path=own.csv dataset.target=wealth", "Did you mean health?"),
     ("dataset=csv dataset.path=broken.csv dataset.target=y", "broken.csv"),
 ]

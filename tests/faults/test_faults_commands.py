@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,8 @@ ROWS = [
     ("no-folder", "sync --results nosuch", 2, "--results nosuch: there is no folder"),
     ("file-as-folder", "sync --results file", 2, "--results file: there is no folder"),
     ("doctor-of-a-file", "doctor --results file", 2, "--results file: not a folder"),
-    ("name-too-long", "reproduce " + "x" * 300, 4, "File name too long"),
-    ("package-too-long", "new " + "x" * 300, 4, "File name too long"),
+    ("name-too-long", "reproduce " + "x" * 300, 2, "the name is too long"),
+    ("package-too-long", "new " + "x" * 300, 2, "the name is too long"),
     ("package-keyword", "new class", 2, "new class: there is a module of this name already"),
     ("package-taken", "new torch", 2, "new torch: there is a module of this name already"),
     ("port-high", "ui --uri sqlite:///a.db --port 99999", 2, "--port 99999: expected 1 to 65535"),
@@ -89,6 +91,22 @@ def test_an_experiment_that_the_store_has_not_is_not_made(command, with_store):
     told = command("ui", "--experiment", "lossbnch")
     assert told.code == 2
     assert "--experiment lossbnch: the store has no such experiment. Did you mean lossb" in told.err
+
+
+def test_ctrl_c_ends_the_interface_and_nothing_is_said_of_resuming(command, with_store):
+    """MLflow's own experiment is in every store."""
+    interrupt = threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    done = command("ui", "--port", str(a_free_port()))
+    interrupt.join()
+    assert done.code == 130
+    assert "lossbench: interrupted.\n" in done.err
+
+
+def a_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def test_a_result_is_found_by_its_path_as_well(command, here):
