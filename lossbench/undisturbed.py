@@ -71,7 +71,7 @@ class Snapshot:
     def restore(self) -> list[str]:
         """Put back what was changed, and name it."""
         differing = changed = self._differing()
-        for _ in range(MOST_PASSES):
+        for _ in range(MOST_PASSES if differing else 0):
             for setting, value in differing:
                 setting.write(value)
             differing = self._differing()

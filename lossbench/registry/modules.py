@@ -170,9 +170,15 @@ def _parent(module: str) -> str:
 @functools.cache
 def tree_of(file: Path) -> ast.Module | None:
     try:
-        return ast.parse(file.read_text(encoding="utf-8"))
+        return _parsed(file.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return None
+
+
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    """A tree is kept for as long as its text is the same, however often files are looked at."""
+    return ast.parse(text)
 
 
 @functools.cache

@@ -69,8 +69,11 @@ class Source:
 def source_of(file: Path) -> Source | None:
     """The statements of a file; None where it is not Python text."""
     tree = tree_of(file)
-    if tree is None:
-        return None
+    return _source_in(tree) if tree else None
+
+
+@functools.cache
+def _source_in(tree: ast.Module) -> Source:
     imported = {a.local for node in tree.body for a in _aliases(node)}
     statements = tuple(_statement(node, imported) for node in tree.body)
     stars = tuple(a for s in statements for a in s.aliases if a.name == EVERYTHING)
