@@ -101,8 +101,11 @@ def refuse_taken(port: int) -> None:
 
 def serve(uri: str, port: int) -> int:
     """MLflow's own server on the loopback address, until it is interrupted."""
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)])
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
+    server = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # seconds of start
+    )
     try:
         return server.wait()
     finally:
