@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of this process and of those that it starts
 
 import pytest
 import torch
-from support import Done, Files, once, put
+from support import Done, Files, called, once, put
 
 import lossbench  # noqa: F401 (sets what matrix products need before torch computes)
 
@@ -40,7 +39,6 @@ LONGEST = (
     "test_tuning.py",
     "test_check.py",
 )
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,28 +57,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def command(
     here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Command]:
+) -> Command:
     """Run the command line in an empty folder, in this process; workers are processes as ever.
 
     A real process costs seconds of imports: where it is the point, take `command_process`.
     """
-    from lossbench.cli import main
-
     monkeypatch.setenv("COLUMNS", "100")
-    before = [signal.getsignal(number) for number in SIGNALS]
 
     def run(*words: str, files: Files | None = None) -> Done:
         put(here, files or {})
         capfd.readouterr()
-        try:
-            code = main(list(words))
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Done(code, *capfd.readouterr())
+        return Done(called(*words), *capfd.readouterr())
 
-    yield run
-    for number, handler in zip(SIGNALS, before, strict=True):
-        signal.signal(number, handler)
+    return run
 
 
 @pytest.fixture

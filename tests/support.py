@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 Files = Mapping[str, str | bytes]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 QUICK = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none", "launcher.workers=2")
 
 
@@ -27,6 +29,20 @@ def put(folder: Path, files: Files) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         data = content if isinstance(content, bytes) else content.encode()
         (folder / name).write_bytes(data)
+
+
+def called(*words: str) -> int:
+    """The exit code of the command line, run in this process, which keeps its signal handlers."""
+    from lossbench.cli import main
+
+    before = [signal.getsignal(number) for number in SIGNALS]
+    try:
+        return main(list(words))
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
 
 
 def once(place: Path, make: Callable[[Path], object]) -> Path:

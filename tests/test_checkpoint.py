@@ -20,9 +20,9 @@ from lossbench import results, training
 from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations
 from lossbench.results import Result
+from lossbench.sweep.launcher import launch
 from lossbench.training import tuning
 
-HERE = Path(__file__).parent
 NOISY = """\
 import torch
 
@@ -99,7 +99,7 @@ def test_a_run_cut_off_before_its_result_is_written_trains_no_epoch_again(words,
     assert again.summary["seconds"] > 0.1, "the time of both together"
 
 
-def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, command_process):
+def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, capsys):
     words = ("run", "dataset=wine", "seeds=3", "trainer.max_epochs=250", "tracking=none")
     asked = (*words, "trainer.checkpoint=10")
     process = subprocess.Popen(
@@ -114,10 +114,9 @@ def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, co
     assert process.wait() == -signal.SIGKILL
     psutil.wait_procs(children, 20)
     assert not list(tmp_path.glob("results/*/seeds.parquet"))
-    done = command_process(*asked)
-    assert done.code == 0
-    assert "cross_entropy on wine resumes from epoch" in done.err
-    (place,) = (file.parent for file in tmp_path.glob("results/*/seeds.parquet"))
+    resumed = configurations(asked[1:])[0][0]
+    place = tuning.train_and_write(resumed, [0, 1, 2], tmp_path / "results")
+    assert "cross_entropy on wine resumes from epoch" in capsys.readouterr().err
     config = configurations(words[1:])[0][0]
     assert place.name == config.key, "the key does not depend on checkpoints"
     assert_same(results.read(place), training.train(config, [0, 1, 2]))
@@ -214,19 +213,18 @@ def test_a_checkpoint_is_not_used_for_another_run_even_when_it_lies_there(words,
 
 
 def test_a_checkpoint_is_not_used_when_the_code_of_the_loss_has_changed(tmp_path):
-    code = (
-        "import sys; from pathlib import Path; from test_checkpoint import configured, training\n"
-        "config = configured('dataset=wine', 'loss=noisy.py:noisy', 'seeds=2')\n"
-        "training.train(config, [0, 1], folder=Path())"
-    )
-    config = configured("dataset=wine", "loss=noisy.py:noisy", "seeds=2")
-    cut_off(config, tmp_path, 5)
+    words = ("dataset=wine", "loss=noisy.py:noisy", "seeds=2")
+    cut_off(configured(*words), tmp_path, 5)
     (tmp_path / "noisy.py").write_text(NOISY.replace("1 + scale", "2 + scale"))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert done.stderr == ""
+    (event,) = launch(train_in_worker, [(words, tmp_path)], workers=1)
+    assert event.what == "finished", event
     assert len(list(tmp_path.glob(".checkpoints/*"))) == 2
+
+
+def train_in_worker(words: tuple[str, ...], folder: Path, report: object) -> None:
+    """In a process that has not read the code of the loss yet."""
+    os.chdir(folder)
+    training.train(configured(*words), [0, 1], folder=folder)
 
 
 def test_two_checkpoints_are_kept_and_none_when_the_result_is_written(tmp_path):

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import subprocess
+import importlib
+import shutil
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-MEASURE = Path(__file__).parent.parent / "experiments" / "speed" / "measure.py"
+PLACE = Path(__file__).parent.parent / "experiments" / "speed"
 
 
-def test_a_quick_measurement_writes_table_plot_and_readme_with_every_way(tmp_path):
-    (tmp_path / "README.md").write_text(
+def test_a_quick_measurement_writes_table_plot_and_readme_with_every_way(
+    here, empty_store, monkeypatch
+):
+    (here / "README.md").write_text(
         "before\n<!-- written by measure.py -->\nold\n<!-- written by measure.py -->\nafter\n"
     )
-    subprocess.run(
-        [sys.executable, MEASURE, "--quick", "--out", tmp_path],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    table = pd.read_csv(tmp_path / "table.csv")
+    monkeypatch.syspath_prepend(PLACE)
+    store = shutil.copy(empty_store, here / "mlflow.db")
+    monkeypatch.setattr(importlib.import_module("contestants"), "STORE", store)
+    monkeypatch.setattr(sys, "argv", ["measure.py", "--quick", "--out", "."])
+    importlib.import_module("measure").main()
+    table = pd.read_csv("table.csv")
     assert set(zip(table.way, table.seeds, strict=True)) == {
         ("bare loop", 3),
         ("bare loop, DataLoader", 2),
@@ -33,9 +35,9 @@ def test_a_quick_measurement_writes_table_plot_and_readme_with_every_way(tmp_pat
     }
     assert (table.best_s > 0).all()
     assert (table.above_floor[table.way != "floor"] > 1).all()
-    text = (tmp_path / "README.md").read_text()
+    text = Path("README.md").read_text()
     assert text.startswith("before")
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| usual way | 1 |" in text
-    assert (tmp_path / "cost.png").stat().st_size > 10_000
+    assert Path("cost.png").stat().st_size > 10_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import math
 import multiprocessing
 import os
@@ -23,9 +22,10 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from killing import free_port, start
+from killing import free_port
 from made_results import written
 from mlflow import MlflowClient
+from support import called
 
 from lossbench import results
 from lossbench.configuration.experiments import configurations
@@ -45,8 +45,9 @@ def sweep(tmp_path_factory, empty_store):
     (folder / "results").mkdir()
     shutil.copy(empty_store, folder / "results" / "mlflow.db")
     words = ["-m", "loss=cross_entropy,hinge,focal", "dataset=moons", "trainer=short", "seeds=3"]
-    _, errors = start(folder, *words).communicate(timeout=180)
-    assert len([*folder.glob("results/*/seeds.parquet")]) == 3, errors
+    with contextlib.chdir(folder):
+        assert called("run", *words) == 0
+    assert len([*folder.glob("results/*/seeds.parquet")]) == 3
     return folder / "results"
 
 
@@ -338,13 +339,23 @@ def when_in_training(folder: Path, act: Callable[[], object]) -> None:
 
 def test_an_interrupt_closes_the_run_and_the_exit_code_says_so(command, with_store, monkeypatch):
     monkeypatch.setattr(delivery, "CURVE_SECONDS", 0.2)
-    interrupt = functools.partial(os.kill, os.getpid(), signal.SIGINT)
-    folder = with_store / "results"
+    folder, workers = with_store / "results", []
+
+    def interrupt() -> None:
+        assert list(folder.glob(".claim-*"))
+        family = psutil.Process().children(recursive=True)
+        workers.extend(p for p in family if p.ppid() != os.getpid())
+        os.kill(os.getpid(), signal.SIGINT)
+
     threading.Thread(target=when_in_training, args=(folder, interrupt)).start()
     done = command("run", *LONG)
     assert done.code == 130
     assert "interrupted" in done.err
+    assert "the same command resumes with what is missing" in done.err
     assert "Traceback" not in done.err
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert not list(folder.glob(".claim-*"))
     assert [run.info.status for run in runs_of(folder)] == ["KILLED"]
 
 

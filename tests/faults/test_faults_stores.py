@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from killing import start
 from made_results import written
 from mlflow import MlflowClient
 from support import QUICK
@@ -43,22 +43,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path):
-    """Started in one second on one folder: no run is trained twice, both show all of them."""
-    words = ("run", "-m", *QUICK[:-1], "loss=focal,hinge,poly", "launcher.workers=1")
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-m", "lossbench.cli", *words, "trainer.max_epochs=20"],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=200) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert all(all(loss in out for loss in ("focal", "hinge", "poly")) for out, _ in said)
+def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path, command):
+    """At once on one folder: no run is trained twice, both show all of them."""
+    words = ("-m", *QUICK[:-1], "loss=focal,hinge,poly", "launcher.workers=1")
+    words = (*words, "trainer.max_epochs=20")
+    other = start(tmp_path, *words)
+    while other.poll() is None and not list(tmp_path.glob("results/.claim-*")):
+        time.sleep(0.01)
+    ours = command("run", *words)
+    out, errors = other.communicate(timeout=200)
+    assert (ours.code, other.returncode) == (0, 0), (ours, errors)
+    assert all(loss in ours.out and loss in out for loss in ("focal", "hinge", "poly"))
     found = sorted(file.parent.name for file in tmp_path.glob("results/*/seeds.parquet"))
     assert len(found) == 3
     assert not any("-" in name for name in found)

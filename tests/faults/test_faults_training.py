@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import locale
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,46 +12,10 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
-from killing import start
 from support import QUICK
 
 from lossbench import results, training
-
-LONG = ("dataset=moons", "seeds=2", "trainer.max_epochs=100000", "tracking=none")
-
-
-def at_work(folder: Path) -> subprocess.Popen[str]:
-    """A command that trains for long, once its worker is at work."""
-    process = start(folder, *LONG)
-    end = time.monotonic() + 60
-    while len(psutil.Process(process.pid).children(recursive=True)) < 3:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return process
-
-
-ENDS = [
-    pytest.param([signal.SIGTERM, signal.SIGTERM], 143, id="F48-as-timeout-sends-it"),
-    pytest.param([signal.SIGINT], 130, id="F49"),
-]
-
-
-@pytest.mark.parametrize(("signals", "code"), ENDS)
-def test_a_signal_ends_it_with_its_code_and_leaves_no_worker_and_no_claim(signals, code, tmp_path):
-    process = at_work(tmp_path)
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert list(tmp_path.glob("results/.claim-*"))
-    for number in signals:
-        process.send_signal(number)
-        time.sleep(0.001)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert "the same command resumes with what is missing" in errors
-    assert "Traceback" not in errors
-    assert not psutil.wait_procs(family, timeout=20)[1]
-    assert not list(tmp_path.glob("results/.claim-*"))
 
 
 def test_f49_a_second_ctrl_c_ends_it_at_once():
@@ -69,27 +34,21 @@ def test_f49_a_second_ctrl_c_ends_it_at_once():
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGINT
 
 
-def test_f50_workers_die_with_a_parent_that_is_killed(tmp_path):
-    process = at_work(tmp_path)
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.communicate(timeout=30)
-    assert not psutil.wait_procs(family, timeout=20)[1]
-
-
 def test_f51_a_result_that_is_killed_while_it_is_written_is_none(command, here):
     """Whole or not at all: a temporary folder, renamed; what was finished is not touched."""
     loss = "def f(p, t, /, *, a: float = 1.0):\n    return (p - t) ** 2\n"
     assert command("run", *QUICK).code == 0
     before = {file: file.read_bytes() for file in here.glob("results/*/*.parquet")}
-    code = (
-        "import os, sys\nfrom pathlib import Path\nfrom lossbench import results\n"
-        "found = results.everything(Path('results').absolute())[0]\n"
-        "os.rename = lambda *_: os.kill(os.getpid(), 9)\n"
-        "results.write(found, Path('results').absolute())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
-    assert done.returncode == -signal.SIGKILL
+    folder = here / "results"
+
+    def write_and_die() -> None:
+        os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        results.write(results.everything(folder)[0], folder)
+
+    process = multiprocessing.get_context("fork").Process(target=write_and_die)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
     assert {file: file.read_bytes() for file in here.glob("results/[!.]*/*.parquet")} == before
     assert command("run", *QUICK, "loss=mine.py:f", files={"mine.py": loss}).code == 0
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from killing import start
 from mlflow import MlflowClient
@@ -72,14 +73,21 @@ MOMENTS = [
 
 
 def kill(folder: Path, number: signal.Signals, moment: Callable[[Path, int], bool]) -> None:
-    """Start the sweep and send it the signal at the moment; what was finished stays as it was."""
+    """Start the sweep and send it the signal, twice as `timeout` does, at the moment.
+
+    No worker outlives it; what was finished stays as it was.
+    """
     before = table(folder)
     process = start(folder, *SWEEP)
     while not moment(folder, len(before) // 2) and process.poll() is None:
         time.sleep(0.002)
-    process.send_signal(number)
+    family = psutil.Process(process.pid).children(recursive=True)
+    for _ in range(2):
+        process.send_signal(number)
+        time.sleep(0.001)
     _, said = process.communicate(timeout=120)
     assert process.returncode == CODES[number], said
+    assert not psutil.wait_procs(family, timeout=20)[1]
     assert "Traceback" not in said
     if number != signal.SIGKILL:
         assert "the same command resumes with what is missing" in said
