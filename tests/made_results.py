@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,12 @@ def on(dataset: str, rate: float | None = None) -> dict[str, Any]:
     return {"dataset": {"name": dataset}, "corruption": noise}
 
 
-def written(config: Configuration, seeds: Iterable[int], epochs: int = 4) -> Path:
+def written(
+    config: Configuration,
+    seeds: Iterable[int],
+    epochs: int = 4,
+    sources: Mapping[str, str] | None = None,
+) -> Path:
     """Where a result of these seeds is, written to the folder `results`."""
     Path("results").mkdir(exist_ok=True)
     seeds = list(seeds)
@@ -69,7 +74,8 @@ def written(config: Configuration, seeds: Iterable[int], epochs: int = 4) -> Pat
     names = ("train/loss", "val/x")
     curves = [(s, e, name, e + s / 100) for s in seeds for e in range(epochs) for name in names]
     summary = {
-        **{"key": config.key, "numbers": config.numbers, "task": "multiclass", "sources": {}},
+        **{"key": config.key, "numbers": config.numbers, "task": "multiclass"},
+        "sources": dict(sources or {}),
         **{"primary": "accuracy", "directions": {"accuracy": 1}, "seconds": 3.0},
     }
     made = Result(

@@ -29,7 +29,8 @@ from support import called
 
 from lossbench import results
 from lossbench.configuration.experiments import configurations
-from lossbench.contract import UserError
+from lossbench.contract import UnusableError, UserError
+from lossbench.results.sources import code_of_run
 from lossbench.statistics import t_interval
 from lossbench.sweep import delivery
 from lossbench.tracking import Store, fetch, sync
@@ -157,6 +158,22 @@ def test_a_result_delivered_again_changes_nothing_in_the_store(store, config):
     assert not store.deliver([place], "focal")
     assert not Store(store.uri, "lossbench").deliver([place], "focal")
     assert content() == before
+
+
+def test_a_loss_in_a_file_that_was_edited_has_one_run_and_the_change_is_named(store, here):
+    """Its code is a part of the key, so that the results of both stay in the folder."""
+    places = []
+    for factor in (1, 2):
+        (here / "mine.py").write_text(f"def f(logits, target, /):\n    return {factor} * logits\n")
+        config = configurations(["loss=mine.py:f", "dataset=digits"])[0][0]
+        before = results.changed([config], here / "results")
+        places.append(written(config, [0], sources=code_of_run(config, "multiclass")))
+        assert store.deliver(places[-1:], "f")
+    assert before == [["loss"]]
+    (run,) = store.client.search_runs([store.experiment])
+    assert run.data.tags["lossbench.key"] == config.key
+    assert sync(here / "results") == 0
+    assert len(set(places)) == 2
 
 
 def test_a_store_that_missed_seeds_shows_them_when_it_is_named_again(
@@ -443,6 +460,6 @@ def test_a_result_cut_off_while_it_is_written_is_not_there(sweep, tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "rename", cut_off)
-    with pytest.raises(results.UnusableError, match="No space left"):
+    with pytest.raises(UnusableError, match="No space left"):
         results.write(found, tmp_path)
     assert not list(tmp_path.iterdir())

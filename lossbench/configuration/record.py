@@ -109,6 +109,11 @@ class Configuration:
         chosen: Choice = getattr(self, kind)
         return chosen
 
+    @property
+    def has_files(self) -> bool:
+        """Whether code in a file is chosen, whose content is then a part of the key."""
+        return any(self.choice(kind).name.partition(":")[0].endswith(".py") for kind in CHOICES)
+
     def named(self, kind: str) -> str:
         """What was chosen for a kind of plugin, in words, also where it is not a section."""
         chosen = {"metric": self.metric, **{k: self.choice(k).name for k in CHOICES}}

@@ -3,8 +3,10 @@
 from lossbench.results.folder import (
     Result,
     bands,
-    by_key,
+    by_configuration,
     changed,
+    configured,
+    configured_at,
     described,
     everything,
     free_name,
@@ -25,8 +27,10 @@ from lossbench.results.folder import (
 __all__ = [
     "Result",
     "bands",
-    "by_key",
+    "by_configuration",
     "changed",
+    "configured",
+    "configured_at",
     "described",
     "everything",
     "free_name",

@@ -270,12 +270,18 @@ def stored(config: Configuration, folder: Path) -> Result | None:
     return replace(result, config=replace(config, seeds=result.config.seeds))
 
 
-def changed(config: Configuration, folder: Path) -> list[str]:
-    """The kinds of plugin whose code is another than when the last result was written."""
-    places = parts(folder, config.key)
-    if not places:
-        return []
-    summary = _head(places[-1])[0]
+def changed(configs: Sequence[Configuration], folder: Path) -> list[list[str]]:
+    """For each the kinds of plugin whose code is another than when its last result was written."""
+    last = {config.key: parts(folder, config.key) for config in configs}
+    edited = {c.key: configured(c, c.numbers) for c in configs if c.has_files and not last[c.key]}
+    if edited:  # code in a file is a part of the key
+        before = {configured_at(held[-1]): held for held in by_configuration(folder)}
+        last |= {key: before.get(configured, []) for key, configured in edited.items()}
+    return [_changed_since(last[c.key][-1], c) if last[c.key] else [] for c in configs]
+
+
+def _changed_since(place: Path, config: Configuration) -> list[str]:
+    summary = _head(place)[0]
     now = code_of_run(config, summary["task"])
     return [kind for kind, code in summary["sources"].items() if code != now[kind]]
 
@@ -347,25 +353,32 @@ def whole(parts: Sequence[Path]) -> Result:
     return merged([result for result in same if result.summary["sources"] == last])
 
 
+def by_configuration(folder: Path) -> list[list[Path]]:
+    """The same, but where code in a file was changed only those that were written last."""
+    in_time = sorted(by_key(folder), key=lambda parts: _written_at(parts[-1]))
+    latest = {configured_at(parts[-1]): parts for parts in in_time}
+    return sorted(latest.values())
+
+
 def everything(folder: Path) -> list[Result]:
     """Every result in a folder, its parts merged; of changed code only what was written last."""
-    latest: dict[str, Result] = {}
-    for parts in sorted(by_key(folder), key=lambda parts: _written_at(parts[-1])):
-        result = whole(parts)
-        latest[_named(result)] = result
-    return sorted(latest.values(), key=lambda result: result.key)
+    return [whole(parts) for parts in by_configuration(folder)]
 
 
 def _written_at(place: Path) -> int:
     return (place / "seeds.parquet").stat().st_mtime_ns
 
 
-def _named(result: Result) -> str:
-    """What it was trained with, code by the name of its file, whatever was in it."""
-    numbers = dict(result.summary["numbers"])
-    for kind in CHOICES:
-        numbers[kind] = {**numbers[kind], "name": result.config.choice(kind).name}
-    return digest(numbers)
+def configured_at(place: Path) -> str:
+    """`configured` of a result in the folder."""
+    config, summary = described(place)
+    return configured(config, summary["numbers"])
+
+
+def configured(config: Configuration, numbers: dict[str, Any]) -> str:
+    """A digest of what a run is configured as, code by the name of its file, whatever is in it."""
+    chosen = {kind: {**numbers[kind], "name": config.choice(kind).name} for kind in CHOICES}
+    return digest({**numbers, **chosen})
 
 
 def bands(curves: pd.DataFrame) -> pd.DataFrame:

@@ -37,8 +37,8 @@ def execute(
     for folder in dict.fromkeys(job.folder for job in jobs):
         if note := results.outdated_note(folder):
             console.print(note, markup=False)
-    for job in jobs:
-        if kinds := results.changed(job.config, job.folder):
+    for job, kinds in zip(jobs, results.changed(configs, jobs[0].folder), strict=True):
+        if kinds:
             changed = ", ".join(job.config.named(kind) for kind in kinds)
             console.print(f"{job.name}: the code of {changed} has changed; trained again.")
     todo = [job for job in jobs if job.seeds]

@@ -21,7 +21,7 @@ def sync(folder: Path, uri: str | None = None, *, trust: bool = False) -> int:
     say what is written where.
     """
     wanted: dict[tuple[str, str], list[tuple[list[Path], Configuration]]] = {}
-    for places in results.by_key(folder):
+    for places in results.by_configuration(folder):
         configs = [results.described(place)[0] for place in places]
         tracked = {c.tracking: c for c in configs if c.tracking.uri is not None}
         for tracking, config in tracked.items():

@@ -74,17 +74,19 @@ class Store:
         key, content = _digests(places)
         if self._contents.get(key) == content:
             return False
-        shown = [run for run in self._runs(key) if _shows(run, content)]
+        tags = {"key": key, "configuration": results.configured_at(places[-1])}
+        shown = [run for run in self._runs(tags) if _shows(run, content)]
         if not shown:
-            self._write(places, content, name)
-        self._keep_one(key, content)
+            self._write(places, content, name, tags)
+        self._keep_one(tags, content)
         self._contents[key] = content
         return not shown
 
     def fail(self, config: Configuration, name: str, reason: str) -> None:
         """Show why a configuration gave no result; one that it has from before stays."""
-        runs = self._runs(config.key)
-        run_id = runs[0].info.run_id if runs else self._create(config, name)
+        tags = _tags_of(config)
+        runs = self._runs(tags)
+        run_id = runs[0].info.run_id if runs else self._create(config, name, tags)
         self.client.set_tag(run_id, "lossbench.reason", reason[:REASON])
         if not any(run.info.status == "FINISHED" for run in runs):
             self.client.set_terminated(run_id, "FAILED")
@@ -110,17 +112,19 @@ class Store:
 
     def _begin(self, config: Configuration, name: str) -> str:
         """A run for a training; it takes the place of what was shown before until it has ended."""
-        runs = self._runs(config.key)
+        tags = _tags_of(config)
+        runs = self._runs(tags)
         replaced = [r.info.run_id for r in runs if r.info.status == "FINISHED"][:1]
-        run_id = self._create(config, name, replaces=replaced[0] if replaced else "")
+        run_id = self._create(config, name, {**tags, "replaces": "".join(replaced)})
         self._delete(run for run in runs if not _of_another_command(run))
         self._contents.pop(config.key, None)
         return run_id
 
     def _end(self, run: Run, status: str) -> None:
         """End a run that gave no result; what it took the place of is shown again."""
-        key, replaced = _tag(run, "key"), _tag(run, "replaces")
-        others = [other for other in self._runs(key) if other.info.run_id != run.info.run_id]
+        tags = {name: _tag(run, name) for name in ("key", "configuration")}
+        others = [other for other in self._runs(tags) if other.info.run_id != run.info.run_id]
+        replaced = _tag(run, "replaces")
         if replaced and not others:
             with contextlib.suppress(MlflowException):  # it was deleted for good
                 self.client.restore_run(replaced)
@@ -130,15 +134,15 @@ class Store:
         else:
             self.client.set_terminated(run.info.run_id, status)
 
-    def _keep_one(self, key: str, content: str) -> None:
+    def _keep_one(self, tags: Mapping[str, str], content: str) -> None:
         """Delete all runs of a configuration but one with this content.
 
         Two commands that write it at once both keep the same one, whoever looks first.
         """
-        runs = self._runs(key)
+        runs = self._runs(tags)
         kept = min((run for run in runs if _shows(run, content)), key=lambda run: run.info.run_id)
         self._delete(run for run in runs if run is not kept and not _of_another_command(run))
-        self.training.pop(key, None)
+        self.training.pop(tags["key"], None)
 
     def _delete(self, runs: Iterable[Run]) -> None:
         for run in runs:
@@ -146,11 +150,11 @@ class Store:
                 self.client.delete_run(run.info.run_id)
 
     def _create(
-        self, config: Configuration, name: str, began: int | None = None, replaces: str = ""
+        self, config: Configuration, name: str, ours: Mapping[str, str], began: int | None = None
     ) -> str:
-        """A run with the parameters of a configuration."""
+        """A run with the parameters of a configuration, and tags of ours."""
         chosen = {kind: config.choice(kind).name for kind in ("loss", "dataset", "corruption")}
-        ours = {"key": config.key, "replaces": replaces, **_this_process()}
+        ours = {**ours, **_this_process()}
         tags = chosen | {f"lossbench.{tag}": value for tag, value in ours.items() if value}
         run_id: str = self.client.create_run(self.experiment, began, tags, name).info.run_id
         values = [(k, str(v)[:PARAM]) for k, v in leaves(config.mapping)]
@@ -158,11 +162,14 @@ class Store:
         self.client.log_batch(run_id, params=params)
         return run_id
 
-    def _write(self, places: Sequence[Path], content: str, name: str) -> None:
+    def _write(
+        self, places: Sequence[Path], content: str, name: str, tags: Mapping[str, str]
+    ) -> None:
         """Write a result into a run of its own, which counts once it is whole."""
         result = results.whole(places)
         ended = int((places[-1] / "seeds.parquet").stat().st_mtime * 1000)
-        run_id = self._create(result.config, name, ended - int(result.summary["seconds"] * 1000))
+        began = ended - int(result.summary["seconds"] * 1000)
+        run_id = self._create(result.config, name, tags, began)
         metrics = [Metric(*m, ended, e) for e, m in _measured(result) if math.isfinite(m[1])]
         for start in range(0, len(metrics), AT_ONCE):
             self.client.log_batch(run_id, metrics=metrics[start : start + AT_ONCE])
@@ -179,13 +186,15 @@ class Store:
         """By key, what the finished runs show that are the only one of their key."""
         runs: dict[str, list[Run]] = {}
         for run in self._search(""):
-            runs.setdefault(_tag(run, "key"), []).append(run)
+            runs.setdefault(_tag(run, "configuration") or _tag(run, "key"), []).append(run)
         alone = [same[0] for same in runs.values() if len(same) == 1]
         return {_tag(r, "key"): _tag(r, "content") for r in alone if r.info.status == "FINISHED"}
 
-    def _runs(self, key: str) -> list[Run]:
-        """The runs of a configuration."""
-        return list(self._search(f"tags.`lossbench.key` = '{key}'"))
+    def _runs(self, tags: Mapping[str, str]) -> list[Run]:
+        """The runs of a configuration: of its key, and of what its files held before."""
+        queries = [f"tags.`lossbench.{name}` = '{value}'" for name, value in tags.items() if value]
+        runs = {run.info.run_id: run for query in queries for run in self._search(query)}
+        return list(runs.values())
 
     def _search(self, query: str) -> Iterator[Run]:
         token = None
@@ -238,6 +247,11 @@ def _tag(run: Run, name: str) -> str:
 
 def _shows(run: Run, content: str) -> bool:
     return run.info.status == "FINISHED" and _tag(run, "content") == content
+
+
+def _tags_of(config: Configuration) -> dict[str, str]:
+    """The tags that find the runs of a configuration."""
+    return {"key": config.key, "configuration": results.configured(config, config.numbers)}
 
 
 def _this_process() -> dict[str, str]:

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from killing import free_port
 from support import QUICK, Done
 
 from lossbench.cli import main
@@ -97,16 +98,10 @@ def test_ctrl_c_ends_the_interface_and_nothing_is_said_of_resuming(command, with
     """MLflow's own experiment is in every store."""
     interrupt = threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT))
     interrupt.start()
-    done = command("ui", "--port", str(a_free_port()))
+    done = command("ui", "--port", str(free_port()))
     interrupt.join()
     assert done.code == 130
     assert "lossbench: interrupted.\n" in done.err
-
-
-def a_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def test_a_result_is_found_by_its_path_as_well(command, here):
