@@ -25,7 +25,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
         "max_replicas": 3,
         "checkpoint": 5,
     },
-    "tune": {"trials": 3, "seeds": 4, "sampler": "tpe"},
+    "tune": {"trials": 3, "seeds": 4, "sampler": "tpe", "at": "best"},
     "tracking": {"uri": None, "experiment": "other"},
     "results": {"dir": "elsewhere", "predictions": 0.0},
     "launcher": {"workers": 1, "timeout": 60.0, "retries": 0},

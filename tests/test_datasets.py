@@ -46,6 +46,31 @@ def table(inputs, targets, task="multiclass", held_out=None):
     return lambda rng: Sample(np.asarray(inputs), np.asarray(targets), task, held_out)
 
 
+# --- what tuning has seen ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [[-1], [-1, -2, -3, -4, -5]])
+def test_the_share_of_test_examples_that_other_seeds_validated_on_is_that_of_the_splits(others):
+    """Each example is its own number, so that it is known again in whatever split it is."""
+
+    def numbered(rng):
+        return Sample(
+            np.arange(200.0)[:, None], np.arange(200) % 4, "multiclass", standardise=False
+        )
+
+    tested, judged = clean(numbered, [0, 1, 2]).test[0], clean(numbered, others).validation[0]
+    share = np.mean([np.isin(seed, judged).mean() for seed in tested.numpy()])
+    assert datasets.share_in_validation(numbered, [0, 1, 2], others) == pytest.approx(share)
+    assert share == pytest.approx(1 - 0.8 ** len(others), abs=0.12)
+
+
+def test_no_test_example_was_validated_on_where_data_are_drawn_anew_or_held_out():
+    held_out = np.arange(60) < 20
+    given_test = table(np.arange(60.0)[:, None], np.arange(60) % 2, held_out=held_out)
+    for recipe in (functools.partial(synthetic.moons, samples=60), given_test):
+        assert datasets.share_in_validation(recipe, [0, 1], [-1, -2]) == 0
+
+
 # --- seeds ---------------------------------------------------------------------------------------
 
 

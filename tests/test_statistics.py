@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -338,3 +340,19 @@ def test_five_seeds_never_reach_five_percent() -> None:
     """The smallest p of five seeds is 1/16."""
     assert s.smallest_p(5) == 1 / 16
     assert s.smallest_p(1) == s.smallest_p(0) == 1.0
+
+
+# ---- budgets -----------------------------------------------------------------------------------
+@given(st.lists(st.sampled_from([-1.0, 0.0, 0.25, 2.0, 7.0]), min_size=1, max_size=8))
+def test_the_expected_best_of_k_is_the_mean_over_all_choices_of_k(scores):
+    choices = [itertools.combinations(scores, k) for k in range(1, len(scores) + 1)]
+    np.testing.assert_allclose(
+        s.expected_best(scores), [np.mean([max(chosen) for chosen in of_k]) for of_k in choices]
+    )
+
+
+def test_the_expected_best_of_thousands_is_finite_and_ends_with_the_best():
+    scores = np.random.default_rng(0).normal(size=4000)
+    curve = s.expected_best(scores)
+    assert curve[[0, -1]] == pytest.approx([scores.mean(), scores.max()])
+    assert (np.diff(curve) > -1e-12).all()

@@ -20,6 +20,7 @@ from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.report import sheets, tables
+from lossbench.report.ledger import list_tuning_notes
 from lossbench.training import tuning
 from lossbench.training.stack import Stack
 from lossbench.training.tuning import Axis
@@ -197,6 +198,35 @@ def test_scores_are_those_of_the_last_epoch_on_validation():
         np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
+def test_with_the_best_epoch_scores_are_those_of_each_replica_s_best():
+    words = ["dataset=wine", "loss=focal", "tune.trials=3", "trainer.max_epochs=6"]
+    config = configured(*words, "metric=log_loss", "optimizer.lr=0.05", "tune.at=best")
+    tried = candidates(config, "multiclass", 3)
+    scores = judge(config)(tried)
+    for row, candidate in zip(scores, tried, strict=True):
+        alone = training.train(tuning.with_values(config, candidate), tuning.tuning_seeds(config))
+        curves = alone.curves[(alone.curves.metric == "val/log_loss") & (alone.curves.epoch > 0)]
+        best = curves.groupby("seed", sort=False).value.min()
+        np.testing.assert_allclose(row, -best, rtol=1e-3)
+    at_last = judge(replace(config, tune=replace(config.tune, at=None)))(tried)
+    assert (scores >= at_last - 1e-9).all()
+    assert (scores > at_last + 1e-6).any()
+
+
+def test_tuning_judges_by_the_metric_that_is_chosen():
+    words = ["dataset=wine", "loss=label_smoothing", "tune.trials=12", "trainer.max_epochs=4"]
+    by_default = tuning.tune(configured(*words), lambda share: None)
+    by_log_loss = tuning.tune(configured(*words, "metric=log_loss"), lambda share: None)
+    assert [ledger["metric"] for ledger, _ in (by_default, by_log_loss)] == [
+        "val/accuracy",
+        "val/log_loss",
+    ]
+    ledger, table = by_log_loss
+    assert ledger["value"] == table.groupby("trial").value.mean().min()
+    assert by_default[0]["chosen"] != ledger["chosen"]
+    assert ledger["seen"] == pytest.approx(1 - 0.8**2, abs=0.05)  # two tuning seeds
+
+
 def test_how_many_replicas_are_trained_as_one_does_not_matter():
     config = configured("dataset=wine", "loss=focal", "tune.trials=4")
     tried = candidates(config, "multiclass", 4)
@@ -366,6 +396,23 @@ def test_optunas_sampler_spends_the_same_budget_and_repeats_itself():
     assert ledger["value"] >= ledger["configured_value"]
 
 
+def test_optunas_sampler_knows_how_good_the_configured_values_are():
+    """It draws other candidates, after those at random, where their score was another."""
+    pytest.importorskip("optuna")
+    axes = [Axis("loss.a", 0.0, 1.0)]
+
+    def drawn(first_score: float) -> list[float]:
+        scores = iter([first_score, *np.linspace(0, 1, 29)])
+        tried = tuning.search_tpe(
+            axes, {"loss.a": 0.25}, 30, lambda batch: np.array([[next(scores)] for _ in batch])
+        )
+        return [candidate["loss.a"] for candidate, _ in tried]
+
+    good, bad = drawn(5.0), drawn(-5.0)
+    assert good[:9] == bad[:9]
+    assert good[9:] != bad[9:]
+
+
 def test_the_command_line_shows_tuned_beside_untuned_with_the_ledger(command):
     words = [
         "loss=cross_entropy,focal", "tune.trials=0,3", "tune.seeds=2", "dataset=wine", "seeds=3",
@@ -392,6 +439,6 @@ def test_the_ledger_tells_budget_choice_gain_and_edges(tmp_path):
     assert cells[1] == ("3 x 2", "3 x 2")
     for column, name in ((2, "value"), (3, "configured_value")):
         assert list(cells[column]) == [f"{r.summary['tuning'][name]:.4f}" for r in found]
-    notes = " ".join(tables.list_tuning_notes(shown))
+    notes = " ".join(list_tuning_notes(shown))
     assert "arcface: candidates were trained one by one" in notes
     assert next(tables.list_blocks([shown])).title.endswith("tuned with 3 trials x 2 seeds")

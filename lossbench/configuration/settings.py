@@ -38,12 +38,14 @@ class Tune:
     """The budget with which each loss's hyper-parameters are chosen; 0 trials choose nothing.
 
     seeds is how many trainings a candidate is judged by, on seeds that no result uses.
+    at is the epoch that it is judged at: null the last, best the one chosen on validation data.
     sampler "sobol" tries the same learning rates for every loss, "tpe" is Optuna's.
     """
 
     trials: Annotated[int, "[0, 10000]"]
     seeds: Annotated[int, "[1, 10000]"]
     sampler: Literal["sobol", "tpe"]
+    at: Literal["best"] | None
 
     @property
     def budget(self) -> str:
@@ -51,7 +53,8 @@ class Tune:
         if not self.trials:
             return "untuned"
         sampler = "" if self.sampler == "sobol" else f" by {self.sampler}"
-        return f"tuned with {self.trials} trials x {self.seeds} seeds{sampler}"
+        at = " at their best epoch" if self.at else ""
+        return f"tuned with {self.trials} trials x {self.seeds} seeds{sampler}{at}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -55,6 +56,26 @@ def prepare(
     train, validation, test = (_stack(split, task, seeds) for split in zip(*parts, strict=True))
     notes = tuple(dict.fromkeys(note for sample in samples for note in sample.notes))
     return Splits(task, train, validation, test, notes)
+
+
+def share_in_validation(draw: Draw, seeds: Sequence[int], others: Sequence[int]) -> float:
+    """The share of the seeds' test examples that are validation examples of some of the others.
+
+    Rows are the same examples only where two seeds draw the same data, split anew.
+    """
+    judged = [(sample.inputs, rows[1]) for sample, rows in map(partial(_drawn, draw), others)]
+    shares = []
+    for sample, (*_, tested) in map(partial(_drawn, draw), seeds):
+        seen = [rows for inputs, rows in judged if np.array_equal(inputs, sample.inputs)]
+        shares.append(np.isin(tested, np.concatenate(seen)).mean() if seen else 0.0)
+    return float(np.mean(shares))
+
+
+def _drawn(draw: Draw, seed: int) -> tuple[Sample, list[np.ndarray]]:
+    """A seed's examples, and the rows of its splits."""
+    sample = draw(np.random.default_rng(stream(seed, "data")))
+    task = _pose_task([sample], [seed])
+    return sample, _draw_rows(sample, task, np.random.default_rng(stream(seed, "split")))
 
 
 def _pose_task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:

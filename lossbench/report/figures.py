@@ -27,6 +27,7 @@ from lossbench.drawing import (
     cover,
     save,
 )
+from lossbench.report.ledger import expected_budgets
 from lossbench.report.tables import list_blocks
 from lossbench.results import Result, bands
 from lossbench.statistics import Interval
@@ -221,12 +222,36 @@ def _plane(label: str, kept: dict[str, Array]) -> Plane:
     return Plane(label, (float(low), float(high)), classes, sure, examples)
 
 
+def _budgets(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """The expected best of k trials of tuning, for each budget k."""
+    budgets = expected_budgets(comparison)
+    lines = [
+        Trace(label, np.arange(1, len(curve) + 1), curve, looks[label], dots=len(curve) < EPOCHS)
+        for label in looks
+        if budgets and (curve := budgets.curves.get(label)) is not None and len(curve) > 1
+    ]
+    if budgets and lines:
+        fewest = max(len(np.ravel(line.x)) for line in lines) // 5  # fewer would flatten the rest
+        words = (
+            f"The best validation {budgets.metric} that k of the trials of tuning can be expected "
+            "to find: its mean over all choices of k of them. The best of many is flattered by "
+            "having been chosen; the tables have the test split."
+        )
+        if fewest > 1:
+            words += f" The frame holds what {fewest} trials and more find."
+        room = cover(*(np.asarray(line.y)[max(0, fewest - 1) :] for line in lines))
+        y = f"expected best {budgets.metric}"
+        graph = Graph("", "trials of tuning", y, tuple(lines), y_range=room)
+        yield Picture("Performance against tuning budget", words, graph.split())
+
+
 OF_COMPARISON: tuple[Callable[[Comparison, Looks], Iterator[Picture]], ...] = (
     _differences,
     _learning_curves,
     _reliability,
     _residuals,
     _planes,
+    _budgets,
 )
 
 

@@ -15,6 +15,7 @@ from lossbench.comparison import Comparison, value_at
 from lossbench.drawing import render_inline
 from lossbench.nested import dotted_keys
 from lossbench.report import figures
+from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.pages import render
 from lossbench.report.tables import Block, list_blocks
 from lossbench.results import Result
@@ -139,6 +140,7 @@ def _section(name: str, block: Block, looks: figures.Looks) -> dict[str, Any]:
             )
             for picture in figures.draw_pictures(shown, looks)
         ],
+        "notes": list_tuning_notes(shown) if isinstance(shown, Comparison) else [],
         "diverged": [line for label, r in results.items() for line in _diverged(label, r)],
         "unmapped": {
             label: r.summary.get("unmapped_because")

@@ -21,6 +21,7 @@ from lossbench.comparison import (
 )
 from lossbench.report import sheets
 from lossbench.report.export import as_csv, as_json
+from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.sheets import Sheet
 
 WIDTH = 100
@@ -77,21 +78,6 @@ def _of_comparison(comparison: Comparison) -> Block:
     ]
     sentences = [*comparison.conclusion, *list_tuning_notes(comparison)]
     return Block(comparison, title, subtitle, [sheet for sheet in tables if sheet], sentences)
-
-
-def list_tuning_notes(comparison: Comparison) -> list[str]:
-    """Where tuning may have stopped short, and where it could not train candidates as one."""
-    notes = []
-    for label, result in comparison.results.items():
-        tuning = result.summary.get("tuning", {"edges": [], "one_by_one": None})
-        notes += [
-            f"{label}: the best trial has {edge}, at the edge of what was searched; better values "
-            "may lie beyond."
-            for edge in tuning["edges"]
-        ]
-        if tuning["one_by_one"]:
-            notes.append(f"{label}: candidates were trained one by one ({tuning['one_by_one']}).")
-    return notes
 
 
 def _of_group(group: Group) -> Block:

@@ -13,6 +13,7 @@ from lossbench.statistics.basic import (
     probability_of_improvement,
     t_interval,
 )
+from lossbench.statistics.budget import expected_best
 from lossbench.statistics.paired import (
     EXACT_LIMIT,
     equivalence_test,
@@ -46,6 +47,7 @@ __all__ = [
     "effect_size",
     "equivalence_test",
     "exact_sign_flip_test",
+    "expected_best",
     "friedman",
     "holm",
     "interquartile_mean",

@@ -21,7 +21,7 @@ from lossbench import registry
 from lossbench.configuration import Choice, Configuration
 from lossbench.configuration.settings import Trainer
 from lossbench.contract import UserError, declaration_of
-from lossbench.datasets import Splits, prepare
+from lossbench.datasets import Splits, prepare, share_in_validation
 from lossbench.metrics import metrics_of, primary_of, score
 from lossbench.results import Result
 from lossbench.tasks import Task
@@ -150,6 +150,11 @@ def latest_point(history: History, count: int) -> Point:
 
 def _shifted(report: Report, before: int, total: int, done: int, point: MakePoint | None) -> None:
     report(before + done, total, None if before else point)
+
+
+def share_seen(config: Configuration, seeds: list[int], tuning_seeds: list[int]) -> float:
+    """The share of the seeds' test examples that are validation examples of tuning seeds."""
+    return share_in_validation(_bound("dataset", config.dataset), seeds, tuning_seeds)
 
 
 def data(config: Configuration, seeds: list[int]) -> Splits:

@@ -1,8 +1,9 @@
 """Hyper-parameters chosen with one budget for every loss, on seeds that no result uses.
 
-A candidate is judged by the run's primary metric on validation data after the last epoch, as the
-mean over the tuning seeds; one that diverged on any of them is never chosen. The first candidate is
-the configuration itself and wins ties. Candidates x tuning seeds are the replicas of one stack.
+A candidate is judged by the run's primary metric on validation data after the last epoch, or with
+`tune.at=best` at the best one, as the mean over the tuning seeds; one that diverged on any of them
+is never chosen. The first candidate is the configuration itself and wins ties. Candidates x tuning
+seeds are the replicas of one stack.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from lossbench.training.fitting import (
     make_recipe,
     part_of,
     replicas_at_once,
+    share_seen,
     silent,
     tried_recipe,
 )
@@ -49,6 +51,7 @@ DECADE = 10.0  # ends of a range at least so many times apart: searched by the l
 EDGE = 0.1  # the share of a range at each of its ends that is its edge
 DIGITS = 4  # of a candidate's values
 BATCH = 4  # candidates that Optuna gives before it learns how good they are
+SEEN = 20  # seeds of the result whose test splits are held against those of tuning, at most
 
 Candidate = dict[str, Any]  # "loss.gamma" -> value, as on the command line
 Evaluate = Callable[[Sequence[Candidate]], np.ndarray]
@@ -250,10 +253,11 @@ class Judge:
         return np.concatenate(scores)
 
     def _scores(self, history: History) -> np.ndarray:
-        """Of each replica after its last epoch."""
+        """Of each replica after its last epoch, or at its best."""
         primary = self.recipe.primary
         last = [v for _, name, v in history.curves if name == f"val/{primary.name}"][-1]
-        scores = last.double() * primary.direction
+        at_last = last.double() * primary.direction
+        scores = history.best_score.double() if self.config.tune.at else at_last
         return torch.where(history.diverged_epoch < 0, scores, torch.nan).numpy()
 
     def _obstacle(self, candidates: Sequence[Candidate]) -> str | None:
@@ -325,6 +329,7 @@ def tune(
             for axis in axes
             if axis.at_edge(tried[chosen][0][axis.key])
         ],
+        "seen": round(share_seen(config, list(config.seeds)[:SEEN], seeds), 4),
         "one_by_one": judge.obstacle,
         "seconds": round(time.monotonic() - began, 3),
     }
