@@ -128,7 +128,8 @@ class Graph:
         if self.log:
             axes.set_xscale("log")
         else:
-            axes.xaxis.set_major_locator(MaxNLocator(5))
+            whole = all(np.equal(np.mod(line.x, 1), 0).all() for line in self.lines)
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         if y[0] < 0 < y[1]:
             axes.axhline(0, color=INK, linewidth=0.7, zorder=1)

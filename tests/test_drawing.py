@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from lossbench.drawing import (
     COLOURS,
@@ -47,6 +48,14 @@ def test_a_curve_that_leaves_the_frame_is_cut_there_and_not_moved_into_it():
     whole = points(render_inline(Graph("", "epoch", "", (Trace("a", x, y, choose_look(0)),)), "a"))
     rises = -np.diff(whole, axis=0)[:, 1]
     assert rises / rises.sum() == pytest.approx(np.diff(y), abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [3, 12, 40])
+def test_an_axis_of_whole_numbers_is_marked_at_whole_numbers(count):
+    lines = (Trace("a", np.arange(1, count + 1), np.linspace(0.11, 0.97, count)),)
+    axes = Figure().subplots()
+    Graph("", "trials", "y", lines).onto(axes)
+    assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
 def test_names_at_the_ends_of_lines_do_not_cover_each_other():

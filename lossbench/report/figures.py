@@ -240,7 +240,7 @@ def _budgets(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
         if fewest > 1:
             words += f" The frame holds what {fewest} trials and more find."
         room = cover(*(np.asarray(line.y)[max(0, fewest - 1) :] for line in lines))
-        y = f"expected best {budgets.metric}"
+        y = f"best {budgets.metric}"
         graph = Graph("", "trials of tuning", y, tuple(lines), y_range=room)
         yield Picture("Performance against tuning budget", words, graph.split())
 
