@@ -25,7 +25,8 @@ Filters = dict[str, Any]
 class Difference:
     """The first side is better, less or more than the second, or than a number, by at least `by`.
 
-    better is by the metric's own direction; less and more also serve where it has none.
+    better is by the metric's own direction; less and more also serve where it has none. at: after
+    the last epoch, or at the one that was best on validation data.
     """
 
     how: Literal["better", "less", "more"]
@@ -33,6 +34,7 @@ class Difference:
     than: Any
     metric: str
     by: Annotated[float, "[0, inf)"] = 0.0
+    at: Literal["last", "best"] = "last"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Equivalence:
     to: Filters
     metric: str
     within: Annotated[float, "(0, inf)"]
+    at: Literal["last", "best"] = "last"
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class _Written:
-    """A claim's keys in YAML; where and metric are shared by its tests."""
+    """A claim's keys in YAML; where, metric and at are shared by its tests."""
 
     id: str
     text: str
@@ -103,6 +106,7 @@ class _Written:
     regime: str = ""
     where: Any = None
     metric: str | None = None
+    at: Literal["last", "best"] | None = None
     verdict: Literal["SUPPORTED", "REFUTED", "OPEN", "NOT APPLICABLE"] | None = None
 
 
@@ -125,8 +129,9 @@ def _claim(content: Any, number: int, file: str) -> Claim:
     shared = _mapping(values["where"] or {}, f"{place}.where")
     if not values["tests"]:
         raise UserError(f"{place}.tests: expected at least one test.")
+    defaults = {key: values[key] for key in ("metric", "at") if values[key] is not None}
     tests = [
-        _test(item, shared, values["metric"], f"{place}.tests[{i}]")
+        _test(item, shared, defaults, f"{place}.tests[{i}]")
         for i, item in enumerate(values["tests"])
     ]
     requires = [
@@ -137,7 +142,7 @@ def _claim(content: Any, number: int, file: str) -> Claim:
     return Claim(**words, tests=tuple(tests), requires=tuple(requires), verdict=values["verdict"])
 
 
-def _test(content: Any, shared: Filters, metric: str | None, place: str) -> Test:
+def _test(content: Any, shared: Filters, defaults: Filters, place: str) -> Test:
     content = _mapping(content, place)
     forms = [form for form in ("better", "less", "more", "equal", "loss") if form in content]
     if len(forms) != 1:
@@ -149,7 +154,7 @@ def _test(content: Any, shared: Filters, metric: str | None, place: str) -> Test
         return _identity(content, place)
     shared = {**shared, **_mapping(content.pop("where", {}), f"{place}.where")}
     first = _side(content.pop(forms[0]), shared, f"{place}.{forms[0]}")
-    content = {"metric": metric, **content} if metric else content
+    content = {**defaults, **content}
     if forms == ["equal"]:
         values = _keys(Equivalence, content, place, "first")
         values["to"] = _side(values["to"], shared, f"{place}.to")

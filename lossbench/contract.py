@@ -194,6 +194,9 @@ class Sample:
         other rows. None draws both at random. Only identities (the tasks embedding and pairs) may
         be held out that no other row has.
     standardise: false keeps the inputs as they are, as for pixels that have one scale already.
+    fresh: whether every seed gets new examples of the population, rather than some of one finite
+        data set. None: if the random generator was used, it does; say False where it chose among
+        finite data, since what is concluded on new data rests on it.
     notes: what a reader of the results must know of the data, a line each.
     """
 
@@ -202,4 +205,5 @@ class Sample:
     task: str
     held_out: np.ndarray | None = None
     standardise: bool = True
+    fresh: bool | None = None
     notes: tuple[str, ...] = ()

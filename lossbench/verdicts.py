@@ -7,7 +7,6 @@ each of its tests is, and refuted where one is.
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,19 +23,19 @@ from lossbench.claims import (
     Identity,
     Requirement,
     matches,
-    term,
 )
-from lossbench.comparison import ALPHA
+from lossbench.comparison import ALPHA, PLACES
+from lossbench.comparison.evidence import variance_beyond
 from lossbench.comparison.sentences import same_numbers
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
+from lossbench.equations import measure_gap
 from lossbench.registry.hints import choices
-from lossbench.registry.schema import validate
 from lossbench.results import Result
 from lossbench.statistics import Array, Interval
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 SUPPORTED, REFUTED, OPEN, NOT_APPLICABLE = "SUPPORTED", "REFUTED", "OPEN", "NOT APPLICABLE"
 
@@ -73,7 +72,8 @@ class Decision:
 class _Measured:
     """A finding to be, its p before correction, and by how much each seed clears the bound.
 
-    holds: what the claim says of the sign of the mean of `cleared`. identical: whether both sides
+    holds: what the claim says of the sign of the mean of `cleared`. hidden: variance of that mean
+    on new data that seeds do not show. identical: whether both sides
     are the very same results, in every metric, so that no seed will ever tell them apart.
     """
 
@@ -81,6 +81,7 @@ class _Measured:
     p: float = float("nan")
     cleared: Array | None = None
     holds: bool = False
+    hidden: float = 0.0
     identical: bool = False
 
 
@@ -179,9 +180,15 @@ def _corrected(measured: _Measured, p: float, family: int) -> Finding:
     if measured.identical:
         return replace(measured.finding, p=p, verdict=REFUTED)
     if p > ALPHA:
-        needed = statistics.seeds_to_settle(measured.cleared, alpha=ALPHA, comparisons=family)
+        needed = _seeds_needed(measured.cleared, measured.hidden, family)
         return replace(measured.finding, p=p, verdict=OPEN, seeds_needed=needed)
     return replace(measured.finding, p=p, verdict=SUPPORTED if measured.holds else REFUTED)
+
+
+def _seeds_needed(cleared: Array, hidden: float, family: int) -> int | None:
+    variance = float(np.var(cleared, ddof=1)) if len(cleared) > 1 else 0.0
+    share = hidden / variance if variance > 0 else 0.0
+    return statistics.seeds_to_settle(cleared, alpha=ALPHA, comparisons=family, correlation=share)
 
 
 def _common(claim: Claim) -> Filters:
@@ -210,7 +217,7 @@ def _measure(
         return _Measured(replace(finding, text=f"{finding.text}: not trained"))
     trained = [side for side in sides if side is not None]
     direction = _direction(test, trained[0], place)
-    first, *others = _columns(trained, test.metric)
+    first, *others = _columns(trained, test.metric, test.at)
     second = others[0] if others else np.full(len(first), float(test.than))  # type: ignore
     if not len(first):
         return _Measured(replace(finding, text=f"{finding.text}: no seed in common"))
@@ -222,21 +229,37 @@ def _measure(
         diverged=int(max(np.sum(~np.isfinite(column)) for column in (first, second))),
     )
     gains = statistics.paired_differences(first, second, higher_is_better=direction > 0)
-    measured = _tested(test, finding, gains)
+    hidden = variance_beyond(trained, gains, test.metric, test.at)
+    measured = _tested(test, finding, gains, hidden)
     twins = isinstance(test, Difference) and bool(others) and same_numbers(*trained)
     return replace(measured, identical=twins)
 
 
-def _tested(test: Difference | Equivalence, finding: Finding, gains: Array) -> _Measured:
-    """The test of the differences: beyond `by`, or inside or outside of `within`."""
+def _tested(
+    test: Difference | Equivalence, finding: Finding, gains: Array, hidden: float
+) -> _Measured:
+    """The test on new data: beyond `by`, or inside or outside of `within`.
+
+    hidden: what `variance_beyond` gives; NaN where nothing is known of new data, which leaves the
+    claim open.
+    """
+    if np.isnan(hidden):
+        text = f"{finding.text}: nothing is known of new data, for want of predictions or origin"
+        return _Measured(replace(finding, text=text))
     if isinstance(test, Difference):
         cleared = gains - test.by
-        return _Measured(finding, statistics.sign_flip_test(cleared), cleared, cleared.mean() > 0)
+        return _Measured(finding, _p_of_mean(cleared, hidden), cleared, cleared.mean() > 0, hidden)
     cleared = np.sign(gains.mean()) * gains - test.within
     if cleared.mean() < 0:
-        p = statistics.equivalence_test(gains, test.within)
-        return _Measured(finding, p, cleared, holds=True)
-    return _Measured(finding, statistics.sign_flip_test(cleared), cleared, holds=False)
+        p = statistics.equivalence_test(gains, test.within, extra=hidden)
+        return _Measured(finding, p, cleared, True, hidden)
+    return _Measured(finding, _p_of_mean(cleared, hidden), cleared, False, hidden)
+
+
+def _p_of_mean(cleared: Array, hidden: float) -> float:
+    """On new data: the larger p of the test on these data and of the widened t test."""
+    p = statistics.mean_test(cleared)
+    return max(p, statistics.widened_t_test(cleared, hidden)) if hidden else p
 
 
 def _direction(test: Difference | Equivalence, result: Result, place: str) -> int:
@@ -256,9 +279,9 @@ def _direction(test: Difference | Equivalence, result: Result, place: str) -> in
     return directions[test.metric] or 1
 
 
-def _columns(sides: list[Result], metric: str) -> list[Array]:
+def _columns(sides: list[Result], metric: str, at: str = "last") -> list[Array]:
     """The test metric of each side on the seeds that both have, in ascending order."""
-    rows = [side.seeds.set_index("seed")[f"test/{metric}"] for side in sides]
+    rows = [side.seeds.set_index("seed")[f"{PLACES[at]}/{metric}"] for side in sides]
     common = sorted(set.intersection(*(set(row.index) for row in rows)))
     return [row.loc[common].to_numpy(dtype=np.float64) for row in rows]
 
@@ -273,6 +296,7 @@ def _said(test: Difference | Equivalence, common: Filters) -> str:
     ]
     given = ", ".join(f"{k}={v}" for k, v in shared.items() if (k, v) not in common.items())
     given = f" ({given})" if given else ""
+    given += " at the best epoch" if test.at == "best" else ""
     if isinstance(test, Equivalence):
         return f"{test.metric}: {names[0]} the same as {names[1]} within {test.within:g}{given}"
     how = {"better": "better than", "less": "below", "more": "above"}[test.how]
@@ -312,7 +336,7 @@ def _identity(test: Identity, place: str) -> Finding:
     """Whether a loss is what the claim expects, to within its tolerance."""
     expected = test.expect if test.expect is not None else test.differs_from
     try:
-        gap = _gap(test, expected, place)
+        gap = measure_gap(test, expected, place)
     except UserError as error:
         raise UserError(
             f"{place}: {str(error).splitlines()[0].removeprefix(f'{place}.')}"
@@ -327,55 +351,3 @@ def _identity(test: Identity, place: str) -> Finding:
     how = "is" if test.expect is not None else "is not"
     text = f"{test.of} of {test.loss} at {test.prediction}, target {test.target} {how} {expected}"
     return Finding(f"{text}: off by {gap:.2g}", verdict)
-
-
-def _gap(test: Identity, expected: Any, place: str) -> float:
-    """How far off the loss is, at the most."""
-    import torch
-
-    if isinstance(expected, dict):
-        other, times, plus = term(test, expected, place)
-        wanted = times * _computed(other) + plus
-    else:
-        wanted = torch.as_tensor(expected, dtype=torch.float64)
-    return float((_computed(test) - wanted).abs().max())
-
-
-def _computed(test: Identity) -> Tensor:
-    """The value, or the gradient in the prediction, in float64."""
-    import torch
-
-    from lossbench.tasks import task_class
-
-    values = dict(test.loss) if isinstance(test.loss, dict) else {"name": test.loss}
-    name = str(values.pop("name", ""))
-    plugin = registry.find_for_task(name, test.task)
-    kind = task_class(test.task)
-    loss = registry.load(plugin)
-    if inspect.isclass(loss):
-        raise UserError(f"loss={name} has weights of its own, so that it has no identities.")
-    given = {key: torch.as_tensor(value) for key, value in (test.facts or {}).items()}
-    if missing := [fact for fact in registry.facts(plugin) if fact not in given]:
-        example = ", ".join(f"{fact}: …" for fact in missing)
-        raise UserError(f"loss={name} asks for {', '.join(missing)}: give facts: {{{example}}}.")
-    hyper = validate(registry.parameters(plugin), values, "loss")
-    prediction = torch.tensor(test.prediction, dtype=torch.float64).reshape(-1, *_row(test))
-    real = kind.target_dtype.is_floating_point
-    target = torch.tensor(test.target, dtype=torch.float64 if real else kind.target_dtype)
-    prediction, target = prediction.requires_grad_(), target.reshape(-1, *target.shape[1:])
-    kind.like(prediction, target).check(prediction, target)
-    value: Tensor = loss(prediction, target, **hyper, **_scalars(given))
-    if test.of == "value":
-        return value.detach()
-    return torch.autograd.grad(value.sum(), prediction)[0]
-
-
-def _scalars(facts: dict[str, Tensor]) -> dict[str, Any]:
-    """Single numbers as Python's, as a task gives them."""
-    return {name: value.item() if value.ndim == 0 else value for name, value in facts.items()}
-
-
-def _row(test: Identity) -> tuple[int, ...]:
-    """The shape of one prediction: of a list of lists the inner list's."""
-    first = test.prediction[0] if isinstance(test.prediction, list) else test.prediction
-    return (len(first),) if isinstance(first, list) else ()

@@ -42,6 +42,7 @@ def result(
         "directions": {"accuracy": 1, "log_loss": -1},
         "task_fields": {"input_shape": [2], "num_classes": 3},
         "metric_sources": {},
+        "examples": {"drawn": "anew", "learnt": 80, "test": 20},
         "seconds": 1.0,
     }
     if trials:
@@ -77,6 +78,7 @@ def written(
         **{"key": config.key, "numbers": config.numbers, "task": "multiclass"},
         "sources": dict(sources or {}),
         **{"primary": "accuracy", "directions": {"accuracy": 1}, "seconds": 3.0},
+        "examples": {"drawn": "anew", "learnt": 80, "test": 20},
     }
     made = Result(
         config.key,

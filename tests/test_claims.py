@@ -41,6 +41,7 @@ def planted(loss: str, values, ratio: float | None = None, **hyper) -> Result:
     rows["test/accuracy"], rows["test/ece"] = values, 1 - values
     rows["test/overconfidence"] = values - 0.75
     summary = {"task": "multiclass", "primary": "accuracy", "directions": DIRECTIONS}
+    summary["examples"] = {"drawn": "anew", "learnt": 80, "test": 20}
     empty = pd.DataFrame({"seed": [], "epoch": [], "metric": [], "value": []})
     return Result(config.key, config, rows, empty, summary, {})
 
@@ -431,6 +432,7 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
         values = {f"test/{m}": RNG.uniform(size=5) for m in directions}
         rows = rows.assign(**values)
         summary = {"task": kind.name, "primary": kind.primary, "directions": directions}
+        summary["examples"] = {"drawn": "anew", "learnt": 80, "test": 20}
         key = config.key
         found.append(Result(key, config, rows, pd.DataFrame(), summary, {}))
     decisions = decide(experiment.claims, configs, found)

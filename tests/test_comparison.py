@@ -27,7 +27,7 @@ def test_the_numbers_are_those_of_scipy():
         assert row.metrics["accuracy"].low == pytest.approx(low)
         assert row.metrics["accuracy"].high == pytest.approx(high)
         assert row.difference.estimate == pytest.approx(difference.mean())
-        low, high = stats.t.interval(0.95, 19, difference.mean(), stats.sem(difference))
+        low, high = stats.t.interval(0.975, 19, difference.mean(), stats.sem(difference))
         assert (row.difference.low, row.difference.high) == pytest.approx((low, high))
         assert row.improvement == np.mean(difference > 0)
     sampled = stats.permutation_test(
@@ -100,7 +100,7 @@ def test_a_verdict_counts_the_seeds_that_gained_and_those_that_tied(tied, words)
 def test_an_open_question_is_never_called_no_difference():
     _, comparison = rows_of(result("cross_entropy", BASE), result("poly", SAME))
     said = " ".join(comparison.conclusion)
-    assert "nothing can be concluded" in said
+    assert "not settled" in said
     assert "no difference" not in said
 
 
@@ -161,7 +161,7 @@ def test_p_is_corrected_over_every_comparison_of_the_call():
     corrected = [c.row(label).p for c in found for label in ("focal", "poly")]
     np.testing.assert_allclose(corrected, statistics.holm(raw), rtol=1e-6)
     assert all(c.family == 4 for c in found)
-    assert "p is corrected over all 4 comparisons that were asked for." in found[0].conclusion
+    assert any("corrected over all 4 comparisons" in line for line in found[0].conclusion)
 
 
 def test_an_open_question_says_what_could_be_seen_and_what_would_settle_it():

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "lossbench"
 LAYERS = [
     "contract streams losses statistics optimizers undisturbed nested paths drawing",
     "registry",
-    "tasks models claims",
+    "tasks models claims equations",
     "datasets configuration metrics",
     "results check testing",
     "tracking comparison verdicts report training",

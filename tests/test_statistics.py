@@ -245,16 +245,30 @@ def test_sign_flip_keeps_its_level() -> None:
 
 @pytest.mark.parametrize("margin", [0.5, 2.0, 3.0])
 def test_equivalence_is_the_larger_of_two_one_sided_tests(margin: float) -> None:
-    """The p is the larger of scipy's t tests against either end of the margin."""
-    lower = stats.ttest_1samp(SLEEP, -margin, alternative="greater").pvalue
-    upper = stats.ttest_1samp(SLEEP, margin, alternative="less").pvalue
-    assert s.equivalence_test(SLEEP, margin) == pytest.approx(max(lower, upper))
-    assert s.equivalence_test(-SLEEP, margin) == pytest.approx(max(lower, upper))
+    """Of scipy's t tests and sign flips against either end of the margin, the largest p counts."""
+    d = np.random.default_rng(0).normal(0.3, 1.0, 12)
+    assert not s.is_skewed(d)
+    sides = (margin + d, margin - d)
+    t = [stats.ttest_1samp(side, 0, alternative="greater").pvalue for side in sides]
+    flips = [s.sign_flip_test(side) / 2 for side in sides]
+    expected = max(*t, *flips, 2**-11) if abs(d.mean()) < margin else 1.0
+    assert s.equivalence_test(d, margin) == pytest.approx(expected)
+    assert s.equivalence_test(-d, margin) == pytest.approx(expected)
 
 
-def test_equivalence_agrees_with_the_ninety_percent_interval() -> None:
-    """The p is .05 where the margin touches the end of the 90 % interval."""
-    assert s.equivalence_test(SLEEP, s.t_interval(SLEEP, 0.9).high) == pytest.approx(0.05)
+def test_equivalence_grows_with_what_seeds_do_not_show() -> None:
+    """With variance that seeds share, the widened t test of either side decides."""
+    d = np.random.default_rng(0).normal(0.0, 1.0, 20)
+    error = np.sqrt(d.var(ddof=1) / 20 + 0.3)
+    expected = stats.t.sf((2 - abs(d.mean())) / error, 19)
+    assert s.equivalence_test(d, 2.0, extra=0.3) == pytest.approx(expected)
+    assert s.equivalence_test(d, 2.0, extra=0.3) > s.equivalence_test(d, 2.0)
+
+
+@pytest.mark.parametrize(("margin", "step", "least"), [(0.01, 0.1, 0.9**20), (0.2, 0.1, 2.0**-19)])
+def test_equivalence_knows_the_metric_s_step(margin: float, step: float, least: float) -> None:
+    """Twenty equal scores cannot exclude a step on one seed in ten, whose mean is the margin."""
+    assert s.equivalence_test(np.zeros(20), margin, step=step) == pytest.approx(least)
 
 
 def test_equivalence_at_its_limits() -> None:
@@ -275,9 +289,84 @@ def test_equivalence_claims_no_more_than_its_seeds_can_show(spread: float) -> No
 
 
 def test_equivalence_keeps_its_level_at_the_margin() -> None:
-    """A true difference of exactly the margin is called equivalent in 5 % of 4,000 runs."""
-    x = np.random.default_rng(5).normal(1.0, 0.5, (4_000, 10))
-    assert np.mean([s.equivalence_test(d, 1.0) <= 0.05 for d in x]) == pytest.approx(0.05, abs=0.01)
+    """A true difference of exactly the margin is called equivalent in at most 5 % of 2,000 runs."""
+    x = np.random.default_rng(5).normal(1.0, 0.5, (2_000, 10))
+    assert 0.025 < np.mean([s.equivalence_test(d, 1.0) <= 0.05 for d in x]) < 0.065
+
+
+# --- skewed differences, and new data -----------------------------------------------------------
+
+
+def test_hall_s_transformation_is_a_cube() -> None:
+    """t of ((1 + g u / 3)^3 - 1) / g + g / 6n, which is another way to write it, u = mean / sd."""
+    d = np.random.default_rng(1).lognormal(0, 1, 15) - 0.5
+    g, u = stats.skew(d, bias=False), d.mean() / d.std(ddof=1)
+    t = np.sqrt(15) * (((1 + g * u / 3) ** 3 - 1) / g + g / 90)
+    assert s.hall_test(d) == pytest.approx(2 * stats.t.sf(abs(t), 14))
+    assert s.hall_test(-d) == pytest.approx(s.hall_test(d))
+
+
+def test_strong_skewness_is_tested_by_the_larger_p() -> None:
+    """A collapse on 2 of 20 seeds; differences that are hardly skewed keep the sign flips' p."""
+    collapse = np.r_[np.full(18, 0.02), -0.03, -0.02]
+    calm = np.random.default_rng(2).normal(0.5, 1.0, 20)
+    assert s.is_skewed(collapse)
+    assert not s.is_skewed(calm)
+    assert s.mean_test(collapse) == max(s.sign_flip_test(collapse), s.hall_test(collapse))
+    assert s.mean_test(calm) == s.sign_flip_test(calm)
+    assert not s.is_skewed([1.0] * 20)
+    assert not s.is_skewed([0.0, 0.0, 9.0])
+
+
+def test_skewed_differences_keep_the_level() -> None:
+    """Centred exponential differences, which sign flips alone call real in 8 % of studies."""
+    x = np.random.default_rng(7).exponential(1.0, (2_000, 12)) - 1.0
+    rejected = np.mean([s.mean_test(d) <= 0.05 for d in x])
+    assert rejected < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2_000)
+
+
+def test_a_widened_t_test_is_student_s_without_extra_variance() -> None:
+    d = np.random.default_rng(3).normal(0.3, 1.0, 10)
+    assert s.widened_t_test(d, 0.0) == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
+    # Nadeau and Bengio: the variance of a split times 1/n + test/learnt
+    t = d.mean() / np.sqrt((1 / 10 + 1 / 4) * d.var(ddof=1))
+    extra = s.finite_data_variance(d, 20 / 80)
+    assert s.widened_t_test(d, extra) == pytest.approx(2 * stats.t.sf(abs(t), 9))
+    assert s.widened_t_test([0.1] * 8, 0.0) == s.smallest_p(8)
+    assert s.widened_t_test([0.0] * 8, 0.0) == 1.0
+
+
+def test_two_values_have_no_interval_and_bounds_hold() -> None:
+    assert np.isnan(s.t_interval([0.7, 0.9]).low)
+    assert np.isnan(s.t_interval([0.7, 0.9]).high)
+    interval = s.t_interval([0.7, 0.9, 0.99], bounds=(0.0, 1.0))
+    assert interval.high == 1.0
+    assert 0 < interval.low < 0.7
+    wide, usual = s.t_interval(SLEEP, extra=0.5), s.t_interval(SLEEP)
+    error = np.sqrt(SLEEP.var(ddof=1) / 10 + 0.5)
+    assert wide.high == pytest.approx(SLEEP.mean() + stats.t.isf(0.025, 9) * error)
+    assert wide.high > usual.high
+
+
+def test_power_on_new_data_is_what_simulation_finds() -> None:
+    """Seeds whose differences correlate by 1/4, tested by the widened t test."""
+    generator = np.random.default_rng(4)
+    shared, alone = generator.normal(size=(4_000, 1)), generator.normal(size=(4_000, 20))
+    x = 1.4 + 0.5 * shared + np.sqrt(0.75) * alone
+    p = [s.widened_t_test(d, 0.25 / 0.75 * d.var(ddof=1)) for d in x]
+    # the deviation that seeds show is that of the part that they do not share
+    expected = s.paired_t_power(1.4 / np.sqrt(0.75), 20, correlation=0.25 / 0.75)
+    assert np.mean(np.array(p) <= 0.05) == pytest.approx(expected, abs=0.03)
+
+
+def test_no_number_of_seeds_makes_up_for_few_data() -> None:
+    """More seeds settle what holds on these data, but not always what holds beyond them."""
+    d = np.random.default_rng(5).normal(0.5, 1.0, 12)
+    assert s.seeds_to_settle(d) is not None
+    assert s.seeds_to_settle(d, correlation=0.25) is None
+    large = d + 2.0
+    assert s.seeds_to_settle(large, correlation=0.25) >= s.seeds_to_settle(large)
+    assert s.smallest_detectable_difference(1.0, 20, correlation=0.25) > 1.2
 
 
 # --- families -------------------------------------------------------------------------------

@@ -36,7 +36,9 @@ class Line(NamedTuple):
     trials: int
 
 
-def result(loss: str, values: np.ndarray, *, first_seed: int = 0, dataset: str = "x") -> Result:
+def result(
+    loss: str, values: np.ndarray, *, first_seed: int = 0, dataset: str = "x", drawn: str = "anew"
+) -> Result:
     """A result as training writes it, of one metric; NaN is a diverged replica."""
     shared = ("corruption", "model", "regularizer", "optimizer")
     seeds = list(range(first_seed, first_seed + len(values)))
@@ -44,6 +46,7 @@ def result(loss: str, values: np.ndarray, *, first_seed: int = 0, dataset: str =
     table["status"] = np.where(np.isnan(values), "diverged", "finished")
     mapping = {**{k: {"name": k} for k in shared}, "trainer": {}, "dataset": {"name": dataset}}
     summary = {"task": "t", "primary": "score", "directions": {"score": 1}, "seconds": 1.0}
+    summary["examples"] = {"drawn": drawn, "learnt": 4, "test": 1}
     mapping |= {"loss": {"name": loss}, "regularizer": {"name": "none"}, "seeds": seeds}
     config = Configuration.read({**mapping, "tune": {"trials": 0}})
     summary["numbers"] = config.numbers

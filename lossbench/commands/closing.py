@@ -20,7 +20,7 @@ from lossbench.contract import UnusableError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lossbench.comparison import Comparison
+    from lossbench.comparison import Comparison, Row
     from lossbench.configuration.experiments import Experiment
     from lossbench.configuration.settings import Tracking
     from lossbench.results import Result
@@ -193,10 +193,10 @@ def _settling_seeds(outcome: Outcome) -> tuple[int, str] | None:
         ]
     else:
         needed = [
-            (_needed(comparison, row.settled_by), row.label)
+            (_needed(comparison, _settled_by(row)), row.label)
             for comparison in outcome.comparisons
             for row in comparison.rows
-            if row.verdict == "open"
+            if row.verdict == "open" or (row.settled_on_new_by and row.verdict.endswith(" here"))
         ]
     held = max(len(job.config.seeds) for job in outcome.jobs)
     possible = [number for number, _ in needed if held < number <= MOST_PROPOSED]
@@ -205,6 +205,11 @@ def _settling_seeds(outcome: Outcome) -> tuple[int, str] | None:
     least = min(possible)
     settled = dict.fromkeys(name for number, name in needed if held < number <= least)
     return least, ", ".join(settled)
+
+
+def _settled_by(row: Row) -> int | None:
+    """The seeds that would settle the verdict, which is on new data where these can be judged."""
+    return row.settled_by if row.p is None else row.settled_on_new_by
 
 
 def _needed(comparison: Comparison, settled_by: int | None) -> int:

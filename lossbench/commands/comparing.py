@@ -51,6 +51,13 @@ if TYPE_CHECKING:
 @click.option(
     "--mixed-budgets", is_flag=True, help="Rank losses that were tuned with different budgets."
 )
+@click.option(
+    "--at",
+    type=OneOf("at", ["last", "best"]),
+    default="last",
+    metavar="EPOCH",
+    help="last (default), or best on validation data: the epoch whose models are compared.",
+)
 @click.option("--check", is_flag=True, help="Exit with 3 where a claim is not as on record.")
 @click.option(
     "--format",
@@ -71,6 +78,7 @@ def compare(
     by: str | None,
     same_within: float | None,
     mixed_budgets: bool,
+    at: str,
     check: bool,
     form: str,
     html: str | None,
@@ -90,6 +98,7 @@ def compare(
         metric=metric,
         same_within=same_within,
         mixed_budgets=mixed_budgets,
+        at=at,
     )
     decisions = decisions_on(question, stored)
     answer = Answer(folder, question, comparisons, decisions)

@@ -1,6 +1,7 @@
 """Results -> which loss is better, by how much, and whether that is real."""
 
-from lossbench.comparison.build import ALPHA, YARDSTICKS, compare
+from lossbench.comparison.build import compare
+from lossbench.comparison.contests import PLACES, YARDSTICKS
 from lossbench.comparison.over_datasets import DatasetRanking, rank_losses
 from lossbench.comparison.select import (
     Group,
@@ -11,11 +12,12 @@ from lossbench.comparison.select import (
     value_at,
     where,
 )
-from lossbench.comparison.sentences import explain_few_seeds
+from lossbench.comparison.sentences import ALPHA, explain_few_seeds, explain_question
 from lossbench.comparison.structure import Comparison, Row
 
 __all__ = [
     "ALPHA",
+    "PLACES",
     "YARDSTICKS",
     "Comparison",
     "DatasetRanking",
@@ -25,6 +27,7 @@ __all__ = [
     "compare",
     "datasets",
     "explain_few_seeds",
+    "explain_question",
     "grouped",
     "rank_losses",
     "robustness",

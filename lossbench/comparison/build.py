@@ -1,59 +1,25 @@
-"""Results -> comparisons: who is compared with whom, and the numbers of each row."""
+"""Results -> comparisons: the numbers of each loss, and what they show."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lossbench import registry, statistics
-from lossbench.comparison.sentences import ALPHA, same_numbers
+from lossbench import statistics
+from lossbench.comparison.contests import PLACES, Array, Contest, contests_of
+from lossbench.comparison.evidence import (
+    Evidence,
+    examples_needed,
+    hidden_variance,
+    simultaneous_interval,
+    weigh,
+)
 from lossbench.comparison.structure import Comparison, Row
-from lossbench.configuration import budget_words, digest, labels, loss_labels
 from lossbench.contract import UserError
-from lossbench.registry.hints import choices
-from lossbench.results import Result, of_seeds
+from lossbench.results import Result
 from lossbench.statistics import Interval
-
-Array = NDArray[np.float64]
-VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
-YARDSTICKS = ("cross_entropy", "squared_error")  # the baseline where none is named
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """The losses of one setting, and of the compared metric a value for each seed."""
-
-    results: dict[str, Result]
-    metric: str
-    direction: int
-    baseline: str
-    paired: bool
-    notes: tuple[str, ...]
-
-    @property
-    def others(self) -> list[str]:
-        return [label for label in self.results if label != self.baseline]
-
-    def values(self, label: str) -> Array:
-        """The metric on the test split, seed by seed; NaN where the replica diverged."""
-        return self.results[label].seeds[f"test/{self.metric}"].to_numpy(dtype=np.float64)
-
-    def differences(self, label: str) -> Array:
-        """The loss less the baseline; NaN where one of the two diverged."""
-        return self.values(label) - self.values(self.baseline)
-
-    def gains(self, label: str) -> Array:
-        """The differences, positive where the loss is better, diverged replicas the worst."""
-        return statistics.paired_differences(
-            self.values(label), self.values(self.baseline), higher_is_better=self.direction > 0
-        )
 
 
 def compare(
@@ -63,281 +29,69 @@ def compare(
     metric: str | None = None,
     same_within: float | None = None,
     mixed_budgets: bool = False,
+    at: str = "last",
 ) -> list[Comparison]:
     """One comparison for each setting and tuning budget; p values corrected over all of them.
 
     same_within: a difference that does not matter; what is shown to be less is "same".
     mixed_budgets: rank runs that were tuned with different budgets against each other.
+    at: compare after the "last" epoch, or at the "best" on validation data.
     UserError names a metric or baseline that no setting has, and budgets that leave no ranking.
     """
     if same_within is not None and not (same_within > 0 and np.isfinite(same_within)):
         raise UserError(f"--same-within {same_within}: expected a number above 0, such as 0.005.")
-    samples = _samples(results, baseline, metric, mixed_budgets)
-    pairs = [(sample, label) for sample in samples for label in sample.others]
-    p = statistics.holm([statistics.sign_flip_test(s.gains(label)) for s, label in pairs])
-    same_p = statistics.holm(
-        [_equivalence(s.gains(label), s.differences(label), same_within) for s, label in pairs]
-    )
-    tests = iter(zip(p, same_p, strict=True))
+    if at not in PLACES:
+        raise UserError(f"--at {at}: expected last or best, the epoch that is compared.")
+    contests = [replace(s, at=at) for s in contests_of(results, baseline, metric, mixed_budgets)]
+    (other,) = set(PLACES) - {at}
+    evidence = weigh(contests, same_within)
+    elsewhere = weigh([replace(s, at=other) for s in contests if s.has(other)], same_within)
+    rivals = iter(elsewhere)
     return [
-        _comparison(sample, list(islice(tests, len(sample.others))), len(pairs), same_within)
-        for sample in samples
+        _comparison(contest, shown, next(rivals) if contest.has(other) else {}, family, same_within)
+        for family in [sum(len(contest.others) for contest in contests)]
+        for contest, shown in zip(contests, evidence, strict=True)
     ]
-
-
-def _equivalence(gains: Array, differences: Array, margin: float | None) -> float:
-    """The p of the equivalence test; NaN without a margin, 1 where just one of a pair diverged."""
-    finished = np.isfinite(differences)
-    if margin is None or not finished.any():
-        return float("nan")
-    lost = np.any(gains[~finished] != 0)
-    return 1.0 if lost else statistics.equivalence_test(differences[finished], margin)
-
-
-# --- who is compared with whom --------------------------------------------------------------
-
-
-def _samples(
-    results: Sequence[Result], baseline: str | None, metric: str | None, mixed: bool
-) -> list[_Sample]:
-    results = _of_same_metrics(results, metric)
-    plugin = bool(metric) and (":" in str(metric) or metric in registry.names("metric"))
-    metric = metric and metric.rpartition(":")[2]
-    named = dict(zip(map(id, results), loss_labels([r.config for r in results]), strict=True))
-    settings: dict[str, list[Result]] = {}
-    for result in results:
-        settings.setdefault(digest(result.setting), []).append(result)
-    groups = [group for alike in settings.values() for group in _of_one_budget(alike, mixed)]
-    if settings and all(len(alike) == 1 for alike, _ in groups):
-        _refuse_mixed_budgets(list(settings.values()))
-    _check_metric([alike for alike, _ in groups], metric, plugin)
-    labelled = [_labelled(alike, named) for alike, _ in groups]
-    if baseline and not any(_named(baseline, held) for held in labelled):
-        known = {label for held in labelled for label in held}
-        raise UserError(
-            f"--baseline {baseline}: it is not among the losses compared. "
-            f"{choices(baseline, known)}"
-        )
-    return [
-        _sample(held, notes, [baseline] if baseline else _baselines(labelled, held), metric)
-        for held, (_, notes) in zip(labelled, groups, strict=True)
-    ]
-
-
-def _of_same_metrics(results: Sequence[Result], metric: str | None) -> list[Result]:
-    """The results with the metrics that others of their task have, where these can be computed."""
-    held: dict[str, set[str]] = {}
-    for result in results:
-        held.setdefault(result.summary["task"], set()).update(result.summary["directions"])
-    completed = []
-    for result in results:
-        wanted = {*held[result.summary["task"]], *([metric] if metric else [])}
-        if lacking := wanted - set(result.summary["directions"]):
-            from lossbench.results.rescoring import (
-                with_metrics,  # torch: slow to import, seldom wanted
-            )
-
-            result = with_metrics(result, sorted(lacking))
-        completed.append(result)
-    return completed
-
-
-def _labelled(alike: list[Result], named: dict[int, str]) -> dict[str, Result]:
-    """The results of a setting by the label that each has in the whole comparison."""
-    seen: Counter[str] = Counter()
-    labelled = {}
-    budgets = budget_words([result.config for result in alike])
-    for result, budget in zip(alike, budgets, strict=True):
-        label = " ".join([named[id(result)], *budget])
-        seen[label] += 1
-        labelled[label if seen[label] == 1 else f"{label} #{seen[label]}"] = result
-    return labelled
-
-
-def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> list[str]:
-    """The labels in the order in which they serve as the baseline of all settings of one's task.
-
-    A yardstick first, then what most settings have, then by name and value.
-    """
-    task = _task(one)
-    alike = [results for results in settings if _task(results) == task]
-    held = Counter(label for results in alike for label in results)
-    names = {label: r.config.loss.name for results in alike for label, r in results.items()}
-
-    def order(label: str) -> tuple[Any, ...]:
-        return names[label] not in YARDSTICKS, -held[label], natural_order(label)
-
-    return sorted(held, key=order)
-
-
-def _task(labelled: dict[str, Result]) -> str:
-    task: str = next(iter(labelled.values())).summary["task"]
-    return task
-
-
-def natural_order(label: str) -> list[tuple[float, str]]:
-    """A sort key by which gamma=2 stands before gamma=10."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", label)
-    return [(float(part), "") if i % 2 else (-1.0, part) for i, part in enumerate(parts)]
-
-
-def _of_one_budget(results: list[Result], mixed: bool) -> list[tuple[list[Result], list[str]]]:
-    """The results of a setting apart by tuning budget, or together with a word of warning."""
-    budgets: dict[str, list[Result]] = {}
-    for result in results:
-        budgets.setdefault(result.config.tune.budget, []).append(result)
-    if len(budgets) == 1:
-        return [(results, [])]
-    listed = "; ".join(
-        f"{words}: {', '.join(labels([r.config for r in group]))}"
-        for words, group in budgets.items()
-    )
-    if mixed:
-        return [(results, [f"The tuning budgets differ, so the ranking is not fair. {listed}."])]
-    note = f"Runs of different tuning budgets are not ranked against each other. {listed}."
-    return [(group, [note]) for group in budgets.values()]
-
-
-def _refuse_mixed_budgets(settings: list[list[Result]]) -> None:
-    """UserError where budgets that differ keep different losses apart and leave none to rank."""
-    for results in settings:
-        configs = [result.config for result in results]
-        budgets = {label: c.tune.budget for label, c in zip(labels(configs), configs, strict=True)}
-        losses = {digest(config.loss.mapping) for config in configs}
-        if len(losses) > 1 and len(set(budgets.values())) > 1:
-            listed = "; ".join(f"{label}: {words}" for label, words in budgets.items())
-            raise UserError(
-                f"the tuning budgets differ, and a ranking would not be fair ({listed}). "
-                "Tune all losses alike, or rank them all the same with --mixed-budgets."
-            )
-
-
-def _check_metric(groups: list[list[Result]], metric: str | None, plugin: bool) -> None:
-    """UserError for a metric that no setting has, or that is not better in either direction."""
-    summaries = [results[0].summary for results in groups]
-    held = [s for s in summaries if metric in s["directions"]]
-    if metric is None or any(s["directions"][metric] for s in held):
-        return
-    if held:
-        raise UserError(
-            f"--metric {metric}: neither more nor less of it is better, so it is shown next to the "
-            f"metric that is compared. Compare by {held[0]['primary']}, for example."
-        )
-    tasks = ", ".join(sorted({s["task"] for s in summaries}))
-    known = {name for s in summaries for name, direction in s["directions"].items() if direction}
-    hint = ""
-    if plugin:
-        hint = (
-            "\nA metric added later needs predictions, which these results do not keep: train "
-            f"them with metrics=[{metric}] --rerun."
-        )
-    raise UserError(
-        f"--metric {metric}: {tasks} has no such metric. {choices(metric, known)}{hint}"
-    )
-
-
-def _sample(
-    labelled: dict[str, Result], notes: list[str], baselines: list[str], metric: str | None
-) -> _Sample:
-    """One setting, against the first of the baselines that it has."""
-    summary, notes = next(iter(labelled.values())).summary, list(notes)
-    if metric and not summary["directions"].get(metric):
-        notes.append(f"{summary['task']} is compared by {summary['primary']}: it has no {metric}.")
-        metric = None
-    metric = metric or summary["primary"]
-    here = [name for each in baselines if (name := _named(each, labelled))]
-    base = here[0] if here else _baselines([labelled], labelled)[0]
-    if not _named(baselines[0], labelled):
-        notes.append(f"{baselines[0]} was not trained here, so the baseline is {base}.")
-    notes += _of_several_versions(labelled)
-    notes += _of_several_metrics(labelled)
-    labelled, paired, seed_notes = _on_common_seeds(labelled)
-    return _Sample(
-        labelled, metric, summary["directions"][metric], base, paired, (*notes, *seed_notes)
-    )
-
-
-def _of_several_versions(labelled: dict[str, Result]) -> list[str]:
-    """A word of warning for each package of which the results have seen several versions."""
-    notes = []
-    for part in VERSIONS:
-        held: dict[str, list[str]] = {}
-        for label, result in labelled.items():
-            held.setdefault(str(result.versions.get(part)), []).append(label)
-        if len(held) > 1:
-            listed = "; ".join(f"{version}: {', '.join(which)}" for version, which in held.items())
-            notes.append(f"Trained with different {part}: {listed}. With --rerun they are alike.")
-    return notes
-
-
-def _of_several_metrics(labelled: dict[str, Result]) -> list[str]:
-    """A note on metrics that only some of the results have."""
-    held = {label: set(result.summary["directions"]) for label, result in labelled.items()}
-    missing = sorted(set.union(*held.values()) - set.intersection(*held.values()))
-    if not missing:
-        return []
-    lacking = [label for label, names in held.items() if not names.issuperset(missing)]
-    return [f"Metrics left out, because {', '.join(lacking)} lacks them: {', '.join(missing)}."]
-
-
-def _named(name: str, labelled: dict[str, Result]) -> str | None:
-    """The label of this name, or the one loss of this name, whatever its hyper-parameters."""
-    same = [label for label, r in labelled.items() if r.config.loss.name == name]
-    return name if name in labelled else same[0] if len(same) == 1 else None
-
-
-def _on_common_seeds(labelled: dict[str, Result]) -> tuple[dict[str, Result], bool, list[str]]:
-    """The results on the seeds that all have, or on as many seeds each where none is shared."""
-    held = {label: sorted(r.seeds.seed) for label, r in labelled.items()}
-    common = sorted(set.intersection(*map(set, held.values())))
-    fewest = min(map(len, held.values()))
-    used = {label: common or seeds[:fewest] for label, seeds in held.items()}
-    notes = []
-    if not common:
-        notes.append(
-            "Some losses share no seed, so their seeds are compared unpaired; with the same seeds "
-            "smaller differences would be found."
-        )
-    dropped = {label: len(s) - len(used[label]) for label, s in held.items() if s != used[label]}
-    if dropped:
-        listed = ", ".join(f"{count} of {label}" for label, count in dropped.items())
-        notes.append(f"Seeds left out, because not every loss has as many or the same: {listed}.")
-    return {k: of_seeds(r, used[k]) for k, r in labelled.items()}, bool(common), notes
-
-
-# --- the numbers of each row ----------------------------------------------------------------
 
 
 def _comparison(
-    sample: _Sample, tests: list[tuple[float, float]], family: int, margin: float | None
+    contest: Contest,
+    evidence: dict[str, Evidence],
+    elsewhere: dict[str, Evidence],
+    family: int,
+    margin: float | None,
 ) -> Comparison:
-    values = np.stack([sample.values(label) for label in sample.results], axis=1)
-    scores = statistics.oriented_scores(values, higher_is_better=sample.direction > 0)
+    scores = contest.scores()
     leads = statistics.share_leads(scores)
-    shared = set.intersection(*(set(r.summary["directions"]) for r in sample.results.values()))
+    shared = set.intersection(*(set(r.summary["directions"]) for r in contest.results.values()))
     rows = {
         label: _row(label, result, shared, float(mean), float(first))
         for (label, result), mean, first in zip(
-            sample.results.items(), scores.mean(axis=0), leads, strict=True
+            contest.results.items(), scores.mean(axis=0), leads, strict=True
         )
     }
-    for label, (p, same_p) in zip(sample.others, tests, strict=True):
-        rows[label] = _against(sample, rows[label], p, same_p, family)
-    results = list(sample.results.values())
+    for label, shown in evidence.items():
+        rows[label] = _against(contest, rows[label], shown, family)
+        if label in elsewhere:
+            rows[label] = replace(rows[label], other_verdict=elsewhere[label].verdict)
+    results = list(contest.results.values())
     budgets = {row.budget for row in rows.values()}
     setting = results[0].config.shown_setting
     return Comparison(
         setting={**setting, "tuning": budgets.pop() if len(budgets) == 1 else "mixed budgets"},
-        metric=sample.metric,
-        direction=sample.direction,
-        baseline=sample.baseline,
-        seeds=len(values),
-        paired=sample.paired,
+        metric=contest.metric,
+        direction=contest.direction,
+        baseline=contest.baseline,
+        at=contest.at,
+        origin=contest.origin,
+        failed=contest.failed,
+        seeds=len(scores),
+        paired=contest.paired,
         family=family,
         margin=margin,
-        notes=sample.notes,
+        notes=contest.notes,
         rows=tuple(sorted(rows.values(), key=lambda row: -row.score)),
-        results=sample.results,
+        results=contest.results,
     )
 
 
@@ -358,38 +112,58 @@ def _row(label: str, result: Result, metrics: set[str], score: float, leads: flo
 def _intervals(result: Result, place: str, metrics: set[str]) -> dict[str, Interval | None]:
     """Each metric's mean and interval over the seeds that finished; None where none did."""
     names = [name for name in result.summary["directions"] if name in metrics]
-    values = {name: result.seeds[f"{place}{name}"].dropna().to_numpy() for name in names}
-    return {n: statistics.t_interval(v) if len(v) else None for n, v in values.items()}
+    values = {name: result.seeds[f"{place}{name}"].to_numpy(dtype=np.float64) for name in names}
+    finite = {name: each[np.isfinite(each)] for name, each in values.items()}
+    bounds = {name: _bounds(result, name) for name in names}
+    return {
+        name: statistics.t_interval(each, bounds=bounds[name]) if len(each) else None
+        for name, each in finite.items()
+    }
 
 
-def _against(sample: _Sample, row: Row, p: float, same_p: float, family: int) -> Row:
-    gains, differences = sample.gains(row.label), sample.differences(row.label)
+def _bounds(result: Result, metric: str) -> tuple[float, float]:
+    low, high = result.summary.get("bounds", {}).get(metric, (None, None))
+    return -np.inf if low is None else low, np.inf if high is None else high
+
+
+def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
+    gains, differences = contest.gains(row.label), contest.differences(row.label)
     finished = differences[np.isfinite(differences)]
-    same = same_numbers(sample.results[row.label], sample.results[sample.baseline])
+    row = replace(row, differences=tuple(differences.tolist()), verdict=shown.verdict)
+    if not contest.defined:
+        return row
+    hidden = hidden_variance(contest, row.label)
+    share = hidden / variance if (variance := float(np.var(gains, ddof=1))) > 0 else 0.0
     return replace(
         row,
-        differences=tuple(differences.tolist()),
-        difference=statistics.t_interval(finished) if len(finished) else None,
-        p=float(p),
+        difference=simultaneous_interval(contest, row.label, shown, family),
+        p=None if np.isnan(shown.p) else shown.p,
+        p_here=shown.p_here,
         improvement=statistics.probability_of_improvement(gains),
         gained=int(np.sum(gains > 0)),
         ties=int(np.sum(gains == 0)),
         effect=statistics.effect_size(gains),
-        detectable=_detectable(finished, len(gains), family),
+        skewed=statistics.is_skewed(gains),
+        detectable=_detectable(finished, len(gains), family, share),
         settled_by=statistics.seeds_to_settle(gains, comparisons=family),
-        same_p=None if np.isnan(same_p) else float(same_p),
-        verdict="identical" if same else _verdict(float(gains.mean()), p, same_p),
+        settled_on_new_by=_seeds_on_new_data(gains, family, share),
+        examples_needed=examples_needed(contest, row.label, family),
+        same_p=None if np.isnan(shown.same_p) else shown.same_p,
+        same_p_here=None if np.isnan(shown.same_here) else shown.same_here,
     )
 
 
-def _detectable(differences: Array, seeds: int, family: int) -> float | None:
+def _seeds_on_new_data(gains: Array, family: int, share: float) -> int | None:
+    if np.isnan(share):
+        return None
+    return statistics.seeds_to_settle(gains, comparisons=family, correlation=share)
+
+
+def _detectable(differences: Array, seeds: int, family: int, share: float) -> float | None:
+    """On new data, where these can be judged, else on these."""
     deviation = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
     if not deviation > 0:
         return None
-    return statistics.smallest_detectable_difference(deviation, seeds, comparisons=family)
-
-
-def _verdict(gain: float, p: float, same_p: float) -> str:
-    if p <= ALPHA:
-        return "better" if gain > 0 else "worse"
-    return "same" if same_p <= ALPHA else "open"
+    return statistics.smallest_detectable_difference(
+        deviation, seeds, comparisons=family, correlation=0.0 if np.isnan(share) else share
+    )

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lossbench.comparison.sentences import WORDS
 from lossbench.comparison.structure import Comparison
 from lossbench.contract import UserError
 from lossbench.nested import dotted_keys, value_under
 from lossbench.registry.hints import choices
 from lossbench.results import Result
 
+DECIDED = {
+    "better": "better than the baseline",
+    "worse": "worse than the baseline",
+    **{word: words for word, words in WORDS.items() if word not in ("open", "undefined")},
+}
 ABSENT = "-"  # shown for a setting that does not have the key
 
 
@@ -92,8 +98,8 @@ class Group:
         for label in self.labels:
             verdicts = self._verdicts(label)
             if verdicts:
-                where = [_where(word, verdicts) for word in ("better", "worse", "same")]
-                known = " and ".join(filter(None, where)) or "open everywhere"
+                where = [_where(word, verdicts) for word in DECIDED]
+                known = " and ".join(filter(None, where)) or "not settled anywhere"
                 sentences.append(f"{label}: {known}, of {len(verdicts)} compared.")
         return sentences
 
@@ -106,8 +112,7 @@ class Group:
 
 def _where(word: str, verdicts: dict[str, str]) -> str:
     values = [value for value, verdict in verdicts.items() if verdict == word]
-    than = {"better": "better than the baseline", "worse": "worse than the baseline"}
-    return f"{than.get(word, 'practically the same')} at {', '.join(values)}" if values else ""
+    return f"{DECIDED[word]} at {', '.join(values)}" if values else ""
 
 
 def grouped(comparisons: Sequence[Comparison], key: str) -> list[Group]:

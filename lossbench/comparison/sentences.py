@@ -14,17 +14,57 @@ if TYPE_CHECKING:
     from lossbench.results import Result
 
 ALPHA = 0.05
+WORDS = {
+    "open": "not settled",
+    "better here": "better on these data only",
+    "worse here": "worse on these data only",
+    "same": "practically the same",
+    "same here": "practically the same on these data only",
+}
+
+
+RULES = {"last": "after the last epoch", "best": "at the epoch chosen on validation data"}
+RARE = 5  # times the usual difference, beyond which one seed's is named
 
 
 def conclude(comparison: Comparison) -> list[str]:
-    """A sentence for each loss but the baseline, then what to mind."""
+    """Where the rules for the epoch disagree, a sentence for each loss, then what to mind."""
     rows = [row for row in comparison.rows if row.verdict != "baseline"]
-    sentences = [_sentence(comparison, row) for row in rows]
+    sentences = [*_disagreements(comparison, rows), *(_sentence(comparison, row) for row in rows)]
     if comparison.family > len(rows):
         sentences.append(
-            f"p is corrected over all {comparison.family} comparisons that were asked for."
+            f"p and intervals of differences are corrected over all {comparison.family} "
+            "comparisons that were asked for."
         )
-    return [*sentences, *_twins(comparison), *_few(comparison), *comparison.notes]
+    return [
+        *sentences,
+        *_twins(comparison),
+        *_few(comparison),
+        *_unseen(comparison, rows),
+        *comparison.notes,
+    ]
+
+
+def explain_question(comparison: Comparison) -> str:
+    """What the verdicts are about: new data, or the data that there are."""
+    match comparison.origin.get("drawn"):
+        case "anew":
+            return "each seed draws new data, so that verdicts hold for new data like these"
+        case "split":
+            here = f"p here is on these {count_examples(comparison)}"
+            return f"{here}, p new and the verdict on new data like them"
+        case "held out":
+            here = f"p here is on these {count_examples(comparison)}"
+            return f"{here}, p new and the verdict on new ones like them"
+    return "verdicts are on these data only: where they come from was not recorded"
+
+
+def count_examples(comparison: Comparison) -> str:
+    """The examples that a conclusion on new data rests on, in words."""
+    origin = comparison.origin
+    if origin["drawn"] == "held out":
+        return f"{origin['test']:,} test examples"
+    return f"{origin['test'] + origin['learnt']:,} examples"
 
 
 def explain_few_seeds(seeds: int, comparisons: int, needed: int) -> str:
@@ -40,24 +80,33 @@ def write_p(p: float | None) -> str:
 
 
 def _sentence(comparison: Comparison, row: Row) -> str:
-    versus = f"{comparison.baseline} in {comparison.metric}"
-    match row.verdict:
+    versus = f"{comparison.baseline} in {comparison.metric} {RULES[comparison.at]}"
+    word, _, here = row.verdict.partition(" ")
+    match word:
         case "identical":
             return f"{row.label} gave exactly the results of {comparison.baseline}, seed for seed."
+        case "undefined":
+            return f"{row.label} against {versus}: {comparison.metric} is undefined on these data."
         case "open":
-            return f"{row.label} against {versus}: nothing can be concluded{_open(comparison, row)}"
+            return f"{row.label} against {versus}: not settled{_open(comparison, row)}"
         case "same":
+            p = row.same_p_here if here else row.same_p
+            only = " on these data only" if here else ""
             return (
-                f"{row.label} and {versus} are practically the same: within "
-                f"{comparison.margin:g}{_by(row, ', difference')}; equivalence test p = "
-                f"{write_p(row.same_p)}."
+                f"{row.label} and {versus} are practically the same{only}: within "
+                f"{comparison.margin:g}{_by(comparison, row, ', difference')}; equivalence test p "
+                f"= {write_p(p)}.{_beyond(comparison, row) if here else ''}"
             )
     close = ""
     if row.same_p is not None and row.same_p <= ALPHA:
         close = f" The difference is real but within {comparison.margin:g}: practically the same."
+    only = " on these data only" if here else ""
+    p = row.p_here if here else row.p
     return (
-        f"{row.label} is {row.verdict} than {versus}{_by(row, ' by')}; p = {write_p(row.p)}, "
-        f"better on {_count_gains(comparison, row)}.{_lost(comparison, row)}{close}"
+        f"{row.label} is {word} than {versus}{only}{_by(comparison, row, ' by')}; "
+        f"p = {write_p(p)}, "
+        f"better on {_count_gains(comparison, row)}.{_lost(comparison, row)}{_collapse(row)}{close}"
+        f"{_beyond(comparison, row) if here else ''}"
     )
 
 
@@ -67,41 +116,116 @@ def _count_gains(comparison: Comparison, row: Row) -> str:
     return f"{row.gained} of {comparison.seeds} seeds{ties}"
 
 
-def _by(row: Row, lead: str) -> str:
+def _by(comparison: Comparison, row: Row, lead: str) -> str:
     d = row.difference
     if d is None:
         return ""
-    known = np.isfinite(d.low)  # one seed has no interval
-    ends = f" (95 % interval {d.low:+.4f} to {d.high:+.4f})" if known else ""
+    known = np.isfinite(d.low)  # one or two seeds have no interval
+    on = "" if row.p is not None else " on these data"
+    over = f" for all {comparison.family}" if comparison.family > 1 else ""
+    ends = f" (95 % interval{over}{on} {d.low:+.4f} to {d.high:+.4f})" if known else ""
     return f"{lead} {d.estimate:+.4f}{ends}"
 
 
+def _beyond(comparison: Comparison, row: Row) -> str:
+    """Why what holds on these data is not shown on new ones, and what would show it."""
+    drawn = comparison.origin.get("drawn")
+    if row.p is None:
+        reason = "their origin was not recorded"
+        if drawn == "held out":
+            reason = "all seeds share one test split, whose predictions were not kept"
+        return f" Whether on new data like them cannot be judged: {reason}."
+    p = row.same_p if row.verdict == "same here" else row.p
+    said = f" Whether on new data like them cannot be told from {count_examples(comparison)} (p = "
+    said += f"{write_p(p)})"
+    if row.settled_on_new_by and row.settled_on_new_by > comparison.seeds:
+        return f"{said}: if the difference is as seen, {row.settled_on_new_by:,} seeds would."
+    if row.examples_needed:
+        kind = "test examples" if drawn == "held out" else "examples"
+        return f"{said}, and more seeds do not help: about {row.examples_needed:,} {kind} would."
+    return f"{said}, and more seeds do not help."
+
+
 def _lost(comparison: Comparison, row: Row) -> str:
-    """Where a seed diverged: that it counts as lost, and what the difference was taken over."""
+    """Where a seed diverged: what it counts as, and what the difference was taken over."""
     base = comparison.row(comparison.baseline).diverged
     if not row.diverged and not base:
         return ""
     both = int(np.isfinite(row.differences).sum())
     over = f"the difference is over the {both} seeds on which both finished" if both else ""
+    worst = "the worst outcome"
+    if comparison.failed is not None:
+        worst = f"{comparison.metric} {comparison.failed:.4g} or the worst seen, if that is worse"
     return (
-        f" {row.diverged} seeds diverged and count as the worst outcome ({base} of "
+        f" {row.diverged} seeds diverged and count as {worst} ({base} of "
         f"{comparison.baseline}){'; ' if over else ''}{over}."
+    )
+
+
+def _collapse(row: Row) -> str:
+    """A rare seed on which all turns round, far beyond the usual difference."""
+    differences = np.array(row.differences)
+    finished = np.flatnonzero(np.isfinite(differences))
+    if len(finished) < 3:
+        return ""
+    sizes = np.abs(differences[finished])
+    usual, place = float(np.median(sizes)), finished[sizes.argmax()]
+    against = differences[place] * np.median(differences[finished]) < 0
+    if not usual or not against or sizes.max() <= RARE * usual:
+        return ""
+    return (
+        f" On one seed the difference is {differences[place]:+.4f}, the other way and "
+        f"{sizes.max() / usual:.0f} times the usual one."
     )
 
 
 def _open(comparison: Comparison, row: Row) -> str:
     """What these seeds could have shown, and how many would show what was seen."""
-    seen = f"{_by(row, '; difference')}, p = {write_p(row.p)}.{_lost(comparison, row)}"
+    p = row.p_here if row.p is None else row.p
+    seen = f"{_by(comparison, row, '; difference')}, p = {write_p(p)}.{_lost(comparison, row)}"
+    seen += _collapse(row)
     if row.detectable is not None and np.isfinite(row.detectable):
         seen += (
             f" With {comparison.seeds} seeds the smallest true difference found 4 times in 5 is "
             f"{row.detectable:.4f}."
         )
-    if row.settled_by is not None and row.settled_by > comparison.seeds:
-        seen += (
-            f" If the difference is as seen, {row.settled_by:,} seeds would settle it 4 times in 5."
+    return f"{seen}{_settling(comparison, row)}"
+
+
+def _settling(comparison: Comparison, row: Row) -> str:
+    """How many seeds or examples would settle what is open, were the difference as seen."""
+    here, new = row.settled_by or 0, row.settled_on_new_by or 0
+    ways = []
+    if new > comparison.seeds:
+        ways.append(f"{new:,} seeds would settle it 4 times in 5")
+    elif here > comparison.seeds:
+        ways.append(f"{here:,} seeds would settle it 4 times in 5 on these data only")
+    if row.examples_needed and not new:
+        kind = "test examples" if comparison.origin["drawn"] == "held out" else "examples"
+        ways.append(f"about {row.examples_needed:,} {kind} would on new data like them")
+    return f" If the difference is as seen, {', '.join(ways)}." if ways else ""
+
+
+def _disagreements(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
+    """Where the other rule for the epoch gives another verdict on a loss."""
+    (other,) = RULES.keys() - {comparison.at}
+    for row in rows:
+        if row.other_verdict and row.verdict != row.other_verdict:
+            here, there = (WORDS.get(word, word) for word in (row.verdict, row.other_verdict))
+            yield (
+                f"The choice of the epoch decides on {row.label} against {comparison.baseline} in "
+                f"{comparison.metric}: {here} {RULES[comparison.at]}, {there} {RULES[other]}."
+            )
+
+
+def _unseen(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
+    """How rare a failure may be that these seeds did not meet, where a loss is found better."""
+    if any(row.verdict.startswith("better") and not row.diverged for row in rows):
+        share = 1 - ALPHA ** (1 / comparison.seeds)
+        yield (
+            f"A failure on fewer than 1 seed in {int(1 / share)} may not have been met in "
+            f"{comparison.seeds} seeds."
         )
-    return seen
 
 
 def _twins(comparison: Comparison) -> Iterator[str]:

@@ -20,15 +20,21 @@ class Row:
     score: mean of the compared metric, higher better, a diverged seed counting as the worst.
     leads: share of bootstrap resamples of the seeds in which this loss is first by `score`.
     differences: this less the baseline, seed by seed; NaN where one of the two diverged.
-    difference: their mean and 95 % interval, over the seeds on which both finished.
-    p: exact sign-flip p, a diverged seed losing, Holm-corrected over the family.
+    difference: their mean over the seeds on which both finished, and an interval that holds with
+        95 % for all comparisons of the family at once and says what the test says.
+    p: of a difference on new data like these, Holm-corrected over the family, a diverged seed
+        losing; None where these data cannot say. p_here: the same on these very data.
+    skewed: whether the differences are strongly skewed.
     improvement: share of seeds that gained, a tie counting half; gained, ties: their numbers.
     effect: Cohen's d_z, positive where it gained.
     detectable: the true difference that these seeds would find 4 times in 5.
-    settled_by: seeds that would find the observed difference 4 times in 5; None: none is known.
-    same_p: p of the equivalence test within the margin, Holm-corrected over the family.
-    verdict: "baseline", "better", "worse", "identical", "same" (shown to lie within the margin)
-        or "open".
+    settled_by: seeds that would find the observed difference 4 times in 5 on these data;
+        settled_on_new_by: on new data; None: none is known. examples_needed: how many would on new
+        data, with these seeds.
+    same_p, same_p_here: p of the equivalence test within the margin, corrected likewise.
+    verdict: "baseline", "better", "worse" or "same" (shown to lie within the margin) on new data;
+        "better here", "worse here", "same here": on these data only; "identical", "open", or
+        "undefined" where the metric has no value. other_verdict: by the other rule for the epoch.
     """
 
     label: str
@@ -43,20 +49,28 @@ class Row:
     differences: tuple[float, ...] = ()
     difference: Interval | None = None
     p: float | None = None
+    p_here: float | None = None
+    skewed: bool = False
     improvement: float | None = None
     gained: int = 0
     ties: int = 0
     effect: float | None = None
     detectable: float | None = None
     settled_by: int | None = None
+    settled_on_new_by: int | None = None
+    examples_needed: int | None = None
     same_p: float | None = None
+    same_p_here: float | None = None
     verdict: str = "baseline"
+    other_verdict: str | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Losses that met the same data, model, training and tuning budget; rows best first.
 
+    at: whether after the "last" epoch or at the "best" on validation data. origin: where examples
+    come from, as `datasets.Origin`. failed: what a diverged seed counts as; None: worse than all.
     setting: what they share, by section of the configuration, and "tuning".
     paired: false where losses share no seed, so that the k-th seeds of two are set against each
         other: as valid, but blind to smaller differences.
@@ -69,6 +83,9 @@ class Comparison:
     metric: str
     direction: int
     baseline: str
+    at: str
+    origin: dict[str, Any]
+    failed: float | None
     seeds: int
     paired: bool
     family: int

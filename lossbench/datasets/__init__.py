@@ -25,6 +25,19 @@ FEWEST_PER_CLASS = 5  # one in each split
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a seed's examples come from, which decides what can be concluded on new data.
+
+    drawn: "anew" for each seed, "split" from one finite data set, or "held out": a split whose test
+    part is the same for every seed. learnt: examples in training and validation; test: in test.
+    """
+
+    drawn: str
+    learnt: int
+    test: int
+
+
+@dataclass(frozen=True)
 class Splits:
     """(inputs, targets) of each split, stacked over seeds: (R, N, ...), inputs float32.
 
@@ -35,6 +48,7 @@ class Splits:
     train: tuple[Tensor, Tensor]
     validation: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
+    origin: Origin
     notes: tuple[str, ...] = ()
 
 
@@ -46,7 +60,7 @@ def prepare(
     Only the training split is corrupted, after inputs (and the targets of a regression) are
     standardised with its clean mean and standard deviation. Held-out examples are the test split.
     """
-    samples = [draw(np.random.default_rng(stream(seed, "data"))) for seed in seeds]
+    samples, used = zip(*[_draw(draw, seed) for seed in seeds], strict=True)
     task = _pose_task(samples, seeds)
     corruption = corruption_for(task)
     parts = [
@@ -55,7 +69,24 @@ def prepare(
     ]
     train, validation, test = (_stack(split, task, seeds) for split in zip(*parts, strict=True))
     notes = tuple(dict.fromkeys(note for sample in samples for note in sample.notes))
-    return Splits(task, train, validation, test, notes)
+    tested = test[1].shape[1]
+    learnt = len(samples[0].inputs) - tested  # before a corruption removes any
+    origin = Origin(_find_origin(samples[0], any(used)), learnt, tested)
+    return Splits(task, train, validation, test, origin, notes)
+
+
+def _draw(draw: Draw, seed: int) -> tuple[Sample, bool]:
+    """A seed's sample, and whether its generator was used."""
+    rng = np.random.default_rng(stream(seed, "data"))
+    before = rng.bit_generator.state
+    sample = draw(rng)
+    return sample, rng.bit_generator.state != before
+
+
+def _find_origin(sample: Sample, used: bool) -> str:
+    if used if sample.fresh is None else sample.fresh:
+        return "anew"
+    return "split" if sample.held_out is None or used else "held out"
 
 
 def share_in_validation(draw: Draw, seeds: Sequence[int], others: Sequence[int]) -> float:

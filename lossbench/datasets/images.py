@@ -65,7 +65,7 @@ def digit_strips(
         targets[strip, 1, : len(chosen)] = labels[chosen] + 1
     inputs = 2 * inputs.reshape(samples, steps, 2 * DIGIT) - 1
     targets = np.stack([targets[:, 0, 1::2], targets[:, 1, :steps]], axis=1)
-    return Sample(inputs, targets, "sequence", held_out, standardise=False)
+    return Sample(inputs, targets, "sequence", held_out, standardise=False, fresh=False)
 
 
 def _place_digits(rng: np.random.Generator, count: int, width: int) -> np.ndarray:

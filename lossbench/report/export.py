@@ -9,7 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from lossbench.comparison import Comparison, Row, datasets, rank_losses, value_at
+from lossbench.comparison import (
+    Comparison,
+    Row,
+    datasets,
+    explain_question,
+    rank_losses,
+    value_at,
+)
 from lossbench.nested import dotted_keys
 from lossbench.statistics import Interval
 
@@ -52,15 +59,20 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
             "baseline": comparison.baseline if compared else None,
             **_interval("difference_", row.difference if compared else None),
             "p_holm": row.p if compared else None,
+            "p_these_data": row.p_here if compared else None,
             "comparisons": comparison.family if compared else None,
             "probability_of_improvement": row.improvement if compared else None,
             "effect_size": row.effect if compared else None,
             "leads": row.leads if compared else None,
             "detectable_difference": row.detectable if compared else None,
             "seeds_to_settle": row.settled_by if compared else None,
+            "seeds_to_settle_on_new_data": row.settled_on_new_by if compared else None,
+            "examples_needed": row.examples_needed if compared else None,
             "p_equivalence": row.same_p if compared else None,
             "seconds": row.seconds if compared else None,
+            "at": comparison.at if compared else None,
             "verdict": row.verdict if compared else None,
+            "verdict_other_epoch": row.other_verdict if compared else None,
         }
 
 
@@ -95,7 +107,13 @@ def as_json(comparisons: Sequence[Comparison]) -> str:
     content = {
         "rows": [{k: _finite(v) for k, v in row.items()} for row in list_records(comparisons)],
         "conclusions": [
-            {"setting": c.setting, "metric": c.metric, "conclusion": c.conclusion}
+            {
+                "setting": c.setting,
+                "metric": c.metric,
+                "at": c.at,
+                "question": explain_question(c),
+                "conclusion": c.conclusion,
+            }
             for c in comparisons
         ],
         "rankings": [

@@ -100,9 +100,13 @@ def summarise(comparison: Comparison) -> list[str]:
     for verdict, start in (
         ("better", f"Better than {comparison.baseline} in {comparison.metric}"),
         ("worse", f"Worse than {comparison.baseline}"),
+        ("better here", "Better on these data only, not shown on new ones"),
+        ("worse here", "Worse on these data only, not shown on new ones"),
         ("same", f"Practically the same as {comparison.baseline}"),
         ("identical", f"Identical to {comparison.baseline}"),
-        ("open", f"Nothing can be concluded against {comparison.baseline} in {comparison.metric}"),
+        ("same here", "Practically the same on these data only"),
+        ("undefined", f"{comparison.metric} is undefined for"),
+        ("open", f"Not settled against {comparison.baseline} in {comparison.metric}"),
     ):
         labels = [row.label for row in comparison.rows if row.verdict == verdict]
         if labels:

@@ -18,8 +18,16 @@ from lossbench.report.export import Record, list_records
 METRICS_ABREAST = 4
 LOSSES_ABREAST = 6
 FOLDED = 16  # columns for names, at least
-MARKS = {"better": "+", "worse": "-", "identical": "=", "same": "~", "open": " ", "baseline": "b"}
-LEGEND = "+ better, - worse, = identical, ~ practically the same, b baseline, unmarked: open"
+MARKS = {
+    **{"better": "+", "worse": "-", "same": "~", "identical": "=", "baseline": "b"},
+    **{"better here": "(+)", "worse here": "(-)", "same here": "(~)"},
+    **{"open": " ", "undefined": "?"},
+}
+LEGEND = (
+    "+ better, - worse, ~ practically the same, in brackets on these data only, = identical, "
+    "b baseline, ? undefined, unmarked: not settled"
+)
+OTHER = {"last": "best epoch", "best": "last epoch"}
 LATEX = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -47,24 +55,28 @@ class Sheet:
 def build_primary(comparison: Comparison) -> Sheet:
     """Mean, interval and paired difference in the compared metric, last epoch next to best."""
     records = [r for r in list_records([comparison]) if r["metric"] == comparison.metric]
-    head = ["loss", "mean", "95 % interval", "best epoch", "difference", "p (Holm)", "P(better)"]
-    cells = [_primary_cells(record) for record in records]
+    head = ["loss", "mean", "95 % interval", OTHER[comparison.at], "difference", "P(better)"]
+    both = any(record["p_holm"] != record["p_these_data"] for record in records)
+    head[5:5] = ["p here", "p new"] if both else ["p (Holm)"]
+    cells = [_primary_cells(record, both) for record in records]
     if any(record["diverged"] for record in records):
         head.append("diverged")
         cells = [[*c, str(r["diverged"])] for c, r in zip(cells, records, strict=True)]
     return Sheet(tuple(head), tuple(map(tuple, cells)))
 
 
-def _primary_cells(record: Record) -> list[str]:
-    mean = _mean(record, "")
-    ends = f"{record['low']:.4f} {record['high']:.4f}" if _has_ends(record) else ""
-    versus = [record["verdict"], "", ""]
-    if record["verdict"] not in ("baseline", "identical"):
+def _primary_cells(record: Record, both: bool) -> list[str]:
+    shown, other = ("", "best_epoch_") if record["at"] == "last" else ("best_epoch_", "")
+    mean = _mean(record, shown)
+    ends = [record[f"{shown}low"], record[f"{shown}high"]]
+    interval = "{:.4f} {:.4f}".format(*ends) if _are_ends(*ends) else ""
+    versus = [record["verdict"], *[""] * (3 if both else 2)]
+    if record["verdict"] not in ("baseline", "identical", "undefined"):
         difference = record["difference_mean"]
-        p = write_p(record["p_holm"])
+        p = [write_p(record[name]) for name in ("p_these_data", "p_holm")[not both :]]
         better = f"{record['probability_of_improvement']:.0%}"
-        versus = ["-" if difference is None else f"{difference:+.4f}", p, better]
-    return [record["loss"], mean, ends, _mean(record, "best_epoch_"), *versus]
+        versus = ["-" if difference is None else f"{difference:+.4f}", *p, better]
+    return [record["loss"], mean, interval, _mean(record, other), *versus]
 
 
 def _mean(record: Record, prefix: str) -> str:
@@ -90,13 +102,14 @@ def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
 def _short(record: Record) -> str:
     if record["mean"] is None:
         return "-"
-    half = f" ±{(record['high'] - record['low']) / 2:.3f}" if _has_ends(record) else ""
+    low, high = record["low"], record["high"]
+    half = f" ±{(high - low) / 2:.3f}" if _are_ends(low, high) else ""
     return f"{record['mean']:.3f}{half}"
 
 
-def _has_ends(record: Record) -> bool:
-    """Whether there is an interval: one seed has none, nor have seeds that all diverged."""
-    return record["low"] is not None and math.isfinite(record["low"])
+def _are_ends(low: float | None, high: float | None) -> bool:
+    """Whether there is an interval: two seeds have none, nor have seeds that all diverged."""
+    return low is not None and high is not None and math.isfinite(low)
 
 
 def build_group(group: Group) -> Iterator[Sheet]:

@@ -15,10 +15,12 @@ from lossbench.comparison import (
     Group,
     budgets,
     datasets,
+    explain_question,
     grouped,
     rank_losses,
     robustness,
 )
+from lossbench.comparison.sentences import RULES
 from lossbench.report import sheets
 from lossbench.report.export import as_csv, as_json
 from lossbench.report.ledger import list_tuning_notes
@@ -68,8 +70,8 @@ def _of_comparison(comparison: Comparison) -> Block:
     tuning = comparison.setting["tuning"]
     title = f"{describe_setting(comparison.setting)} · {comparison.seeds} seeds · {tuning}"
     subtitle = (
-        f"{comparison.metric} on the test split, {better} is better; "
-        f"differences are to {comparison.baseline}, {paired}"
+        f"{comparison.metric} on the test split {RULES[comparison.at]}, {better} is better; "
+        f"differences are to {comparison.baseline}, {paired}; {explain_question(comparison)}"
     )
     tables = [
         sheets.build_primary(comparison),

@@ -17,6 +17,7 @@ from lossbench.results.predictions import of_seeds
 from lossbench.results.sources import code_of_metrics
 from lossbench.tasks import Task, task_class
 
+RESAMPLES = 400
 SPLITS = (("validation", "val"), ("test", "test"))
 
 
@@ -67,3 +68,28 @@ def _columns(
                 numbers = values.double().numpy()
                 columns[f"{place}{suffix}/{name}"] = np.where(diverged, np.nan, numbers)
     return columns
+
+
+def row_variance(sides: Sequence[Result], metric: str, place: str) -> float:
+    """Variance of the mean of one result, or of its difference to another, over its test examples.
+
+    place: "test" or "test_best". NaN where predictions are not kept. By the bootstrap over examples,
+    all seeds taking the same ones; where resampled examples give no value, they do not count.
+    """
+    config, seeds = sides[0].config, sides[0].seeds.seed
+    added = [n for n in (*config.metrics, config.metric or "") if n.rpartition(":")[2] == metric]
+    known = metrics_of(task_of(sides[0]), added)
+    kept = [of_seeds(result.predictions, seeds) for result in sides]
+    arrays = [each for each in kept if each is not None]
+    if len(arrays) < len(sides):
+        return float("nan")
+    target = torch.from_numpy(arrays[0]["test_target"])
+    estimates = [torch.from_numpy(each[place]) for each in arrays]
+    generator = torch.Generator().manual_seed(0)
+    means = []
+    for _ in range(RESAMPLES):
+        rows = torch.randint(target.shape[1], (target.shape[1],), generator=generator)
+        values = [known[metric](e[:, rows], target[:, rows]).double() for e in estimates]
+        means.append(float((values[0] - values[1] if values[1:] else values[0]).nanmean()))
+    finite = np.array(means)[np.isfinite(means)]
+    return float(np.var(finite, ddof=1)) if len(finite) > RESAMPLES / 2 else float("nan")

@@ -2,6 +2,9 @@
 
 Every score is oriented, higher is better, before it enters: `oriented_scores` and
 `paired_differences` do that, and there a diverged replica becomes the worst outcome.
+
+Two questions are asked: whether a difference is real on the very data that were used, over splits
+and initial weights (`mean_test`), and whether it would be on new data like them (`widened_t_test`).
 """
 
 from lossbench.statistics.basic import (
@@ -18,11 +21,16 @@ from lossbench.statistics.paired import (
     EXACT_LIMIT,
     equivalence_test,
     exact_sign_flip_test,
+    finite_data_variance,
+    hall_test,
     holm,
+    is_skewed,
+    mean_test,
     sampled_sign_flip_test,
     seeds_needed_for,
     sign_flip_test,
     smallest_p,
+    widened_t_test,
 )
 from lossbench.statistics.power import (
     paired_t_power,
@@ -48,10 +56,14 @@ __all__ = [
     "equivalence_test",
     "exact_sign_flip_test",
     "expected_best",
+    "finite_data_variance",
     "friedman",
+    "hall_test",
     "holm",
     "interquartile_mean",
     "interquartile_mean_difference",
+    "is_skewed",
+    "mean_test",
     "nemenyi_critical_difference",
     "oriented_scores",
     "paired_differences",
@@ -66,4 +78,5 @@ __all__ = [
     "smallest_detectable_difference",
     "smallest_p",
     "t_interval",
+    "widened_t_test",
 ]

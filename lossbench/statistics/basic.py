@@ -43,40 +43,65 @@ def deviation_of(values: Array) -> float:
 # --- diverged replicas ----------------------------------------------------------------------
 
 
-def oriented_scores(scores: ArrayLike, *, higher_is_better: bool) -> Array:
+def oriented_scores(
+    scores: ArrayLike, *, higher_is_better: bool, failed: float | None = None
+) -> Array:
     """Scores of one family with higher better and each diverged (non-finite) one the worst.
 
-    It falls below the worst finite score by the range of the finite ones (by 1 where they are all
-    equal): an order, not a measurement, so take intervals of means over finite replicas.
+    failed: what a model that learnt nothing scores; a diverged one counts as that, or as the worst
+    finite score where that is worse still. None: it falls below the worst finite score by the range
+    of the finite ones (by 1 where they are all equal), which is an order and not a measurement.
     """
-    oriented = np.array(scores, dtype=np.float64) * (1.0 if higher_is_better else -1.0)
+    sign = 1.0 if higher_is_better else -1.0
+    oriented = np.array(scores, dtype=np.float64) * sign
     finite = oriented[np.isfinite(oriented)]
-    worst = finite.min() - (np.ptp(finite) or 1.0) if finite.size else 0.0
+    if failed is not None:
+        worst = min(sign * failed, *finite)
+    else:
+        worst = finite.min() - (np.ptp(finite) or 1.0) if finite.size else 0.0
     return np.where(np.isfinite(oriented), oriented, worst)
 
 
 def paired_differences(
-    treatment: ArrayLike, baseline: ArrayLike, *, higher_is_better: bool
+    treatment: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    higher_is_better: bool,
+    failed: float | None = None,
 ) -> Array:
-    """Differences by seed, positive where the treatment is better.
+    """Differences by seed, positive where the treatment is better; two diverged tie at 0.
 
-    One diverged of a pair loses by at least the range of all finite scores, hence by no less than
-    any finite difference; two diverged tie at 0.
+    One diverged of a pair counts as in `oriented_scores`: as `failed`, or else it loses by no less
+    than any finite difference.
     """
     pair = np.stack([np.asarray(treatment), np.asarray(baseline)])
-    better, worse = oriented_scores(pair, higher_is_better=higher_is_better)
+    better, worse = oriented_scores(pair, higher_is_better=higher_is_better, failed=failed)
     return np.asarray(better - worse)
 
 
 # --- intervals and effects ------------------------------------------------------------------
 
 
-def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Student's interval for the mean; of differences, the paired one; one value has NaN ends."""
+def t_interval(
+    values: ArrayLike,
+    level: float = 0.95,
+    *,
+    extra: float = 0.0,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval:
+    """Student's interval for the mean; of differences, the paired one.
+
+    extra: variance of the mean that more values would not take away, as in `widened_t_test`.
+    bounds: of the values, hence of their mean. Below three values the ends are NaN: two say next to
+    nothing of their spread.
+    """
     x = finite(values)
     mean = float(np.mean(x))
-    half = stats.t.isf((1 - level) / 2, x.size - 1) * deviation_of(x) / np.sqrt(x.size)
-    return Interval(mean, float(mean - half), float(mean + half))
+    if x.size < 3:
+        return Interval(mean, float("nan"), float("nan"))
+    error = np.sqrt(deviation_of(x) ** 2 / x.size + extra)
+    half = stats.t.isf((1 - level) / 2, x.size - 1) * error
+    return Interval(mean, float(max(mean - half, bounds[0])), float(min(mean + half, bounds[1])))
 
 
 def probability_of_improvement(differences: ArrayLike) -> float:

@@ -11,6 +11,7 @@ from scipy import stats
 from lossbench.statistics.basic import Array, deviation_of, finite
 
 EXACT_LIMIT = 36  # differences that a sign-flip test enumerates: two halves of 2^18 sums
+SKEWED = 1.0  # sample skewness beyond which a sign-flip test on a mean finds too much
 ROUNDING = 1e-9  # sums nearer than this share of the summed magnitudes are ties
 
 
@@ -62,20 +63,86 @@ def sampled_sign_flip_test(differences: ArrayLike, draws: int = 99_999, seed: in
     return (1 + reached) / (1 + draws)
 
 
-def equivalence_test(differences: ArrayLike, margin: float) -> float:
-    """The p of two one-sided t tests: small where the mean difference is inside +-margin.
+def mean_test(differences: ArrayLike) -> float:
+    """Two-sided p of a mean difference of 0 on the very data that were used.
 
-    Never below `smallest_p`: few differences without any spread show little, so no verdict at .05
-    below six. NaN for a single difference. Source: Schuirmann (1987).
+    The exact sign-flip test, which asks whether each difference could as well have had the other
+    sign; where the differences are strongly skewed it finds too much, and the larger p of it and
+    of `hall_test` counts. `experiments/statistics` measures how far that holds.
+    """
+    p = sign_flip_test(differences)
+    return max(p, hall_test(differences)) if is_skewed(differences) else p
+
+
+def is_skewed(differences: ArrayLike) -> bool:
+    """Whether the sample skewness of the differences is beyond `SKEWED`; never below six."""
+    d = finite(differences)
+    if d.size < 6 or deviation_of(d) == 0:
+        return False
+    return abs(float(stats.skew(d, bias=False))) > SKEWED
+
+
+def hall_test(differences: ArrayLike) -> float:
+    """Two-sided p of Student's t on the mean after Hall's transformation, which removes skewness.
+
+    Source: Hall (1992), On the removal of skewness by transformation, eq. 2.2 (monotone, cubic).
+    """
+    d = finite(differences)
+    skewness = float(stats.skew(d, bias=False))
+    ratio = float(np.mean(d)) / deviation_of(d)
+    cubic = skewness * ratio**2 / 3 + skewness**2 * ratio**3 / 27
+    moved = ratio + cubic + skewness / (6 * d.size)
+    moved = moved if moved * ratio > 0 else 0.0  # not past 0 to the other side
+    return float(2 * stats.t.sf(abs(moved) * np.sqrt(d.size), d.size - 1))
+
+
+def widened_t_test(differences: ArrayLike, extra: float) -> float:
+    """Two-sided p of the paired t test where the mean has some variance that seeds do not show.
+
+    extra: that variance. Splits of one finite data set share examples, so that their mean varies by
+    `finite_data_variance` more than independent seeds would have it; the test is then the corrected
+    resampled t test of Nadeau and Bengio (2003), Inference for the generalization error.
+    NaN for a single difference, and 1 where none differs from 0.
+    """
+    d = finite(differences)
+    mean, error = float(np.mean(d)), float(np.sqrt(deviation_of(d) ** 2 / d.size + extra))
+    if mean == 0:
+        return 1.0
+    if error == 0:
+        return smallest_p(d.size)
+    return float(2 * stats.t.sf(abs(mean) / error, d.size - 1))
+
+
+def finite_data_variance(differences: ArrayLike, ratio: float) -> float:
+    """Variance of the mean over random splits of one data set that more splits do not take away.
+
+    ratio: of test examples to those learnt from, in training and validation.
+    Source: Nadeau and Bengio (2003), section 3.
+    """
+    return ratio * deviation_of(finite(differences)) ** 2
+
+
+def equivalence_test(
+    differences: ArrayLike, margin: float, *, extra: float = 0.0, step: float = 0.0
+) -> float:
+    """The p of two one-sided tests: small where the mean difference is inside +-margin.
+
+    Each side is tested as a difference is: by `mean_test` and by `widened_t_test` with `extra`.
+    step: the least that the metric can change. Never below `smallest_p`, hence no verdict at .05
+    below six; nor below the chance that differences of a step, rare enough for their mean to be the
+    margin, were not met at all. NaN for a single difference. Source: Schuirmann (1987).
     """
     d = finite(differences)
     if not margin > 0:
         raise ValueError(f"equivalence_test: margin: expected a number above 0, given {margin}")
-    mean, error = float(np.mean(d)), deviation_of(d) / np.sqrt(d.size)
-    if error == 0:
-        return smallest_p(d.size) if abs(mean) < margin else 1.0
-    p = stats.t.sf((margin - abs(mean)) / error, d.size - 1)
-    return float(np.maximum(p, smallest_p(d.size)))
+    if d.size < 2:
+        return float("nan")
+    if abs(float(np.mean(d))) >= margin:
+        return 1.0
+    sides = (margin - d, margin + d)
+    p = max(max(mean_test(side), widened_t_test(side, extra)) / 2 for side in sides)
+    unseen = (1 - margin / step) ** d.size if step > margin else 0.0
+    return float(max(p, unseen, smallest_p(d.size)))
 
 
 # --- families -------------------------------------------------------------------------------

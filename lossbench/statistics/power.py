@@ -15,14 +15,18 @@ from lossbench.statistics.paired import EXACT_LIMIT, seeds_needed_for, smallest_
 MANY = 10_000  # seeds beyond which an observed effect is not told from noise
 
 
-def paired_t_power(effect: float, seeds: int, alpha: float = 0.05) -> float:
+def paired_t_power(
+    effect: float, seeds: int, alpha: float = 0.05, correlation: float = 0.0
+) -> float:
     """Power of the two-sided paired t test at a true d_z, by the noncentral t distribution.
+
+    correlation: of the seeds' differences, for which the test is widened (`widened_t_test`).
 
     Source: Cohen (1988), Statistical Power Analysis, chapter 2.
     """
     df = seeds - 1
     critical = stats.t.isf(alpha / 2, df)
-    shift = abs(effect) * np.sqrt(seeds)
+    shift = abs(effect) / np.sqrt(1 / seeds + correlation)
     # nct.cdf is NaN rather than 0 in its far tail
     other_tail = np.nan_to_num(stats.nct.cdf(-critical, df, shift))
     return float(stats.nct.sf(critical, df, shift) + other_tail)
@@ -45,35 +49,56 @@ def sign_flip_power(effect: float, seeds: int, alpha: float = 0.05) -> float:
     return float(min(paired_t_power(effect, seeds, steps * step), signs_agree))
 
 
+def power_of(effect: float, seeds: int, level: float, correlation: float = 0.0) -> float:
+    """Power of the test of a difference: on these data, or on new ones where seeds correlate."""
+    power = sign_flip_power(effect, seeds, level)
+    if not correlation:
+        return power
+    return min(power, paired_t_power(effect, seeds, level, correlation))
+
+
 def smallest_detectable_difference(
-    deviation: float, seeds: int, *, alpha: float = 0.05, comparisons: int = 1, power: float = 0.8
+    deviation: float,
+    seeds: int,
+    *,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+    power: float = 0.8,
+    correlation: float = 0.0,
 ) -> float:
     """The true mean difference found with this power, given the deviation of the differences.
 
-    At level alpha / comparisons, Holm's first step; infinite where no p gets there.
+    At level alpha / comparisons, Holm's first step; infinite where no p gets there. correlation: as
+    in `paired_t_power`.
     """
-    return deviation * _smallest_effect(seeds, alpha / comparisons, power)
+    return deviation * _smallest_effect(seeds, alpha / comparisons, power, correlation)
 
 
 @cache
-def _smallest_effect(seeds: int, level: float, power: float) -> float:
+def _smallest_effect(seeds: int, level: float, power: float, correlation: float) -> float:
     if seeds < 2 or sign_flip_power(0.0, seeds, level) == 0:
         return float("inf")
 
     def surplus(effect: float) -> float:
-        return sign_flip_power(effect, seeds, level) - power
+        return power_of(effect, seeds, level, correlation) - power
 
     enough = next(2.0**k for k in count(-8) if surplus(2.0**k) > 0)
     return float(optimize.brentq(surplus, 0.0, enough, xtol=1e-10))
 
 
 def seeds_to_settle(
-    differences: ArrayLike, *, alpha: float = 0.05, comparisons: int = 1, power: float = 0.8
+    differences: ArrayLike,
+    *,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+    power: float = 0.8,
+    correlation: float = 0.0,
 ) -> int | None:
     """Seeds that would find the observed effect with this power, at level alpha / comparisons.
 
     None where no number can be named: from fewer seeds than any verdict needs, at a mean of exactly
-    0, or beyond `MANY`, where what was seen is noise.
+    0, or beyond `MANY`, where what was seen is noise. correlation: of seeds that share finite data,
+    for new data like them, which no number of seeds may settle.
     """
     d = finite(differences)
     mean, deviation = abs(float(np.mean(d))), deviation_of(d)
@@ -84,7 +109,10 @@ def seeds_to_settle(
         return fewest
     effect, level = mean / deviation, alpha / comparisons
     # a known deviation needs fewer seeds than t, so the search starts just below
-    known = ((stats.norm.isf(level / 2) + stats.norm.isf(1 - power)) / effect) ** 2
-    start = max(fewest, int(min(known, MANY)))
-    enough = (n for n in range(start, MANY + 1) if sign_flip_power(effect, n, level) >= power)
+    room = (effect / (stats.norm.isf(level / 2) + stats.norm.isf(1 - power))) ** 2 - correlation
+    if room <= 1 / MANY:
+        return None
+    start = max(fewest, int(1 / room))
+    powers = ((n, power_of(effect, n, level, correlation)) for n in range(start, MANY + 1))
+    enough = (n for n, reached in powers if reached >= power)
     return next(enough, None)

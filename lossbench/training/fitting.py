@@ -99,7 +99,8 @@ def _train_stack(
     place = place_of(folder, config, seeds, splits.task.name, versions())
     saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None
     history, unmapped = fit_stack(config, recipe, splits, chunk_seeds, report, saved=saved)
-    return Trained(chunk_seeds, splits.task, recipe, splits.notes, history, unmapped)
+    notes, origin = splits.notes, splits.origin
+    return Trained(chunk_seeds, splits.task, recipe, origin, notes, history, unmapped)
 
 
 def replicas_at_once(config: Configuration, recipe: Recipe, splits: Splits) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import torch
 
 from lossbench import registry
 from lossbench.configuration import Configuration
+from lossbench.datasets import Origin
 from lossbench.results import Result
 from lossbench.results.predictions import Predictions
 from lossbench.results.sources import blind_spots, code_of_metrics, code_of_run
@@ -29,6 +31,7 @@ class Trained:
     seeds: list[int]
     task: Task
     recipe: Recipe
+    origin: Origin
     notes: tuple[str, ...]
     history: History
     unmapped: str | None
@@ -51,6 +54,9 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
         "task_fields": {n: list(v) if isinstance(v, tuple) else v for n, v in vars(task).items()},
         "primary": recipe.primary.name,
         "directions": {name: metric.direction for name, metric in recipe.metrics.items()},
+        "bounds": {name: _written(metric.bounds) for name, metric in recipe.metrics.items()},
+        "chance": task.chance,
+        "examples": vars(stacks[0].origin),
         "metric_sources": code_of_metrics(config.metrics, task.name),
         "sources": code_of_run(config, task.name),
         "seconds": round(seconds, 3),
@@ -69,6 +75,11 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
         details=pd.concat([_details(s.history, s.seeds) for s in stacks], ignore_index=True),
         predictions=(_predictions(stacks),) if kept else (),
     )
+
+
+def _written(bounds: tuple[float, float]) -> list[float | None]:
+    """Bounds as JSON has them: none where they are infinite."""
+    return [bound if math.isfinite(bound) else None for bound in bounds]
 
 
 def _predictions(stacks: list[Trained]) -> Predictions:
@@ -90,11 +101,14 @@ def _not_kept(config: Configuration) -> str:
 def _tables(history: History, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The row of each seed, and its curves up to where it diverged."""
     diverged = history.diverged_epoch.numpy()
+    scores = [v for name, v in history.final.items() if name.startswith("test/")]
+    scored = torch.stack(scores).isfinite().any(0).numpy()  # no score: estimates are not finite
+    diverged = np.where((diverged < 0) & ~scored, history.curves[-1][0], diverged)
     alive = diverged < 0
     rows = pd.DataFrame({"seed": seeds, "status": np.where(alive, "finished", "diverged")})
     for name, epochs in (
         ("best_epoch", history.best_epoch),
-        ("diverged_epoch", history.diverged_epoch),
+        ("diverged_epoch", diverged),
     ):
         rows[name] = pd.array(epochs.tolist(), dtype="Int64")
         rows.loc[rows[name] < 0, name] = pd.NA

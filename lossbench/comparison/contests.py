@@ -1,0 +1,342 @@
+"""Results -> contests: who is compared with whom, on which seeds, and a value for each of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossbench import registry, statistics
+from lossbench.configuration import budget_words, digest, labels, loss_labels
+from lossbench.contract import UserError
+from lossbench.registry.hints import choices
+from lossbench.results import Result, of_seeds
+
+Array = NDArray[np.float64]
+VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
+YARDSTICKS = ("cross_entropy", "squared_error")  # the baseline where none is named
+PLACES = {"last": "test", "best": "test_best"}  # the epoch whose weights are compared
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The losses of one setting, and of the compared metric a value for each seed.
+
+    at: "last" epoch, or "best" on validation data. failed: what a replica that diverged counts as;
+    None: as worse than all others. defined: false where the metric has no value on any seed.
+    """
+
+    results: dict[str, Result]
+    metric: str
+    direction: int
+    baseline: str
+    paired: bool
+    notes: tuple[str, ...]
+    failed: float | None
+    defined: bool
+    at: str = "last"
+
+    @property
+    def others(self) -> list[str]:
+        return [label for label in self.results if label != self.baseline]
+
+    def has(self, at: str) -> bool:
+        """Whether every loss was scored at this epoch."""
+        return all(f"{PLACES[at]}/{self.metric}" in r.seeds for r in self.results.values())
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where the examples come from, as `datasets.Origin`; empty where that is not known."""
+        origin: dict[str, Any] = next(iter(self.results.values())).summary.get("examples", {})
+        return origin
+
+    def values(self, label: str) -> Array:
+        """The metric on the test split, seed by seed; not finite where the replica failed."""
+        seeds = self.results[label].seeds
+        return seeds[f"{PLACES[self.at]}/{self.metric}"].to_numpy(dtype=np.float64)
+
+    def scores(self) -> Array:
+        """Seeds x losses, higher better, failed replicas the worst."""
+        values = np.stack([self.values(label) for label in self.results], axis=1)
+        return statistics.oriented_scores(
+            values, higher_is_better=self.direction > 0, failed=self.failed
+        )
+
+    def differences(self, label: str) -> Array:
+        """The loss less the baseline; NaN where one of the two failed."""
+        values, base = self.values(label), self.values(self.baseline)
+        both = np.isfinite(values) & np.isfinite(base)
+        return np.where(both, np.where(both, values, 0) - np.where(both, base, 0), np.nan)
+
+    def gains(self, label: str) -> Array:
+        """The differences, positive where the loss is better, failed replicas the worst."""
+        return statistics.paired_differences(
+            self.values(label),
+            self.values(self.baseline),
+            higher_is_better=self.direction > 0,
+            failed=self.failed,
+        )
+
+
+def contests_of(
+    results: Sequence[Result], baseline: str | None, metric: str | None, mixed: bool
+) -> list[Contest]:
+    """The contests of each setting and tuning budget.
+
+    UserError names a metric or baseline that no setting has, and budgets that leave no ranking.
+    """
+    results = _of_same_metrics(results, metric)
+    plugin = bool(metric) and (":" in str(metric) or metric in registry.names("metric"))
+    metric = metric and metric.rpartition(":")[2]
+    named = dict(zip(map(id, results), loss_labels([r.config for r in results]), strict=True))
+    settings: dict[str, list[Result]] = {}
+    for result in results:
+        settings.setdefault(digest(result.setting), []).append(result)
+    groups = [group for alike in settings.values() for group in _of_one_budget(alike, mixed)]
+    if settings and all(len(alike) == 1 for alike, _ in groups):
+        _refuse_mixed_budgets(list(settings.values()))
+    _check_metric([alike for alike, _ in groups], metric, plugin)
+    labelled = [_labelled(alike, named) for alike, _ in groups]
+    if baseline and not any(_named(baseline, held) for held in labelled):
+        known = {label for held in labelled for label in held}
+        raise UserError(
+            f"--baseline {baseline}: it is not among the losses compared. "
+            f"{choices(baseline, known)}"
+        )
+    return [
+        _contest(held, notes, [baseline] if baseline else _baselines(labelled, held), metric)
+        for held, (_, notes) in zip(labelled, groups, strict=True)
+    ]
+
+
+def _of_same_metrics(results: Sequence[Result], metric: str | None) -> list[Result]:
+    """The results with the metrics that others of their task have, where these can be computed."""
+    held: dict[str, set[str]] = {}
+    for result in results:
+        held.setdefault(result.summary["task"], set()).update(result.summary["directions"])
+    completed = []
+    for result in results:
+        wanted = {*held[result.summary["task"]], *([metric] if metric else [])}
+        if lacking := wanted - set(result.summary["directions"]):
+            from lossbench.results.rescoring import (
+                with_metrics,  # torch: slow to import, seldom wanted
+            )
+
+            result = with_metrics(result, sorted(lacking))
+        completed.append(result)
+    return completed
+
+
+def _labelled(alike: list[Result], named: dict[int, str]) -> dict[str, Result]:
+    """The results of a setting by the label that each has in the whole comparison."""
+    seen: Counter[str] = Counter()
+    labelled = {}
+    budgets = budget_words([result.config for result in alike])
+    for result, budget in zip(alike, budgets, strict=True):
+        label = " ".join([named[id(result)], *budget])
+        seen[label] += 1
+        labelled[label if seen[label] == 1 else f"{label} #{seen[label]}"] = result
+    return labelled
+
+
+def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> list[str]:
+    """The labels in the order in which they serve as the baseline of all settings of one's task.
+
+    A yardstick first, then what most settings have, then by name and value.
+    """
+    task = _task(one)
+    alike = [results for results in settings if _task(results) == task]
+    held = Counter(label for results in alike for label in results)
+    names = {label: r.config.loss.name for results in alike for label, r in results.items()}
+
+    def order(label: str) -> tuple[Any, ...]:
+        return names[label] not in YARDSTICKS, -held[label], natural_order(label)
+
+    return sorted(held, key=order)
+
+
+def _task(labelled: dict[str, Result]) -> str:
+    task: str = next(iter(labelled.values())).summary["task"]
+    return task
+
+
+def natural_order(label: str) -> list[tuple[float, str]]:
+    """A sort key by which gamma=2 stands before gamma=10."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label)
+    return [(float(part), "") if i % 2 else (-1.0, part) for i, part in enumerate(parts)]
+
+
+def _of_one_budget(results: list[Result], mixed: bool) -> list[tuple[list[Result], list[str]]]:
+    """The results of a setting apart by tuning budget, or together with a word of warning."""
+    budgets: dict[str, list[Result]] = {}
+    for result in results:
+        budgets.setdefault(result.config.tune.budget, []).append(result)
+    if len(budgets) == 1:
+        return [(results, [])]
+    listed = "; ".join(
+        f"{words}: {', '.join(labels([r.config for r in group]))}"
+        for words, group in budgets.items()
+    )
+    if mixed:
+        return [(results, [f"The tuning budgets differ, so the ranking is not fair. {listed}."])]
+    note = f"Runs of different tuning budgets are not ranked against each other. {listed}."
+    return [(group, [note]) for group in budgets.values()]
+
+
+def _refuse_mixed_budgets(settings: list[list[Result]]) -> None:
+    """UserError where budgets that differ keep different losses apart and leave none to rank."""
+    for results in settings:
+        configs = [result.config for result in results]
+        budgets = {label: c.tune.budget for label, c in zip(labels(configs), configs, strict=True)}
+        losses = {digest(config.loss.mapping) for config in configs}
+        if len(losses) > 1 and len(set(budgets.values())) > 1:
+            listed = "; ".join(f"{label}: {words}" for label, words in budgets.items())
+            raise UserError(
+                f"the tuning budgets differ, and a ranking would not be fair ({listed}). "
+                "Tune all losses alike, or rank them all the same with --mixed-budgets."
+            )
+
+
+def _check_metric(groups: list[list[Result]], metric: str | None, plugin: bool) -> None:
+    """UserError for a metric that no setting has, or that is not better in either direction."""
+    summaries = [results[0].summary for results in groups]
+    held = [s for s in summaries if metric in s["directions"]]
+    if metric is None or any(s["directions"][metric] for s in held):
+        return
+    if held:
+        raise UserError(
+            f"--metric {metric}: neither more nor less of it is better, so it is shown next to the "
+            f"metric that is compared. Compare by {held[0]['primary']}, for example."
+        )
+    tasks = ", ".join(sorted({s["task"] for s in summaries}))
+    known = {name for s in summaries for name, direction in s["directions"].items() if direction}
+    hint = ""
+    if plugin:
+        hint = (
+            "\nA metric added later needs predictions, which these results do not keep: train "
+            f"them with metrics=[{metric}] --rerun."
+        )
+    raise UserError(
+        f"--metric {metric}: {tasks} has no such metric. {choices(metric, known)}{hint}"
+    )
+
+
+def _contest(
+    labelled: dict[str, Result], notes: list[str], baselines: list[str], metric: str | None
+) -> Contest:
+    """One setting, against the first of the baselines that it has."""
+    summary, notes = next(iter(labelled.values())).summary, list(notes)
+    if metric and not summary["directions"].get(metric):
+        notes.append(f"{summary['task']} is compared by {summary['primary']}: it has no {metric}.")
+        metric = None
+    metric = metric or summary["primary"]
+    here = [name for each in baselines if (name := _named(each, labelled))]
+    base = here[0] if here else _baselines([labelled], labelled)[0]
+    if not _named(baselines[0], labelled):
+        notes.append(f"{baselines[0]} was not trained here, so the baseline is {base}.")
+    notes += _of_several_versions(labelled)
+    notes += _of_several_metrics(labelled)
+    labelled, paired, seed_notes = _on_common_seeds(labelled)
+    direction = summary["directions"][metric]
+    labelled, defined, undefined_notes = _where_defined(labelled, metric)
+    notes += [*seed_notes, *undefined_notes, *_infinite(labelled, metric)]
+    failed = _score_of_failure(summary, metric, direction)
+    return Contest(labelled, metric, direction, base, paired, tuple(notes), failed, defined)
+
+
+def _score_of_failure(summary: dict[str, Any], metric: str, direction: int) -> float | None:
+    """What a diverged replica counts as: chance where the task knows it, else the bound."""
+    chance: float | None = summary.get("chance")
+    if metric == summary["primary"] and chance is not None:
+        return chance
+    low, high = summary.get("bounds", {}).get(metric, (None, None))
+    bound: float | None = low if direction > 0 else high
+    return bound
+
+
+def _where_defined(
+    labelled: dict[str, Result], metric: str
+) -> tuple[dict[str, Result], bool, list[str]]:
+    """The results without seeds on which the metric has no value though training finished.
+
+    Where none is left they stay as they are, and the metric is not defined.
+    """
+    missing: set[int] = set()
+    for result in labelled.values():
+        finished = result.seeds[result.seeds.status != "diverged"]
+        columns = [f"{place}/{metric}" for place in PLACES.values()]
+        kept = finished[[column for column in columns if column in finished]]
+        missing |= {*finished.seed[kept.isna().any(axis=1)]}
+    seeds = next(iter(labelled.values())).seeds.seed
+    if not missing:
+        return labelled, True, []
+    left = [seed for seed in seeds if seed not in missing]
+    note = f"{metric} is undefined on {len(missing)} of {len(seeds)} seeds: their test examples, "
+    note += "such as those of a single class, give it no value."
+    if not left:
+        return labelled, False, [note]
+    kept_results = {
+        label: of_seeds(result, [seed for seed in result.seeds.seed if seed not in missing])
+        for label, result in labelled.items()
+    }
+    return kept_results, True, [f"{note} They are left out."]
+
+
+def _infinite(labelled: dict[str, Result], metric: str) -> list[str]:
+    """A note on seeds that finished with an infinite score."""
+    counts = {x: int(np.isinf(r.seeds[f"test/{metric}"]).sum()) for x, r in labelled.items()}
+    listed = ", ".join(f"{count} of {label}" for label, count in counts.items() if count)
+    return [f"Infinite {metric}, which counts like divergence: {listed}."] if listed else []
+
+
+def _of_several_versions(labelled: dict[str, Result]) -> list[str]:
+    """A word of warning for each package of which the results have seen several versions."""
+    notes = []
+    for part in VERSIONS:
+        held: dict[str, list[str]] = {}
+        for label, result in labelled.items():
+            held.setdefault(str(result.versions.get(part)), []).append(label)
+        if len(held) > 1:
+            listed = "; ".join(f"{version}: {', '.join(which)}" for version, which in held.items())
+            notes.append(f"Trained with different {part}: {listed}. With --rerun they are alike.")
+    return notes
+
+
+def _of_several_metrics(labelled: dict[str, Result]) -> list[str]:
+    """A note on metrics that only some of the results have."""
+    held = {label: set(result.summary["directions"]) for label, result in labelled.items()}
+    missing = sorted(set.union(*held.values()) - set.intersection(*held.values()))
+    if not missing:
+        return []
+    lacking = [label for label, names in held.items() if not names.issuperset(missing)]
+    return [f"Metrics left out, because {', '.join(lacking)} lacks them: {', '.join(missing)}."]
+
+
+def _named(name: str, labelled: dict[str, Result]) -> str | None:
+    """The label of this name, or the one loss of this name, whatever its hyper-parameters."""
+    same = [label for label, r in labelled.items() if r.config.loss.name == name]
+    return name if name in labelled else same[0] if len(same) == 1 else None
+
+
+def _on_common_seeds(labelled: dict[str, Result]) -> tuple[dict[str, Result], bool, list[str]]:
+    """The results on the seeds that all have, or on as many seeds each where none is shared."""
+    held = {label: sorted(r.seeds.seed) for label, r in labelled.items()}
+    common = sorted(set.intersection(*map(set, held.values())))
+    fewest = min(map(len, held.values()))
+    used = {label: common or seeds[:fewest] for label, seeds in held.items()}
+    notes = []
+    if not common:
+        notes.append(
+            "Some losses share no seed, so their seeds are compared unpaired; with the same seeds "
+            "smaller differences would be found."
+        )
+    dropped = {label: len(s) - len(used[label]) for label, s in held.items() if s != used[label]}
+    if dropped:
+        listed = ", ".join(f"{count} of {label}" for label, count in dropped.items())
+        notes.append(f"Seeds left out, because not every loss has as many or the same: {listed}.")
+    return {k: of_seeds(r, used[k]) for k, r in labelled.items()}, bool(common), notes

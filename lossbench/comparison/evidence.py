@@ -1,0 +1,181 @@
+"""A contest -> what its seeds show of each loss, on these data and on new data like them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from lossbench import statistics
+from lossbench.comparison.contests import PLACES, Array, Contest
+from lossbench.comparison.sentences import ALPHA, same_numbers
+from lossbench.results import Result
+from lossbench.statistics import Interval
+
+MOST_EXAMPLES = 1_000  # times the examples there are, beyond which what was seen is noise
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of one loss against the baseline: p values, of a difference and of practically the same.
+
+    p, same_p: on new data like these; p_here, same_here: on these data. NaN where nothing can be
+    tested. verdict: as `Row.verdict`.
+    """
+
+    p: float
+    p_here: float
+    same_p: float
+    same_here: float
+    verdict: str
+
+
+def weigh(contests: Sequence[Contest], margin: float | None) -> list[dict[str, Evidence]]:
+    """The evidence of each contest, by loss; p values corrected over all of them (Holm)."""
+    pairs = [(contest, label) for contest in contests for label in contest.others]
+    tested = [_test(contest, label, margin) for contest, label in pairs]
+    columns = zip(*tested, strict=True) if tested else []
+    corrected = [statistics.holm(column).tolist() for column in columns]
+    evidence: dict[int, dict[str, Evidence]] = {id(contest): {} for contest in contests}
+    for (contest, label), (p, here, same, same_here) in zip(
+        pairs, zip(*corrected, strict=True), strict=True
+    ):
+        verdict = _verdict(contest, label, p, here, same, same_here)
+        evidence[id(contest)][label] = Evidence(p, here, same, same_here, verdict)
+    return [evidence[id(contest)] for contest in contests]
+
+
+def _test(contest: Contest, label: str, margin: float | None) -> tuple[float, ...]:
+    """p on new data, p on these, and the same two of the equivalence test."""
+    if not contest.defined:
+        return (np.nan,) * 4
+    gains, extra = contest.gains(label), hidden_variance(contest, label)
+    p_here = statistics.mean_test(gains)
+    p = p_here if extra == 0 else float(np.maximum(p_here, _widened(gains, extra)))
+    return p, p_here, *(_equivalence(contest, label, margin, each) for each in (extra, 0.0))
+
+
+def _widened(gains: Array, extra: float) -> float:
+    return float("nan") if np.isnan(extra) else statistics.widened_t_test(gains, extra)
+
+
+def _equivalence(contest: Contest, label: str, margin: float | None, extra: float) -> float:
+    """The p of the equivalence test; NaN without a margin, 1 where just one of a pair failed."""
+    gains, differences = contest.gains(label), contest.differences(label)
+    finished = np.isfinite(differences)
+    if margin is None or not finished.any() or np.isnan(extra):
+        return float("nan")
+    if np.any(gains[~finished] != 0):
+        return 1.0
+    step = _step(contest, label)
+    return statistics.equivalence_test(differences[finished], margin, extra=extra, step=step)
+
+
+def _step(contest: Contest, label: str) -> float:
+    """The least that a bounded metric moves by when one test example changes sides; 0: unknown."""
+    summary = contest.results[label].summary
+    bounds = summary.get("bounds", {}).get(contest.metric, (None, None))
+    if None in bounds or not contest.origin:
+        return 0.0
+    return float((bounds[1] - bounds[0]) / contest.origin["test"])
+
+
+def hidden_variance(contest: Contest, label: str) -> float:
+    """Variance of the mean gain over new data that the spread over seeds does not show.
+
+    0 where every seed draws new examples; NaN where nothing is known of it.
+    """
+    if not contest.defined:
+        return float("nan")
+    pair = [contest.results[name] for name in (label, contest.baseline)]
+    return variance_beyond(pair, contest.gains(label), contest.metric, contest.at)
+
+
+def variance_beyond(sides: Sequence[Result], gains: Array, metric: str, at: str) -> float:
+    """Variance on new data, which seeds do not show, of a mean gain or of one result's mean.
+
+    Where only one of two sides has finite data, the gain is judged as if both had.
+    """
+    origins = [side.summary.get("examples", {}) for side in sides]
+    drawn = {origin.get("drawn") for origin in origins}
+    if drawn == {"anew"}:
+        return 0.0
+    if drawn <= {"anew", "split"}:
+        ratio = max(o["test"] / o["learnt"] for o in origins if o["drawn"] == "split")
+        return statistics.finite_data_variance(gains, ratio)
+    if drawn == {"held out"}:
+        from lossbench.results.rescoring import row_variance  # torch: slow to import
+
+        return row_variance(sides, metric, PLACES[at])
+    return float("nan")
+
+
+def _verdict(
+    contest: Contest, label: str, p: float, p_here: float, same_p: float, same_here: float
+) -> str:
+    if same_numbers(contest.results[label], contest.results[contest.baseline]):
+        return "identical"
+    if not contest.defined:
+        return "undefined"
+    word = "better" if contest.gains(label).mean() > 0 else "worse"
+    if p <= ALPHA:
+        return word
+    if same_p <= ALPHA:
+        return "same"
+    if p_here <= ALPHA:
+        return f"{word} here"
+    return "same here" if same_here <= ALPHA else "open"
+
+
+def simultaneous_interval(
+    contest: Contest, label: str, evidence: Evidence, family: int
+) -> Interval | None:
+    """The mean difference, and ends that hold for all comparisons of the family at once.
+
+    Bonferroni's, made to say what Holm's test says: beyond 0 where a difference is shown, with 0
+    inside where none is. On new data where these can be judged, else on these. Source: Guilbaud
+    (2008), Simultaneous confidence regions corresponding to Holm's step-down procedure.
+    """
+    differences = contest.differences(label)
+    finished = differences[np.isfinite(differences)]
+    if not len(finished):
+        return None
+    hidden = hidden_variance(contest, label)
+    known = not np.isnan(hidden)
+    extra = hidden if known else 0.0
+    interval = statistics.t_interval(finished, 1 - ALPHA / family, extra=extra)
+    p = evidence.p if known else evidence.p_here
+    mean, low, high = interval.estimate, interval.low, interval.high
+    if p > ALPHA:
+        return Interval(mean, min(low, 0.0), max(high, 0.0))
+    if contest.gains(label).mean() * contest.direction * mean <= 0:
+        return interval  # failed replicas decide, which the mean difference leaves out
+    return Interval(mean, max(low, 0.0), high) if mean > 0 else Interval(mean, low, min(high, 0.0))
+
+
+def examples_needed(contest: Contest, label: str, family: int) -> int | None:
+    """About how many examples would show the gain on new data 4 times in 5, were it as seen.
+
+    With as many seeds as there are. The spread over splits and over test examples is taken to fall
+    with their number. None where no such number is known.
+    """
+    gains, hidden = contest.gains(label), hidden_variance(contest, label)
+    mean, shown = float(gains.mean()), float(np.var(gains, ddof=1)) / len(gains)
+    if not hidden > 0 or mean == 0:
+        return None
+    critical = stats.t.isf(ALPHA / family / 2, len(gains) - 1) + stats.norm.isf(1 - POWER)
+    allowed = (mean / critical) ** 2
+    split = contest.origin["drawn"] == "split"
+    room = allowed if split else allowed - shown
+    times = ((shown if split else 0.0) + hidden) / room if room > 0 else np.inf
+    count = contest.origin["test"] + (contest.origin["learnt"] if split else 0)
+    return round_up(times * count) if 1 < times <= MOST_EXAMPLES else None
+
+
+def round_up(number: float) -> int:
+    """To two digits: 1234 -> 1300."""
+    unit = 10 ** max(0, int(np.floor(np.log10(number))) - 1)
+    return int(np.ceil(number / unit) * unit)

@@ -1,0 +1,245 @@
+"""What is concluded on new data, what on these data only; epochs, failures, undefined scores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_results import BASE, BETTER, SAME, result
+from scipy import stats
+
+from lossbench import statistics
+from lossbench.comparison import compare
+from lossbench.report.tables import as_json, as_markdown
+from lossbench.results import Result
+from lossbench.results.predictions import Predictions
+
+SPLIT = {"drawn": "split", "learnt": 80, "test": 20}
+SLIGHT = BASE + 0.007 + 0.012 * np.random.default_rng(1).standard_normal(20)
+
+
+def of(drawn: dict | None, *results: Result, **how):
+    """The row of the last result, whose examples come from there, and its comparison."""
+    changed = [
+        replace(r, summary={**r.summary, **({"examples": drawn} if drawn is not None else {})})
+        for r in results
+    ]
+    (comparison,) = compare(changed, **how)
+    return comparison.row(changed[-1].config.loss.name), comparison
+
+
+def said_of(comparison, label: str) -> str:
+    return next(line for line in comparison.conclusion if line.startswith(label))
+
+
+def pair(values, **how) -> tuple[Result, Result]:
+    return result("cross_entropy", BASE), result("focal", values, **how)
+
+
+# --- new data, and these data -----------------------------------------------------------------
+
+
+def test_new_data_are_judged_by_nadeau_and_bengio_where_seeds_split_one_data_set():
+    row, comparison = of(SPLIT, *pair(SLIGHT))
+    d = SLIGHT - BASE
+    t = d.mean() / np.sqrt((1 / 20 + 20 / 80) * d.var(ddof=1))
+    assert row.p == pytest.approx(2 * stats.t.sf(abs(t), 19))
+    assert row.p_here == pytest.approx(statistics.sign_flip_test(d))
+    assert (row.verdict, row.p > 0.05 > row.p_here) == ("better here", True)
+    said = said_of(comparison, "focal")
+    assert "on these data only" in said
+    assert "cannot be told from 100 examples" in said
+
+
+def test_new_examples_for_each_seed_make_one_question_of_two():
+    row, comparison = of({**SPLIT, "drawn": "anew"}, *pair(SLIGHT))
+    assert row.p == row.p_here == pytest.approx(statistics.sign_flip_test(SLIGHT - BASE))
+    assert row.verdict == "better"
+    assert "p (Holm)" in as_markdown([comparison], None)
+
+
+def test_both_p_values_are_printed_where_they_differ():
+    _, comparison = of(SPLIT, *pair(SLIGHT))
+    table = as_markdown([comparison], None)
+    assert "p here" in table
+    assert "p new" in table
+    assert "p here is on these 100 examples" in table
+
+
+def test_a_large_difference_holds_on_new_data_too():
+    row, _ = of(SPLIT, *pair(BETTER))
+    assert (row.verdict, row.p >= row.p_here) == ("better", True)
+
+
+def test_nothing_is_concluded_on_new_data_where_their_origin_is_unknown():
+    row, comparison = of({}, *pair(BETTER))
+    assert (row.verdict, row.p) == ("better here", None)
+    assert "cannot be judged" in said_of(comparison, "focal")
+
+
+def test_so_many_examples_would_show_it_that_p_is_small_with_them():
+    """The number that is named, put into the test, gives 80 % power at the difference as seen."""
+    row, _ = of(SPLIT, *pair(SLIGHT))
+    assert row.examples_needed
+    d = SLIGHT - BASE
+    error = np.sqrt((1 / 20 + 1 / 4) * d.var(ddof=1) / (row.examples_needed / 100))
+    power = stats.t.sf(stats.t.isf(0.025, 19) - d.mean() / error, 19)
+    assert 0.75 < power < 0.9
+
+
+def held_out(values, right: float, seed: int, seeds: int = 20, rows: int = 200) -> Result:
+    """A result whose kept predictions are right on a share of the rows, the same for each seed."""
+    hits = np.random.default_rng(seed).random(rows) < right
+    estimate = np.zeros((seeds, rows, 3))
+    target = np.arange(rows) % 3
+    estimate[:, np.arange(rows), np.where(hits, target, (target + 1) % 3)] = 1
+    arrays = {"test_target": np.tile(target, (seeds, 1))}
+    arrays |= {"test": estimate, "test_best": estimate, "validation": estimate}
+    kept = Predictions(tuple(range(seeds)), lambda: arrays)
+    name = "cross_entropy" if seed == 0 else "focal"
+    return replace(result(name, values), predictions=(kept,))
+
+
+def test_rows_of_one_test_split_are_drawn_again():
+    """Variance over rows is that of the mean of paired hits, by a second road."""
+    drawn = {"drawn": "held out", "learnt": 500, "test": 200}
+    pair_of = held_out(BASE, 0.8, 0), held_out(SLIGHT, 0.8, 1)
+    row, comparison = of(drawn, *pair_of)
+    hits = [np.random.default_rng(seed).random(200) < 0.8 for seed in (0, 1)]
+    spread = (hits[1].astype(float) - hits[0]).var() / 200
+    d = SLIGHT - BASE
+    error = np.sqrt(d.var(ddof=1) / 20 + spread)
+    assert row.p == pytest.approx(2 * stats.t.sf(d.mean() / error, 19), abs=0.03)
+    assert row.verdict == "better here"
+    assert "200 test examples" in said_of(comparison, "focal")
+
+
+def test_one_test_split_without_predictions_says_nothing_on_new_data():
+    row, comparison = of({"drawn": "held out", "learnt": 500, "test": 200}, *pair(BETTER))
+    assert (row.verdict, row.p) == ("better here", None)
+    assert "predictions were not kept" in said_of(comparison, "focal")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"), [("anew", "same"), ("split", "same here"), ("held out", "same here")]
+)
+def test_practically_the_same_is_a_matter_of_new_data_too(drawn, expected):
+    close = BASE + 0.004 * np.random.default_rng(3).standard_normal(20)
+    drawn = {"drawn": drawn, "learnt": 80, "test": 20}
+    row, _ = of(drawn, *pair(close), same_within=0.0029)
+    assert row.verdict == expected
+
+
+# --- intervals that say what the test says ------------------------------------------------------
+
+
+@pytest.mark.parametrize("drawn", ["anew", "split"])
+@pytest.mark.parametrize("shift", [0.0, 0.002, 0.004, 0.006, 0.01, 0.02])
+def test_an_interval_leaves_out_0_exactly_where_a_difference_is_shown(drawn, shift):
+    rng = np.random.default_rng(8)
+    losses = [result(f"l{i}", BASE + shift + 0.01 * rng.standard_normal(20)) for i in range(5)]
+    summary = {"examples": {"drawn": drawn, "learnt": 80, "test": 20}}
+    losses = [replace(r, summary=r.summary | summary) for r in losses]
+    base = replace(result("cross_entropy", BASE), summary=losses[0].summary)
+    (comparison,) = compare([base, *losses])
+    for row in comparison.rows:
+        if row.difference:
+            inside = row.difference.low <= 0 <= row.difference.high
+            beyond = min(abs(row.difference.low), abs(row.difference.high)) > 0
+            assert (row.p <= 0.05) == (not inside or not beyond)
+
+
+# --- the rule for the epoch -----------------------------------------------------------------------
+
+
+def test_the_epoch_can_be_chosen_and_a_disagreement_is_said_first():
+    base, focal = pair(BETTER)
+    turned = focal.seeds.assign(**{"test_best/accuracy": BASE - 0.02})
+    focal = replace(focal, seeds=turned)
+    row, comparison = of(None, base, focal)
+    assert (row.verdict, row.other_verdict) == ("better", "worse")
+    first = comparison.conclusion[0]
+    assert first.startswith("The choice of the epoch decides on focal")
+    assert "better after the last epoch, worse at the epoch chosen on validation data" in first
+    row, comparison = of(None, base, focal, at="best")
+    assert (row.verdict, row.other_verdict, comparison.at) == ("worse", "better", "best")
+    assert "at the epoch chosen on validation data" in said_of(comparison, "focal")
+
+
+# --- what failed, and what is undefined -----------------------------------------------------------
+
+
+def with_fact(results, **facts) -> list[Result]:
+    return [replace(r, summary={**r.summary, **facts}) for r in results]
+
+
+def test_a_diverged_seed_counts_as_chance_where_the_task_knows_it():
+    """Better by .04 on nineteen seeds and diverged on one: at chance the mean is a loss."""
+    both = with_fact(pair(BASE + 0.04, diverged=[3]), chance=0.1)
+    row, comparison = of(None, *both)
+    values = np.where(np.arange(20) == 3, 0.1, BASE + 0.04)
+    assert row.score == pytest.approx(values.mean())
+    assert row.verdict == "open"
+    assert "count as accuracy 0.1" in said_of(comparison, "focal")
+
+
+def test_a_bound_stands_in_where_chance_is_unknown():
+    both = with_fact(pair(BASE + 0.04, diverged=[3]), bounds={"accuracy": [0.0, 1.0]})
+    row, _ = of(None, *both)
+    assert row.score == pytest.approx(np.where(np.arange(20) == 3, 0, BASE + 0.04).mean())
+
+
+def test_a_score_that_is_undefined_on_every_seed_is_undefined():
+    both = [replace(r, seeds=r.seeds.assign(**{"test/accuracy": np.nan})) for r in pair(BETTER)]
+    row, comparison = of(None, *both)
+    assert (row.verdict, row.p, row.improvement) == ("undefined", None, None)
+    assert "accuracy is undefined on these data" in said_of(comparison, "focal")
+    json.loads(as_json([comparison]))
+
+
+def test_seeds_on_which_a_score_is_undefined_are_left_out_for_all():
+    base, focal = pair(BETTER)
+    gap = focal.seeds["test/accuracy"].where(focal.seeds.seed != 4)
+    row, comparison = of(
+        None, base, replace(focal, seeds=focal.seeds.assign(**{"test/accuracy": gap}))
+    )
+    assert (row.seeds, comparison.seeds) == (19, 19)
+    assert any("undefined on 1 of 20 seeds" in line for line in comparison.conclusion)
+
+
+def test_an_infinite_score_counts_like_divergence_and_is_said():
+    base, focal = pair(BETTER)
+    values = focal.seeds["test/accuracy"].where(focal.seeds.seed != 4, -np.inf)
+    row, comparison = of(
+        None, base, replace(focal, seeds=focal.seeds.assign(**{"test/accuracy": values}))
+    )
+    assert np.isnan(row.differences[4])
+    assert row.gained == 19
+    assert any("Infinite accuracy" in line for line in comparison.conclusion)
+
+
+def test_a_rare_collapse_is_named():
+    values = BASE + 0.01
+    values[7] = BASE[7] - 0.2
+    row, comparison = of(None, *pair(values))
+    assert row.verdict == "open"
+    assert "On one seed the difference is -0.2" in said_of(comparison, "focal")
+    _, comparison = of(None, *pair(BETTER))
+    assert any("may not have been met in 20 seeds" in line for line in comparison.conclusion)
+
+
+def test_two_seeds_have_no_interval():
+    _, comparison = of(None, result("cross_entropy", BASE[:2]), result("focal", SAME[:2]))
+    assert "nan" not in as_markdown([comparison], None)
+    assert "interval" not in said_of(comparison, "focal")
+
+
+def test_rows_are_resampled_with_the_metric_itself():
+    """Tensor road of the row bootstrap: a metric that is no mean over rows works too."""
+    from lossbench.results.rescoring import row_variance
+
+    first, second = held_out(BASE, 0.9, 0), held_out(BASE, 0.6, 1)
+    assert row_variance([first, second], "macro_f1", "test") > 0
+    assert np.isnan(row_variance([first, replace(second, predictions=())], "accuracy", "test"))
