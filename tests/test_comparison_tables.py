@@ -25,6 +25,7 @@ from lossbench.report import tables
 from lossbench.report.figures import assign_looks, write_figures
 
 LOSSES = {"cross_entropy": BASE, "focal": BETTER, "poly": SAME}
+NOTE = "a column was read as numbers"  # of training, with each result
 LONG = "a_loss_with_a_name_of_forty_letters_here"
 
 
@@ -256,7 +257,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "results"
     folder.mkdir()
     for number, made in enumerate(studied()):
-        made.summary.update(key=f"key{number:02}", sources={})
+        made.summary.update(key=f"key{number:02}", sources={}, notes=[NOTE])
         results.write(replace(made, key=f"key{number:02}"), folder)
     return folder.parent
 
@@ -282,7 +283,19 @@ def test_a_machine_reads_stdout_and_a_person_stderr(place, command):
     assert str(figure) in errors
 
 
-def test_missing_runs_are_told_beside_what_a_machine_reads(command):
+def test_what_was_noted_in_training_stands_below_the_tables_once(command):
+    code, out, _ = command("compare", "--where", "corruption.rate=0.05")
+    assert code == 0
+    assert out.count(NOTE) == 1
+
+
+def test_a_heading_leaves_out_what_is_not_set():
+    dataset = {"name": "csv", "path": "a.csv", "task": None, "drop": [], "header": False}
+    title = tables.describe_setting({"dataset": dataset})
+    assert title == "csv (path a.csv, header False)"
+
+
+def test_missing_runs_are_told_next_to_what_a_machine_reads(command):
     code, out, errors = command("compare", "quickstart", "--format", "json")
     assert (code, out) == (2, "")
     assert "5 of 5 runs are missing" in errors

@@ -53,6 +53,7 @@ POINTS = [
 
 @pytest.mark.parametrize(("name", "task"), ENTRIES)
 def test_every_loss_is_described_within_the_terminal(name, task):
+    assert max(map(len, describe(name, task=task, columns=60).splitlines())) <= 60
     lines = describe(name, task=task).splitlines()
     assert lines[0] == name
     assert max(map(len, lines)) <= 100
@@ -122,7 +123,7 @@ def test_an_output_of_ascii_gets_ascii(monkeypatch):
 
 def test_a_text_picture_has_every_curve_that_is_in_sight():
     panel = draw_panels(find_entries("focal", "binary")[0]).panels[0]
-    drawing = "\n".join(plot(panel, braille=False))
+    drawing = "\n".join(plot(panel, 100, braille=False))
     for mark, label in (("*", "gamma = 2"), ("o", "gamma = 0"), ("+", "gamma = 5")):
         assert f"{mark * 4} {label}" in drawing
         assert drawing.count(mark) > 20

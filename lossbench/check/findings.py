@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
-WIDTH = 100
+NARROW = 80  # columns, below which a sentence continues further left
 Verdict = Literal["passed", "failed", "skipped", "hint"]
 
 
@@ -64,23 +64,26 @@ class CheckReport:
         return not self.failed
 
 
-def render(report: CheckReport) -> str:
-    """The report as text of at most 100 columns, the counts last."""
+def render(report: CheckReport, columns: int = 100) -> str:
+    """The report as text that fits so many columns, the counts last."""
     lines = []
     for part in report.parts:
-        lines += [*_wrapped(f"{report.loss} for {part.task}", ""), *_wrapped(part.origin, "")]
-        lines += ["", *(line for outcome in part.outcomes for line in _lines(outcome)), ""]
-    return "\n".join([*lines, _counts(report)])
+        for heading in (f"{report.loss} for {part.task}", part.origin):
+            lines += textwrap.wrap(heading, columns)
+        lines += ["", *(line for each in part.outcomes for line in _lines(each, columns)), ""]
+    return "\n".join([*lines, *textwrap.wrap(_counts(report), columns)])
 
 
-def _wrapped(text: str, head: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
-
-
-def _lines(outcome: CheckOutcome) -> list[str]:
+def _lines(outcome: CheckOutcome, columns: int) -> list[str]:
     verdict = outcome.verdict.upper() if outcome.verdict == "failed" else outcome.verdict
-    lines = _wrapped(outcome.sentence, f"  {verdict:8} {outcome.check:28}")
-    return lines + (_wrapped(outcome.reason, " " * 11 + "-> ") if outcome.reason else [])
+    indent = 11 if columns < NARROW else 39
+    texts = [(outcome.sentence, f"  {verdict:8} {outcome.check:28}", indent)]
+    texts += [(outcome.reason, f"{'':11}-> ", 14)] if outcome.reason else []
+    return [
+        line
+        for text, head, rest in texts
+        for line in textwrap.wrap(text, columns, initial_indent=head, subsequent_indent=" " * rest)
+    ]
 
 
 def _counts(report: CheckReport) -> str:

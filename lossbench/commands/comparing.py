@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lossbench.commands import completion
-from lossbench.commands.closing import page_name
+from lossbench.commands.closing import notices, page_name
 from lossbench.commands.options import OneOf, command, config_dir_option, results_option
 from lossbench.commands.terminal import (
     a_console,
@@ -121,8 +121,12 @@ class Answer:
     @property
     def name(self) -> str:
         """What its figures are named after."""
-        results = [result for c in self.comparisons for result in c.results.values()]
-        return page_name(self.experiment, results)
+        return page_name(self.experiment, self.results)
+
+    @property
+    def results(self) -> list[Result]:
+        """What is compared."""
+        return [result for c in self.comparisons for result in c.results.values()]
 
 
 def _print(answer: Answer, by: str | None, form: str) -> None:
@@ -132,7 +136,10 @@ def _print(answer: Answer, by: str | None, form: str) -> None:
     if form in tables.FORMATS:
         say(tables.FORMATS[form](answer.comparisons, by).removesuffix("\n"))
         return
-    show_comparisons(answer.comparisons, answer.experiment, a_console(), by)
+    console = a_console()
+    show_comparisons(answer.comparisons, answer.experiment, console, by)
+    for notice in notices(answer.results):
+        console.print(notice, soft_wrap=True)
     show_claims(answer.decisions, answer.folder / "figures" / f"{answer.name}-claims.png")
 
 

@@ -120,7 +120,7 @@ def show(loss: str | None, task: str | None, picture: str | None, folder: str | 
     elif picture:
         say(str(draw(loss, Path(picture), task=task)))
     else:
-        say(describe(loss, task=task).removesuffix("\n"))
+        say(describe(loss, task=task, columns=width()).removesuffix("\n"))
     return 0
 
 
@@ -135,7 +135,7 @@ def check(loss: str, task: str | None) -> int:
     from lossbench.check import check_loss, render
 
     report = check_loss(loss, task)
-    say(render(report))
+    say(render(report, width()))
     return 0 if report.ok else 3
 
 

@@ -46,7 +46,8 @@ def describe_setting(setting: dict[str, Any]) -> str:
 
 
 def _named(section: dict[str, Any]) -> str:
-    keywords = ", ".join(f"{key} {value}" for key, value in section.items() if key != "name")
+    given = {k: v for k, v in section.items() if k != "name" and v is not None and v != []}
+    keywords = ", ".join(f"{key} {value}" for key, value in given.items())
     return f"{section['name']} ({keywords})" if keywords else str(section["name"])
 
 

@@ -7,19 +7,21 @@ from numpy.typing import NDArray
 
 from lossbench.show.curves import Curve, Panel, choose_window, label_curves
 
-WIDTH, HEIGHT = 60, 12
+WIDTH, HEIGHT = 60, 12  # of a picture in signs, at most
+FRAME = 16  # columns next to it
 BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of a braille sign
 ASCII = "*o+x"
 DASHES = ((1, 1), (5, 8), (1, 4), (1, 8))  # dots drawn out of so many
 
 
-def plot(panel: Panel, *, braille: bool) -> list[str]:
-    """The values of a panel's curves, with axes and a legend, in lines of at most 76 characters."""
+def plot(panel: Panel, columns: int, *, braille: bool) -> list[str]:
+    """The values of a panel's curves, with axes and a legend, within so many columns."""
+    width = min(WIDTH, columns - FRAME)
     low, high = choose_window([c.value for c in panel.curves])
     tall, wide = BITS.shape if braille else (1, 1)
-    cells = np.zeros((HEIGHT, WIDTH), int)
+    cells = np.zeros((HEIGHT, width), int)
     for number, each in reversed(list(enumerate(panel.curves[: len(DASHES)]))):
-        row, column = _dots(each, low, high, tall * HEIGHT, wide * WIDTH)
+        row, column = _dots(each, low, high, tall * HEIGHT, wide * width)
         if braille:
             on, period = DASHES[number]
             bits = BITS[row % tall, column % wide] * (np.arange(len(row)) % period < on)
@@ -50,9 +52,10 @@ def _framed(lines: list[str], panel: Panel, low: float, high: float, braille: bo
     framed = [f"{numbers.get(i, ''):>9} {bar}{line}".rstrip() for i, line in enumerate(lines)]
     x = panel.curves[0].x
     left, middle, right = f"{x[0]:g}", f"{(x[0] + x[-1]) / 2:g}", f"{x[-1]:g}"
-    half = WIDTH // 2 + len(middle) // 2
-    scale = f"{left}{middle:>{half - len(left)}}{right:>{WIDTH - half}}"
-    return [*framed, f"{'':>10}{corner}{rule * WIDTH}", f"{'':>11}{scale}"]
+    width = max(map(len, lines))
+    half = width // 2 + len(middle) // 2
+    scale = f"{left}{middle:>{half - len(left)}}{right:>{width - half}}"
+    return [*framed, f"{'':>10}{corner}{rule * width}", f"{'':>11}{scale}"]
 
 
 def _legend(panel: Panel, braille: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""A loss in a terminal: all that is known of it, within 100 columns."""
+"""A loss in a terminal: all that is known of it, within its columns."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ from lossbench.show.canvas import plot
 from lossbench.show.curves import draw_panels
 from lossbench.show.traps import measure_traps
 
-COLUMNS = 100
 HEADINGS = ("name", "type", "range", "default", "tuned in")
 
 
-def describe(name: str, *, task: str | None = None) -> str:
+def describe(name: str, *, task: str | None = None, columns: int = 100) -> str:
     """The text on a loss or a regularizer, for its first task or the one asked for.
 
-    name: as in `loss=name`. Characters that the standard output cannot write are replaced by ASCII.
-    UserError where there is no such loss.
+    name: as in `loss=name`. It fits so many columns, from 60. Characters that the standard output
+    cannot write are replaced by ASCII. UserError where there is no such loss.
     """
     first, *others = find_entries(name, task)
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     if task:
         others = [e for e in find_entries(name) if e.place != task]
     printed = io.StringIO()
-    console = Console(file=printed, width=COLUMNS)
-    for part in _parts(first, others, _can_write("⣿│", encoding)):
+    console = Console(file=printed, width=columns)
+    for part in _parts(first, others, _can_write("⣿│", encoding), columns):
         console.print(part)
     text = "\n".join(line.rstrip() for line in printed.getvalue().splitlines())
     return make_writable(f"{text}\n", encoding)
@@ -60,7 +59,9 @@ def make_writable(text: str, encoding: str) -> str:
     return plain.encode("ascii", "replace").decode()
 
 
-def _parts(entry: Entry, others: list[Entry], braille: bool) -> Iterator[RenderableType]:
+def _parts(
+    entry: Entry, others: list[Entry], braille: bool, columns: int
+) -> Iterator[RenderableType]:
     """What is printed, from the top."""
     docstring, drawn = entry.docstring, draw_panels(entry)
     places = ", ".join(other.place for other in others)
@@ -85,7 +86,7 @@ def _parts(entry: Entry, others: list[Entry], braille: bool) -> Iterator[Rendera
     for panel in drawn.panels[:1]:
         title = f" ({panel.title})" if panel.title else ""
         yield from _block("Picture", f"value against {panel.axis}{title}")
-        yield Text("\n".join(plot(panel, braille=braille)))
+        yield Text("\n".join(plot(panel, columns, braille=braille)))
 
 
 def _block(title: str, text: str) -> Iterator[RenderableType]:
