@@ -73,8 +73,8 @@ def _columns(
 def row_variance(sides: Sequence[Result], metric: str, place: str) -> float:
     """Variance of the mean of one result, or of its difference to another, over its test examples.
 
-    place: "test" or "test_best". NaN where predictions are not kept. By the bootstrap over examples,
-    all seeds taking the same ones; where resampled examples give no value, they do not count.
+    place: "test" or "test_best". NaN where predictions are not kept. By the bootstrap over examples
+    (the same for all seeds); where resampled examples give no value, they do not count.
     """
     config, seeds = sides[0].config, sides[0].seeds.seed
     added = [n for n in (*config.metrics, config.metric or "") if n.rpartition(":")[2] == metric]
