@@ -151,6 +151,7 @@ def test_two_sweeps_at_once_into_a_fresh_postgresql_keep_its_password(postgres, 
     assert sync(tmp_path / "results", postgres) == 0
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_into_a_server(server, tmp_path, command):
     sweeps_at_once(tmp_path, command, server.address)
     assert finished(server.address, "race") == ["focal", "hinge", "poly"]

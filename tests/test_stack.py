@@ -58,7 +58,7 @@ SETTINGS = [
 def test_a_seed_alone_equals_the_same_seed_among_32_bit_for_bit(words):
     config = configured("trainer.max_epochs=2", *words)
     rows, curves = tables(config, list(range(32)))
-    for alone in ([0], [7], [30, 31], [5, 6, 7]):
+    for alone in ([7], [0, 30, 31]):
         own_rows, own_curves = tables(config, alone)
         among = rows[rows.seed.isin(alone)].reset_index(drop=True)
         pd.testing.assert_frame_equal(own_rows, among, check_exact=True)
@@ -66,17 +66,16 @@ def test_a_seed_alone_equals_the_same_seed_among_32_bit_for_bit(words):
         pd.testing.assert_frame_equal(own_curves, expected, check_exact=True)
 
 
-@pytest.mark.parametrize("most", [1, 3, 5])
-def test_results_do_not_depend_on_how_many_replicas_are_trained_as_one(most):
+def test_results_do_not_depend_on_how_many_replicas_are_trained_as_one():
     config = configured("dataset=moons", "loss=focal", "trainer.max_epochs=2")
     whole = tables(config, list(range(7)))
-    cut = tables(
-        replace(config, trainer=replace(config.trainer, max_replicas=most)), list(range(7))
-    )
-    for one, other in zip(whole, cut, strict=True):
-        keys = [c for c in ("epoch", "metric", "seed") if c in one.columns]
-        one, other = (t.sort_values(keys).reset_index(drop=True) for t in (one, other))
-        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    for most in (1, 3, 5):
+        trainer = replace(config.trainer, max_replicas=most)
+        cut = tables(replace(config, trainer=trainer), list(range(7)))
+        for one, other in zip(whole, cut, strict=True):
+            keys = [c for c in ("epoch", "metric", "seed") if c in one.columns]
+            one, other = (t.sort_values(keys).reset_index(drop=True) for t in (one, other))
+            pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_chunks_keep_every_seed_in_order_and_are_of_equal_size_but_for_one():

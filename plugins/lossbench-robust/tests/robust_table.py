@@ -104,16 +104,15 @@ def _miss(z, y):
 
 
 def _tempered(z, t):
-    """Softmax of temperature t, its normaliser by bisection."""
+    """Softmax of temperature t, its normaliser by Newton's method, from where the sum is over 1."""
     s = mp.mpf(t) - 1
-    power = lambda u: (1 - s * u) ** (-1 / s)  # noqa: E731
-    low = max(z)
-    high = low + (len(z) ** s - 1) / s
-    while high - low > 4 * mp.eps * (1 + abs(high)):  # mp.diff works in more digits
-        middle = (low + high) / 2
-        above = mp.fsum(power(k - middle) for k in z) > 1
-        low, high = (middle, high) if above else (low, middle)
-    return [power(k - (low + high) / 2) for k in z]
+    normaliser, step = max(z), mp.mpf(1)
+    while step > 4 * mp.eps * (1 + abs(normaliser)):  # mp.diff works in more digits
+        bases = [1 - s * (k - normaliser) for k in z]
+        excess = mp.fsum(base ** (-1 / s) for base in bases) - 1
+        step = excess / mp.fsum(base ** (-1 / s - 1) for base in bases)
+        normaliser += step
+    return [(1 - s * (k - normaliser)) ** (-1 / s) for k in z]
 
 
 def _bi_tempered(z, y, t1, t2):
