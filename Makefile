@@ -16,10 +16,13 @@ FAST := $(wildcard $(addprefix tests/test_,losses*.py tasks*.py metric*.py datas
   corruptions.py stack.py statistics*.py comparison*.py configuration*.py registry.py layers.py))
 
 test test-fast: export OMP_NUM_THREADS = 1
+test test-fast: export PYTHONDONTWRITEBYTECODE = # each process would compile lossbench again
 
+# The tests of the plugins run meanwhile, in an environment of their own, and report at the end.
 test: install lint plugins
-	$(BIN)/python -m pytest $(RUN)
-	$(PLUGINS)/bin/python -m pytest $(RUN) -p no:cacheprovider plugins
+	@$(PLUGINS)/bin/python -m pytest -p no:cacheprovider plugins >$(PLUGINS)/report 2>&1 & \
+	plugins=$$!; $(BIN)/python -m pytest $(RUN); status=$$?; \
+	wait $$plugins || status=1; tail -40 $(PLUGINS)/report; exit $$status
 
 test-fast: install
 	$(BIN)/ruff check .

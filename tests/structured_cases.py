@@ -93,12 +93,13 @@ def random_target(task, generator, leading):
 
 
 def hypers_of(task, name):
-    """The hyper-parameters of the table's rows for this loss, without weights and facts."""
+    """The different hyper-parameters of the loss's rows in the table, without weights and facts."""
     rows = [hyper for t, n, _, _, hyper, _ in TABLE if (t, n) == (task, name)]
     known = [{k: v for k, v in h.items() if k not in (*WEIGHTS, "latent_dim")} for h in rows]
     three = {2: (1.0, 3.0), 3: (1.0, 3.0, 0.5)}
     size = 3 if task in ("distribution", "sequence") else 2
-    return [{k: three[size] if k == "class_weight" else v for k, v in h.items()} for h in known]
+    full = [{k: three[size] if k == "class_weight" else v for k, v in h.items()} for h in known]
+    return [hyper for place, hyper in enumerate(full) if hyper not in full[:place]]
 
 
 def same(actual, expected, rtol=1e-9, atol=1e-15):

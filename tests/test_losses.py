@@ -324,8 +324,9 @@ def test_one_name_has_one_set_of_hyper_parameters(name):
 
 
 def hypers_of(task, name):
-    """The hyper-parameters of the table's rows for this loss."""
-    return [hyper for t, n, _, _, hyper, _ in TABLE if (t, n) == (task, name)]
+    """The different hyper-parameters of the loss's rows in the table."""
+    full = [hyper for t, n, _, _, hyper, _ in TABLE if (t, n) == (task, name)]
+    return [hyper for place, hyper in enumerate(full) if hyper not in full[:place]]
 
 
 @each_loss
