@@ -83,7 +83,10 @@ Test = Difference | Equivalence | Identity
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a source, the regime in which it is tested, and the verdict on record."""
+    """A statement of a source, the regime in which it is tested, and the verdict on record.
+
+    looks: how often it was decided on growing numbers of seeds; p values are multiplied by it.
+    """
 
     id: str
     text: str
@@ -92,6 +95,7 @@ class Claim:
     requires: tuple[Requirement, ...] = ()
     regime: str = ""
     verdict: str | None = None
+    looks: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class _Written:
     where: Any = None
     metric: str | None = None
     at: Literal["last", "best"] | None = None
+    looks: Annotated[int, "[1, inf)"] = 1
     verdict: Literal["SUPPORTED", "REFUTED", "OPEN", "NOT APPLICABLE"] | None = None
 
 
@@ -139,7 +144,10 @@ def _claim(content: Any, number: int, file: str) -> Claim:
         for i, item in enumerate(values["requires"])
     ]
     words = {name: " ".join(values[name].split()) for name in ("id", "text", "source", "regime")}
-    return Claim(**words, tests=tuple(tests), requires=tuple(requires), verdict=values["verdict"])
+    verdict, looks = values["verdict"], values["looks"]
+    return Claim(
+        **words, tests=tuple(tests), requires=tuple(requires), verdict=verdict, looks=looks
+    )
 
 
 def _test(content: Any, shared: Filters, defaults: Filters, place: str) -> Test:

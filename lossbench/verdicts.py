@@ -1,7 +1,8 @@
 """Claims and results -> SUPPORTED, REFUTED, OPEN or NOT APPLICABLE, with the numbers they rest on.
 
-All tests of an experiment's claims are one family for Holm's correction. A claim is supported where
-each of its tests is, and refuted where one is.
+All tests of an experiment's claims are one family for Holm's correction; a p value counts as many
+times as there were looks at growing numbers of seeds. Verdicts are on new data. A claim is supported
+where each of its tests is, and refuted where one is.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from lossbench.configuration import Configuration
 from lossbench.contract import UserError
 from lossbench.equations import measure_gap
 from lossbench.registry.hints import choices
-from lossbench.results import Result
+from lossbench.results import Result, looks_of
 from lossbench.statistics import Array, Interval
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class _Measured:
     cleared: Array | None = None
     holds: bool = False
     hidden: float = 0.0
+    looks: int = 1
     identical: bool = False
 
 
@@ -119,7 +121,12 @@ def decide(
         ]
         for claim in claims
     ]
-    corrected = iter(statistics.holm([m.p for each in measured for m in each]))
+    measured = [
+        [replace(m, looks=max(m.looks, claim.looks)) for m in each]
+        for claim, each in zip(claims, measured, strict=True)
+    ]
+    p = [min(1.0, m.looks * m.p) if m.p == m.p else m.p for each in measured for m in each]
+    corrected = iter(statistics.holm(p))
     family = int(np.sum([np.isfinite(m.p) for each in measured for m in each]))
     decisions = []
     for claim, each in zip(claims, measured, strict=True):
@@ -180,7 +187,8 @@ def _corrected(measured: _Measured, p: float, family: int) -> Finding:
     if measured.identical:
         return replace(measured.finding, p=p, verdict=REFUTED)
     if p > ALPHA:
-        needed = _seeds_needed(measured.cleared, measured.hidden, family)
+        comparisons = family * (measured.looks + 1)  # more seeds are one more look
+        needed = _seeds_needed(measured.cleared, measured.hidden, comparisons)
         return replace(measured.finding, p=p, verdict=OPEN, seeds_needed=needed)
     return replace(measured.finding, p=p, verdict=SUPPORTED if measured.holds else REFUTED)
 
@@ -232,7 +240,7 @@ def _measure(
     hidden = variance_beyond(trained, gains, test.metric, test.at)
     measured = _tested(test, finding, gains, hidden)
     twins = isinstance(test, Difference) and bool(others) and same_numbers(*trained)
-    return replace(measured, identical=twins)
+    return replace(measured, identical=twins, looks=max(map(looks_of, trained)))
 
 
 def _tested(

@@ -243,3 +243,30 @@ def test_rows_are_resampled_with_the_metric_itself():
     first, second = held_out(BASE, 0.9, 0), held_out(BASE, 0.6, 1)
     assert row_variance([first, second], "macro_f1", "test") > 0
     assert np.isnan(row_variance([first, replace(second, predictions=())], "accuracy", "test"))
+
+
+# --- looks ----------------------------------------------------------------------------------------
+
+
+def test_seeds_that_were_added_are_a_second_look():
+    """p doubles, the interval widens, and a sentence says so; more seeds would be a third look."""
+    once, _ = of(None, *pair(SLIGHT))
+    both = [replace(r, summary={**r.summary, "looks": 2}) for r in pair(SLIGHT)]
+    twice, comparison = of(None, *both)
+    assert twice.p == pytest.approx(min(1, 2 * once.p))
+    assert twice.difference.low < once.difference.low
+    assert any(line.startswith("Seeds were added 1 time,") for line in comparison.conclusion)
+    assert once.looks == 1
+
+
+def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
+    from lossbench import results
+
+    parts = [
+        result("focal", BASE[at], seeds=list(range(20))[at]) for at in (slice(12), slice(12, 20))
+    ]
+    merged = results.merged(parts)
+    assert results.looks_of(merged) == 2
+    assert results.looks_of(results.merged([parts[0], parts[0]])) == 1  # trained again, not added
+    planned = replace(parts[0], summary={**parts[0].summary, "planned_looks": 4})
+    assert results.looks_of(results.merged([planned])) == 4

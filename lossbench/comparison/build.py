@@ -132,7 +132,7 @@ def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
     row = replace(row, differences=tuple(differences.tolist()), verdict=shown.verdict)
     if not contest.defined:
         return row
-    hidden = hidden_variance(contest, row.label)
+    hidden, looks = hidden_variance(contest, row.label), contest.looks(row.label)
     share = hidden / variance if (variance := float(np.var(gains, ddof=1))) > 0 else 0.0
     return replace(
         row,
@@ -144,9 +144,11 @@ def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
         ties=int(np.sum(gains == 0)),
         effect=statistics.effect_size(gains),
         skewed=statistics.is_skewed(gains),
-        detectable=_detectable(finished, len(gains), family, share),
-        settled_by=statistics.seeds_to_settle(gains, comparisons=family),
-        settled_on_new_by=_seeds_on_new_data(gains, family, share),
+        looks=looks,
+        detectable=_detectable(finished, len(gains), family * looks, share),
+        # more seeds are one more look
+        settled_by=statistics.seeds_to_settle(gains, comparisons=family * (looks + 1)),
+        settled_on_new_by=_seeds_on_new_data(gains, family * (looks + 1), share),
         examples_needed=examples_needed(contest, row.label, family),
         same_p=None if np.isnan(shown.same_p) else shown.same_p,
         same_p_here=None if np.isnan(shown.same_here) else shown.same_here,

@@ -15,7 +15,7 @@ from lossbench import registry, statistics
 from lossbench.configuration import budget_words, digest, labels, loss_labels
 from lossbench.contract import UserError
 from lossbench.registry.hints import choices
-from lossbench.results import Result, of_seeds
+from lossbench.results import Result, looks_of, of_seeds
 
 Array = NDArray[np.float64]
 VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
@@ -44,6 +44,10 @@ class Contest:
     @property
     def others(self) -> list[str]:
         return [label for label in self.results if label != self.baseline]
+
+    def looks(self, label: str) -> int:
+        """How often the two could have been compared before, this time included."""
+        return max(looks_of(self.results[name]) for name in (label, self.baseline))
 
     def has(self, at: str) -> bool:
         """Whether every loss was scored at this epoch."""

@@ -34,7 +34,11 @@ class Evidence:
 
 
 def weigh(contests: Sequence[Contest], margin: float | None) -> list[dict[str, Evidence]]:
-    """The evidence of each contest, by loss; p values corrected over all of them (Holm)."""
+    """The evidence of each contest, by loss.
+
+    p values are corrected over all of them (Holm), each multiplied by the looks that were taken:
+    seeds that were added after a comparison are a second one.
+    """
     pairs = [(contest, label) for contest in contests for label in contest.others]
     tested = [_test(contest, label, margin) for contest, label in pairs]
     columns = zip(*tested, strict=True) if tested else []
@@ -55,7 +59,9 @@ def _test(contest: Contest, label: str, margin: float | None) -> tuple[float, ..
     gains, extra = contest.gains(label), hidden_variance(contest, label)
     p_here = statistics.mean_test(gains)
     p = p_here if extra == 0 else float(np.maximum(p_here, _widened(gains, extra)))
-    return p, p_here, *(_equivalence(contest, label, margin, each) for each in (extra, 0.0))
+    same = [_equivalence(contest, label, margin, each) for each in (extra, 0.0)]
+    looks = contest.looks(label)
+    return tuple(float(np.minimum(1.0, looks * each)) for each in (p, p_here, *same))
 
 
 def _widened(gains: Array, extra: float) -> float:
@@ -146,7 +152,8 @@ def simultaneous_interval(
     hidden = hidden_variance(contest, label)
     known = not np.isnan(hidden)
     extra = hidden if known else 0.0
-    interval = statistics.t_interval(finished, 1 - ALPHA / family, extra=extra)
+    level = 1 - ALPHA / family / contest.looks(label)
+    interval = statistics.t_interval(finished, level, extra=extra)
     p = evidence.p if known else evidence.p_here
     mean, low, high = interval.estimate, interval.low, interval.high
     if p > ALPHA:

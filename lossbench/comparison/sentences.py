@@ -41,6 +41,7 @@ def conclude(comparison: Comparison) -> list[str]:
         *_twins(comparison),
         *_few(comparison),
         *_unseen(comparison, rows),
+        *_looks(rows),
         *comparison.notes,
     ]
 
@@ -218,6 +219,19 @@ def _disagreements(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
             )
 
 
+def _looks(rows: list[Row]) -> Iterator[str]:
+    """That seeds were added after they could have been compared."""
+    if looks := max((row.looks for row in rows), default=1) - 1:
+        several = sorted({row.looks for row in rows if row.looks > 1})
+        times = " or ".join(map(str, several))
+        which = [row.label for row in rows if row.looks > 1]
+        about = "" if len(which) == len(rows) else f" of {', '.join(which)}"
+        yield (
+            f"Seeds were added {looks} time{'s' * (looks > 1)}, and each time is one more look at "
+            f"whether there is a difference: p{about} is multiplied by {times}."
+        )
+
+
 def _unseen(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
     """How rare a failure may be that these seeds did not meet, where a loss is found better."""
     if any(row.verdict.startswith("better") and not row.diverged for row in rows):
@@ -251,6 +265,7 @@ def same_numbers(first: Result, second: Result) -> bool:
 
 
 def _few(comparison: Comparison) -> Iterator[str]:
-    if comparison.family * statistics.smallest_p(comparison.seeds) > ALPHA:
+    rows = [row for row in comparison.rows if row.verdict != "baseline"]
+    if rows and comparison.family * statistics.smallest_p(comparison.seeds) > ALPHA:
         needed = statistics.seeds_needed_for(ALPHA, comparison.family)
         yield explain_few_seeds(comparison.seeds, comparison.family, needed)

@@ -257,7 +257,15 @@ def _remarks(results: Sequence[Result]) -> dict[str, Any]:
     reasons = dict.fromkeys(filter(None, (s.get("unmapped_because") for s in summaries)))
     notes = [*dict.fromkeys(note for s in summaries for note in s.get("notes", []))]
     because = "; ".join(reasons) or None
-    return {"mapped": not reasons, "unmapped_because": because, "notes": notes}
+    looks = sum(summary.get("looks", 1) for summary in summaries)
+    planned = max(summary.get("planned_looks", 1) for summary in summaries)
+    remarks = {"mapped": not reasons, "unmapped_because": because, "notes": notes}
+    return {**remarks, "looks": looks, "planned_looks": planned}
+
+
+def looks_of(result: Result) -> int:
+    """How often its seeds could have been compared: in each part that was added, or as planned."""
+    return max(result.summary.get("looks", 1), result.summary.get("planned_looks", 1))
 
 
 def stored(config: Configuration, folder: Path) -> Result | None:
