@@ -1,8 +1,8 @@
 """Claims and results -> SUPPORTED, REFUTED, OPEN or NOT APPLICABLE, with the numbers they rest on.
 
 All tests of an experiment's claims are one family for Holm's correction; a p value counts as many
-times as there were looks at growing numbers of seeds. Verdicts are on new data. A claim is supported
-where each of its tests is, and refuted where one is.
+times as there were looks at growing numbers of seeds. Verdicts are on new data. A claim holds where
+each of its tests does, and is refuted where one is.
 """
 
 from __future__ import annotations
