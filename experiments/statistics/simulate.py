@@ -9,6 +9,7 @@ import csv
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing import Pool
 from pathlib import Path
 from typing import NamedTuple
@@ -22,12 +23,16 @@ from lossbench.configuration import Configuration
 from lossbench.results import Result
 
 SEEDS = 20
+GENERATOR = {"drawn": "anew", "learnt": 400, "test": 100}
 LOSSES = 5  # the baseline among them
 NAMES = ["cross_entropy", "a", "b", "c", "d"]
 
 
 class Line(NamedTuple):
-    """One promise: the measured share of `trials` must lie within the bounds, noise allowed."""
+    """One promise, and the share of `trials` that must lie within its bounds, noise allowed.
+
+    The bounds are what `compare` says or what its method promises, not what was measured.
+    """
 
     what: str
     low: float
@@ -74,10 +79,12 @@ def diverging(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndar
     return values
 
 
-def judged(values: np.ndarray, dataset: str = "x") -> list[Result]:
+def judged(values: np.ndarray, dataset: str = "x", drawn: str = "anew") -> list[Result]:
     """Results of the columns of seeds x losses."""
     names = NAMES[: values.shape[1]]
-    return [result(name, values[:, i], dataset=dataset) for i, name in enumerate(names)]
+    return [
+        result(name, values[:, i], dataset=dataset, drawn=drawn) for i, name in enumerate(names)
+    ]
 
 
 def found(comparisons: list[Comparison]) -> bool:
@@ -135,6 +142,20 @@ def settled(generator: np.random.Generator) -> bool:
     return comparison.row("a").verdict == "better"
 
 
+def as_printed(seeds: int) -> Callable[..., bool]:
+    """The difference printed as detectable from a first study, true in a second one: found."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        (first,) = compare(judged(normal(generator, (seeds, 2)) / np.sqrt(2)))
+        level = first.row("a").detectable
+        assert level
+        values = normal(generator, (seeds, 2)) / np.sqrt(2) + [0.0, level]
+        (second,) = compare(judged(values))
+        return second.row("a").verdict == "better"
+
+    return trial
+
+
 def called_same(difference: float) -> Callable[..., bool]:
     """Differences of deviation 1 and a margin of 1, the true one given: called the same."""
 
@@ -174,30 +195,201 @@ def null_ranks(generator: np.random.Generator) -> bool:
     return ranked.p <= 0.05
 
 
+# --- asymmetric differences, ties, failures -----------------------------------------------------
+
+
+def centred_skew(sign: float) -> Callable[..., np.ndarray]:
+    """Log-normal differences with a mean of 0, the long tail on one side."""
+    return lambda g, shape: sign * (g.lognormal(0.0, 1.0, shape) - np.exp(0.5))
+
+
+def centred_exponential(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.exponential(1.0, shape) - 1.0
+
+
+def few_large_gains(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return centred_skew(1.0)(generator, shape) / 50
+
+
+def rare_collapse(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """A small gain on nine seeds of ten, lost on the tenth: the mean is 0."""
+    noise = 0.01 * generator.standard_normal(shape)
+    return np.where(generator.random(shape) < 0.1, -0.9, 0.1) + noise
+
+
+def tied(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Differences of one step of the metric, or none."""
+    return generator.integers(-1, 2, shape) / 100
+
+
+def null_mean(noise: Callable[..., np.ndarray], seeds: int) -> Callable[..., bool]:
+    """Two losses whose difference has this distribution, and a mean of 0: called different."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        base = generator.standard_normal(seeds)
+        return found(compare(judged(np.stack([base, base + noise(generator, (seeds,))], 1))))
+
+    return trial
+
+
+def same_at_the_margin(noise: Callable[..., np.ndarray], seeds: int) -> Callable[..., bool]:
+    """A true difference of the margin, on a metric of 100 test examples: called the same."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        base = generator.integers(60, 80, seeds) / 100
+        values = np.stack([base, base + 0.01 + noise(generator, (seeds,))], axis=1)
+        results = [
+            replace(r, summary=r.summary | {"bounds": {"score": [0, 1]}}) for r in judged(values)
+        ]
+        results = [replace(r, summary=r.summary | {"examples": GENERATOR}) for r in results]
+        (comparison,) = compare(results, same_within=0.01)
+        return comparison.row("a").verdict == "same"
+
+    return trial
+
+
+def one_in_ten_diverges(chance: float | None) -> Callable[..., bool]:
+    """Better by .04, but one seed in ten diverges, which costs .4 at chance: called better."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        base = 0.9 + 0.02 * generator.standard_normal(SEEDS)
+        other = base + 0.04 + 0.02 * generator.standard_normal(SEEDS)
+        other[generator.random(SEEDS) < 0.1] = np.nan
+        results = [
+            replace(r, summary=r.summary | {"chance": chance})
+            for r in judged(np.stack([base, other], axis=1))
+        ]
+        (comparison,) = compare(results)
+        return comparison.row("a").verdict == "better"
+
+    return trial
+
+
+# --- finite data --------------------------------------------------------------------------------
+
+
+def learners(generator: np.random.Generator, examples: int, seeds: int, gap: float) -> np.ndarray:
+    """Accuracy (seeds, 2) of two ridge classifiers over splits of one drawn data set.
+
+    Each sees ten features of its own, which say as much of the label, or by `gap` less: without a
+    gap the two are equal in the population, though on the data drawn one is better.
+    """
+    label = generator.integers(0, 2, examples) * 2 - 1
+    inputs = generator.standard_normal((examples, 20))
+    inputs[:, :10] += 0.25 * label[:, None]
+    inputs[:, 10:] += (0.25 + gap) * label[:, None]
+    scores = np.empty((seeds, 2))
+    for seed in range(seeds):
+        rows = generator.permutation(examples)
+        train, test = rows[: examples * 3 // 5], rows[examples * 4 // 5 :]
+        for learner, columns in enumerate((slice(0, 10), slice(10, 20))):
+            x = inputs[:, columns]
+            weights = np.linalg.solve(x[train].T @ x[train] + np.eye(10), x[train].T @ label[train])
+            scores[seed, learner] = np.mean((x[test] @ weights > 0) == (label[test] > 0))
+    return scores
+
+
+def on_finite_data(
+    examples: int, seeds: int, verdicts: tuple[str, ...], gap: float = 0.0
+) -> Callable[..., bool]:
+    """Two learners over splits of one data set: the verdict on the second is one of these."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        pair = judged(learners(generator, examples, seeds, gap), drawn="split")
+        (comparison,) = compare(pair)
+        return comparison.row("a").verdict in verdicts
+
+    return trial
+
+
+# --- looks --------------------------------------------------------------------------------------
+
+
+def added_by_hand(generator: np.random.Generator) -> bool:
+    """10 seeds, then 20, then 40, until something is found, each time after a look at it."""
+    values = normal(generator, (40, 2))
+    for looks, seeds in enumerate((10, 20, 40), 1):
+        results = judged(values[:seeds])
+        results = [replace(r, summary=r.summary | {"looks": looks}) for r in results]
+        if found(compare(results)):
+            return True
+    return False
+
+
+ANY = ("better", "worse")
+HERE = (*ANY, "better here", "worse here")
 LINES = [
     *[
-        Line(f"95 % interval of a mean, {n} seeds, {name}: covers", low, 0.95, trial, 4_000)
-        for n, name, low, trial in (
-            (3, "normal", 0.95, covered(normal, 3, 0.0)),
-            (5, "normal", 0.95, covered(normal, 5, 0.0)),
-            (20, "normal", 0.95, covered(normal, 20, 0.0)),
-            (20, "log-normal (skewness 6)", 0.85, covered(skewed, 20, float(np.exp(0.5)))),
+        Line(f"95 % interval of a mean, {n} seeds, {name}: covers", 0.95, 1, trial, 4_000)
+        for n, name, trial in (
+            (3, "normal", covered(normal, 3, 0.0)),
+            (5, "normal", covered(normal, 5, 0.0)),
+            (20, "normal", covered(normal, 20, 0.0)),
+            (20, "log-normal (skewness 6)", covered(skewed, 20, float(np.exp(0.5)))),
         )
     ],
-    Line("gain over 4 datasets, 20 seeds: interval covers", 0.92, 0.95, covered_on_datasets, 500),
+    Line("gain over 4 datasets, 20 seeds: interval covers", 0.95, 1, covered_on_datasets, 500),
     Line("5 equal losses, normal: a false finding", 0, 0.05, null(normal, SEEDS), 2_000),
     Line("5 equal losses, heavy tails: a false finding", 0, 0.05, null(heavy, SEEDS), 500),
     Line("5 equal losses, skewed: a false finding", 0, 0.05, null(skewed, SEEDS), 500),
     Line("5 equal losses, 1 in 10 diverged: a false finding", 0, 0.05, null(diverging, 20), 500),
     Line("5 equal losses, 10 seeds: a false finding", 0, 0.05, null(normal, 10), 500),
     Line("5 equal losses on 3 datasets: a false finding", 0, 0.05, null_on_datasets, 300),
+    *[
+        Line(f"differences {name}, {n} seeds: a false finding", 0, 0.05, null_mean(noise, n), t)
+        for name, noise in (
+            ("with ties", tied),
+            ("exponential", centred_exponential),
+            ("log-normal, few large gains", centred_skew(1.0)),
+            ("log-normal, few large losses", centred_skew(-1.0)),
+            ("of a rare collapse", rare_collapse),
+        )
+        for n, t in ((10, 2_000), (20, 2_000), (50, 500))
+    ],
+    Line("better by .04, 1 in 10 at chance: called better", 0, 0.05, one_in_ten_diverges(0.5), 500),
+    *[
+        Line(f"equal on {n} examples, {s} splits: a false finding", 0, 0.05, trial, t)
+        for n in (150, 442, 1_797)
+        for s, t in ((10, 2_000), (20, 1_000), (50, 400))
+        for trial in (on_finite_data(n, s, ANY),)
+    ],
+    Line(
+        "equal on 442 examples, 20 splits: different on these data",
+        *(0, 1),
+        on_finite_data(442, 20, HERE),
+        1_000,
+    ),
+    Line(
+        "unequal on 1,797 examples, 20 splits: found on new data",
+        *(0.8, 1),
+        on_finite_data(1_797, 20, ANY, gap=0.06),
+        500,
+    ),
+    Line("seeds added twice by hand: a false finding", 0, 0.05, added_by_hand, 1_000),
     Line("a loss against itself, other seeds: open", 0.95, 1, itself_with_other_seeds, 2_000),
     Line("a loss against itself, same seeds: identical", 1, 1, itself_with_equal_seeds, 200),
     Line("detectable difference, 2 losses, 10 seeds: found", 0.8, 1, planted(10, 2), 1_000),
     Line("detectable difference, 2 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, 2), 1_000),
-    Line("detectable difference, 5 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, LOSSES), 1_000),
+    Line("detectable difference, 5 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, LOSSES), 500),
+    *[
+        Line(f"difference printed as detectable, {n} seeds: found", 0.8, 1, as_printed(n), 1_000)
+        for n in (10, 20)
+    ],
     Line("seeds that settle a d_z of 0.6: found", 0.8, 1, settled, 1_000),
     Line("a difference of just the margin: called the same", 0, 0.05, called_same(1.0), 1_000),
+    *[
+        Line(
+            f"a difference of the margin, {name}, {n} seeds: called the same",
+            *(0, 0.05),
+            same_at_the_margin(noise, n),
+            1_000,
+        )
+        for name, noise in (
+            ("with ties", tied),
+            ("skewed", lambda g, s: centred_skew(1)(g, s) / 50),
+        )
+        for n in (5, 10, 20)
+    ],
     Line("no difference, margin of one deviation: called the same", 0.9, 1, called_same(0.0), 500),
     Line("Friedman, 10 datasets, 5 equal losses: p <= .05", 0, 0.05, null_ranks, 300),
 ]
@@ -220,21 +412,27 @@ def table(share: float) -> Iterator[list[str]]:
             noise = 3 * np.sqrt(0.25 / trials if value in (0, 1) else value * (1 - value) / trials)
             kept = line.low - noise <= value <= line.high + noise
             bounds = f"{line.low:g} to {line.high:g}"
-            yield [line.what, bounds, f"{value:.4f}", str(trials), "kept" if kept else "BROKEN"]
+            yield [
+                line.what,
+                bounds,
+                f"{value:.4f}",
+                str(trials),
+                "kept" if kept else "FALLS SHORT",
+            ]
 
 
 def main() -> int:
-    """Print and write the table; 3 where a promise is broken."""
+    """Print and write the table; 3 where something falls short of what is promised."""
     share = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     began, rows = time.monotonic(), []
     for row in table(share):
         rows.append(row)
-        print(f"{time.monotonic() - began:5.0f} s  {row[2]}  {row[4]:6}  {row[0]}", flush=True)
+        print(f"{time.monotonic() - began:5.0f} s  {row[2]}  {row[4]:11}  {row[0]}", flush=True)
     if share >= 1:
         with Path(__file__).with_name("table.csv").open("w", newline="") as file:
             head = ["what", "promised", "measured", "trials", "verdict"]
             csv.writer(file, lineterminator="\n").writerows([head, *rows])
-    return 3 if any(row[4] == "BROKEN" for row in rows) else 0
+    return 3 if any(row[4] == "FALLS SHORT" for row in rows) else 0
 
 
 if __name__ == "__main__":

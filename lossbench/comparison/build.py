@@ -111,7 +111,8 @@ def _row(label: str, result: Result, metrics: set[str], score: float, leads: flo
 
 def _intervals(result: Result, place: str, metrics: set[str]) -> dict[str, Interval | None]:
     """Each metric's mean and interval over the seeds that finished; None where none did."""
-    names = [name for name in result.summary["directions"] if name in metrics]
+    known = [name for name in result.summary["directions"] if name in metrics]
+    names = [name for name in known if f"{place}{name}" in result.seeds]
     values = {name: result.seeds[f"{place}{name}"].to_numpy(dtype=np.float64) for name in names}
     finite = {name: each[np.isfinite(each)] for name, each in values.items()}
     bounds = {name: _bounds(result, name) for name in names}

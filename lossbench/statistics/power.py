@@ -12,6 +12,7 @@ from scipy import optimize, stats
 from lossbench.statistics.basic import deviation_of, finite
 from lossbench.statistics.paired import EXACT_LIMIT, seeds_needed_for, smallest_p
 
+DEVIATIONS = 15  # quantiles of the estimated deviation that power is averaged over
 MANY = 10_000  # seeds beyond which an observed effect is not told from noise
 
 
@@ -66,8 +67,9 @@ def smallest_detectable_difference(
     power: float = 0.8,
     correlation: float = 0.0,
 ) -> float:
-    """The true mean difference found with this power, given the deviation of the differences.
+    """The true mean difference that is found with this power, given a deviation that was seen.
 
+    deviation: estimated from as many seeds; that it may be too small is counted in.
     At level alpha / comparisons, Holm's first step; infinite where no p gets there. correlation: as
     in `paired_t_power`.
     """
@@ -79,8 +81,12 @@ def _smallest_effect(seeds: int, level: float, power: float, correlation: float)
     if seeds < 2 or sign_flip_power(0.0, seeds, level) == 0:
         return float("inf")
 
+    chances = (np.arange(DEVIATIONS) + 0.5) / DEVIATIONS
+    seen = np.sqrt(stats.chi2.ppf(chances, seeds - 1) / (seeds - 1))  # in true deviations
+
     def surplus(effect: float) -> float:
-        return power_of(effect, seeds, level, correlation) - power
+        powers = [power_of(effect * float(share), seeds, level, correlation) for share in seen]
+        return float(np.mean(powers)) - power
 
     enough = next(2.0**k for k in count(-8) if surplus(2.0**k) > 0)
     return float(optimize.brentq(surplus, 0.0, enough, xtol=1e-10))
