@@ -106,7 +106,9 @@ def _store(folder: Path) -> Iterator[str]:
     if not file.exists():
         yield f"store     {file}: not there yet"
         return
-    from lossbench.tracking import Store, experiments, sync
+    from lossbench.tracking.connection import experiments
+    from lossbench.tracking.store import Store
+    from lossbench.tracking.syncing import sync
 
     uri = f"sqlite:///{file}"
     reason = _damage(file)

@@ -86,7 +86,7 @@ def publish(
     if tracking.uri is None:
         return None
     try:
-        from lossbench.tracking import Store  # MLflow: slow to import, not always wanted
+        from lossbench.tracking.store import Store  # MLflow: slow to import, not always wanted
 
         text = render_description(comparisons, experiment.question if experiment else "")
         shown = {r.key: r for comparison in comparisons for r in comparison.results.values()}

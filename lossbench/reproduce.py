@@ -33,7 +33,7 @@ def find(name: str, folder: Path, uri: str | None) -> Result:
     for place in (folder / name, Path(name)):
         if (place / "seeds.parquet").exists():
             return results.read(place)
-    from lossbench.tracking import fetch  # MLflow: slow to import, not always wanted
+    from lossbench.tracking.connection import fetch  # MLflow: slow to import, not always wanted
 
     store = folder / "mlflow.db"
     if uri is None and not store.exists():

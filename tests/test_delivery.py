@@ -73,9 +73,9 @@ def test_what_was_not_delivered_by_the_end_is_delivered_by_the_next_command(job)
 
 
 def test_points_that_a_store_did_not_take_are_sent_when_it_does(job, monkeypatch):
-    """Those that it took before are sent again, to a run begun anew."""
+    """Those that it took before are sent again, to a new run."""
     monkeypatch.setattr(delivery, "CURVE_SECONDS", 0)
-    from lossbench.tracking import Store
+    from lossbench.tracking.store import Store
 
     def points() -> list[int]:
         store = Store("sqlite:///results/mlflow.db", "elsewhere")

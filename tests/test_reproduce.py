@@ -17,7 +17,7 @@ from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.reproduce import TOLERANCE, changes, differences, find, refuse_places, verdict
 from lossbench.results import Result
-from lossbench.tracking import sync
+from lossbench.tracking.syncing import sync
 from lossbench.training.tuning import train_and_write
 
 LOSS = """\

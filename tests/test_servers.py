@@ -19,7 +19,7 @@ from killing import free_port, start
 from mlflow import MlflowClient
 from support import Done
 
-from lossbench.tracking import sync
+from lossbench.tracking.syncing import sync
 
 PROGRAMS = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ["PATH"].split(":"))]
 POSTGRES = next((p for p in PROGRAMS if (p / "initdb").exists()), None)

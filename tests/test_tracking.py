@@ -33,7 +33,10 @@ from lossbench.contract import UnusableError, UserError
 from lossbench.results.sources import code_of_run
 from lossbench.statistics import t_interval
 from lossbench.sweep import delivery
-from lossbench.tracking import Store, fetch, sync
+from lossbench.tracking.connection import fetch
+from lossbench.tracking.shown import shows_all
+from lossbench.tracking.store import Store
+from lossbench.tracking.syncing import sync
 
 LONG = ("dataset=digits", "seeds=20", "trainer.max_epochs=100000")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -174,6 +177,27 @@ def test_a_loss_in_a_file_that_was_edited_has_one_run_and_the_change_is_named(st
     assert run.data.tags["lossbench.key"] == config.key
     assert sync(here / "results") == 0
     assert len(set(places)) == 2
+
+
+def test_what_a_store_shows_is_known_without_mlflow(store, config, here):
+    """Whose import takes seconds: a command that has nothing to deliver does without."""
+    parts = [written(config, [0])]
+    code = (
+        "import sys; from lossbench.tracking.shown import shows_all; print('mlflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n"
+    assert not shows_all(store.uri, "lossbench", [parts])
+    store.deliver(parts, "focal")
+    assert shows_all(store.uri, "lossbench", [parts])
+    assert not shows_all(store.uri, "elsewhere", [parts])
+    parts.append(written(config, [1]))
+    assert not shows_all(store.uri, "lossbench", [parts])
+    store.deliver(parts, "focal")
+    other = configurations(["loss=poly", "dataset=moons"])[0][0]
+    store.show_training(other, "poly", [], "1 of 9 epochs")
+    leave_to_a_dead_process()
+    assert not shows_all(store.uri, "lossbench", [parts])
 
 
 def test_a_store_that_missed_seeds_shows_them_when_it_is_named_again(

@@ -24,7 +24,9 @@ from lossbench.registry.kinds import KINDS
 @click.option("--port", type=int, default=5000, show_default=True)
 def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
     """Open MLflow's interface at the view of the losses."""
-    from lossbench.tracking import Store, experiments, refuse_taken, serve
+    from lossbench.tracking.connection import experiments
+    from lossbench.tracking.store import Store
+    from lossbench.tracking.view import refuse_taken, serve
 
     if not 1 <= port <= 65535:
         raise UserError(f"--port {port}: expected 1 to 65535.")
@@ -55,12 +57,12 @@ def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
 @click.option("--trust", is_flag=True, help="Write to the stores that results name elsewhere.")
 def sync(results: str, uri: str | None, trust: bool) -> int:
     """Deliver to MLflow the results that it missed."""
-    from lossbench import tracking
+    from lossbench.tracking.syncing import sync as deliver
 
     folder = Path(results).absolute()
     if not folder.is_dir():
         raise UserError(f"--results {results}: there is no folder {folder}.")
-    say(f"{tracking.sync(folder, uri, trust=trust)} results delivered.")
+    say(f"{deliver(folder, uri, trust=trust)} results delivered.")
     return 0
 
 

@@ -19,9 +19,10 @@ from rich.console import Console
 from lossbench import results
 from lossbench.configuration.settings import Tracking, cause, masked
 from lossbench.sweep.plan import Job
+from lossbench.tracking.shown import shows_all
 
 if TYPE_CHECKING:
-    from lossbench.tracking import Store
+    from lossbench.tracking.store import Store
 
 CURVE_SECONDS = 10  # between two points of the curves that a run in training shows
 RETRY_SECONDS = 10
@@ -34,7 +35,7 @@ class Delivery:
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.console = console
         self.tracked = [job for job in jobs if job.config.tracking.uri is not None]
-        self.stores: dict[Tracking, Store] = {}
+        self.store: Store | None = None
         self.news: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.pending: dict[int, Job] = {}
         self.due: dict[int, float] = {}
@@ -43,11 +44,20 @@ class Delivery:
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Delivery:
-        for job in self.tracked:
-            if not job.seeds:
-                self.tell(job)
-        self.thread.start()
+        if self.tracked and not self._is_idle():
+            for job in self.tracked:
+                if not job.seeds:
+                    self.tell(job)
+            self.thread.start()
         return self
+
+    def _is_idle(self) -> bool:
+        """Whether every job is done, and the store shows that already."""
+        if any(job.seeds for job in self.tracked):
+            return False
+        held = [results.parts(job.folder, job.key) for job in self.tracked]
+        tracking = self.tracked[0].config.tracking
+        return shows_all(tracking.uri or "", tracking.experiment, held)
 
     def tell(self, job: Job) -> None:
         """A job is done already, or has ended."""
@@ -84,9 +94,8 @@ class Delivery:
             self.console.print("MLflow has taken all runs by now.")
 
     def _run(self) -> None:
-        if self.tracked:
-            with contextlib.suppress(Exception):  # met again, and reported, where it is needed
-                importlib.import_module("lossbench.tracking")  # while the workers import theirs
+        with contextlib.suppress(Exception):  # met again, and reported, where it is needed
+            importlib.import_module("lossbench.tracking.store")  # while the workers import theirs
         wanted = True
         while wanted:
             with contextlib.suppress(queue.Empty):
@@ -105,7 +114,7 @@ class Delivery:
                 self._show(job)
             except Exception as error:  # whatever MLflow, its database or its server may raise
                 self.pending[number] = job
-                self.stores.clear()  # opened again next time; curves are resent from the start
+                self.store = None  # opened again next time; curves are resent from the start
                 for each in self.tracked:
                     each.sent = 0
                 self._report_trouble(error)
@@ -124,7 +133,7 @@ class Delivery:
             )
 
     def _show(self, job: Job) -> None:
-        store, has_result = self._store(job.config.tracking), job.place or not job.seeds
+        store, has_result = self._opened(job.config.tracking), job.place or not job.seeds
         if not has_result and not job.error and not self.over:
             points = job.points[job.sent :]
             store.show_training(job.config, job.name, points, job.progress)
@@ -137,13 +146,14 @@ class Delivery:
         if job.error:
             store.fail(job.config, job.name, str(job.error))
 
-    def _store(self, tracking: Tracking) -> Store:
-        if tracking not in self.stores:
-            from lossbench.tracking import Store  # MLflow: slow to import, not always wanted
+    def _opened(self, tracking: Tracking) -> Store:
+        """The store, which the jobs of a command share."""
+        if self.store is None:
+            from lossbench.tracking.store import Store  # MLflow: slow to import, not always wanted
 
-            self.stores[tracking] = Store(tracking.uri or "", tracking.experiment)
+            self.store = Store(tracking.uri or "", tracking.experiment)
             self.moved = time.monotonic()
-        return self.stores[tracking]
+        return self.store
 
 
 def _sync_command(job: Job) -> str:

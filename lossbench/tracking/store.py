@@ -28,13 +28,14 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from lossbench import results
-from lossbench.configuration import Configuration, digest
+from lossbench.configuration import Configuration
 from lossbench.configuration.settings import store_address
 from lossbench.contract import UnusableError
 from lossbench.nested import leaves
 from lossbench.results import Result, bands
 from lossbench.statistics import t_interval
 from lossbench.tracking.connection import FAILURES, experiment_id, locked, unusable
+from lossbench.tracking.shown import digests
 from lossbench.tracking.view import state
 
 AT_ONCE = 1000  # metrics that MLflow takes in one call
@@ -71,7 +72,7 @@ class Store:
 
         places: the result's parts in the results folder. Gives whether anything was written.
         """
-        key, content = _digests(places)
+        key, content = digests(places)
         if self._contents.get(key) == content:
             return False
         tags = {"key": key, "configuration": results.configured_at(places[-1])}
@@ -272,12 +273,6 @@ def _of_another_command(run: Run) -> bool:
         return process["began"] == str(psutil.Process(int(process["pid"])).create_time())
     except (psutil.Error, ValueError):
         return False
-
-
-def _digests(places: Sequence[Path]) -> tuple[str, str]:
-    """The key of a result, and the digest of what all its parts hold."""
-    summaries = [(place / "summary.yaml").read_text(encoding="utf-8") for place in places]
-    return places[0].name.partition("-")[0], digest("".join(summaries))
 
 
 def _tags(result: Result) -> Iterator[RunTag]:

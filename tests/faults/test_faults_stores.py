@@ -23,7 +23,7 @@ from support import QUICK
 from lossbench import registry, results
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UnusableError
-from lossbench.tracking import Store
+from lossbench.tracking.store import Store
 
 TRACKED = tuple(word for word in QUICK if word != "tracking=none")
 
