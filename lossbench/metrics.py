@@ -61,10 +61,12 @@ def score(metrics: Mapping[str, Metric], estimate: Tensor, target: Tensor) -> di
 
 def _added(name: str, task: Task) -> Metric:
     """A plugin's metric, tried on two replicas of the task's example."""
-    own = [metric.name for metric in task.metrics]
+    declared = [metric.name for metric in task.metrics]
     installed = [p.name for p in registry.installed("metric") if p.task == task.name]
     if ":" not in name and name not in registry.names("metric"):
-        raise UserError(f"metric={name}: there is no such metric. {choices(name, own + installed)}")
+        raise UserError(
+            f"metric={name}: there is no such metric. {choices(name, declared + installed)}"
+        )
     plugin = registry.find_for_task(name, task.name, kind="metric")
     metric = registry.load(plugin)
     if not isinstance(metric, Metric):

@@ -44,7 +44,7 @@ def test_a_run_is_claimed_once_and_free_after_the_block(place):
         assert theirs.holder(place).startswith(f"process {os.getpid()} on ")
         assert not ours.take(place), "two jobs of one command may mean one result"
         time.sleep(1.5)
-        assert not theirs.take(place), "its heartbeat goes on"
+        assert not theirs.take(place), "its heartbeat continues"
         ours.release(place)
         assert theirs.holder(place) == ""
         assert theirs.take(place)

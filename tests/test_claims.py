@@ -241,9 +241,9 @@ def test_an_identity_is_decided_by_its_tolerance(test, verdict):
 def test_identities_leave_the_correction_of_the_others_alone():
     found = [planted("a", BASE + 0.003 + NOISE), planted("b", BASE)]
     identity = {"loss": "squared_error", **REGRESSION, "expect": 900}
-    alone, beside = decided(found, better()), decided(found, better(), identity)
-    assert beside.findings[0].p == alone.findings[0].p
-    assert beside.findings[1].p is None
+    alone, together = decided(found, better()), decided(found, better(), identity)
+    assert together.findings[0].p == alone.findings[0].p
+    assert together.findings[1].p is None
 
 
 # --- what is refused ----------------------------------------------------------------------------

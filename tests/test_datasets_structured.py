@@ -231,7 +231,7 @@ def test_a_corruption_that_breaks_a_target_is_refused():
 
 
 def test_label_noise_turns_judgements_round():
-    """A ranking has two orders: a fifth of the training pairs is told the other one."""
+    """A ranking has two orders: a fifth of the training pairs shows the other one."""
     recipe = functools.partial(structured.scored_pairs, samples=100)
     noise = functools.partial(corruptions.label_noise, rate=0.2)
     noisy = prepare(recipe, lambda task: functools.partial(noise, num_classes=2), [0])

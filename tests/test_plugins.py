@@ -133,13 +133,13 @@ def test_f28_others_train_beside_one_that_meddles_with_the_same_bits(environment
     alone = environment.command("run", "loss=squared_error", *words, "results.dir=alone")
     assert alone.code == 0, alone
     words = ("-m", "loss=bad_meddles,squared_error", *words)
-    beside = environment.command("run", *words, "results.dir=beside")
-    assert beside.code == 0, beside
-    told = " ".join(beside.out.split())
+    apart = environment.command("run", *words, "results.dir=apart")
+    assert apart.code == 0, apart
+    told = " ".join(apart.out.split())
     assert "loss=bad_meddles of bad-losses 1.2 (bad_losses.meddles:mine) changed Python's" in told
     assert "torch's default dtype" in told
     (one,) = environment.folder.glob("alone/*/curves.parquet")
-    (other,) = environment.folder.glob(f"beside/{one.parent.name}/curves.parquet")
+    (other,) = environment.folder.glob(f"apart/{one.parent.name}/curves.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other), check_exact=True)
 
 
@@ -229,7 +229,7 @@ def test_completion_imports_nothing_heavy(environment):
 
 
 def test_f26_a_package_that_python_cannot_read_is_named(environment):
-    """Nobody can call entry_points() beside it, so Lightning and MLflow cannot be imported."""
+    """Nobody can call entry_points() next to it, so Lightning and MLflow cannot be imported."""
     place = environment.site / "malformed-1.0.dist-info"
     files = {
         "METADATA": "Metadata-Version: 2.1\nName: malformed\nVersion: 1.0\n",

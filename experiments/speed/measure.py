@@ -1,6 +1,6 @@
 """Seconds per trained seed of lossbench, of other ways to train, and of the machine's floor.
 
-python experiments/speed/measure.py          all, some ten minutes; writes beside this file
+python experiments/speed/measure.py          all, some ten minutes; writes next to this file
 python experiments/speed/measure.py --quick  the smallest problem, shortened; a look, not a result
 """
 

@@ -84,10 +84,14 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
         outcomes: list[CheckOutcome] = []
         broken = ""
         for stage in STAGES:
-            found = [_outcome(check, subject, broken) for check in stage]
-            failed = [o.check for o in found if o.verdict == "failed" and stage is not form.CHECKS]
+            stage_outcomes = [_outcome(check, subject, broken) for check in stage]
+            failed = [
+                o.check
+                for o in stage_outcomes
+                if o.verdict == "failed" and stage is not form.CHECKS
+            ]
             broken = broken or (f"{failed[0]} failed." if failed else "")
-            outcomes += found
+            outcomes += stage_outcomes
     return TaskPart(posed.name, plugin.origin, tuple(outcomes))
 
 

@@ -62,18 +62,18 @@ def _reaches_weights(subject: Subject) -> None:
     trained = [name for name, weight in weights.items() if weight.requires_grad]
     if not trained:
         return
-    found = torch.autograd.grad(values.sum(), [weights[n] for n in trained], allow_unused=True)
-    for name, gradient in zip(trained, found, strict=True):
+    gradients = torch.autograd.grad(values.sum(), [weights[n] for n in trained], allow_unused=True)
+    for name, gradient in zip(trained, gradients, strict=True):
         if gradient is None:
             raise Failed(f"its own weight {name} gets no gradient.")
 
 
 def no_reduction_inside(subject: Subject) -> None:
     """A value that exists for each example is not averaged, summed or otherwise reduced."""
-    found = reduction_of(subject) if subject.whole else ""
-    if found:
+    reduction = reduction_of(subject) if subject.whole else ""
+    if reduction:
         raise Failed(
-            f"the value of a batch is {found} of its examples' own values; return those, (B,)."
+            f"the value of a batch is {reduction} of its examples' own values; return those, (B,)."
         )
 
 

@@ -106,14 +106,14 @@ def maps_over_replicas(subject: Subject) -> None:
     loss = subject.made()
     batches = [subject.batch(seed) for seed in range(REPLICAS)]
     prediction, target = (torch.stack(parts) for parts in zip(*batches, strict=True))
-    own = _weights(loss) or {n: v for n, v in subject.facts.items() if isinstance(v, Tensor)}
-    stacked = {n: torch.stack([w * (r + 1) for r in range(REPLICAS)]) for n, w in own.items()}
-    fixed = {n: v for n, v in subject.facts.items() if n not in own}
+    weights = _weights(loss) or {n: v for n, v in subject.facts.items() if isinstance(v, Tensor)}
+    stacked = {n: torch.stack([w * (r + 1) for r in range(REPLICAS)]) for n, w in weights.items()}
+    fixed = {n: v for n, v in subject.facts.items() if n not in weights}
 
-    def objective(prediction: Tensor, target: Tensor, own: dict[str, Tensor]) -> Tensor:
+    def objective(prediction: Tensor, target: Tensor, weights: dict[str, Tensor]) -> Tensor:
         if isinstance(loss, nn.Module):
-            return functional_call(loss, own, (prediction, target)).mean()
-        return subject.loss(prediction, target, **fixed, **own).mean()
+            return functional_call(loss, weights, (prediction, target)).mean()
+        return subject.loss(prediction, target, **fixed, **weights).mean()
 
     leaf = prediction.clone().requires_grad_()
     try:

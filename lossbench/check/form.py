@@ -112,13 +112,13 @@ def docstring_example(subject: Subject) -> None:
     if not tests:
         raise Skipped("there is no example.")
     for test in tests:
-        heard: list[str] = []
+        printed: list[str] = []
         runner = doctest.DocTestRunner(
             verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
         )
-        if runner.run(test, out=heard.append).failed:
-            said = " ".join("".join(heard).partition("Failed example:")[2].split())
-            raise Failed(f"the example fails: {said}"[:300])
+        if runner.run(test, out=printed.append).failed:
+            output = " ".join("".join(printed).partition("Failed example:")[2].split())
+            raise Failed(f"the example fails: {output}"[:300])
 
 
 def declaration(subject: Subject) -> None:

@@ -38,14 +38,14 @@ def ends(subject: Subject, parameter: Parameter) -> list[Any]:
         return [choice for choice in kind.choices if choice != parameter.default]
     if kind.item or kind.base not in (int, float):
         return []
-    found = [v for name, *pair in subject.declaration.tune if name == parameter.name for v in pair]
+    bounds = [v for name, *pair in subject.declaration.tune if name == parameter.name for v in pair]
     if kind.interval:
         low, high = map(float, kind.interval[1:-1].split(","))
-        found += [low] if kind.interval[0] == "[" else []
-        found += [high] if kind.interval[-1] == "]" else []
+        bounds += [low] if kind.interval[0] == "[" else []
+        bounds += [high] if kind.interval[-1] == "]" else []
         if not subject.declaration.tune and isinstance(parameter.default, int | float):
-            found += [parameter.default / 4, parameter.default * 4]
-    return _valid(subject, kind, dict.fromkeys(found), parameter.default)
+            bounds += [parameter.default / 4, parameter.default * 4]
+    return _valid(subject, kind, dict.fromkeys(bounds), parameter.default)
 
 
 def candidates(subject: Subject, parameter: Parameter) -> list[Any]:
@@ -56,12 +56,12 @@ def candidates(subject: Subject, parameter: Parameter) -> list[Any]:
     if kind.item or (kind.base is None and not isinstance(default, int | float)):
         return _valid(subject, kind, _lists(kind, default, subject.classes), default)
     if isinstance(default, int) and kind.base in (int, None):
-        found: list[Any] = [default + 1, default + 2, default - 1, 2 * default, 1, 2, 3, 5, 10]
+        others: list[Any] = [default + 1, default + 2, default - 1, 2 * default, 1, 2, 3, 5, 10]
     elif isinstance(default, int | float):
-        found = [default / 2, default * 2, default + 1, default - 1, *NUMBERS]
+        others = [default / 2, default * 2, default + 1, default - 1, *NUMBERS]
     else:
-        found = [*NUMBERS] if kind.base is not int else [1, 2, 3]
-    return _valid(subject, kind, dict.fromkeys([*ends(subject, parameter), *found]), default)
+        others = [*NUMBERS] if kind.base is not int else [1, 2, 3]
+    return _valid(subject, kind, dict.fromkeys([*ends(subject, parameter), *others]), default)
 
 
 def _lists(kind: Kind, default: Any, classes: int) -> Iterable[Any]:
@@ -84,7 +84,7 @@ def _lists(kind: Kind, default: Any, classes: int) -> Iterable[Any]:
 
 
 def _valid(subject: Subject, kind: Kind, values: Iterable[Any], default: Any) -> list[Any]:
-    found, classes = [], subject.task.weighed_classes
+    valid, classes = [], subject.task.weighed_classes
     for value in values:
         try:
             whole = isinstance(value, float) and kind.base is int and value.is_integer()
@@ -92,8 +92,8 @@ def _valid(subject: Subject, kind: Kind, values: Iterable[Any], default: Any) ->
         except UserError:
             continue
         if value != default and not (isinstance(value, float) and not math.isfinite(value)):
-            found.append(value)
-    return found
+            valid.append(value)
+    return valid
 
 
 def hyper_parameters_used(subject: Subject) -> None:
@@ -117,10 +117,10 @@ def hyper_parameters_used(subject: Subject) -> None:
 def _has_effect(subject: Subject, parameter: Parameter) -> bool | None:
     """Whether any candidate matters, alone or with another choice; None where none can run."""
     others = [p for p in subject.parameters if p.name != parameter.name]
-    beside: list[Hyper] = [{}]
-    beside += [{p.name: v} for p in others for v in candidates(subject, p)[:PARTNERS]]
+    settings: list[Hyper] = [{}]
+    settings += [{p.name: v} for p in others for v in candidates(subject, p)[:PARTNERS]]
     ran = False
-    for rest in beside:
+    for rest in settings:
         reference = _numbers(subject, rest)
         for value in candidates(subject, parameter) if reference else ():
             numbers = _numbers(subject, {**rest, parameter.name: value})
@@ -138,11 +138,11 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 def _numbers(subject: Subject, hyper: Hyper) -> list[Tensor] | None:
     """Values and gradients on batches of every size, or None where the setting is refused."""
-    found: list[Tensor] = []
+    numbers: list[Tensor] = []
     try:
         for batch in subject.batches:
-            found += subject.differentiate(*batch, **hyper)
-        return found + (_of_trained_weights(subject, hyper) if subject.is_module else [])
+            numbers += subject.differentiate(*batch, **hyper)
+        return numbers + (_of_trained_weights(subject, hyper) if subject.is_module else [])
     except Exception:
         return None
 

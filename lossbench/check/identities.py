@@ -65,9 +65,9 @@ def _value(text: str) -> Any:
 def _named(subject: Subject, name: str) -> Subject | None:
     """The loss of this name: next to the subject in its file, or installed for its task."""
     module = sys.modules.get(subject.loss.__module__)
-    beside: Callable[..., Any] | None = getattr(module, name, None)
-    if callable(beside) and getattr(beside, "__module__", "") == subject.loss.__module__:
-        return replace(subject, plugin=replace(subject.plugin, attribute=name), loss=beside)
+    namesake: Callable[..., Any] | None = getattr(module, name, None)
+    if callable(namesake) and getattr(namesake, "__module__", "") == subject.loss.__module__:
+        return replace(subject, plugin=replace(subject.plugin, attribute=name), loss=namesake)
     try:
         plugin = registry.find_for_task(name, subject.task.name)
     except UserError:

@@ -131,9 +131,9 @@ def _descend(function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Te
     generator = torch.Generator().manual_seed(0)
     starts = [torch.zeros(shape, dtype=torch.float64)]
     starts += [torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2)]
-    found = [_descent(function, start) for start in starts]
-    values = torch.cat([function(each.unsqueeze(0)) for each in found]).nan_to_num(torch.inf)
-    return found[int(values.argmin())]
+    minima = [_descent(function, start) for start in starts]
+    values = torch.cat([function(each.unsqueeze(0)) for each in minima]).nan_to_num(torch.inf)
+    return minima[int(values.argmin())]
 
 
 def _descent(function: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:

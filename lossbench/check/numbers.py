@@ -54,7 +54,7 @@ def _special_places(subject: Subject) -> dict[str, Tensor]:
         pairwise = prediction.clone()
         pairwise[1::2] = pairwise[::2]
         return {"equal two by two": pairwise}
-    found = (
+    places = (
         {}
         if subject.bounded
         else {"all zero": torch.zeros_like(prediction), "all one": torch.ones_like(prediction)}
@@ -62,8 +62,8 @@ def _special_places(subject: Subject) -> dict[str, Tensor]:
     if subject.task.in_target_unit:
         axes = prediction.ndim - target.ndim
         exact = target.double().reshape(*target.shape, *[1] * axes).expand_as(prediction)
-        found["equal to the target"] = exact
-    return found
+        places["equal to the target"] = exact
+    return places
 
 
 def _finite(
@@ -206,10 +206,10 @@ def _agrees_with_differences(
         if not wrong.any():
             return
     first = int(wrong.flatten().nonzero()[0])
-    found, expected = slope.flatten()[first], (forward + backward).flatten()[first] / 2
+    analytic, expected = slope.flatten()[first], (forward + backward).flatten()[first] / 2
     place = "" if subject.couples else _at(prediction, wrong)
     raise Failed(
-        f"the gradient along a direction is {found:.6g}, finite differences give "
+        f"the gradient along a direction is {analytic:.6g}, finite differences give "
         f"{expected:.6g}{place}{shown(hyper)}: is a part detached, or its backward wrong?"
     )
 

@@ -101,14 +101,14 @@ def _special_rows(batch: Batch) -> list[tuple[str, Tensor]]:
     """Rows that could make a loss guess: one label, some labels, predictions of one kind."""
     prediction, target = batch
     rows = prediction.flatten(1) if prediction.ndim > 1 else prediction.unsqueeze(1)
-    found = [("predictions in [0, 1]", ((rows >= 0) & (rows <= 1)).all(1))]
-    found += [("positive predictions", (rows > 0).all(1)), ("negative ones", (rows < 0).all(1))]
-    found += [("predictions that sum to 1", (rows.sum(1) - 1).abs() < 1e-6)]
+    readings = [("predictions in [0, 1]", ((rows >= 0) & (rows <= 1)).all(1))]
+    readings += [("positive predictions", (rows > 0).all(1)), ("negative ones", (rows < 0).all(1))]
+    readings += [("predictions that sum to 1", (rows.sum(1) - 1).abs() < 1e-6)]
     if target.ndim == 1:
         labels = target.unique()
-        found += [(f"the label {label:g}", target == label) for label in labels.tolist()]
-        found += [(f"labels from {labels[1]:g}", target >= labels[1])] if len(labels) > 2 else []
-    return [(words, chosen) for words, chosen in found if chosen.any() and not chosen.all()]
+        readings += [(f"the label {label:g}", target == label) for label in labels.tolist()]
+        readings += [(f"labels from {labels[1]:g}", target >= labels[1])] if len(labels) > 2 else []
+    return [(words, chosen) for words, chosen in readings if chosen.any() and not chosen.all()]
 
 
 def _no_guess_of_signs(subject: Subject) -> None:
@@ -129,8 +129,8 @@ def _no_guess_of_signs(subject: Subject) -> None:
         except Exception:
             continue  # refused, which is right
         whole = (valid == 1).reshape(len(valid), -1).all(1)
-        for found, rows in ((strange, others), (all_strange, whole)):
-            if not close(found[rows], values[rows], 1e-9, 1e-12):
+        for obtained, rows in ((strange, others), (all_strange, whole)):
+            if not close(obtained[rows], values[rows], 1e-9, 1e-12):
                 raise Failed(f"a label of {odd:g} changes the values of the other rows.")
         if odd < 0:
             _no_sign_for_a_label(subject, (prediction, valid), all_strange)

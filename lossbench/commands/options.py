@@ -20,8 +20,8 @@ class Command(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own parameters, and --debug before --help."""
-        *own, help_option = super().get_params(ctx)
-        return [*own, DEBUG, help_option]
+        *parameters, help_option = super().get_params(ctx)
+        return [*parameters, DEBUG, help_option]
 
 
 class OneOf(click.Choice[str]):

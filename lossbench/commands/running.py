@@ -146,7 +146,7 @@ def _warn_of_few_seeds(configs: list[Configuration], console: Console) -> None:
         console.print(explain_few_seeds(seeds, comparisons, needed))
 
 
-def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
+def exit_code(jobs: list[Job], results: list[Result], console: Console) -> int:
     """0 all well, the request's own code where its only run was refused, 3 where some failed."""
     from lossbench.sweep.execution import failures
 
@@ -157,13 +157,13 @@ def exit_code(jobs: list[Job], found: list[Result], console: Console) -> int:
     if failed:
         complain("\n".join([f"{len(failed)} of {len(jobs)} runs failed:", *failures(jobs)]))
         return 3
-    if len(found) < len(jobs):
+    if len(results) < len(jobs):
         complain(
-            f"{len(jobs) - len(found)} of {len(jobs)} runs have no result yet: they are being "
+            f"{len(jobs) - len(results)} of {len(jobs)} runs have no result yet: they are being "
             "trained by another command, or a plugin was changed meanwhile. Run this again."
         )
         return 3
-    diverged = sum(result.diverged for result in found)
+    diverged = sum(result.diverged for result in results)
     if diverged:
         console.print(f"{diverged} replicas diverged; each counts as its loss's worst outcome.")
         return 3

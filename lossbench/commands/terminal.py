@@ -30,7 +30,7 @@ def printable(text: str) -> str:
     >>> printable("red: \x1b[31m")
     'red: \\x1b[31m'
     """
-    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+    return CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], text)
 
 
 def say(*lines: str) -> None:

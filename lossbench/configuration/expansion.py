@@ -57,12 +57,12 @@ def expand(axes: Axes, default_of: DefaultOf) -> Runs:
     for kind in dict.fromkeys(kind for kind, _, _ in scopes.values()):
         joined = []
         for chosen, option in _chosen(kind, axes, default_of):
-            own = [
+            ways = [
                 [word.replace(key, f"{kind}.{parameter}", 1) for word in axes[key]]
                 for key, (of, name, parameter) in scopes.items()
                 if of == kind and _is_called(name, option)
             ]
-            joined += [(*chosen, *words) for words in itertools.product(*own)]
+            joined += [(*chosen, *words) for words in itertools.product(*ways)]
         runs.pop(kind, None)
         runs[kind] = joined  # last: what is given for one goes before what is given for all
     return runs

@@ -136,9 +136,9 @@ def package_meant(group: str, word: str, installed: Iterable[str], *, exactly: b
     """
     likely = [word] if exactly else MEANT.get(_plain(word), [])
     for package, (folder, groups) in _packages().items():
-        own = [names for key, names in groups.items() if f"{key}.".startswith(f"{group}.")]
+        provided = [names for key, names in groups.items() if f"{key}.".startswith(f"{group}.")]
         for name in likely if package not in installed else ():
-            if any(name in names for names in own):
+            if any(name in names for names in provided):
                 place = folder if (folder / "README.md").exists() else package
                 return f"{name} is in the package {package}: pip install {place}."
     return ""
@@ -147,8 +147,8 @@ def package_meant(group: str, word: str, installed: Iterable[str], *, exactly: b
 @functools.cache
 def _packages() -> dict[str, tuple[Path, dict[str, dict[str, str]]]]:
     """The packages in `plugins/`: folder and entry points, by name."""
-    found = {}
+    packages = {}
     for file in sorted(packaged("plugins").glob("*/pyproject.toml")):
         project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
-        found[project["name"]] = (file.parent, project.get("entry-points", {}))
-    return found
+        packages[project["name"]] = (file.parent, project.get("entry-points", {}))
+    return packages

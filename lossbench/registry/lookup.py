@@ -171,8 +171,8 @@ def imported(plugin: Plugin) -> Any:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         reason = f"{type(error).__name__}: {reason}"
         if isinstance(error, AttributeError) and error.obj is sys.modules.get(module.__name__):
-            own = [n for n, v in vars(module).items() if n[0] != "_" and _is_from(module, v)]
-            reason = f"it has no attribute {error.name!r}. {choices(error.name, own)}"
+            defined = [n for n, v in vars(module).items() if n[0] != "_" and _is_from(module, v)]
+            reason = f"it has no attribute {error.name!r}. {choices(error.name, defined)}"
         raise plugin.refused(reason) from error
     if not callable(target):
         raise plugin.refused(f"it is a {type(target).__name__}, not a function or a class.")
@@ -247,15 +247,15 @@ def facts(plugin: Plugin) -> tuple[str, ...]:
 def signature(plugin: Plugin) -> tuple[Parameter, ...]:
     """The keywords; UserError where no configuration can hold them, or nobody supplies a fact."""
     try:
-        found = signature_in_text(plugin.module, plugin.attribute)
-        if found is None:
-            found = signature_of_object(_imported_undisturbed(plugin))
+        read = signature_in_text(plugin.module, plugin.attribute)
+        if read is None:
+            read = signature_of_object(_imported_undisturbed(plugin))
     except (ValueError, SyntaxError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else error
         raise plugin.refused(f"its signature cannot be read: {reason}.") from error
-    if fault := _fault(plugin, found) or _unsupplied(plugin, found.keywords):
+    if fault := _fault(plugin, read) or _unsupplied(plugin, read.keywords):
         raise plugin.refused(fault)
-    return found.keywords
+    return read.keywords
 
 
 def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:

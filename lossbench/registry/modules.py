@@ -121,9 +121,9 @@ def definition_in(module: str, attribute: str) -> Definition | None:
     """The function or class of this name, following imports by name."""
     file = file_of(module)
     start = Module("" if module.endswith(".py") else module, file) if file else None
-    found = binding_in(start, attribute, anywhere=True) if start else None
-    if found and isinstance(found.node, ast.FunctionDef | ast.ClassDef):
-        return Definition(found.node, found.module)
+    binding = binding_in(start, attribute, anywhere=True) if start else None
+    if binding and isinstance(binding.node, ast.FunctionDef | ast.ClassDef):
+        return Definition(binding.node, binding.module)
     return None
 
 

@@ -69,8 +69,8 @@ class Reach:
             if not isinstance(statement.node, IMPORTS):
                 self._include(module, number)
         # What another package brings is its own affair.
-        own = any(followed) or not all(isinstance(s.node, IMPORTS) for _, s in binding)
-        for number, statement in numbered if own or source.stars else ():
+        defined_here = any(followed) or not all(isinstance(s.node, IMPORTS) for _, s in binding)
+        for number, statement in numbered if defined_here or source.stars else ():
             passed = name in statement.passes and name not in source.fixed
             if name in statement.changes or passed:
                 self._include(module, number)
@@ -95,10 +95,10 @@ class Reach:
         target = module.absolute(alias.module, alias.level)
         if name is None:
             return self._use_module(target.partition(".")[0] if alias.top else target, rest)
-        found = self.territory.find(target)
-        if found:
-            self._want(found, name, rest[1:] if named else rest)
-        return self._use_module(f"{target}.{name}", rest) or found is not None
+        within = self.territory.find(target)
+        if within:
+            self._want(within, name, rest[1:] if named else rest)
+        return self._use_module(f"{target}.{name}", rest) or within is not None
 
     def _use_module(self, name: str, rest: Chain) -> bool:
         """Follow attributes of a module; a module that is used otherwise is wanted whole."""

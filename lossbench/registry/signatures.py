@@ -35,10 +35,10 @@ class Signature:
 
 def signature_in_text(module: str, attribute: str) -> Signature | None:
     """The signature of a function or class as it is written; None where that is not enough."""
-    found = definition_in(module, attribute)
-    if found is None or not all(map(_is_transparent, found.node.decorator_list)):
+    definition = definition_in(module, attribute)
+    if definition is None or not all(map(_is_transparent, definition.node.decorator_list)):
         return None
-    node, home = copy.deepcopy(found.node), found.module
+    node, home = copy.deepcopy(definition.node), definition.module
     try:
         for part in ast.walk(node):
             if isinstance(part, ast.arg | ast.AnnAssign) and part.annotation:
@@ -62,9 +62,9 @@ def signature_of_object(target: Callable[..., Any]) -> Signature:
 
 def facts_in_text(module: str, attribute: str) -> tuple[set[str], set[str]]:
     """What a task supplies, the keys of what its `facts` gives, and its attributes."""
-    found = definition_in(module, attribute)
+    definition = definition_in(module, attribute)
     facts, attributes = set[str](), set[str]()
-    for part in found.node.body if found else ():
+    for part in definition.node.body if definition else ():
         match part:
             case ast.FunctionDef(name="facts"):
                 keys = [k for d in ast.walk(part) if isinstance(d, ast.Dict) for k in d.keys]
@@ -120,8 +120,8 @@ class _Aliases(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """What the name was assigned, in its module or in lossbench.contract."""
-        found = binding_in(self.module, node.id) if self.depth < DEEPEST else None
-        value = getattr(found.node, "value", None) if found else None
-        if not found or not isinstance(value, ast.expr):
+        binding = binding_in(self.module, node.id) if self.depth < DEEPEST else None
+        value = getattr(binding.node, "value", None) if binding else None
+        if not binding or not isinstance(value, ast.expr):
             return node
-        return _Aliases(found.module, self.depth + 1).visit(copy.deepcopy(value))
+        return _Aliases(binding.module, self.depth + 1).visit(copy.deepcopy(value))

@@ -36,9 +36,9 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     left out.
     """
     task = task_of(result)
-    own = {metric.name for metric in task.metrics}
-    own |= {plugin.name for plugin in registry.installed("metric") if plugin.task == task.name}
-    names = [name for name in names if name in own or ":" in name]
+    declared = {metric.name for metric in task.metrics}
+    declared |= {plugin.name for plugin in registry.installed("metric") if plugin.task == task.name}
+    names = [name for name in names if name in declared or ":" in name]
     metrics = metrics_of(task, names)
     known = result.summary["directions"]
     current = code_of_metrics(names, task.name)

@@ -60,8 +60,8 @@ def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:
 @functools.cache
 def _numeric_version(plugin: registry.Plugin) -> int:
     """The version of a task's numbers, read as text so that a look at results imports no torch."""
-    found = definition_in(plugin.module, plugin.attribute)
-    for node in found.node.body if found else ():
+    definition = definition_in(plugin.module, plugin.attribute)
+    for node in definition.node.body if definition else ():
         match node:
             case ast.Assign([ast.Name("version")], ast.Constant(int(version))):
                 return version

@@ -18,22 +18,22 @@ def measure_traps(entry: Entry, drawn: Drawn) -> list[str]:
     """What its values and gradients show of its dangers, at the defaults, in numbers."""
     if entry.task is None:
         return []
-    noted = _of_mistakes(entry) if drawn.panels else []
+    traps = _of_mistakes(entry) if drawn.panels else []
     lows = [c.value[c.value.isfinite()].min() for p in drawn.panels for c in p.curves]
     if lows and min(lows) < -1e-9:
-        noted.append(f"It can be negative: {min(lows):.3g} in its pictures.")
+        traps.append(f"It can be negative: {min(lows):.3g} in its pictures.")
     if entry.declaration.minimiser == "sign":
-        noted.append("It learns sides, not probabilities: what it outputs needs calibration.")
+        traps.append("It learns sides, not probabilities: what it outputs needs calibration.")
     elif entry.task.estimate_range == (0, 1) and not entry.declaration.minimiser:
-        noted.append("It declares no estimate: its probabilities may be off, and need calibration.")
+        traps.append("It declares no estimate: its probabilities may be off, and need calibration.")
     if _is_whole(entry):
-        noted.append("It is one number for a whole batch, so that its value depends on the batch.")
-    return noted
+        traps.append("It is one number for a whole batch, so that its value depends on the batch.")
+    return traps
 
 
 def _of_mistakes(entry: Entry) -> list[str]:
     """How hard mistakes pull, from the slopes at a small and a large one."""
-    loss, noted = build_loss(entry), []
+    loss, traps = build_loss(entry), []
     section = choose_studies(entry, loss)[0].cases[0][1]
     if section.mistakes is None:
         return []
@@ -42,12 +42,12 @@ def _of_mistakes(entry: Entry) -> list[str]:
     near, far, _ = at.gradient.abs().tolist()
     slopes = f"slope {near:.2g} at {places[0]:g}, {far:.2g} at {places[1]:g}"
     if far < SATURATED * near:
-        noted.append(f"A large mistake hardly teaches: {slopes}.")
+        traps.append(f"A large mistake hardly teaches: {slopes}.")
     if far > STEEPER * near:
-        noted.append(f"One large mistake outweighs many small ones: {slopes}.")
+        traps.append(f"One large mistake outweighs many small ones: {slopes}.")
     if at.value[2] > at.value[0]:
-        noted.append(f"Being too right costs: {at.value[2]:.3g} at {places[2]:g}.")
-    return noted
+        traps.append(f"Being too right costs: {at.value[2]:.3g} at {places[2]:g}.")
+    return traps
 
 
 def _is_whole(entry: Entry) -> bool:

@@ -140,7 +140,7 @@ def _handle(event: Event, job: Job, delivery: Delivery) -> None:
         case Event(what="failed", value=error):
             job.error = error
             if isinstance(error, UnusableError):
-                results.open_folder(job.config.results.dir)  # no use in going on without it
+                results.open_folder(job.config.results.dir)  # no use in continuing without it
         case _:  # tried again
             return
     if job.begun or not isinstance(job.error, UserError):
@@ -160,14 +160,16 @@ def _reason(error: BaseException | None) -> str:
 
 def results_of(jobs: Sequence[Job]) -> list[Result]:
     """The stored results of the jobs, with just the seeds that were asked for."""
-    found = []
+    results_held = []
     for job in jobs:
         result = results.stored(job.config, job.folder)
         if result is not None:
             held = [s for s in job.config.seeds if s in set(result.seeds.seed)]
             if held:
-                found.append(_with_metrics(results.of_seeds(result, held), job.config.metrics))
-    return found
+                results_held.append(
+                    _with_metrics(results.of_seeds(result, held), job.config.metrics)
+                )
+    return results_held
 
 
 def _with_metrics(result: Result, names: Sequence[str]) -> Result:

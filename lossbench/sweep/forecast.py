@@ -130,7 +130,7 @@ def _paces(kinds: dict[str, list[Job]]) -> dict[str, Pace]:
 def _of_results(folder: Path) -> dict[str, Pace]:
     """The median pace of each kind of run among the newest results."""
     newest = sorted(results.places(folder), key=lambda place: -place.stat().st_mtime)
-    found: dict[str, list[float]] = {}
+    paces: dict[str, list[float]] = {}
     for place in newest[:LOOKED_AT]:
         try:
             config, summary = results.described(place)
@@ -138,8 +138,8 @@ def _of_results(folder: Path) -> dict[str, Pace]:
             continue
         seeds = len(config.seeds)
         each = summary["seconds"] / config.trainer.max_epochs / _trainings(config, seeds)
-        found.setdefault(_kind(config, seeds), []).append(each)
-    return {kind: Pace(0, statistics.median(e), "stored results") for kind, e in found.items()}
+        paces.setdefault(_kind(config, seeds), []).append(each)
+    return {kind: Pace(0, statistics.median(e), "stored results") for kind, e in paces.items()}
 
 
 def _timed(config: Configuration, seeds: list[int], report: Any) -> Pace:

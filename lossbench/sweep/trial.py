@@ -31,11 +31,11 @@ def refuse_faulty(jobs: Sequence[Job], *, also_single: bool = False) -> None:
         _refuse(jobs, _tried(jobs))
 
 
-def _refuse(jobs: Sequence[Job], found: Iterable[tuple[Job, UserError | None]]) -> None:
+def _refuse(jobs: Sequence[Job], outcomes: Iterable[tuple[Job, UserError | None]]) -> None:
     """UserError where any job has one, with the names of the jobs for each distinct one."""
     refused: dict[str, list[str]] = {}
     kinds = set()
-    for job, error in found:
+    for job, error in outcomes:
         if error:
             refused.setdefault(str(error), []).append(job.name)
             kinds.add(type(error))
@@ -74,9 +74,9 @@ def _posed_tasks(dataset: registry.Plugin) -> list[str]:
 
     The task of `Sample(inputs, labels, "binary" if classes == 2 else "multiclass")` is one of two.
     """
-    found = definition_in(dataset.module, dataset.attribute)
+    definition = definition_in(dataset.module, dataset.attribute)
     tasks = []
-    for node in ast.walk(found.node) if found else ():
+    for node in ast.walk(definition.node) if definition else ():
         if isinstance(node, ast.Return) and node.value:
             match node.value:
                 case ast.Call(func=ast.Name("Sample"), args=[_, _, task, *_]):

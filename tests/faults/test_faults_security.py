@@ -73,7 +73,7 @@ def test_what_is_hostile_is_refused_and_runs_nothing(files, words, command, here
 
 
 def test_s2_nothing_of_ours_unpickles():
-    """torch.load, where it is used, is told to take weights only; pandas and numpy never pickle."""
+    """torch.load, where it is used, takes weights only; pandas and numpy never pickle."""
     for file in (ROOT / "lossbench").rglob("*.py"):
         text = file.read_text()
         assert "pickle.load(" not in text, file

@@ -100,7 +100,7 @@ def logit_adjustment(
     class_counts: Tensor,
     tau: Annotated[float, "[0, inf)"] = 1.0,
 ) -> Tensor:
-    """Rewards a true class whose logit leads by more, the rarer it is beside the others.
+    """Rewards a true class whose logit leads by more, the rarer it is next to the others.
 
     L = -log softmax(z + tau log pi)_y, with pi_k = n_k / sum_j n_j
 

@@ -19,7 +19,7 @@ TARGET = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3])
 ROWS = {row.name: row for row in TABLE}
 
 for row in TABLE:
-    globals()[f"test_{row.name}_is_lawful"] = loss_checks(
+    globals()[f"test_{row.name}_is_valid"] = loss_checks(
         row.name, task="embedding", expected_failures=row.cannot
     )
 

@@ -64,7 +64,7 @@ def _miss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _log_surprise(log_odds_against: Tensor) -> Tensor:
-    """log(-log p) of log-odds a: log softplus(a), which is a itself where e^a is lost beside 1."""
+    """log(-log p) of log-odds a: log softplus(a), which is a itself where e^a is lost next to 1."""
     lowest = log(torch.finfo(log_odds_against.dtype).eps)
     above = torch.log(_softplus(log_odds_against.clamp(min=lowest)))
     return torch.where(log_odds_against < lowest, log_odds_against, above)
@@ -201,7 +201,7 @@ def normalized_cross_entropy(logits: Tensor, target: Tensor, /) -> Tensor:
 def normalized_focal(
     logits: Tensor, target: Tensor, /, *, gamma: Annotated[float, "[0, inf)"] = 0.5
 ) -> Tensor:
-    """Rewards a given class whose focal loss is little beside that of all the classes together.
+    """Rewards a given class whose focal loss is little next to that of all the classes together.
 
     L = (1 - p_y)^gamma log p_y / sum_k (1 - p_k)^gamma log p_k
 

@@ -1,4 +1,4 @@
-"""What each loss is worth, by hand: a new loss is one row. Beside it, equations in 60 digits."""
+"""What each loss is worth, by hand: a new loss is one row. Next to it, equations in 60 digits."""
 
 from __future__ import annotations
 
