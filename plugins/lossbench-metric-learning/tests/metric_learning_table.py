@@ -10,7 +10,7 @@ from pytorch_metric_learning import losses
 
 @dataclass(frozen=True)
 class Row:
-    """per_example: whether it gives (B,); fixed: what the library is asked for next to the keywords.
+    """per_example: whether it gives (B,); fixed: what the library is given next to the keywords.
 
     hyper: keywords unlike their defaults; cannot: check -> why the library does not pass it.
     """
