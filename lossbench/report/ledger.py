@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations_with_replacement, groupby
 
 import numpy as np
 from scipy import stats
@@ -15,7 +15,11 @@ from lossbench.statistics import Array, expected_best
 
 FEWEST_TRIALS = 8  # below which ranges say nothing
 FEWEST_SEEDS = 3
-FEWEST_GOOD = 3  # trials that span a range
+FEWEST_FITTED = 6  # trials
+UNEXPLAINED = 0.5  # of the variance between trials, by a fit without the trial, at most
+DECADE = 10.0  # a range of which, or more, is looked at by its logarithm
+MOST_AXES = 3
+PLACES = np.linspace(0, 1, 41)  # along a hyper-parameter's range
 RATE = "optimizer.lr="
 
 
@@ -61,10 +65,11 @@ def _notes(label: str, result: Result) -> Iterator[str]:
 
 
 def describe_flat(result: Result) -> str | None:
-    """The ranges in which trials are as good as the best; None where they cannot show it.
+    """Where each hyper-parameter hardly matters; None where the trials cannot show it.
 
-    As good is within one standard error of the best mean over the tuning seeds, as in the rule of
-    Breiman, Friedman, Olshen and Stone (1984).
+    Flat is within one standard error of the best, the rule of Breiman, Friedman, Olshen and Stone
+    (1984), by a quadratic through as many of the best trials as it predicts within that error:
+    those beyond a cliff, such as too large a learning rate, say nothing of the hill before it.
     """
     if result.tuning is None:
         return None
@@ -73,21 +78,80 @@ def describe_flat(result: Result) -> str | None:
     scores, values = scores[finished], values[finished]
     if len(scores) < FEWEST_TRIALS or scores.shape[1] < FEWEST_SEEDS:
         return None
-    means = scores.mean(1)
-    error = stats.sem(scores[means.argmax()])
-    good = means >= means.max() - error
-    low, high = values[good].min(0), values[good].max(0)
-    inside = ((values >= low) & (values <= high)).all(1)
-    worse = int((inside & ~good).sum())
-    if good.all() or good.sum() < FEWEST_GOOD or worse >= good.sum():
+    error = float(stats.sem(scores[scores.mean(1).argmax()]))
+    best_first = np.argsort(-scores.mean(1), kind="stable")
+    for count in range(len(scores), FEWEST_FITTED - 1, -1):
+        kept = best_first[:count]
+        if ranges := _flat_ranges(values[kept], scores[kept].mean(1), error):
+            break
+    else:
         return None
-    keys = list_tuned_keys(result)
-    ranges = (f"{k} from {a:.3g} to {b:.3g}" for k, a, b in zip(keys, low, high, strict=True))
-    but = f"; {worse} more there did worse" if worse else ""
+    keys, trials = list_tuned_keys(result), result.tuning.trial.nunique()
+    through = "all" if len(kept) == trials else f"the best {len(kept)} of"
+    listed = (f"{k} from {a:.2g} to {b:.2g}" for k, (a, b) in zip(keys, ranges, strict=True))
+    best = ", each with the rest at its best" if len(keys) > 1 else ""
     return (
-        f"flat for {' and '.join(ranges)} ({good.sum()} trials within one standard error, "
-        f"{error:.2g}, of the best {result.summary['tuning']['metric']}{but})."
+        f"flat for {' and '.join(listed)}{best}: within {error:.2g}, a standard error over "
+        f"{scores.shape[1]} tuning seeds, of the best {judged_metric(result)}, by a quadratic "
+        f"through {through} {trials} trials."
     )
+
+
+def _flat_ranges(values: Array, means: Array, error: float) -> list[tuple[float, float]] | None:
+    """Of each hyper-parameter the values next to the best one that lose less than the error.
+
+    None where the trials bear no quadratic, or their best is not where the quadratic's is.
+    """
+    low, high = values.min(0), values.max(0)
+    logs = (low > 0) & (high >= DECADE * low)
+    scaled, low, high = (
+        np.where(logs, np.log(np.where(logs, v, 1)), v) for v in (values, low, high)
+    )
+    if (low == high).any() or low.size > MOST_AXES or not error:
+        return None
+    scaled = (scaled - low) / (high - low)
+    profiles = _fitted_profiles(scaled, means, error)
+    if profiles is None:
+        return None
+    ranges = []
+    for axis, profile in enumerate(profiles):
+        below, top = np.flatnonzero(profile < profile.max() - error), profile.argmax()
+        first = below[below < top].max(initial=-1) + 1
+        last = below[below > top].min(initial=len(PLACES)) - 1
+        if not first - 1 <= scaled[means.argmax(), axis] * (len(PLACES) - 1) <= last + 1:
+            return None
+        ends = low[axis] + PLACES[[first, last]] * (high[axis] - low[axis])
+        start, stop = np.exp(ends) if logs[axis] else ends
+        ranges.append((float(start), float(stop)))
+    return ranges
+
+
+def _fitted_profiles(x: Array, y: Array, error: float) -> list[Array] | None:
+    """Along each column of x, the best of the fit to y whatever the other columns are.
+
+    None where trials are too few, or predicted too badly by a fit without them.
+    """
+    terms = _quadratic(x)
+    if 2 * len(terms) < 3 * terms.shape[1]:
+        return None
+    inverse = np.linalg.pinv(terms)
+    leverage = np.diag(terms @ inverse)
+    if (leverage > 1 - 1e-9).any():  # a trial that the fit goes through whatever it scored
+        return None
+    residuals = (y - terms @ inverse @ y) / (1 - leverage)
+    missed = float((residuals**2).mean())
+    if not missed <= min(UNEXPLAINED * y.var(), error**2):
+        return None
+    axes = range(x.shape[1])
+    grid = np.stack(np.meshgrid(*[PLACES for _ in axes], indexing="ij"), -1)
+    fitted = (_quadratic(grid.reshape(-1, len(axes))) @ inverse @ y).reshape(grid.shape[:-1])
+    return [np.moveaxis(fitted, i, 0).reshape(len(PLACES), -1).max(1) for i in axes]
+
+
+def _quadratic(x: Array) -> Array:
+    """The terms of a quadratic in the columns of x: 1, each, and each product of two."""
+    pairs = combinations_with_replacement(range(x.shape[1]), 2)
+    return np.column_stack([np.ones(len(x)), x, *(x[:, i] * x[:, j] for i, j in pairs)])
 
 
 def list_tuned_keys(result: Result) -> list[str]:
