@@ -14,23 +14,3 @@ from lossbench.comparison.select import (
 )
 from lossbench.comparison.sentences import ALPHA, explain_few_seeds, explain_question
 from lossbench.comparison.structure import Comparison, Row
-
-__all__ = [
-    "ALPHA",
-    "PLACES",
-    "YARDSTICKS",
-    "Comparison",
-    "DatasetRanking",
-    "Group",
-    "Row",
-    "budgets",
-    "compare",
-    "datasets",
-    "explain_few_seeds",
-    "explain_question",
-    "grouped",
-    "rank_losses",
-    "robustness",
-    "value_at",
-    "where",
-]

@@ -20,24 +20,3 @@ from lossbench.registry.lookup import (
     refuse_unsupplied,
     signature,
 )
-
-__all__ = [
-    "Parameter",
-    "Plugin",
-    "config_folders",
-    "facts",
-    "fault_in",
-    "find",
-    "find_for_task",
-    "imported",
-    "installed",
-    "load",
-    "meddled",
-    "missing_modules",
-    "names",
-    "no_such",
-    "parameters",
-    "refresh",
-    "refuse_unsupplied",
-    "signature",
-]

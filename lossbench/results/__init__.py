@@ -24,28 +24,3 @@ from lossbench.results.folder import (
     whole,
     write,
 )
-
-__all__ = [
-    "Result",
-    "bands",
-    "by_configuration",
-    "changed",
-    "configured",
-    "configured_at",
-    "described",
-    "everything",
-    "free_name",
-    "looks_of",
-    "merged",
-    "missing_seeds",
-    "move_aside",
-    "of_seeds",
-    "open_folder",
-    "outdated_note",
-    "parts",
-    "places",
-    "read",
-    "stored",
-    "whole",
-    "write",
-]

@@ -14,18 +14,3 @@ from lossbench.training.fitting import (
     train,
     tried_recipe,
 )
-
-__all__ = [
-    "MakePoint",
-    "Report",
-    "data",
-    "fit",
-    "fit_stack",
-    "latest_point",
-    "make_recipe",
-    "part_of",
-    "replicas_at_once",
-    "silent",
-    "train",
-    "tried_recipe",
-]
