@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -95,6 +96,21 @@ def test_what_is_called_flat_loses_hardly_more_than_it_says():
             losses.append((0.9 - hill(ends, slope).min()) / error)
     assert len(losses) >= 20
     assert np.quantile(losses, 0.9) < 2
+
+
+def test_a_trial_whose_value_is_no_number_is_left_out():
+    values = np.vstack([[0.001, np.nan], GRID])
+    made = trials_at(values, np.append(0.7, hill(GRID, 0.0))[:, None] + NOISE / 4)
+    words = describe_flat(made)
+    assert words
+    assert words.endswith("by a quadratic through the best 15 of 17 trials.")
+
+
+def test_thousands_of_trials_are_fitted_in_a_moment():
+    values = np.array([list(candidate.values()) for candidate in sobol(AXES, 4096)])
+    began = time.process_time()
+    assert describe_flat(trials_at(values, hill(values, 0.1)[:, None] + NOISE / 4))
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ def run(
     """Train what is missing, and compare it.
 
     One run, or several with -m and commas, or those of experiment=NAME. Words follow Hydra's
-    override grammar and may stand before and after flags. Besides what is installed, dataset,
+    override grammar and may stand before and after flags; loss.focal.gamma=1,2 is for the
+    runs of focal alone. Besides what is installed, dataset,
     loss, model and the others take a function in a file: loss=mine.py:my_loss,
     dataset=mine.py:my_data.
     """

@@ -16,6 +16,7 @@ from lossbench.statistics import Array, expected_best
 FEWEST_TRIALS = 8  # below which ranges say nothing
 FEWEST_SEEDS = 3
 FEWEST_FITTED = 6  # trials
+MOST_FITS = 32
 UNEXPLAINED = 0.5  # of the variance between trials, by a fit without the trial, at most
 DECADE = 10.0  # a range of which, or more, is looked at by its logarithm
 MOST_AXES = 3
@@ -74,13 +75,13 @@ def describe_flat(result: Result) -> str | None:
     if result.tuning is None:
         return None
     scores, values = _trials(result)
-    finished = np.isfinite(scores).all(1)
-    scores, values = scores[finished], values[finished]
+    whole = np.isfinite(scores).all(1) & np.isfinite(values).all(1)
+    scores, values = scores[whole], values[whole]
     if len(scores) < FEWEST_TRIALS or scores.shape[1] < FEWEST_SEEDS:
         return None
     error = float(stats.sem(scores[scores.mean(1).argmax()]))
     best_first = np.argsort(-scores.mean(1), kind="stable")
-    for count in range(len(scores), FEWEST_FITTED - 1, -1):
+    for count in range(len(scores), FEWEST_FITTED - 1, -max(1, len(scores) // MOST_FITS)):
         kept = best_first[:count]
         if ranges := _flat_ranges(values[kept], scores[kept].mean(1), error):
             break
@@ -135,16 +136,16 @@ def _fitted_profiles(x: Array, y: Array, error: float) -> list[Array] | None:
     if 2 * len(terms) < 3 * terms.shape[1]:
         return None
     inverse = np.linalg.pinv(terms)
-    leverage = np.diag(terms @ inverse)
+    leverage = (terms * inverse.T).sum(1)
     if (leverage > 1 - 1e-9).any():  # a trial that the fit goes through whatever it scored
         return None
-    residuals = (y - terms @ inverse @ y) / (1 - leverage)
+    residuals = (y - terms @ (inverse @ y)) / (1 - leverage)
     missed = float((residuals**2).mean())
     if not missed <= min(UNEXPLAINED * y.var(), error**2):
         return None
     axes = range(x.shape[1])
     grid = np.stack(np.meshgrid(*[PLACES for _ in axes], indexing="ij"), -1)
-    fitted = (_quadratic(grid.reshape(-1, len(axes))) @ inverse @ y).reshape(grid.shape[:-1])
+    fitted = (_quadratic(grid.reshape(-1, len(axes))) @ (inverse @ y)).reshape(grid.shape[:-1])
     return [np.moveaxis(fitted, i, 0).reshape(len(PLACES), -1).max(1) for i in axes]
 
 
