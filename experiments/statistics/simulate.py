@@ -329,7 +329,7 @@ LINES = [
         )
     ],
     Line("gain over 4 datasets, 20 seeds: interval covers", 0.95, 1, covered_on_datasets, 500),
-    Line("5 equal losses, normal: a false finding", 0, 0.05, null(normal, SEEDS), 2_000),
+    Line("5 equal losses, normal: a false finding", 0, 0.05, null(normal, SEEDS), 1_000),
     Line("5 equal losses, heavy tails: a false finding", 0, 0.05, null(heavy, SEEDS), 500),
     Line("5 equal losses, skewed: a false finding", 0, 0.05, null(skewed, SEEDS), 500),
     Line("5 equal losses, 1 in 10 diverged: a false finding", 0, 0.05, null(diverging, 20), 500),
@@ -344,13 +344,13 @@ LINES = [
             ("log-normal, few large losses", centred_skew(-1.0)),
             ("of a rare collapse", rare_collapse),
         )
-        for n, t in ((10, 2_000), (20, 2_000), (50, 500))
+        for n, t in ((10, 1_000), (20, 1_000), (50, 300))
     ],
     Line("better by .04, 1 in 10 at chance: called better", 0, 0.05, one_in_ten_diverges(0.5), 500),
     *[
         Line(f"equal on {n} examples, {s} splits: a false finding", 0, 0.05, trial, t)
         for n in (150, 442, 1_797)
-        for s, t in ((10, 2_000), (20, 1_000), (50, 400))
+        for s, t in ((10, 1_000), (20, 1_000), (50, 200))
         for trial in (on_finite_data(n, s, ANY),)
     ],
     Line(
@@ -365,24 +365,24 @@ LINES = [
         on_finite_data(1_797, 20, ANY, gap=0.06),
         500,
     ),
-    Line("seeds added twice by hand: a false finding", 0, 0.05, added_by_hand, 1_000),
-    Line("a loss against itself, other seeds: open", 0.95, 1, itself_with_other_seeds, 2_000),
+    Line("seeds added twice by hand: a false finding", 0, 0.05, added_by_hand, 500),
+    Line("a loss against itself, other seeds: open", 0.95, 1, itself_with_other_seeds, 1_000),
     Line("a loss against itself, same seeds: identical", 1, 1, itself_with_equal_seeds, 200),
-    Line("detectable difference, 2 losses, 10 seeds: found", 0.8, 1, planted(10, 2), 1_000),
-    Line("detectable difference, 2 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, 2), 1_000),
+    Line("detectable difference, 2 losses, 10 seeds: found", 0.8, 1, planted(10, 2), 500),
+    Line("detectable difference, 2 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, 2), 500),
     Line("detectable difference, 5 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, LOSSES), 500),
     *[
-        Line(f"difference printed as detectable, {n} seeds: found", 0.8, 1, as_printed(n), 1_000)
+        Line(f"difference printed as detectable, {n} seeds: found", 0.8, 1, as_printed(n), 500)
         for n in (10, 20)
     ],
-    Line("seeds that settle a d_z of 0.6: found", 0.8, 1, settled, 1_000),
-    Line("a difference of just the margin: called the same", 0, 0.05, called_same(1.0), 1_000),
+    Line("seeds that settle a d_z of 0.6: found", 0.8, 1, settled, 500),
+    Line("a difference of just the margin: called the same", 0, 0.05, called_same(1.0), 500),
     *[
         Line(
             f"a difference of the margin, {name}, {n} seeds: called the same",
             *(0, 0.05),
             same_at_the_margin(noise, n),
-            1_000,
+            500,
         )
         for name, noise in (
             ("with ties", tied),

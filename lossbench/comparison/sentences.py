@@ -123,8 +123,8 @@ def _by(comparison: Comparison, row: Row, lead: str) -> str:
         return ""
     known = np.isfinite(d.low)  # one or two seeds have no interval
     on = "" if row.p is not None else " on these data"
-    over = f" for all {comparison.family}" if comparison.family > 1 else ""
-    ends = f" (95 % interval{over}{on} {d.low:+.4f} to {d.high:+.4f})" if known else ""
+    kind = "simultaneous 95 % interval" if comparison.family > 1 else "95 % interval"
+    ends = f" ({kind}{on} {d.low:+.4f} to {d.high:+.4f})" if known else ""
     return f"{lead} {d.estimate:+.4f}{ends}"
 
 
