@@ -181,6 +181,14 @@ def test_the_page_draws_budgets_with_the_notes_and_without_tuning_neither():
     assert "tuning budget" not in html.render_page([plain], html.Words("x"))
 
 
+def test_another_rule_for_the_epoch_than_tuning_s_is_named():
+    (shown,) = compare([tuned("first", [0.5, 0.6]), tuned("b", [0.5, 0.6])], at="best")
+    words = "Tuning judged after the last epoch, this comparison at the epoch chosen on validation"
+    assert [note for note in list_tuning_notes(shown) if note.startswith(words)]
+    (shown,) = compare([tuned("first", [0.5, 0.6]), tuned("b", [0.5, 0.6])], at="last")
+    assert not any("epoch" in note for note in list_tuning_notes(shown))
+
+
 def test_another_metric_than_the_one_that_tuning_judged_by_is_named():
     shown = compared(tuned("first", [0.5, 0.6], metric="val/log_loss"))
     assert "Tuning judged by log_loss, not accuracy." in list_tuning_notes(shown)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from lossbench.comparison import Comparison
+from lossbench.comparison.sentences import RULES
 from lossbench.results import Result
 from lossbench.statistics import Array, expected_best
 
@@ -38,6 +39,13 @@ def list_tuning_notes(comparison: Comparison) -> list[str]:
     metrics = {judged_metric(r) for r in tuned.values()}
     if metrics - {comparison.metric}:
         notes.append(f"Tuning judged by {' and '.join(sorted(metrics))}, not {comparison.metric}.")
+    epochs = {r.config.tune.at or "last" for r in tuned.values()}
+    if epochs - {comparison.at}:
+        value = "best" if comparison.at == "best" else "null"
+        notes.append(
+            f"Tuning judged {' and '.join(RULES[at] for at in sorted(epochs))}, this comparison "
+            f"{RULES[comparison.at]}; tune.at={value} would tune for it."
+        )
     return [*notes, *_leaders(expected_budgets(comparison))]
 
 
