@@ -16,15 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossbench import registry, statistics
-from lossbench.claims import (
-    Claim,
-    Difference,
-    Equivalence,
-    Filters,
-    Identity,
-    Requirement,
-    matches,
-)
+from lossbench.claims import Claim, Difference, Equivalence, Filters, Identity, Requirement, matches
 from lossbench.comparison import ALPHA, PLACES
 from lossbench.comparison.evidence import variance_beyond
 from lossbench.comparison.sentences import same_numbers

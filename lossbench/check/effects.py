@@ -156,8 +156,4 @@ def any_device(subject: Subject) -> None:
         raise Skipped(f"only a device could show: {one_line(error)}") from error
 
 
-CHECKS = (
-    copies_and_pickles,
-    maps_over_replicas,
-    any_device,
-)
+CHECKS = (copies_and_pickles, maps_over_replicas, any_device)

@@ -38,11 +38,7 @@ class OneOf(click.Choice[str]):
 
 command = functools.partial(click.command, cls=Command)
 results_option = click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    metavar="DIR",
-    help="The results folder.",
+    "--results", default="results", show_default=True, metavar="DIR", help="The results folder."
 )
 uri_option = click.option("--uri", help="Another store than the one in the results folder.")
 config_dir_option = click.option(

@@ -11,13 +11,7 @@ import click
 from lossbench.commands import completion
 from lossbench.commands.closing import Outcome, Request, report
 from lossbench.commands.options import command, config_dir_option, results_option, uri_option
-from lossbench.commands.terminal import (
-    a_console,
-    complain,
-    decisions_on,
-    say,
-    show_comparisons,
-)
+from lossbench.commands.terminal import a_console, complain, decisions_on, say, show_comparisons
 from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
 

@@ -55,10 +55,7 @@ def cross_entropy(
 
 
 @declare(
-    convex=True,
-    lipschitz=1.0,
-    minimiser="probability",
-    source="Friedman, Hastie & Tibshirani 2000",
+    convex=True, lipschitz=1.0, minimiser="probability", source="Friedman, Hastie & Tibshirani 2000"
 )
 def logistic(logits: Tensor, target: Tensor, /) -> Tensor:
     """Rewards a large margin, less and less; a mistake costs about its margin.
@@ -217,11 +214,7 @@ def focal(
     return torch.exp(-gamma * softplus(m)) * softplus(-m)
 
 
-@declare(
-    convex=True,
-    lipschitz=1.0,
-    source="Leng et al. 2022, arXiv 2204.12511",
-)
+@declare(convex=True, lipschitz=1.0, source="Leng et al. 2022, arXiv 2204.12511")
 def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0,)) -> Tensor:
     """Reweights the first terms of the series -log p_t = sum_j (1 - p_t)^j / j.
 

@@ -86,10 +86,7 @@ def hinge(
 
 
 @declare(
-    link=_score_to_probability,
-    convex=True,
-    minimiser="probability",
-    source="Cortes & Vapnik 1995",
+    link=_score_to_probability, convex=True, minimiser="probability", source="Cortes & Vapnik 1995"
 )
 def squared_hinge(logits: Tensor, target: Tensor, /) -> Tensor:
     """Punishes the shortfall from margin 1 by its square: the L2 support vector machine.

@@ -37,11 +37,7 @@ def _mean_over_triplets(distance: Tensor, target: Tensor, margin: float) -> Tens
     return _mean_over(violation.flatten(1), chosen.flatten(1))
 
 
-@declare(
-    tune={"margin": (0.1, 10.0)},
-    convex=False,
-    source="Hadsell, Chopra & LeCun 2006",
-)
+@declare(tune={"margin": (0.1, 10.0)}, convex=False, source="Hadsell, Chopra & LeCun 2006")
 def contrastive(
     embedding: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, inf)"] = 1.0
 ) -> Tensor:
@@ -180,9 +176,7 @@ def nt_xent(
 
 
 @declare(
-    tune={"temperature": (0.05, 1.0)},
-    convex=False,
-    source="Khosla et al. 2020, arXiv 2004.11362",
+    tune={"temperature": (0.05, 1.0)}, convex=False, source="Khosla et al. 2020, arXiv 2004.11362"
 )
 def sup_con(
     embedding: Tensor, target: Tensor, /, *, temperature: Annotated[float, "(0, inf)"] = 0.1
@@ -237,11 +231,7 @@ class _Centroids(nn.Module):
         return w * (u * own).sum(-1), w * (u @ speakers.T)
 
 
-@declare(
-    tune={"scale": (1.0, 30.0)},
-    convex=False,
-    source="Wan et al. 2018, arXiv 1710.10467",
-)
+@declare(tune={"scale": (1.0, 30.0)}, convex=False, source="Wan et al. 2018, arXiv 1710.10467")
 class Ge2e(_Centroids):
     """Rewards an utterance's likeness to its own speaker over its likeness to all the others.
 

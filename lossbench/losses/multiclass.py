@@ -232,11 +232,7 @@ def focal(
     return torch.exp(-gamma * softplus(-against)) * softplus(against)
 
 
-@declare(
-    convex=True,
-    lipschitz=2**0.5,
-    source="Leng et al. 2022, arXiv 2204.12511",
-)
+@declare(convex=True, lipschitz=2**0.5, source="Leng et al. 2022, arXiv 2204.12511")
 def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0,)) -> Tensor:
     """Reweights the first terms of the series -log p_y = sum_j (1 - p_y)^j / j.
 

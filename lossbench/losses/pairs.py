@@ -78,9 +78,7 @@ def info_nce(
 
 
 @declare(
-    tune={"scale": (1.0, 50.0)},
-    convex=False,
-    source="Henderson et al. 2017, arXiv 1705.00652",
+    tune={"scale": (1.0, 50.0)}, convex=False, source="Henderson et al. 2017, arXiv 1705.00652"
 )
 def multiple_negatives_ranking(
     embeddings: Tensor, target: Tensor, /, *, scale: Annotated[float, "(0, inf)"] = 20.0
@@ -172,12 +170,7 @@ def joint_logistic(embeddings: Tensor, target: Tensor, /) -> Tensor:
     return softplus(-sign * _products(embeddings)).mean(1)
 
 
-@declare(
-    link=_as_it_is,
-    tune={"margin": (0.05, 5.0)},
-    convex=False,
-    source="Frome et al. 2013",
-)
+@declare(link=_as_it_is, tune={"margin": (0.05, 5.0)}, convex=False, source="Frome et al. 2013")
 def joint_hinge(
     embeddings: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, inf)"] = 0.1
 ) -> Tensor:

@@ -122,11 +122,7 @@ class Sphereface(nn.Module):
     """
 
     def __init__(
-        self,
-        *,
-        num_classes: int,
-        embedding_dim: int,
-        margin: Annotated[int, "[1, inf)"] = 4,
+        self, *, num_classes: int, embedding_dim: int, margin: Annotated[int, "[1, inf)"] = 4
     ) -> None:
         super().__init__()
         self.weight = _prototypes(num_classes, embedding_dim)

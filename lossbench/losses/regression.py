@@ -165,10 +165,7 @@ def huber(
 
 
 @declare(
-    tune={"beta": (0.1, 10.0)},
-    convex=True,
-    lipschitz=1.0,
-    source="Girshick 2015, arXiv 1504.08083",
+    tune={"beta": (0.1, 10.0)}, convex=True, lipschitz=1.0, source="Girshick 2015, arXiv 1504.08083"
 )
 def smooth_l1(
     prediction: Tensor, target: Tensor, /, *, beta: Annotated[float, "[0, inf)"] = 1.0

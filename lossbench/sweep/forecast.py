@@ -178,14 +178,7 @@ def _epoch_seconds(config: Configuration, splits: Any, seeds: list[int], size: i
     )
     short = replace(config, trainer=replace(config.trainer, max_epochs=2, checkpoint=None))
     recipe = make_recipe(config, splits)
-    fit_stack(
-        short,
-        recipe,
-        few,
-        seeds,
-        lambda *_: moments.append(time.monotonic()),
-        test=False,
-    )
+    fit_stack(short, recipe, few, seeds, lambda *_: moments.append(time.monotonic()), test=False)
     idle = idle_replicas(recipe.smallest_batch(few.train[1].shape[1]))
     return (moments[1] - moments[0]) / share / (len(seeds) + idle)
 

@@ -12,12 +12,7 @@ from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, metric
 from lossbench.tasks import Answers, Population, Section, Study, Task, line
-from lossbench.tasks.refusals import (
-    refuse_beyond,
-    refuse_indices,
-    refuse_shapes,
-    refuse_targets,
-)
+from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
 from lossbench.tasks.scores import (
     class_counts,
     expected_calibration_error,
