@@ -131,43 +131,27 @@ def _annotated(kind: Kind, note: ast.expr) -> Kind:
     return replace(kind, interval=text)
 
 
-def parameters_of_definition(node: ast.FunctionDef | ast.ClassDef) -> tuple[Parameter, ...]:
-    """The keywords of a function, of a class's `__init__`, or of a dataclass's fields."""
-    if isinstance(node, ast.ClassDef):
-        inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-        if inits:
-            return parameters_of_definition(inits[0])
-        fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
-        return tuple(
-            Parameter(ast.unparse(f.target), kind_of(f.annotation), _literal(f.value))
-            for f in fields
-        )
-    arguments = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-    return tuple(Parameter(a.arg, kind_of(a.annotation), _literal(d)) for a, d in arguments)
-
-
 @functools.cache
 def parameters_of_object(target: Callable[..., Any]) -> tuple[Parameter, ...]:
     """The keywords of something imported."""
-    parameters = []
-    for p in inspect.signature(target).parameters.values():
-        if p.kind is p.KEYWORD_ONLY or inspect.isclass(target):
-            text = p.annotation if isinstance(p.annotation, str) else _text(p.annotation)
-            parameters.append(
-                Parameter(p.name, kind_of(ast.parse(text, mode="eval").body), p.default)
-            )
-    return tuple(parameters)
+    return keywords_of(inspect.signature(target).parameters.values(), inspect.isclass(target))
+
+
+def keywords_of(
+    parameters: Iterable[inspect.Parameter], is_class: bool = False
+) -> tuple[Parameter, ...]:
+    """Those of a signature that a configuration may set; of a class all, however they are given."""
+    return tuple(
+        Parameter(p.name, kind_of(ast.parse(_text(p.annotation), mode="eval").body), p.default)
+        for p in parameters
+        if is_class or p.kind is p.KEYWORD_ONLY
+    )
 
 
 def _text(annotation: Any) -> str:
+    if isinstance(annotation, str):
+        return annotation
     return inspect.formatannotation(annotation).replace("typing.", "")
-
-
-def _literal(node: ast.expr | None) -> Any:
-    if node is None:
-        return REQUIRED
-    value = ast.literal_eval(node)
-    return list(value) if isinstance(value, tuple) else value
 
 
 class Faults:

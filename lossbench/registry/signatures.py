@@ -8,16 +8,17 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from lossbench.registry.modules import Module, binding_in, definition_in
-from lossbench.registry.schema import Parameter, parameters_of_definition, parameters_of_object
+from lossbench.registry.schema import Parameter, keywords_of, parameters_of_object
 
 TRANSPARENT = ("declare", "metric", "dataclass")  # decorators that leave a signature as it is
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
+POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 DEEPEST = 10  # names that stand for names
-GIVEN = object()  # stands for a default that is not read
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,19 @@ def signature_in_text(module: str, attribute: str) -> Signature | None:
     if definition is None or not all(map(_is_transparent, definition.node.decorator_list)):
         return None
     node, home = copy.deepcopy(definition.node), definition.module
+    is_class = isinstance(node, ast.ClassDef)
+    inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
     try:
-        for part in ast.walk(node):
-            if isinstance(part, ast.arg | ast.AnnAssign) and part.annotation:
-                part.annotation = _spelled_out(part.annotation, home)
-        keywords = parameters_of_definition(node)
+        if is_class and not inits:  # a dataclass
+            fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+            rows = [(ast.unparse(f.target), f.annotation, f.value) for f in fields]
+            keywords = keywords_of(_parameter(*row, KEYWORD_ONLY, home) for row in rows)
+            return Signature(keywords, is_class=True)
+        args = inits[0].args if is_class else node.args  # type: ignore[union-attr]
+        parameters = list(_parameters(args, home))[int(is_class) :]
+        return Signature(keywords_of(parameters), *_shape(parameters), is_class)
     except (ValueError, SyntaxError):  # a default that is computed
         return None
-    if isinstance(node, ast.FunctionDef):
-        return Signature(keywords, *_shape(_parameters(node.args)))
-    inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-    if not inits:
-        return Signature(keywords, is_class=True)
-    return Signature(keywords, *_shape(_parameters(inits[0].args)[1:]), is_class=True)
 
 
 def signature_of_object(target: Callable[..., Any]) -> Signature:
@@ -87,19 +88,27 @@ def _shape(parameters: Iterable[inspect.Parameter]) -> tuple[tuple[str, ...], st
     return tuple(arguments), ""
 
 
-def _parameters(args: ast.arguments) -> list[inspect.Parameter]:
-    """The parameters of a definition, without their defaults and annotations."""
-    kind, positional = inspect.Parameter, [*args.posonlyargs, *args.args]
-    given = len(positional) - len(args.defaults)
-    parameters = [
-        kind(a.arg, kind.POSITIONAL_OR_KEYWORD, default=kind.empty if n < given else GIVEN)
-        for n, a in enumerate(positional)
-    ]
+def _parameters(args: ast.arguments, home: Module) -> Iterator[inspect.Parameter]:
+    """The parameters of a definition; ValueError where a default is computed."""
+    positional = [*args.posonlyargs, *args.args]
+    required = [None] * (len(positional) - len(args.defaults))
+    for arg, default in zip(positional, [*required, *args.defaults], strict=True):
+        yield _parameter(arg.arg, arg.annotation, default, POSITIONAL, home)
     if args.vararg:
-        parameters.append(kind(args.vararg.arg, kind.VAR_POSITIONAL))
+        yield _parameter(args.vararg.arg, None, None, inspect.Parameter.VAR_POSITIONAL, home)
+    for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
+        yield _parameter(arg.arg, arg.annotation, default, KEYWORD_ONLY, home)
     if args.kwarg:
-        parameters.append(kind(args.kwarg.arg, kind.VAR_KEYWORD))
-    return parameters
+        yield _parameter(args.kwarg.arg, None, None, inspect.Parameter.VAR_KEYWORD, home)
+
+
+def _parameter(
+    name: str, annotation: ast.expr | None, default: ast.expr | None, kind: Any, home: Module
+) -> inspect.Parameter:
+    text = ast.unparse(_spelled_out(annotation, home)) if annotation else inspect.Parameter.empty
+    value = inspect.Parameter.empty if default is None else ast.literal_eval(default)
+    value = list(value) if isinstance(value, tuple) else value
+    return inspect.Parameter(name, kind, default=value, annotation=text)
 
 
 def _is_transparent(decorator: ast.expr) -> bool:
