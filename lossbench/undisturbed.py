@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, cast
 
@@ -96,7 +97,8 @@ def _settings() -> Iterator[Setting]:
     yield Setting("Python's random numbers", random.getstate, random.setstate, generator=True)
     yield Setting("the environment", _environment, _set_environment)
     yield Setting("the working directory", os.getcwd, os.chdir)
-    yield Setting("the locale", _locale, _set_locale)
+    all_of_it = partial(locale.setlocale, locale.LC_ALL)  # reads where nothing is given
+    yield Setting("the locale", all_of_it, all_of_it)
     yield Setting("warnings that are errors", _error_filters, _set_error_filters)
     if "numpy" in sys.modules:
         yield from _settings_of_numpy()
@@ -112,14 +114,6 @@ def _set_environment(before: dict[str, str]) -> None:
     for name in _environment().keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
-
-
-def _locale() -> str:
-    return locale.setlocale(locale.LC_ALL)
-
-
-def _set_locale(before: str) -> None:
-    locale.setlocale(locale.LC_ALL, before)
 
 
 def _error_filters() -> list[Any]:
@@ -213,11 +207,9 @@ def _switch(name: str) -> Setting:
     import torch
 
     owner, _, attribute = name.rpartition(".")
-
-    def read() -> Any:
-        return getattr(attrgetter(owner)(torch), attribute)
-
-    def write(before: Any) -> None:
-        setattr(attrgetter(owner)(torch), attribute, before)
-
-    return Setting(f"torch.{name}", read, write)
+    owner_now = partial(attrgetter(owner), torch)
+    return Setting(
+        f"torch.{name}",
+        lambda: getattr(owner_now(), attribute),
+        lambda before: setattr(owner_now(), attribute, before),
+    )

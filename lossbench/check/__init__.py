@@ -23,9 +23,7 @@ from lossbench.check.find import object_of, plugins_of, task_of
 from lossbench.check.findings import (
     CheckOutcome,
     CheckReport,
-    Failed,
-    Hint,
-    Skipped,
+    NotPassed,
     TaskPart,
     Verdict,
     render,
@@ -103,12 +101,8 @@ def _outcome(check: Check, subject: Subject, broken: str) -> CheckOutcome:
     with _quiet(), undisturbed():
         try:
             check(subject)
-        except Skipped as why:
-            verdict, reason = "skipped", str(why)
-        except Hint as why:
-            verdict, reason = "hint", str(why)
-        except Failed as why:
-            verdict, reason = "failed", str(why)
+        except NotPassed as why:
+            verdict, reason = why.verdict, str(why)
         except (Exception, SystemExit) as error:
             verdict, reason = "failed", f"it raised {one_line(error)}"
     return CheckOutcome(check.__name__, _sentence(check), verdict, reason)

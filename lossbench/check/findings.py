@@ -10,16 +10,28 @@ NARROW = 80  # columns, below which a sentence continues further left
 Verdict = Literal["passed", "failed", "skipped", "hint"]
 
 
-class Failed(Exception):  # noqa: N818 (a verdict, not an error)
-    """The loss breaks the rule that the check states; the message says where."""
+class NotPassed(Exception):  # noqa: N818 (a verdict, not an error)
+    """How a check ends otherwise; the message says where, what or why."""
+
+    verdict: Verdict
 
 
-class Hint(Exception):  # noqa: N818
-    """The rule is kept, and the loss still does what is seldom meant; the message says what."""
+class Failed(NotPassed):
+    """The loss breaks the rule that the check states."""
+
+    verdict = "failed"
 
 
-class Skipped(Exception):  # noqa: N818
-    """The check has nothing to look at, or cannot look; the message says why."""
+class Hint(NotPassed):
+    """The rule is kept, and the loss still does what is seldom meant."""
+
+    verdict = "hint"
+
+
+class Skipped(NotPassed):
+    """The check has nothing to look at, or cannot look."""
+
+    verdict = "skipped"
 
 
 @dataclass(frozen=True)

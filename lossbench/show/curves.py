@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from lossbench.show.anatomy import Entry, write_value
 from lossbench.show.studies import choose_studies, find_prototypes
 from lossbench.show.variants import choose_values
 from lossbench.tasks import Section, Study
+from lossbench.undisturbed import undisturbed
 
 WEIGHTS_SEED = 1  # of a loss with weights of its own
 ROOM = 2.5  # times the first curve's range that others may have
@@ -55,7 +55,8 @@ class Drawn:
 def draw_panels(entry: Entry) -> Drawn:
     """All that can be drawn of a loss; a loss that fails on its sections gives a reason."""
     try:
-        with _one_thread():
+        with undisturbed():
+            torch.set_num_threads(1)  # hundreds of tiny batches would wait for each other
             panels = tuple(_panels(entry))
     except Exception as error:
         text = (str(error).splitlines() or [""])[0]
@@ -63,17 +64,6 @@ def draw_panels(entry: Entry) -> Drawn:
     if panels:
         return Drawn(panels)
     return Drawn((), "No one-dimensional section of it is known to mean something.")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Hundreds of tiny batches: threads would wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def build_loss(entry: Entry, **hyper: Any) -> Loss:

@@ -98,16 +98,9 @@ def _cost(todo: Sequence[Job]) -> str:
 
 def _kind(config: Configuration, seeds: int) -> str:
     """What runs share that take about as long for an epoch of a seed."""
-    shape = [config.dataset.mapping, config.model.mapping]
-    return digest(
-        [
-            *shape,
-            config.loss.name,
-            config.trainer.batch_size,
-            config.trainer.precision,
-            seeds.bit_length(),
-        ]
-    )
+    trainer, chosen = config.trainer, [config.dataset.mapping, config.model.mapping]
+    parts = [config.loss.name, trainer.batch_size, trainer.precision, seeds.bit_length()]
+    return digest([*chosen, *parts])
 
 
 def _trainings(config: Configuration, seeds: int) -> int:
