@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lossbench.check.findings import Failed, Skipped
-from lossbench.check.subject import Batch, Subject, close, one_line
+from lossbench.check.subject import Subject, close, one_line
 from lossbench.undisturbed import Snapshot
 
 REPLICAS = 3
@@ -29,7 +29,8 @@ def no_global_randomness(subject: Subject) -> None:
         np.random.seed(seed)
         random.seed(seed)
         before = Snapshot()
-        values.append(torch.cat([subject(*batch).flatten() for batch in _pair(subject)]))
+        batches = (subject.example, subject.batch(1))
+        values.append(torch.cat([subject(*batch).flatten() for batch in batches]))
         if moved := before.changed(generators=True):
             raise Failed(f"it moves {', '.join(moved)}.")
     if not torch.equal(*(value.nan_to_num() for value in values)):
@@ -68,10 +69,6 @@ def _own_state(loss: Any) -> dict[str, Tensor]:
     if not isinstance(loss, nn.Module):
         return {}
     return {name: value.clone() for name, value in loss.state_dict().items()}
-
-
-def _pair(subject: Subject) -> list[Batch]:
-    return [subject.example, subject.batch(1)]
 
 
 def copies_and_pickles(subject: Subject) -> None:

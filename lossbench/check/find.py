@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 from torch import Tensor
@@ -16,6 +15,7 @@ from lossbench.check.basics import reduction_of
 from lossbench.check.subject import Subject
 from lossbench.contract import UserError, declaration_of
 from lossbench.registry import Plugin
+from lossbench.registry.modules import spec_of
 from lossbench.tasks import Task, task_class
 
 NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates
@@ -24,7 +24,7 @@ NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates
 def plugins_of(name: str, task: str | None) -> list[Plugin]:
     """The plugins to check: for one task, or all of the name; UserError where there is none."""
     place, _, attribute = name.rpartition(":")
-    if place and not place.endswith(".py") and not _is_installed(name) and _is_module(place):
+    if place and not place.endswith(".py") and not _is_installed(name) and spec_of(place):
         return [Plugin("loss", name, place, attribute, package=place.partition(".")[0])]
     if task is not None:
         task_class(task)  # a task that does not exist is refused by its own name
@@ -36,13 +36,6 @@ def _is_installed(name: str) -> bool:
     try:
         return bool(registry.find("loss", name))
     except UserError:
-        return False
-
-
-def _is_module(place: str) -> bool:
-    try:
-        return find_spec(place) is not None
-    except (ImportError, ValueError):
         return False
 
 

@@ -127,13 +127,10 @@ def _has_effect(subject: Subject, parameter: Parameter) -> bool | None:
             if numbers is None:
                 continue
             ran = True
-            if not all(map(_same, numbers, reference or ())):
+            pairs = zip(numbers, reference or (), strict=True)
+            if not all(close(a, b, 1e-9, 1e-12) for a, b in pairs):
                 return True
     return False if ran else None
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return close(a, b, 1e-9, 1e-12)
 
 
 def _numbers(subject: Subject, hyper: Hyper) -> list[Tensor] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 import re
 import tomllib
 from collections.abc import Iterable
@@ -119,14 +120,7 @@ def file_meant(kind: str, name: str) -> str:
 def _file_called(stem: str) -> str | None:
     """A file of Python by its name without suffix, written with dots or not."""
     candidates = (f"{stem}.py", f"{stem.replace('.', '/')}.py")
-    return next((file for file in candidates if _is_file(file)), None)
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return expanded(path).is_file()
-    except OSError:  # no file has a name of this length
-        return False
+    return next((file for file in candidates if os.path.isfile(expanded(file))), None)
 
 
 def package_meant(group: str, word: str, installed: Iterable[str], *, exactly: bool) -> str:

@@ -42,6 +42,7 @@ def state(summary: dict[str, Any]) -> dict[str, Any]:
 
 def _charts(metrics: list[str]) -> list[dict[str, Any]]:
     """A line chart for each curve, the first metric's on top, and a bar chart for each metric."""
+    everywhere = {"runsCountToCompare": 20, "deleted": False, "isGenerated": False}
     curves = [f"val/{metrics[0]}", "train/loss", *(f"val/{metric}" for metric in metrics[1:])]
     return [
         {
@@ -56,9 +57,7 @@ def _charts(metrics: list[str]) -> list[dict[str, Any]]:
             "scaleType": "linear",
             "lineSmoothness": 0,
             "displayPoints": False,
-            "runsCountToCompare": 20,
-            "deleted": False,
-            "isGenerated": False,
+            **everywhere,
         }
         for number, name in enumerate(curves)
     ] + [
@@ -67,9 +66,7 @@ def _charts(metrics: list[str]) -> list[dict[str, Any]]:
             "type": "BAR",
             "metricSectionId": "test",
             "metricKey": f"test/{metric}",
-            "runsCountToCompare": 20,
-            "deleted": False,
-            "isGenerated": False,
+            **everywhere,
         }
         for number, metric in enumerate(metrics)
     ]
