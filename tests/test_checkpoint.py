@@ -137,7 +137,7 @@ DAMAGES = [truncated, flipped, lambda content: b"", lambda content: b"no checkpo
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=["truncated", "flipped", "empty", "text"])
-def test_a_damaged_checkpoint_is_told_once_and_the_one_before_is_used(damage, tmp_path, capsys):
+def test_a_damaged_checkpoint_is_reported_once_and_the_one_before_is_used(damage, tmp_path, capsys):
     config = configured("dataset=wine", "seeds=2")
     newest, _ = cut_off(config, tmp_path, 5)
     newest.write_bytes(damage(newest.read_bytes()))
@@ -151,7 +151,7 @@ def test_a_damaged_checkpoint_is_told_once_and_the_one_before_is_used(damage, tm
     assert_same(resumed, whole)
 
 
-def test_training_starts_anew_where_every_checkpoint_is_damaged(tmp_path, capsys):
+def test_training_starts_again_where_every_checkpoint_is_damaged(tmp_path, capsys):
     config = configured("dataset=wine", "seeds=2")
     for file in cut_off(config, tmp_path, 5):
         file.write_bytes(b"")
@@ -260,7 +260,9 @@ def test_none_is_written_unless_asked_for(tmp_path):
     assert not list(tmp_path.glob(".checkpoints"))
 
 
-def test_a_checkpoint_that_cannot_be_written_is_told_once_and_the_result_is_whole(tmp_path, capsys):
+def test_a_checkpoint_that_cannot_be_written_is_reported_once_and_the_result_is_whole(
+    tmp_path, capsys
+):
     (tmp_path / ".checkpoints").write_text("in the way")
     config = configured("dataset=wine", "seeds=2")
     place = tuning.train_and_write(config, [0, 1], tmp_path)

@@ -295,7 +295,7 @@ def test_a_heading_leaves_out_what_is_not_set():
     assert title == "csv (path a.csv, header False)"
 
 
-def test_missing_runs_are_told_next_to_what_a_machine_reads(command):
+def test_missing_runs_are_reported_next_to_what_a_machine_reads(command):
     code, out, errors = command("compare", "quickstart", "--format", "json")
     assert (code, out) == (2, "")
     assert "5 of 5 runs are missing" in errors

@@ -64,7 +64,7 @@ def test_the_share_of_test_examples_that_other_seeds_validated_on_is_that_of_the
     assert share == pytest.approx(1 - 0.8 ** len(others), abs=0.12)
 
 
-def test_no_test_example_was_validated_on_where_data_are_drawn_anew_or_held_out():
+def test_no_test_example_was_validated_on_where_data_are_drawn_again_or_held_out():
     held_out = np.arange(60) < 20
     given_test = table(np.arange(60.0)[:, None], np.arange(60) % 2, held_out=held_out)
     for recipe in (functools.partial(synthetic.moons, samples=60), given_test):
@@ -75,7 +75,7 @@ def test_no_test_example_was_validated_on_where_data_are_drawn_anew_or_held_out(
 
 
 @every_recipe
-def test_a_seed_gives_the_same_data_whatever_stands_beside_it(recipe):
+def test_a_seed_gives_the_same_data_whatever_stands_next_to_it(recipe):
     """Seed 5 alone is bit for bit seed 5 among others; another seed gives other data."""
     alone, among = clean(recipe, [5]), clean(recipe, [3, 5, 8])
     for one, many in zip(tensors(alone), tensors(among), strict=True):

@@ -44,7 +44,7 @@ def table(inputs, targets, task, held_out=None):
 
 
 @every_recipe
-def test_a_seed_gives_the_same_data_whatever_stands_beside_it(recipe):
+def test_a_seed_gives_the_same_data_whatever_stands_next_to_it(recipe):
     """Seed 5 alone is bit for bit seed 5 among others; another seed gives other data."""
     alone, among = clean(recipe, [5]), clean(recipe, [3, 5])
     for split in ("train", "validation", "test"):

@@ -128,7 +128,7 @@ def test_f24_doctor_names_every_broken_package_and_nothing_else_is_hurt(environm
     assert "Traceback" not in said.err
 
 
-def test_f28_others_train_beside_one_that_meddles_with_the_same_bits(environment):
+def test_f28_others_train_next_to_one_that_meddles_with_the_same_bits(environment):
     words = ("dataset=moons", "trainer=short", "seeds=3", "launcher.workers=1", "tracking=none")
     alone = environment.command("run", "loss=squared_error", *words, "results.dir=alone")
     assert alone.code == 0, alone

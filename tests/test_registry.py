@@ -207,7 +207,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("way", ["text", "object"])
 @pytest.mark.parametrize(("kind", "signature", "said"), FAULTS, ids=[s for _, s, _ in FAULTS])
-def test_what_a_call_cannot_give_is_told_with_the_package(kind, signature, said, way, tmp_path):
+def test_what_a_call_cannot_give_is_reported_with_the_package(kind, signature, said, way, tmp_path):
     """Both from the text, before anything starts, and from the object that only an import shows."""
     file = tmp_path / "mine.py"
     decorator = "import functools\n@functools.cache\n" if way == "object" else ""

@@ -179,7 +179,7 @@ def changed(result: Result, epoch: int, seed: int, metric: str, by: float) -> Re
     return replace(result, curves=curves)
 
 
-def test_a_difference_within_tolerance_is_told_with_its_size(trained):
+def test_a_difference_within_tolerance_is_reported_with_its_size(trained):
     old = results.read(place_of(trained))
     same, words = verdict(old, differences(old, changed(old, 2, 3, "val/log_loss", 3e-5)))
     assert same

@@ -419,7 +419,7 @@ def test_what_was_killed_in_training_is_closed_as_killed_by_the_next_start(with_
     assert not list(folder.glob("*/seeds.parquet"))
 
 
-def test_trouble_with_the_store_is_told_once_and_loses_no_result(command):
+def test_trouble_with_the_store_is_reported_once_and_loses_no_result(command):
     words = ("run", "-m", "loss=focal,hinge", "dataset=moons", "trainer=short", "seeds=2")
     done = command(*words, "tracking.uri=sqlite:////proc/nowhere/mlflow.db")
     assert done.code == 0, done.err

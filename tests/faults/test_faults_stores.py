@@ -132,7 +132,7 @@ def page_damaged(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [garbage, truncated, page_damaged], ids=lambda d: d.__name__)
-def test_f61_doctor_moves_a_damaged_store_aside_and_makes_it_anew(damage, store, doctor, here):
+def test_f61_doctor_moves_a_damaged_store_aside_and_rebuilds_it(damage, store, doctor, here):
     written(configurations(["dataset=moons"])[0][0], range(2))
     shutil.copy(store, "results/mlflow.db")
     damage(Path("results/mlflow.db"))
