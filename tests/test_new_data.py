@@ -270,3 +270,65 @@ def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
     assert results.looks_of(results.merged([parts[0], parts[0]])) == 1  # trained again, not added
     planned = replace(parts[0], summary={**parts[0].summary, "planned_looks": 4})
     assert results.looks_of(results.merged([planned])) == 4
+
+
+# --- the best, its rivals, and a rerun -----------------------------------------------------------
+
+
+def test_losses_that_may_be_the_best_are_named_after_correction_over_all_pairs():
+    losses = (result("cross_entropy", BASE), result("poly", SAME), result("focal", BETTER))
+    _, comparison = of(None, *losses)
+    assert comparison.leading == ("focal",)
+    assert any("focal is told apart from all others" in line for line in comparison.conclusion)
+    near = result("poly", BETTER + 0.001 * np.random.default_rng(5).standard_normal(20))
+    _, comparison = of(None, losses[0], near, losses[2])
+    assert set(comparison.leading) == {"focal", "poly"}
+    p = statistics.sign_flip_test(BETTER - near.seeds["test/accuracy"].to_numpy())
+    assert 3 * p > 0.05  # three pairs
+
+
+def test_the_first_stays_first_where_the_lead_is_clear():
+    rng = np.random.default_rng(0)
+    clear = rng.standard_normal((20, 3)) + np.array([0, 0, 9])
+    equal = rng.standard_normal((400, 4))
+    assert statistics.first_stays(clear) == 1.0
+    assert statistics.first_stays(equal[:, :1].repeat(2, axis=1)) == pytest.approx(0.5)
+    assert statistics.first_stays(equal) < 0.6
+
+
+def test_a_rerun_falls_within_its_margin():
+    """Of 2,000 pairs of studies of 8 seeds, in 95 % the second mean lies within it."""
+    first, second = np.random.default_rng(1).standard_normal((2, 2_000, 8))
+    inside = [
+        abs(x.mean() - y.mean()) <= statistics.rerun_margin(x)
+        for x, y in zip(first, second, strict=True)
+    ]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+    _, comparison = of(None, *pair(BETTER))
+    assert any("A rerun with 20 other seeds" in line for line in comparison.conclusion)
+
+
+# --- ranks over datasets ----------------------------------------------------------------------
+
+
+def test_settings_of_one_generator_count_as_one_dataset_and_missing_losses_are_named():
+    from made_results import on
+
+    from lossbench.comparison import datasets, rank_losses
+
+    made = []
+    for number in range(4):
+        sections = on("made" if number < 3 else "other")
+        sections["dataset"]["noise"] = number
+        made += [
+            result(loss, values + number, sections=sections)
+            for loss, values in (("cross_entropy", BASE), ("focal", BETTER), ("poly", SAME))
+            if number or loss != "poly"
+        ]
+    (group,) = datasets(compare(made))
+    ranking = rank_losses(group)
+    assert ranking.datasets == {"made": 3, "other": 1}
+    assert list(ranking.ranks) == ["focal", "cross_entropy"]
+    said = " ".join(ranking.conclusion)
+    assert "count once, by their mean rank: made (3)" in said
+    assert "because a dataset lacks them: poly" in said

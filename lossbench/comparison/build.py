@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from lossbench.comparison.evidence import (
     Evidence,
     examples_needed,
     hidden_variance,
+    rivals_of_best,
     simultaneous_interval,
     weigh,
 )
@@ -47,9 +49,14 @@ def compare(
     evidence = weigh(contests, same_within)
     elsewhere = weigh([replace(s, at=other) for s in contests if s.has(other)], same_within)
     rivals = iter(elsewhere)
+    family = sum(len(contest.others) for contest in contests)
+    pairs = sum(math.comb(len(contest.results), 2) for contest in contests)
     return [
-        _comparison(contest, shown, next(rivals) if contest.has(other) else {}, family, same_within)
-        for family in [sum(len(contest.others) for contest in contests)]
+        replace(
+            _comparison(contest, shown, next(rivals) if contest.has(other) else {}, family),
+            margin=same_within,
+            leading=rivals_of_best(contest, pairs) if contest.defined else (),
+        )
         for contest, shown in zip(contests, evidence, strict=True)
     ]
 
@@ -59,16 +66,13 @@ def _comparison(
     evidence: dict[str, Evidence],
     elsewhere: dict[str, Evidence],
     family: int,
-    margin: float | None,
 ) -> Comparison:
     scores = contest.scores()
     leads = statistics.share_leads(scores)
     shared = set.intersection(*(set(r.summary["directions"]) for r in contest.results.values()))
     rows = {
-        label: _row(label, result, shared, float(mean), float(first))
-        for (label, result), mean, first in zip(
-            contest.results.items(), scores.mean(axis=0), leads, strict=True
-        )
+        label: _row(contest, label, shared, float(mean), float(first))
+        for label, mean, first in zip(contest.results, scores.mean(axis=0), leads, strict=True)
     }
     for label, shown in evidence.items():
         rows[label] = _against(contest, rows[label], shown, family)
@@ -86,16 +90,17 @@ def _comparison(
         origin=contest.origin,
         failed=contest.failed,
         seeds=len(scores),
+        stays=statistics.first_stays(scores) if len(scores) > 1 else None,
         paired=contest.paired,
         family=family,
-        margin=margin,
         notes=contest.notes,
         rows=tuple(sorted(rows.values(), key=lambda row: -row.score)),
         results=contest.results,
     )
 
 
-def _row(label: str, result: Result, metrics: set[str], score: float, leads: float) -> Row:
+def _row(contest: Contest, label: str, metrics: set[str], score: float, leads: float) -> Row:
+    result, metric, at = contest.results[label], contest.metric, contest.at
     return Row(
         label,
         len(result.seeds),
@@ -106,7 +111,15 @@ def _row(label: str, result: Result, metrics: set[str], score: float, leads: flo
         _intervals(result, "test_best/", metrics),
         score,
         leads,
+        rerun=_rerun(result, f"{PLACES[at]}/{metric}"),
     )
+
+
+def _rerun(result: Result, column: str) -> float | None:
+    values = result.seeds[column].to_numpy(dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    margin = statistics.rerun_margin(finite) if len(finite) else math.nan
+    return None if math.isnan(margin) else margin
 
 
 def _intervals(result: Result, place: str, metrics: set[str]) -> dict[str, Interval | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -50,6 +50,19 @@ def weigh(contests: Sequence[Contest], margin: float | None) -> list[dict[str, E
         verdict = _verdict(contest, label, p, here, same, same_here)
         evidence[id(contest)][label] = Evidence(p, here, same, same_here, verdict)
     return [evidence[id(contest)] for contest in contests]
+
+
+def rivals_of_best(contest: Contest, pairs: int) -> tuple[str, ...]:
+    """The loss with the best mean, and those not told apart from it on new data, best first.
+
+    pairs: of losses in all contests, any of which might have been this one, so that p is corrected
+    over all of them (Bonferroni).
+    """
+    means = dict(zip(contest.results, contest.scores().mean(axis=0), strict=True))
+    best, *others = sorted(means, key=lambda label: -means[label])
+    against = replace(contest, baseline=best)
+    p = {label: _test(against, label, None)[0] for label in others}
+    return (best, *[label for label in others if not pairs * p[label] <= ALPHA])
 
 
 def _test(contest: Contest, label: str, margin: float | None) -> tuple[float, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import stats
 
 from lossbench import statistics
 from lossbench.comparison.select import Group
@@ -16,14 +19,18 @@ from lossbench.statistics import Interval
 
 @dataclass(frozen=True)
 class DatasetRanking:
-    """Losses over several datasets; a dataset counts once, however many its seeds.
+    """Losses over several datasets; each counts once, however many its seeds or its settings.
 
+    datasets: how often each was met, a generator's several settings among them.
     ranks: each loss's average rank by `Row.score`, 1 the best, best first.
+    left_out: losses that some dataset lacks.
     critical_difference: Nemenyi's; losses whose ranks are further apart differ.
     """
 
     group: Group
+    datasets: dict[str, int]
     ranks: dict[str, float]
+    left_out: tuple[str, ...]
     p: float
     critical_difference: float
 
@@ -39,7 +46,19 @@ class DatasetRanking:
     @property
     def conclusion(self) -> list[str]:
         """What the ranks show, in words."""
-        datasets, losses = len(self.group.comparisons), len(self.ranks)
+        return [*self._shown(), *self._counted()]
+
+    def _counted(self) -> Iterator[str]:
+        """What was counted once, and what was left out."""
+        several = [f"{name} ({count})" for name, count in self.datasets.items() if count > 1]
+        if several:
+            yield f"Settings of one dataset count once, by their mean rank: {', '.join(several)}."
+        if self.left_out:
+            listed = ", ".join(self.left_out)
+            yield f"Left out of the ranks, because a dataset lacks them: {listed}."
+
+    def _shown(self) -> list[str]:
+        datasets, losses = len(self.datasets), len(self.ranks)
         best, *others = self.ranks
         widest = losses - 1
         sentence = f"Friedman's test over {datasets} datasets: p = {write_p(self.p)}."
@@ -63,13 +82,31 @@ def rank_losses(group: Group) -> DatasetRanking | None:
     """The losses that all datasets of the group have, ranked; None for one dataset or loss."""
     comparisons = list(group.comparisons.values())
     shared = [x for x in group.labels if all(x in c.results for c in comparisons)]
-    if len(comparisons) < 2 or len(shared) < 2:
+    settings: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        settings.setdefault(_source(comparison), []).append(comparison)
+    if len(settings) < 2 or len(shared) < 2:
         return None
-    scores = np.array([[c.row(label).score for label in shared] for c in comparisons])
-    test = statistics.friedman(scores)
+    mean_ranks = [_mean_ranks(alike, shared) for alike in settings.values()]
+    test = statistics.friedman(-np.array(mean_ranks))
     ranks = dict(sorted(zip(shared, test.average_ranks.tolist(), strict=True), key=lambda x: x[1]))
-    critical = statistics.nemenyi_critical_difference(len(shared), len(comparisons), ALPHA)
-    return DatasetRanking(group, ranks, test.p, critical)
+    critical = statistics.nemenyi_critical_difference(len(shared), len(settings), ALPHA)
+    counts = {name: len(alike) for name, alike in settings.items()}
+    left_out = tuple(label for label in group.labels if label not in shared)
+    return DatasetRanking(group, counts, ranks, left_out, test.p, critical)
+
+
+def _source(comparison: Comparison) -> str:
+    """What a dataset counts as: a generator by its name, finite data by all of its parameters."""
+    dataset = comparison.setting["dataset"]
+    made = comparison.origin.get("drawn") == "anew"
+    return str(dataset["name"]) if made else json.dumps(dataset, sort_keys=True)
+
+
+def _mean_ranks(comparisons: list[Comparison], shared: list[str]) -> statistics.Array:
+    """Each loss's rank, 1 the best, in the mean over the settings of one dataset."""
+    scores = np.array([[c.row(label).score for label in shared] for c in comparisons])
+    return np.asarray(stats.rankdata(-scores, axis=1).mean(axis=0))
 
 
 def _gains(comparisons: list[Comparison], shared: list[str]) -> dict[str, Interval] | None:

@@ -40,6 +40,8 @@ def conclude(comparison: Comparison) -> list[str]:
         *sentences,
         *_twins(comparison),
         *_few(comparison),
+        *_leading(comparison),
+        *_rerun(comparison),
         *_unseen(comparison, rows),
         *_looks(rows),
         *comparison.notes,
@@ -217,6 +219,29 @@ def _disagreements(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
                 f"The choice of the epoch decides on {row.label} against {comparison.baseline} in "
                 f"{comparison.metric}: {here} {RULES[comparison.at]}, {there} {RULES[other]}."
             )
+
+
+def _leading(comparison: Comparison) -> Iterator[str]:
+    """Which losses may be the best, and how stable the first place is; of three and more."""
+    if len(comparison.rows) < 3 or not comparison.leading or comparison.seeds < 6:
+        return
+    best, *others = comparison.leading
+    stays = f"the first on half of the seeds is first on the other half in {comparison.stays:.0%}"
+    if not others:
+        yield f"{best} is told apart from all others; {stays}."
+        return
+    all_others = len(comparison.leading) == len(comparison.rows)
+    listed = "any of the others" if all_others else ", ".join(others)
+    yield f"{best} has the best mean and is not told apart from {listed}; {stays}."
+
+
+def _rerun(comparison: Comparison) -> Iterator[str]:
+    margins = [row.rerun for row in comparison.rows if row.rerun]
+    if margins:
+        yield (
+            f"A rerun with {comparison.seeds} other seeds should give each mean within "
+            f"±{max(margins):.4f}."
+        )
 
 
 def _looks(rows: list[Row]) -> Iterator[str]:

@@ -18,6 +18,7 @@ class Row:
     metrics, best_epoch: each test metric's mean and 95 % interval over the seeds that finished,
         with the last weights and with those of the epoch that was best on validation.
     score: mean of the compared metric, higher better, a diverged seed counting as the worst.
+    rerun: how far the mean of as many other seeds may lie from this one, with 95 %.
     leads: share of bootstrap resamples of the seeds in which this loss is first by `score`.
     differences: this less the baseline, seed by seed; NaN where one of the two diverged.
     difference: their mean over the seeds on which both finished, and an interval that holds with
@@ -51,6 +52,7 @@ class Row:
     difference: Interval | None = None
     p: float | None = None
     p_here: float | None = None
+    rerun: float | None = None
     skewed: bool = False
     looks: int = 1
     improvement: float | None = None
@@ -78,6 +80,8 @@ class Comparison:
         other: as valid, but blind to smaller differences.
     family: comparisons that the p values are corrected over: all that one call of `compare` makes.
     margin: difference within which losses count as practically the same, where one was stated.
+    stays: how often the loss that is first on one half of the seeds is so on the other.
+    leading: the loss with the best mean, then those not told apart from it on new data.
     notes: what a reader must know of how results were chosen.
     """
 
@@ -91,10 +95,12 @@ class Comparison:
     seeds: int
     paired: bool
     family: int
-    margin: float | None
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
     results: dict[str, Result]
+    stays: float | None = None
+    margin: float | None = None
+    leading: tuple[str, ...] = ()
 
     @cached_property
     def conclusion(self) -> list[str]:

@@ -64,6 +64,8 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
             "probability_of_improvement": row.improvement if compared else None,
             "effect_size": row.effect if compared else None,
             "leads": row.leads if compared else None,
+            "not_told_from_best": row.label in comparison.leading if compared else None,
+            "rerun_within": row.rerun if compared else None,
             "detectable_difference": row.detectable if compared else None,
             "seeds_to_settle": row.settled_by if compared else None,
             "seeds_to_settle_on_new_data": row.settled_on_new_by if compared else None,

@@ -14,6 +14,7 @@ from lossbench.statistics.basic import (
     oriented_scores,
     paired_differences,
     probability_of_improvement,
+    rerun_margin,
     t_interval,
 )
 from lossbench.statistics.budget import expected_best
@@ -40,6 +41,7 @@ from lossbench.statistics.power import (
 )
 from lossbench.statistics.ranks import (
     Friedman,
+    first_stays,
     friedman,
     interquartile_mean,
     interquartile_mean_difference,

@@ -104,6 +104,18 @@ def t_interval(
     return Interval(mean, float(max(mean - half, bounds[0])), float(min(mean + half, bounds[1])))
 
 
+def rerun_margin(values: ArrayLike, level: float = 0.95) -> float:
+    """How far the mean of as many other seeds may lie from this one, with this probability.
+
+    NaN below three values. Source: the prediction interval of a mean, Hahn (1969).
+    """
+    x = finite(values)
+    if x.size < 3:
+        return float("nan")
+    half = stats.t.isf((1 - level) / 2, x.size - 1)
+    return float(half * deviation_of(x) * np.sqrt(2 / x.size))
+
+
 def probability_of_improvement(differences: ArrayLike) -> float:
     """Share of seeds on which the treatment is better, ties half; paired."""
     return float(np.mean((np.sign(finite(differences)) + 1) / 2))

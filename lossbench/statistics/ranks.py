@@ -57,6 +57,22 @@ def share_leads(scores: ArrayLike, resamples: int = 2_000, seed: int = 0) -> Arr
     return np.mean(first / first.sum(axis=1, keepdims=True), axis=0)
 
 
+def first_stays(scores: ArrayLike, resamples: int = 2_000, seed: int = 0) -> float:
+    """How often the treatment that is first on one random half of the seeds is so on the other.
+
+    scores: seeds x treatments, at least two seeds. A shared lead counts in part.
+    """
+    x = finite(scores, axes=2)
+    generator, half = np.random.default_rng(seed), len(x) // 2
+    order = generator.permuted(np.tile(np.arange(len(x)), (resamples, 1)), axis=1)
+    leads = []
+    for rows in (order[:, :half], order[:, half : 2 * half]):
+        means = x[rows].mean(axis=1)
+        first = means == means.max(axis=1, keepdims=True)
+        leads.append(first / first.sum(axis=1, keepdims=True))
+    return float(np.mean(np.sum(leads[0] * leads[1], axis=1)))
+
+
 def interquartile_mean(scores: ArrayLike) -> float:
     """Mean of the middle half of all scores pooled, whatever their axes.
 
