@@ -240,6 +240,44 @@ def test_seeds_that_not_all_losses_have_are_left_out_and_said_to_be():
     assert any("Seeds left out" in x and "8 of cross_entropy" in x for x in comparison.notes)
 
 
+def test_each_loss_is_compared_on_the_seeds_that_it_shares_with_the_baseline():
+    """A loss with few seeds takes none away from the others, and is counted on its own."""
+    few = result("focal", BETTER[4:16], seeds=list(range(4, 16)))
+    rows, comparison = rows_of(result("cross_entropy", BASE), few, result("poly", SAME))
+    assert [rows[label].seeds for label in ("cross_entropy", "focal", "poly")] == [20, 12, 20]
+    alone, _ = rows_of(result("cross_entropy", BASE), few)
+    assert rows["focal"].differences == alone["focal"].differences
+    assert rows["focal"].differences == tuple(BETTER[4:16] - BASE[4:16])
+    assert rows["focal"].gained == alone["focal"].gained == 12
+    assert rows["poly"].differences == tuple(SAME - BASE)
+    assert "better on 12 of 12 seeds" in comparison.conclusion[0]
+    assert comparison.seeds == 12
+    assert any("cross_entropy 20, focal 12, poly 20" in note for note in comparison.notes)
+    assert "12 to 20 seeds" in tables.as_markdown([comparison], None)
+
+
+def test_losses_are_ordered_by_the_seeds_that_all_share():
+    """Seeds on which all do better lift only those that have them."""
+    lifted = np.append(BASE, BASE[:5] + 1)
+    higher = result("cross_entropy", lifted), result("poly", lifted - 0.001)
+    rows, _ = rows_of(*higher, result("focal", BASE + 0.01))
+    assert list(rows) == ["focal", "cross_entropy", "poly"]
+    assert rows["poly"].metrics["accuracy"].estimate > rows["focal"].score
+
+
+def test_identical_results_are_found_on_the_seeds_that_both_have():
+    rows, _ = rows_of(result("cross_entropy", BASE), result("a", BASE[:8]), result("b", SAME))
+    assert rows["a"].verdict == "identical"
+
+
+def test_a_loss_that_shares_no_seed_leaves_the_others_paired():
+    apart = result("focal", BETTER[:6], seeds=list(range(50, 56)))
+    rows, comparison = rows_of(result("cross_entropy", BASE), apart, result("poly", SAME))
+    assert not comparison.paired
+    assert rows["poly"].differences == tuple(SAME - BASE)
+    assert rows["focal"].differences == tuple(BETTER[:6] - BASE[:6])
+
+
 def test_one_loss_twice_is_two_rows():
     rows, _ = rows_of(result("focal", BASE), result("focal", BASE + 1, seeds=list(range(20, 40))))
     assert set(rows) == {"focal", "focal #2"}

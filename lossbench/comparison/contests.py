@@ -27,6 +27,8 @@ PLACES = {"last": "test", "best": "test_best"}  # the epoch whose weights are co
 class Contest:
     """The losses of one setting, and of the compared metric a value for each seed.
 
+    results: each loss on the seeds that it shares with the baseline, or on as many where there are
+    none; the baseline on those of all of them. paired: whether each loss shares seeds with it.
     at: "last" epoch, or "best" on validation data. failed: what a replica that diverged counts as;
     None: as worse than all others. defined: false where the metric has no value on any seed.
     """
@@ -59,29 +61,32 @@ class Contest:
         origin: dict[str, Any] = next(iter(self.results.values())).summary.get("examples", {})
         return origin
 
-    def values(self, label: str) -> Array:
+    def pair(self, label: str) -> list[Result]:
+        """The loss and the baseline, on the same seeds where they share any."""
+        return on_common_seeds([self.results[label], self.results[self.baseline]])
+
+    def values(self, results: Sequence[Result]) -> list[Array]:
         """The metric on the test split, seed by seed; not finite where the replica failed."""
-        seeds = self.results[label].seeds
-        return seeds[f"{PLACES[self.at]}/{self.metric}"].to_numpy(dtype=np.float64)
+        column = f"{PLACES[self.at]}/{self.metric}"
+        return [result.seeds[column].to_numpy(dtype=np.float64) for result in results]
 
     def scores(self) -> Array:
-        """Seeds x losses, higher better, failed replicas the worst."""
-        values = np.stack([self.values(label) for label in self.results], axis=1)
+        """Seeds that all share x losses, higher better, failed replicas the worst."""
+        values = np.stack(self.values(on_common_seeds([*self.results.values()])), axis=1)
         return statistics.oriented_scores(
             values, higher_is_better=self.direction > 0, failed=self.failed
         )
 
     def differences(self, label: str) -> Array:
         """The loss less the baseline; NaN where one of the two failed."""
-        values, base = self.values(label), self.values(self.baseline)
+        values, base = self.values(self.pair(label))
         both = np.isfinite(values) & np.isfinite(base)
         return np.where(both, np.where(both, values, 0) - np.where(both, base, 0), np.nan)
 
     def gains(self, label: str) -> Array:
         """The differences, positive where the loss is better, failed replicas the worst."""
         return statistics.paired_differences(
-            self.values(label),
-            self.values(self.baseline),
+            *self.values(self.pair(label)),
             higher_is_better=self.direction > 0,
             failed=self.failed,
         )
@@ -245,7 +250,7 @@ def _contest(
         notes.append(f"{baselines[0]} was not trained here, so the baseline is {base}.")
     notes += _of_several_versions(labelled)
     notes += _of_several_metrics(labelled)
-    labelled, paired, seed_notes = _on_common_seeds(labelled)
+    labelled, paired, seed_notes = _on_shared_seeds(labelled, base)
     direction = summary["directions"][metric]
     labelled, defined, undefined_notes = _where_defined(labelled, metric)
     notes += [*seed_notes, *undefined_notes, *_infinite(labelled, metric)]
@@ -276,13 +281,12 @@ def _where_defined(
         columns = [f"{place}/{metric}" for place in PLACES.values()]
         kept = finished[[column for column in columns if column in finished]]
         missing |= {*finished.seed[kept.isna().any(axis=1)]}
-    seeds = next(iter(labelled.values())).seeds.seed
+    seeds = {seed for result in labelled.values() for seed in result.seeds.seed}
     if not missing:
         return labelled, True, []
-    left = [seed for seed in seeds if seed not in missing]
     note = f"{metric} is undefined on {len(missing)} of {len(seeds)} seeds: their test examples, "
     note += "such as those of a single class, give it no value."
-    if not left:
+    if any(missing.issuperset(result.seeds.seed) for result in labelled.values()):
         return labelled, False, [note]
     kept_results = {
         label: of_seeds(result, [seed for seed in result.seeds.seed if seed not in missing])
@@ -327,20 +331,41 @@ def _named(name: str, labelled: dict[str, Result]) -> str | None:
     return name if name in labelled else same[0] if len(same) == 1 else None
 
 
-def _on_common_seeds(labelled: dict[str, Result]) -> tuple[dict[str, Result], bool, list[str]]:
+def on_common_seeds(results: Sequence[Result]) -> list[Result]:
     """The results on the seeds that all have, or on as many seeds each where none is shared."""
-    held = {label: sorted(r.seeds.seed) for label, r in labelled.items()}
-    common = sorted(set.intersection(*map(set, held.values())))
-    fewest = min(map(len, held.values()))
-    used = {label: common or seeds[:fewest] for label, seeds in held.items()}
+    held = [sorted(result.seeds.seed) for result in results]
+    common = sorted(set.intersection(*map(set, held)))
+    fewest = min(map(len, held))
+    pairs = zip(results, held, strict=True)
+    return [of_seeds(result, common or seeds[:fewest]) for result, seeds in pairs]
+
+
+def _on_shared_seeds(
+    labelled: dict[str, Result], baseline: str
+) -> tuple[dict[str, Result], bool, list[str]]:
+    """Each result on the seeds that are compared with the baseline's, and the baseline on these."""
+    held = {label: set(result.seeds.seed) for label, result in labelled.items()}
+    pairs = {
+        label: [set(r.seeds.seed) for r in on_common_seeds([result, labelled[baseline]])]
+        for label, result in labelled.items()
+        if label != baseline
+    }
+    used = {label: mine for label, (mine, _) in pairs.items()}
+    used[baseline] = set.union(*(base for _, base in pairs.values())) if pairs else held[baseline]
+    paired = all(mine == base for mine, base in pairs.values())
     notes = []
-    if not common:
+    if not paired:
         notes.append(
-            "Some losses share no seed, so their seeds are compared unpaired; with the same seeds "
-            "smaller differences would be found."
+            f"Some losses share no seed with {baseline}, so their seeds are compared unpaired; "
+            "with the same seeds smaller differences would be found."
         )
-    dropped = {label: len(s) - len(used[label]) for label, s in held.items() if s != used[label]}
-    if dropped:
-        listed = ", ".join(f"{count} of {label}" for label, count in dropped.items())
-        notes.append(f"Seeds left out, because not every loss has as many or the same: {listed}.")
-    return {k: of_seeds(r, used[k]) for k, r in labelled.items()}, bool(common), notes
+    dropped = {label: len(seeds - used[label]) for label, seeds in held.items()}
+    if listed := ", ".join(f"{count} of {label}" for label, count in dropped.items() if count):
+        notes.append(f"Seeds left out, which {baseline} and the others do not share: {listed}.")
+    if len({frozenset(seeds) for seeds in used.values()}) > 1:
+        counts = ", ".join(f"{label} {len(used[label])}" for label in labelled)
+        notes.append(
+            f"Seeds by loss: {counts}; each is compared with {baseline} on the seeds of both, and "
+            "the order of the losses is by the seeds that all have."
+        )
+    return {k: of_seeds(r, sorted(used[k])) for k, r in labelled.items()}, paired, notes

@@ -109,8 +109,7 @@ def hidden_variance(contest: Contest, label: str) -> float:
     """
     if not contest.defined:
         return float("nan")
-    pair = [contest.results[name] for name in (label, contest.baseline)]
-    return variance_beyond(pair, contest.gains(label), contest.metric, contest.at)
+    return variance_beyond(contest.pair(label), contest.gains(label), contest.metric, contest.at)
 
 
 def variance_beyond(sides: Sequence[Result], gains: Array, metric: str, at: str) -> float:
@@ -135,7 +134,7 @@ def variance_beyond(sides: Sequence[Result], gains: Array, metric: str, at: str)
 def _verdict(
     contest: Contest, label: str, p: float, p_here: float, same_p: float, same_here: float
 ) -> str:
-    if same_numbers(contest.results[label], contest.results[contest.baseline]):
+    if same_numbers(*contest.pair(label)):
         return "identical"
     if not contest.defined:
         return "undefined"

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from lossbench import statistics
+from lossbench.comparison.contests import on_common_seeds
 from lossbench.comparison.select import Group
 from lossbench.comparison.sentences import ALPHA, write_p
 from lossbench.comparison.structure import Comparison
@@ -127,7 +128,8 @@ def _gains(comparisons: list[Comparison], shared: list[str]) -> dict[str, Interv
 def _scores(comparison: Comparison, shared: list[str]) -> statistics.Array:
     """Seeds x losses, higher better, diverged ones worst."""
     column = f"test/{comparison.metric}"
-    values = [comparison.results[label].seeds[column].to_numpy(float) for label in shared]
+    alike = on_common_seeds([comparison.results[label] for label in shared])
+    values = [result.seeds[column].to_numpy(float) for result in alike]
     return statistics.oriented_scores(
         np.stack(values, axis=1), higher_is_better=comparison.direction > 0
     )

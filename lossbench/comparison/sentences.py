@@ -42,7 +42,7 @@ def conclude(comparison: Comparison) -> list[str]:
         *_few(comparison),
         *_leading(comparison),
         *_rerun(comparison),
-        *_unseen(comparison, rows),
+        *_unseen(rows),
         *_looks(rows),
         *comparison.notes,
     ]
@@ -108,15 +108,15 @@ def _sentence(comparison: Comparison, row: Row) -> str:
     return (
         f"{row.label} is {word} than {versus}{only}{_by(comparison, row, ' by')}; "
         f"p = {write_p(p)}, "
-        f"better on {_count_gains(comparison, row)}.{_lost(comparison, row)}{_collapse(row)}{close}"
+        f"better on {_count_gains(row)}.{_lost(comparison, row)}{_collapse(row)}{close}"
         f"{_beyond(comparison, row) if here else ''}"
     )
 
 
-def _count_gains(comparison: Comparison, row: Row) -> str:
+def _count_gains(row: Row) -> str:
     """Seeds that gained, of all; ties, which are neither better nor worse, are counted apart."""
     ties = f", {row.ties} tie" + "s" * (row.ties > 1) if row.ties else ""
-    return f"{row.gained} of {comparison.seeds} seeds{ties}"
+    return f"{row.gained} of {row.seeds} seeds{ties}"
 
 
 def _by(comparison: Comparison, row: Row, lead: str) -> str:
@@ -141,7 +141,7 @@ def _beyond(comparison: Comparison, row: Row) -> str:
     p = row.same_p if row.verdict == "same here" else row.p
     said = f" Whether on new data like them cannot be told from {count_examples(comparison)} (p = "
     said += f"{write_p(p)})"
-    if row.settled_on_new_by and row.settled_on_new_by > comparison.seeds:
+    if row.settled_on_new_by and row.settled_on_new_by > row.seeds:
         return f"{said}: if the difference is as seen, {row.settled_on_new_by:,} seeds would."
     if row.examples_needed:
         kind = "test examples" if drawn == "held out" else "examples"
@@ -189,7 +189,7 @@ def _open(comparison: Comparison, row: Row) -> str:
     seen += _collapse(row)
     if row.detectable is not None and np.isfinite(row.detectable):
         seen += (
-            f" With {comparison.seeds} seeds the smallest true difference found 4 times in 5 is "
+            f" With {row.seeds} seeds the smallest true difference found 4 times in 5 is "
             f"{row.detectable:.4f}."
         )
     return f"{seen}{_settling(comparison, row)}"
@@ -199,9 +199,9 @@ def _settling(comparison: Comparison, row: Row) -> str:
     """How many seeds or examples would settle what is open, were the difference as seen."""
     here, new = row.settled_by or 0, row.settled_on_new_by or 0
     ways = []
-    if new > comparison.seeds:
+    if new > row.seeds:
         ways.append(f"{new:,} seeds would settle it 4 times in 5")
-    elif here > comparison.seeds:
+    elif here > row.seeds:
         ways.append(f"{here:,} seeds would settle it 4 times in 5 on these data only")
     if row.examples_needed and not new:
         kind = "test examples" if comparison.origin["drawn"] == "held out" else "examples"
@@ -257,13 +257,13 @@ def _looks(rows: list[Row]) -> Iterator[str]:
         )
 
 
-def _unseen(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
+def _unseen(rows: list[Row]) -> Iterator[str]:
     """How rare a failure may be that these seeds did not meet, where a loss is found better."""
-    if any(row.verdict.startswith("better") and not row.diverged for row in rows):
-        share = 1 - ALPHA ** (1 / comparison.seeds)
+    if seeds := [r.seeds for r in rows if r.verdict.startswith("better") and not r.diverged]:
+        share = 1 - ALPHA ** (1 / min(seeds))
         yield (
             f"A failure on fewer than 1 seed in {int(1 / share)} may not have been met in "
-            f"{comparison.seeds} seeds."
+            f"{min(seeds)} seeds."
         )
 
 
@@ -290,7 +290,7 @@ def same_numbers(first: Result, second: Result) -> bool:
 
 
 def _few(comparison: Comparison) -> Iterator[str]:
-    rows = [row for row in comparison.rows if row.verdict != "baseline"]
-    if rows and comparison.family * statistics.smallest_p(comparison.seeds) > ALPHA:
+    seeds = [row.seeds for row in comparison.rows if row.verdict != "baseline"]
+    if seeds and comparison.family * statistics.smallest_p(min(seeds)) > ALPHA:
         needed = statistics.seeds_needed_for(ALPHA, comparison.family)
-        yield explain_few_seeds(comparison.seeds, comparison.family, needed)
+        yield explain_few_seeds(min(seeds), comparison.family, needed)

@@ -13,11 +13,12 @@ from lossbench.statistics import Interval
 
 @dataclass(frozen=True)
 class Row:
-    """One loss against the baseline, on the seeds that are compared.
+    """One loss against the baseline, on the seeds that the two share.
 
     metrics, best_epoch: each test metric's mean and 95 % interval over the seeds that finished,
         with the last weights and with those of the epoch that was best on validation.
-    score: mean of the compared metric, higher better, a diverged seed counting as the worst.
+    score: mean of the compared metric over the seeds that all losses share, higher better, a
+        diverged seed counting as the worst.
     rerun: how far the mean of as many other seeds may lie from this one, with 95 %.
     leads: share of bootstrap resamples of the seeds in which this loss is first by `score`.
     differences: this less the baseline, seed by seed; NaN where one of the two diverged.
@@ -76,8 +77,9 @@ class Comparison:
     at: whether after the "last" epoch or at the "best" on validation data. origin: where examples
     come from, as `datasets.Origin`. failed: what a diverged seed counts as; None: worse than all.
     setting: what they share, by section of the configuration, and "tuning".
-    paired: false where losses share no seed, so that the k-th seeds of two are set against each
-        other: as valid, but blind to smaller differences.
+    seeds: those that all losses share; a row may have more.
+    paired: false where losses share no seed with the baseline, so that the k-th seeds of two are
+        set against each other: as valid, but blind to smaller differences.
     family: comparisons that the p values are corrected over: all that one call of `compare` makes.
     margin: difference within which losses count as practically the same, where one was stated.
     stays: how often the loss that is first on one half of the seeds is so on the other.

@@ -69,7 +69,9 @@ def _of_comparison(comparison: Comparison) -> Block:
     better = "more" if comparison.direction > 0 else "less"
     paired = "paired by seed" if comparison.paired else "unpaired"
     tuning = comparison.setting["tuning"]
-    title = f"{describe_setting(comparison.setting)} · {comparison.seeds} seeds · {tuning}"
+    counts = [row.seeds for row in comparison.rows]
+    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
+    title = f"{describe_setting(comparison.setting)} · {seeds} seeds · {tuning}"
     subtitle = (
         f"{comparison.metric} on the test split {RULES[comparison.at]}, {better} is better; "
         f"differences are to {comparison.baseline}, {paired}; {explain_question(comparison)}"
