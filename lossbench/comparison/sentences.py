@@ -239,8 +239,7 @@ def _rerun(comparison: Comparison) -> Iterator[str]:
     margins = [row.rerun for row in comparison.rows if row.rerun]
     if margins:
         yield (
-            f"A rerun with {comparison.seeds} other seeds should give each mean within "
-            f"±{max(margins):.4f}."
+            f"A rerun with as many other seeds should give each mean within ±{max(margins):.4f}."
         )
 
 
