@@ -103,7 +103,7 @@ def test_a_sweep_prints_a_table_that_scipy_confirms_and_a_second_call_trains_not
         assert re.search(rf"{loss} +{mean:.4f} ", table)
     compared = command("compare", "--metric", "log_loss")
     assert compared.code == 0
-    assert "log_loss on the test split, less is better" in compared.out
+    assert "log_loss on the test split after the last epoch, less is better" in compared.out
 
 
 def test_more_seeds_train_only_the_new_ones(command, tmp_path):

@@ -63,9 +63,10 @@ def test_unanimity_caps_the_power_of_few_seeds() -> None:
 def test_a_planted_smallest_difference_is_found_at_the_promised_power(
     seeds: int, comparisons: int
 ) -> None:
-    """The difference called detectable at .8 is found in 80 % of 1,500 runs at alpha / m."""
-    planted = s.smallest_detectable_difference(2.0, seeds, comparisons=comparisons)
-    x = np.random.default_rng(seeds).normal(planted, 2.0, (1_500, seeds))
+    """What a first study calls detectable, by its own deviation, a second finds in 80 %."""
+    first, x = np.random.default_rng(seeds).normal(0.0, 2.0, (2, 1_500, seeds))
+    planted = s.smallest_detectable_difference(1.0, seeds, comparisons=comparisons)
+    x += planted * first.std(axis=1, ddof=1, keepdims=True)
     found = np.mean([comparisons * s.sign_flip_test(d) <= 0.05 for d in x])
     assert found == pytest.approx(0.8, abs=0.04)
 
@@ -110,12 +111,13 @@ def test_seeds_to_settle_at_its_limits(d: list[float], expected: int | None) -> 
     assert s.seeds_to_settle(d) == expected
 
 
-def test_settling_and_detecting_are_inverse() -> None:
-    """The detectable difference at n seeds, once observed, needs n seeds."""
+def test_settling_a_detectable_difference_needs_no_more_seeds() -> None:
+    """The detectable difference at n seeds, once observed, needs at most n, and about as many."""
     z = stats.zscore(np.random.default_rng(8).normal(size=12), ddof=1)
     for seeds in (12, 20, 26, 60):
         detectable = s.smallest_detectable_difference(1.0, seeds, comparisons=3)
-        assert s.seeds_to_settle(z + detectable * 1.0001, comparisons=3) == seeds
+        needed = s.seeds_to_settle(z + detectable * 1.0001, comparisons=3)
+        assert 0.75 * seeds <= needed <= seeds
 
 
 # --- several datasets -----------------------------------------------------------------------
