@@ -37,6 +37,7 @@ ROW = 0.44  # inches of a row of a forest
 LETTER, LINE = 0.068, 0.145  # inches of a letter's width and of a line's height
 FOLD = 20  # letters in a line of a label
 DOTS = 70  # places along an axis for dots
+LETTERS_PER_INCH = 12.5  # of a title
 STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
     **dict.fromkeys(("xtick.color", "ytick.color", "grid.color"), INK),
@@ -262,7 +263,8 @@ def save(drawings: Sequence[Drawing], path: Path, *, title: str = "", columns: i
         for axes, drawing in zip(grid.flat, drawings, strict=False):
             drawing.onto(axes)
             axes.set_title(drawing.title)
-        figure.suptitle(title, fontsize=10)
+        lines = [textwrap.fill(line, int(LETTERS_PER_INCH * width)) for line in title.split("\n")]
+        figure.suptitle("\n".join(lines), fontsize=10)
         undated = {"Date": None} if path.suffix.lower() == ".svg" else None
         figure.savefig(path, dpi=110, metadata=undated)
 

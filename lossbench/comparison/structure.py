@@ -109,6 +109,10 @@ class Comparison:
         """What can and what cannot be concluded, in words."""
         return sentences.conclude(self)
 
+    def shown(self, row: Row) -> dict[str, Interval | None]:
+        """A row's metrics at the epoch that is compared."""
+        return row.metrics if self.at == "last" else row.best_epoch
+
     def row(self, label: str) -> Row:
         """The row of a loss."""
         return next(row for row in self.rows if row.label == label)

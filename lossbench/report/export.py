@@ -72,7 +72,7 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
             "examples_needed": row.examples_needed if compared else None,
             "p_equivalence": row.same_p if compared else None,
             "seconds": row.seconds if compared else None,
-            "at": comparison.at if compared else None,
+            "at": comparison.at,
             "verdict": row.verdict if compared else None,
             "verdict_other_epoch": row.other_verdict if compared else None,
         }

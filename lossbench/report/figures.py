@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.claims import Difference, Equivalence, Test
-from lossbench.comparison import Comparison, DatasetRanking, Group
+from lossbench.comparison import PLACES, Comparison, DatasetRanking, Group
 from lossbench.drawing import (
     COLOURS,
     LETTER,
@@ -111,16 +111,19 @@ def _differences(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
         for row in rows
     )
     paired = "Paired differences" if comparison.paired else "Differences"
-    words = "A dot for each seed, with their mean and its 95 % interval; the line is no difference"
+    together = " for all losses at once" if comparison.family > 1 else ""
+    words = f"A dot for each seed, with their mean and its 95 % interval{together}"
+    words += "" if comparison.origin.get("drawn") == "anew" else " on new data"
+    words += "; the line is no difference"
     shade = f", what lies in the shade does not matter (within {margin:g})" if margin else ""
     yield Picture(paired, f"{words}{shade}.", (Forest("", axis, drawn),))
 
 
 def _scores(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
-    column, rows = f"test/{comparison.metric}", []
+    column, rows = f"{PLACES[comparison.at]}/{comparison.metric}", []
     for row in comparison.rows:
         values = comparison.results[row.label].seeds[column].to_numpy(float)
-        interval = row.metrics[comparison.metric]
+        interval = comparison.shown(row)[comparison.metric]
         rows.append(Estimate(row.label, interval, values, looks[row.label]))
     words = "A dot for each seed, with their mean and its 95 % interval."
     title = f"{comparison.metric} on the test split"
@@ -292,7 +295,7 @@ def _robustness(group: Group, looks: Looks) -> Iterator[Picture]:
         points = [
             (float(value), interval.estimate, interval.low, interval.high)
             for value, c in group.comparisons.items()
-            if label in c.results and (interval := c.row(label).metrics[c.metric])
+            if label in c.results and (interval := c.shown(c.row(label))[c.metric])
         ]
         if points:
             x, y, low, high = np.array(points).T

@@ -28,6 +28,7 @@ LEGEND = (
     "b baseline, ? undefined, unmarked: not settled"
 )
 OTHER = {"last": "best epoch", "best": "last epoch"}
+PREFIXES = {"last": "", "best": "best_epoch_"}  # of a record's columns
 LATEX = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -66,7 +67,7 @@ def build_primary(comparison: Comparison) -> Sheet:
 
 
 def _primary_cells(record: Record, both: bool) -> list[str]:
-    shown, other = ("", "best_epoch_") if record["at"] == "last" else ("best_epoch_", "")
+    shown, other = PREFIXES[record["at"]], PREFIXES["last" if record["at"] == "best" else "best"]
     mean = _mean(record, shown)
     ends = [record[f"{shown}low"], record[f"{shown}high"]]
     interval = "{:.4f} {:.4f}".format(*ends) if _are_ends(*ends) else ""
@@ -100,11 +101,12 @@ def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
 
 
 def _short(record: Record) -> str:
-    if record["mean"] is None:
+    prefix = PREFIXES[record["at"]]
+    mean, low, high = (record[f"{prefix}{name}"] for name in ("mean", "low", "high"))
+    if mean is None:
         return "-"
-    low, high = record["low"], record["high"]
     half = f" ±{(high - low) / 2:.3f}" if _are_ends(low, high) else ""
-    return f"{record['mean']:.3f}{half}"
+    return f"{mean:.3f}{half}"
 
 
 def _are_ends(low: float | None, high: float | None) -> bool:
@@ -115,7 +117,9 @@ def _are_ends(low: float | None, high: float | None) -> bool:
 def build_group(group: Group) -> Iterator[Sheet]:
     """A line for each value of the key, a column for each loss, few to a sheet; MARKS explain."""
     cells = {
-        (value, record["loss"]): f"{_mean(record, '')} {MARKS[record['verdict']]}"
+        (value, record["loss"]): (
+            f"{_mean(record, PREFIXES[record['at']])} {MARKS[record['verdict']]}"
+        )
         for value, comparison in group.comparisons.items()
         for record in list_records([comparison])
         if record["metric"] == comparison.metric
