@@ -112,6 +112,8 @@ def run(*overrides: str, config_dir: str | None = None) -> Result:
     (config, *others), _ = configurations(overrides, config_dir=config_dir)
     if others:
         raise UserError("run() takes one configuration; call it once for each.")
+    if not config.seeds:
+        raise UserError("seeds=auto is for `lossbench run` with several losses: give a count.")
     folder: Path = results.open_folder(config.results.dir)
     missing = results.missing_seeds(config, folder)
     if missing:

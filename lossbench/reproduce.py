@@ -90,6 +90,7 @@ def _configuration(old: Configuration, folder: str) -> Configuration:
         results=replace(defaults.results, dir=folder),
         tracking=replace(defaults.tracking, uri=None),
         launcher=defaults.launcher,
+        settle=defaults.settle,
     )
     return validated(moved.mapping)
 

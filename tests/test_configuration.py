@@ -29,9 +29,12 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "tracking": {"uri": None, "experiment": "other"},
     "results": {"dir": "elsewhere", "predictions": 0.0},
     "launcher": {"workers": 1, "timeout": 60.0, "retries": 0},
+    "settle": {"most_seeds": 30, "margin": 0.01, "looks": 3},
 }
 NO_NUMBERS = {"seeds", "metrics"}
-NO_NUMBERS |= {f"{s}.{k}" for s in ("tracking", "results", "launcher") for k in ANOTHER[s]}
+NO_NUMBERS |= {
+    f"{s}.{k}" for s in ("tracking", "results", "launcher", "settle") for k in ANOTHER[s]
+}
 NO_NUMBERS |= {"trainer.device", "trainer.max_replicas", "trainer.checkpoint"}
 
 

@@ -211,7 +211,8 @@ def _of_experiment(
         result = results.stored(config, folder)
         if result is not None:
             held = set(result.seeds.seed)
-            stored.append(results.of_seeds(result, [s for s in config.seeds if s in held]))
+            asked = config.seeds or sorted(held)
+            stored.append(results.of_seeds(result, [s for s in asked if s in held]))
     if len(stored) < len(configs):
         complain(
             f"{len(configs) - len(stored)} of {len(configs)} runs are missing; train them with: "

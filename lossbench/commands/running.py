@@ -75,11 +75,12 @@ def run(
         return _print_configurations(configs)
     decisions_on(experiment, [])  # a claim's mistake is reported before hours of training
     console = a_console()
-    _warn_of_few_seeds(configs, console)
+    most = _with_most_seeds(configs, console, rerun=rerun)
+    _warn_of_few_seeds(most, console)
     if dry_run:
         from lossbench.sweep.forecast import forecast
 
-        forecast(configs, console, rerun=rerun)
+        forecast(most, console, rerun=rerun)
         return 0
     request = Request(overrides, multirun, config_dir)
     return _train_and_compare(configs, experiment, request, console, rerun=rerun, wait=not no_wait)
@@ -104,6 +105,24 @@ def _print_info(overrides: Sequence[str], config_dir: str | None) -> int:
     return 0
 
 
+def _with_most_seeds(
+    configs: list[Configuration], console: Console, *, rerun: bool
+) -> list[Configuration]:
+    """The runs with the most seeds that they may get, which is said where seeds=auto decides."""
+    if all(config.seeds for config in configs):
+        return configs
+    from lossbench.sweep.settling import looks_of_sweep, with_seeds
+
+    looks = looks_of_sweep(configs)
+    if rerun:
+        raise UserError("--rerun: with seeds=auto nothing says which seeds; give their count.")
+    console.print(
+        f"seeds=auto: losses are compared at {', '.join(map(str, looks))} seeds, until it is "
+        f"settled; p is multiplied by {len(looks)}."
+    )
+    return with_seeds(configs, looks[-1])
+
+
 def _train_and_compare(
     configs: list[Configuration],
     experiment: Experiment | None,
@@ -117,10 +136,17 @@ def _train_and_compare(
     from lossbench.comparison import compare as compare_results
     from lossbench.sweep import execution
 
-    jobs = execution.execute(configs, console, rerun=rerun, wait=wait)
-    results = execution.results_of(jobs)
+    baseline, margin = experiment.baseline if experiment else None, None
+    if all(config.seeds for config in configs):
+        jobs = execution.execute(configs, console, rerun=rerun, wait=wait)
+        results = execution.results_of(jobs)
+    else:
+        from lossbench.sweep.settling import settle
+
+        jobs, results = settle(configs, baseline, console, wait=wait)
+        margin = configs[0].settle.margin
     if results:
-        comparisons = compare_results(results, baseline=experiment.baseline if experiment else None)
+        comparisons = compare_results(results, baseline=baseline, same_within=margin)
         show_comparisons(comparisons, experiment, console)
         decisions = decisions_on(experiment, results)
         report(Outcome(request, jobs, results, comparisons, experiment, decisions), console)

@@ -43,7 +43,7 @@ def conclude(comparison: Comparison) -> list[str]:
         *_leading(comparison),
         *_rerun(comparison),
         *_unseen(rows),
-        *_looks(rows),
+        *_looks(comparison, rows),
         *comparison.notes,
     ]
 
@@ -243,17 +243,29 @@ def _rerun(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _looks(rows: list[Row]) -> Iterator[str]:
-    """That seeds were added after they could have been compared."""
-    if looks := max((row.looks for row in rows), default=1) - 1:
-        several = sorted({row.looks for row in rows if row.looks > 1})
-        times = " or ".join(map(str, several))
-        which = [row.label for row in rows if row.looks > 1]
-        about = "" if len(which) == len(rows) else f" of {', '.join(which)}"
+def _looks(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
+    """How often losses were compared as seeds were added, or could have been."""
+    looks = max((row.looks for row in rows), default=1)
+    if looks == 1:
+        return
+    times = " or ".join(map(str, sorted({row.looks for row in rows if row.looks > 1})))
+    which = [row.label for row in rows if row.looks > 1]
+    about = "" if len(which) == len(rows) else f" of {', '.join(which)}"
+    multiplied = f"p{about} is multiplied by {times}"
+    summaries = [result.summary for result in comparison.results.values()]
+    planned = max(summary.get("planned_looks", 1) for summary in summaries)
+    if planned < looks:
+        several = f"{looks - 1} time{'s' * (looks > 2)}"
         yield (
-            f"Seeds were added {looks} time{'s' * (looks > 1)}, and each time is one more look at "
-            f"whether there is a difference: p{about} is multiplied by {times}."
+            f"Seeds were added {several}, and each time is one more look at whether there is a "
+            f"difference: {multiplied}."
         )
+        return
+    trained = max(summary.get("looks", 1) for summary in summaries)
+    yield (
+        f"{planned} looks at whether there is a difference were planned, and for {trained} of them "
+        f"seeds were trained: {multiplied}."
+    )
 
 
 def _unseen(rows: list[Row]) -> Iterator[str]:

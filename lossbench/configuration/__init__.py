@@ -2,6 +2,7 @@
 
 from lossbench.configuration.record import (
     ALLOWED,
+    AUTO,
     Choice,
     Configuration,
     budget_words,
@@ -15,6 +16,7 @@ from lossbench.configuration.record import (
 
 __all__ = [
     "ALLOWED",
+    "AUTO",
     "Choice",
     "Configuration",
     "budget_words",

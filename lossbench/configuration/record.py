@@ -22,6 +22,7 @@ from lossbench.configuration.settings import (
     SECTIONS,
     Launcher,
     Results,
+    Settle,
     Tracking,
     Trainer,
     Tune,
@@ -42,12 +43,13 @@ from lossbench.registry.schema import (
 
 NUMERIC_VERSION = 2  # raised when a change to training changes the numbers of every task
 KEY_DIGITS = 16  # hexadecimal; the keys of 0.1 had 12
+AUTO = "auto"  # as many seeds as settle the comparison
 MOST_SEEDS = 100_000
 LARGEST_SEED = 2**63 - 1
 EXPERIMENT_NAME = re.compile(r"\w[\w .,=+@-]{0,199}")  # a folder is named after it
 ALLOWED = ("seeds", *CHOICES, "metric", "metrics", *SECTIONS)
 # What decides where, how fast and in what company a seed is trained, but none of its numbers.
-PLACE_SECTIONS = ("tracking", "results", "launcher")
+PLACE_SECTIONS = ("tracking", "results", "launcher", "settle")
 PLACE_FIELDS = ("device", "max_replicas", "checkpoint")  # of the trainer
 PLAIN_WORD = re.compile(r"[A-Za-z_][\w./:-]*")
 
@@ -69,6 +71,7 @@ class Choice:
 class Configuration:
     """A dataset, its corruption, a model and a loss, trained from each of the seeds.
 
+    seeds: none with seeds=auto, which `sweep.settling` finds out.
     metric: the primary one, null for the task's; it chooses epochs and orders tables.
     metrics: those that are computed next to the task's.
     """
@@ -87,12 +90,13 @@ class Configuration:
     tracking: Tracking
     results: Results
     launcher: Launcher
+    settle: Settle
 
     @classmethod
     def read(cls, mapping: Mapping[str, Any]) -> Configuration:
         """What `mapping` gave, such as a result's; not validated, what is absent is None."""
         parts: dict[str, Any] = {
-            "seeds": tuple(mapping["seeds"]),
+            "seeds": () if mapping["seeds"] == AUTO else tuple(mapping["seeds"]),
             "metric": mapping.get("metric"),
             "metrics": tuple(mapping.get("metrics") or ()),
         }
@@ -124,7 +128,7 @@ class Configuration:
         """Names and values by section, as YAML holds them."""
         return {
             **{kind: self.choice(kind).mapping for kind in CHOICES},
-            "seeds": list(self.seeds),
+            "seeds": list(self.seeds) or AUTO,
             "metric": self.metric,
             "metrics": list(self.metrics),
             **{name: asdict(getattr(self, name)) for name in SECTIONS},
@@ -276,7 +280,9 @@ def _validated_choice(kind: str, given: Any) -> dict[str, Any]:
     return {"name": name, **validate(parameters, values, kind)}
 
 
-def _seeds(value: Any) -> list[int]:
+def _seeds(value: Any) -> list[int] | str:
+    if value == AUTO:
+        return AUTO
     if type(value) is int and 1 <= value <= MOST_SEEDS:
         return list(range(value))
     whole = isinstance(value, list) and all(
@@ -287,7 +293,7 @@ def _seeds(value: Any) -> list[int]:
     raise UserError(
         f"seeds={str(value)[:60]}: expected a count of at least 1 and at most {MOST_SEEDS}, or a "
         f"list of different whole numbers from 0 to {LARGEST_SEED}, such as seeds=20 or "
-        "seeds=[3,7]."
+        "seeds=[3,7]; or seeds=auto, as many as settle the comparison."
     )
 
 
@@ -349,6 +355,8 @@ def _short(key: str) -> str:
 
 # ---- Hydra's grammar ---------------------------------------------------------------------------
 def _count_or_list(seeds: Sequence[int]) -> str:
+    if not seeds:
+        return AUTO
     return f"{len(seeds)}" if list(seeds) == list(range(len(seeds))) else _word(list(seeds))
 
 

@@ -85,12 +85,27 @@ class Launcher:
     retries: Annotated[int, "[0, inf)"]
 
 
+@dataclass(frozen=True)
+class Settle:
+    """When seeds=auto stops adding seeds.
+
+    most_seeds is the most that a loss gets. margin is a difference that does not matter; null: no
+    losses are called practically the same. looks is how often losses are compared on the way, which
+    p is multiplied by; null is as often as it takes if seeds grow by half each time.
+    """
+
+    most_seeds: Annotated[int, "[6, 100000]"]
+    margin: Annotated[float, "(0, inf)"] | None
+    looks: Annotated[int, "[1, 100]"] | None
+
+
 SECTIONS: dict[str, type] = {
     "trainer": Trainer,
     "tune": Tune,
     "tracking": Tracking,
     "results": Results,
     "launcher": Launcher,
+    "settle": Settle,
 }
 
 

@@ -13,6 +13,8 @@ from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
 from lossbench.paths import expanded
 
+SHARED = ("tracking", "launcher", "settle")  # sections of all runs of a command
+
 
 @dataclass(eq=False)
 class Job:
@@ -63,7 +65,10 @@ def plan(configs: Sequence[Configuration], *, rerun: bool = False, dry: bool = F
 def _refuse_several(configs: Sequence[Configuration]) -> None:
     """UserError where the runs of one command have several stores, folders or launchers."""
     shared = [
-        {"results.dir": c.results.dir, **_under("tracking", c), **_under("launcher", c)}
+        {
+            "results.dir": c.results.dir,
+            **{k: v for section in SHARED for k, v in _under(section, c).items()},
+        }
         for c in configs
     ]
     for key in shared[0] if shared else ():

@@ -64,6 +64,7 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
         "unmapped_because": "; ".join(reasons) or None,
         "notes": notes,
         "meddled": dict(registry.meddled),
+        "planned_looks": config.settle.looks or 1,
     }
     return Result(
         key=summary["key"],
