@@ -16,6 +16,7 @@ from rich.console import Console
 from lossbench import statistics
 from lossbench.comparison import compare
 from lossbench.configuration.experiments import configurations
+from lossbench.configuration.settings import Settle
 from lossbench.sweep.settling import GROWTH, goes_on, plan_looks, settle
 
 CODE = """from lossbench.losses.multiclass import cross_entropy
@@ -66,6 +67,15 @@ def test_what_cannot_be_judged_on_new_data_gets_no_more_seeds_once_it_holds_on_t
     (comparison,) = compare(unknown)
     assert comparison.row("focal").verdict == "better here"
     assert not goes_on(comparison.row("focal"), 1, None, 60)
+
+
+def test_the_margin_that_results_were_asked_for_with_is_that_of_their_comparison():
+    results = [result("cross_entropy", BASE), result("focal", SAME)]
+    settle_within = Settle(most_seeds=60, margin=0.05, looks=None)
+    asked = [replace(r, config=replace(r.config, settle=settle_within)) for r in results]
+    assert compare(results)[0].row("focal").verdict == "open"
+    assert compare(asked)[0].row("focal").verdict == "same"
+    assert compare(asked, same_within=1e-6)[0].row("focal").verdict == "open"
 
 
 def settled(folder: Path) -> tuple[list[str], dict[str, int]]:

@@ -136,7 +136,7 @@ def _train_and_compare(
     from lossbench.comparison import compare as compare_results
     from lossbench.sweep import execution
 
-    baseline, margin = experiment.baseline if experiment else None, None
+    baseline = experiment.baseline if experiment else None
     if all(config.seeds for config in configs):
         jobs = execution.execute(configs, console, rerun=rerun, wait=wait)
         results = execution.results_of(jobs)
@@ -144,9 +144,8 @@ def _train_and_compare(
         from lossbench.sweep.settling import settle
 
         jobs, results = settle(configs, baseline, console, wait=wait)
-        margin = configs[0].settle.margin
     if results:
-        comparisons = compare_results(results, baseline=baseline, same_within=margin)
+        comparisons = compare_results(results, baseline=baseline)
         show_comparisons(comparisons, experiment, console)
         decisions = decisions_on(experiment, results)
         report(Outcome(request, jobs, results, comparisons, experiment, decisions), console)

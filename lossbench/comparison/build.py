@@ -35,7 +35,8 @@ def compare(
 ) -> list[Comparison]:
     """One comparison for each setting and tuning budget; p values corrected over all of them.
 
-    same_within: a difference that does not matter; what is shown to be less is "same".
+    same_within: a difference that does not matter; what is shown to be less is "same". None: the
+        `settle.margin` that all results were asked for with.
     mixed_budgets: rank runs that were tuned with different budgets against each other.
     at: compare after the "last" epoch, or at the "best" on validation data.
     UserError names a metric or baseline that no setting has, and budgets that leave no ranking.
@@ -44,6 +45,9 @@ def compare(
         raise UserError(f"--same-within {same_within}: expected a number above 0, such as 0.005.")
     if at not in PLACES:
         raise UserError(f"--at {at}: expected last or best, the epoch that is compared.")
+    margins = {result.config.settle.margin for result in results}
+    if same_within is None and len(margins) == 1:
+        same_within = margins.pop()
     contests = [replace(s, at=at) for s in contests_of(results, baseline, metric, mixed_budgets)]
     (other,) = set(PLACES) - {at}
     evidence = weigh(contests, same_within)

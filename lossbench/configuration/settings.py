@@ -87,11 +87,12 @@ class Launcher:
 
 @dataclass(frozen=True)
 class Settle:
-    """When seeds=auto stops adding seeds.
+    """When seeds=auto stops adding seeds, and which differences matter.
 
-    most_seeds is the most that a loss gets. margin is a difference that does not matter; null: no
-    losses are called practically the same. looks is how often losses are compared on the way, which
-    p is multiplied by; null is as often as it takes if seeds grow by half each time.
+    most_seeds is the most that a loss gets. margin is a difference that does not matter, as for
+    `compare --same-within`; null: no losses are called practically the same. looks is how often
+    losses are compared on the way, which p is multiplied by; null is as often as it takes if seeds
+    grow by half each time.
     """
 
     most_seeds: Annotated[int, "[6, 100000]"]

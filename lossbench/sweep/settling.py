@@ -70,7 +70,7 @@ def settle(
     A loss that is settled keeps its seeds, so that its verdict stays. Stored results are used, and
     the same command after a kill goes on where it was.
     """
-    looks, margin = looks_of_sweep(configs), configs[0].settle.margin
+    looks = looks_of_sweep(configs)
     planned = [replace(c, settle=replace(c.settle, looks=len(looks))) for c in configs]
     called = dict(zip([c.key for c in planned], names(planned), strict=True))
     jobs: dict[str, Job] = {}
@@ -82,7 +82,7 @@ def settle(
         results = [_with_plan(r, len(looks)) for r in execution.results_of([*jobs.values()])]
         if len(results) < len(jobs):
             break  # some failed or are another command's
-        comparisons = compare(results, baseline=baseline, same_within=margin)
+        comparisons = compare(results, baseline=baseline)
         before, going = going, set(_unsettled(comparisons, number, looks))
         console.print(f"Look {number} of at most {len(looks)}, {seeds} seeds:", markup=False)
         for line in _news(comparisons, before, going, called):
@@ -110,12 +110,17 @@ def _unsettled(comparisons: list[Comparison], number: int, looks: list[int]) -> 
 
 
 def goes_on(row: Row, look: int, margin: float | None, most: int) -> bool:
-    """Whether more seeds may settle a row; what was seen decides from the second look on."""
+    """Whether more seeds may settle a row; within a margin they may also show it to be the same."""
     on_new_data = row.p is not None
     if row.verdict not in OPEN or (not on_new_data and row.verdict != "open"):
         return False
     needed = row.settled_on_new_by if on_new_data else row.settled_by
-    return look == 1 or margin is not None or (needed or np.inf) <= HOPELESS * most
+    return margin is not None or may_settle(needed, look, most)
+
+
+def may_settle(needed: int | None, look: int, most: int) -> bool:
+    """Whether the seeds that would settle what was seen are within reach; one look sees little."""
+    return look == 1 or (needed or np.inf) <= HOPELESS * most
 
 
 def _news(
