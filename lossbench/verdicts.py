@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from lossbench import registry, statistics
 from lossbench.claims import Claim, Difference, Equivalence, Filters, Identity, Requirement, matches
 from lossbench.comparison import ALPHA, PLACES
+from lossbench.comparison.contests import score_of_failure
 from lossbench.comparison.evidence import variance_beyond
 from lossbench.comparison.sentences import same_numbers
 from lossbench.configuration import Configuration
@@ -38,8 +39,9 @@ class Finding:
     """What became of one test, or of one requirement.
 
     difference: the first side less the second, in the metric's unit, on the seeds where both
-    finished; of a requirement the value itself. p: Holm-corrected over the experiment; None where
-    nothing was tested. seeds_needed: for 80 % power at the effect seen, where the test is open.
+    finished, with an interval on new data that holds for all tests of the experiment at once; of a
+    requirement the value itself, with its own interval. p: Holm-corrected over the experiment; None
+    where nothing was tested. seeds_needed: for 80 % power at the effect seen, where the test is open.
     """
 
     text: str
@@ -75,6 +77,7 @@ class _Measured:
     cleared: Array | None = None
     holds: bool = False
     hidden: float = 0.0
+    raw: Array = field(default_factory=lambda: np.empty(0))
     looks: int = 1
     identical: bool = False
 
@@ -174,13 +177,18 @@ def _verdict(required: list[str], verdicts: list[str]) -> str:
 
 def _corrected(measured: _Measured, p: float, family: int) -> Finding:
     """The finding with its corrected p, and the verdict or the seeds that would bring one."""
-    if measured.cleared is None:
+    cleared = measured.cleared
+    if cleared is None:
         return measured.finding
+    level = 1 - ALPHA / family / measured.looks
+    if len(measured.raw):
+        interval = statistics.t_interval(measured.raw, level, extra=measured.hidden)
+        measured = replace(measured, finding=replace(measured.finding, difference=interval))
     if measured.identical:
         return replace(measured.finding, p=p, verdict=REFUTED)
     if p > ALPHA:
         comparisons = family * (measured.looks + 1)  # more seeds are one more look
-        needed = _seeds_needed(measured.cleared, measured.hidden, comparisons)
+        needed = _seeds_needed(cleared, measured.hidden, comparisons)
         return replace(measured.finding, p=p, verdict=OPEN, seeds_needed=needed)
     return replace(measured.finding, p=p, verdict=SUPPORTED if measured.holds else REFUTED)
 
@@ -224,15 +232,19 @@ def _measure(
     raw = (first - second)[np.isfinite(first - second)]
     finding = replace(
         finding,
-        difference=statistics.t_interval(raw) if len(raw) else None,
         seeds=len(first),
         diverged=int(max(np.sum(~np.isfinite(column)) for column in (first, second))),
     )
-    gains = statistics.paired_differences(first, second, higher_is_better=direction > 0)
+    summary, own = trained[0].summary, trained[0].summary["directions"][test.metric]
+    # in a claim of the other direction a failure counts against it too: as the worst of all
+    failed = score_of_failure(summary, test.metric, own) if direction == own else None
+    gains = statistics.paired_differences(
+        first, second, higher_is_better=direction > 0, failed=failed
+    )
     hidden = variance_beyond(trained, gains, test.metric, test.at)
     measured = _tested(test, finding, gains, hidden)
     twins = isinstance(test, Difference) and bool(others) and same_numbers(*trained)
-    return replace(measured, identical=twins, looks=max(map(looks_of, trained)))
+    return replace(measured, raw=raw, identical=twins, looks=max(map(looks_of, trained)))
 
 
 def _tested(

@@ -121,7 +121,7 @@ def test_the_numbers_behind_a_verdict_are_those_of_scipy():
     found = [planted("a", BASE + 0.002 + NOISE), planted("b", BASE)]
     finding = decided(found, better(), equal(0.01)).findings[0]
     difference = 0.002 + NOISE
-    low, high = stats.t.interval(0.95, 19, difference.mean(), stats.sem(difference))
+    low, high = stats.t.interval(0.975, 19, difference.mean(), stats.sem(difference))
     assert finding.difference.estimate == pytest.approx(difference.mean())
     assert (finding.difference.low, finding.difference.high) == pytest.approx((low, high))
     sampled = stats.permutation_test(

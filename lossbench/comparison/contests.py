@@ -254,11 +254,11 @@ def _contest(
     direction = summary["directions"][metric]
     labelled, defined, undefined_notes = _where_defined(labelled, metric)
     notes += [*seed_notes, *undefined_notes, *_infinite(labelled, metric)]
-    failed = _score_of_failure(summary, metric, direction)
+    failed = score_of_failure(summary, metric, direction)
     return Contest(labelled, metric, direction, base, paired, tuple(notes), failed, defined)
 
 
-def _score_of_failure(summary: dict[str, Any], metric: str, direction: int) -> float | None:
+def score_of_failure(summary: dict[str, Any], metric: str, direction: int) -> float | None:
     """What a diverged replica counts as: chance where the task knows it, else the bound."""
     chance: float | None = summary.get("chance")
     if metric == summary["primary"] and chance is not None:

@@ -55,7 +55,8 @@ def describe_finding(finding: Finding) -> Iterator[str]:
     if finding.difference:
         d = finding.difference
         what = "difference " if finding.p is not None else ""
-        ends = f" (95 % interval {d.low:.4g} to {d.high:.4g})" if d.low <= d.high else ""
+        kind = "simultaneous 95 % interval" if finding.p is not None else "95 % interval"
+        ends = f" ({kind} {d.low:.4g} to {d.high:.4g})" if d.low <= d.high else ""
         yield f"{what}{d.estimate:.4g}{ends}"
     if finding.p is not None:
         yield f"p = {finding.p:.2g}, {finding.seeds} seeds"

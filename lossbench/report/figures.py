@@ -332,7 +332,10 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> Path | None:
     if not forests:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
-    title = "Differences behind the claims, with 95 % intervals; shaded, less than a claim asks for"
+    title = (
+        "Differences behind the claims, with simultaneous 95 % intervals; shaded, less than a "
+        "claim asks for"
+    )
     save(forests, path, title=title, columns=1)
     return path
 
