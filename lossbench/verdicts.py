@@ -41,7 +41,7 @@ class Finding:
     difference: the first side less the second, in the metric's unit, on the seeds where both
     finished, with an interval on new data that holds for all tests of the experiment at once; of a
     requirement the value itself, with its own interval. p: Holm-corrected over the experiment; None
-    where nothing was tested. seeds_needed: for 80 % power at the effect seen, where the test is open.
+    where nothing was tested. seeds_needed: for 80 % power at the effect seen, where it is open.
     """
 
     text: str
