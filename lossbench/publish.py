@@ -73,7 +73,9 @@ def write_index(folder: Path) -> Path:
 
 def without_result(experiment: Experiment, folder: Path) -> list[str]:
     """The commands of an experiment's runs that the folder holds nothing of."""
-    return [c.command for c in experiment.configurations() if not results.parts(folder, c.key)]
+    lost = [c for c in experiment.configurations() if not results.parts(folder, c.key)]
+    whole = f"lossbench run experiment={experiment.name}"  # seeds=auto is of no run alone
+    return list(dict.fromkeys(c.command if c.seeds else whole for c in lost))
 
 
 def publish(

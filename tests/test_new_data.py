@@ -270,6 +270,9 @@ def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
     assert results.looks_of(results.merged([parts[0], parts[0]])) == 1  # trained again, not added
     planned = replace(parts[0], summary={**parts[0].summary, "planned_looks": 4})
     assert results.looks_of(results.merged([planned])) == 4
+    assert results.looks_of(results.merged([planned, parts[1]])) == 5
+    other = replace(parts[1], summary={**parts[1].summary, "planned_looks": 4})
+    assert results.looks_of(results.merged([planned, other])) == 4
 
 
 # --- the best, its rivals, and a rerun -----------------------------------------------------------

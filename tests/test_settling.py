@@ -12,11 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as some
 from made_results import BASE, BETTER, SAME, result
 from rich.console import Console
+from support import put
 
 from lossbench import statistics
+from lossbench.api import run
 from lossbench.comparison import compare
-from lossbench.configuration.experiments import configurations
+from lossbench.configuration.experiments import configurations, read_experiment
 from lossbench.configuration.settings import Settle
+from lossbench.contract import UserError
+from lossbench.publish import without_result
 from lossbench.sweep.settling import GROWTH, goes_on, plan_looks, settle
 
 CODE = """from lossbench.losses.multiclass import cross_entropy
@@ -116,6 +120,16 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_conclusion(finished, tmp_pa
     assert settled(tmp_path / "again") == (conclusion, seeds)
 
 
+def test_seeds_that_were_there_before_the_looks_were_planned_are_a_look_more(finished, tmp_path):
+    """Whether or not anything is trained: p is multiplied by it, and a sentence says so."""
+    shutil.copytree(finished[0], tmp_path / "before")
+    for place in (tmp_path / "before" / "results").glob("*/summary.yaml"):
+        if not place.parent.name.endswith(("-1", "-2", "-3")):
+            place.write_text(place.read_text().replace("planned_looks: 4", "planned_looks: 1"))
+    conclusion, _ = settled(tmp_path / "before")
+    assert any("besides, there were seeds 1 time: p is multiplied by 5." in x for x in conclusion)
+
+
 def test_compare_reports_the_looks_that_were_planned(finished, command, tmp_path):
     done = command("compare", "--results", str(finished[0] / "results"))
     assert "4 looks at whether there is a difference were planned" in done.out, done.err
@@ -143,3 +157,14 @@ def test_what_cannot_be_settled_is_refused_in_a_line(words, said, command):
     assert done.code == 2
     assert said in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_runs_without_a_result_are_trained_by_the_name_of_their_experiment(here):
+    """A run alone has nothing to be settled against."""
+    put(here, {"experiments/x/experiment.yaml": "overrides: {seeds: auto, loss: [focal, poly]}\n"})
+    assert without_result(read_experiment("x"), here) == ["lossbench run experiment=x"]
+
+
+def test_a_single_run_from_python_is_refused_what_only_several_settle(here):
+    with pytest.raises(UserError, match="seeds=auto is for `lossbench run` with several losses"):
+        run("loss=focal", "seeds=auto")

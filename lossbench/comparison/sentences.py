@@ -254,17 +254,19 @@ def _looks(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
     multiplied = f"p{about} is multiplied by {times}"
     summaries = [result.summary for result in comparison.results.values()]
     planned = max(summary.get("planned_looks", 1) for summary in summaries)
-    if planned < looks:
-        several = f"{looks - 1} time{'s' * (looks > 2)}"
+    added = looks - planned
+    several = f"{added} time{'s' * (added > 1)}"
+    if planned == 1:
         yield (
             f"Seeds were added {several}, and each time is one more look at whether there is a "
             f"difference: {multiplied}."
         )
         return
-    trained = max(summary.get("looks", 1) for summary in summaries)
+    trained = max(s.get("parts", 1) for s in summaries if s.get("planned_looks") == planned)
+    besides = f"; besides, there were seeds {several}" if added else ""
     yield (
         f"{planned} looks at whether there is a difference were planned, and for {trained} of them "
-        f"seeds were trained: {multiplied}."
+        f"seeds were trained{besides}: {multiplied}."
     )
 
 

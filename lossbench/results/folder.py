@@ -15,6 +15,7 @@ import re
 import shutil
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -257,14 +258,15 @@ def _remarks(results: Sequence[Result]) -> dict[str, Any]:
     reasons = dict.fromkeys(filter(None, (s.get("unmapped_because") for s in summaries)))
     notes = [*dict.fromkeys(note for s in summaries for note in s.get("notes", []))]
     because = "; ".join(reasons) or None
-    looks = sum(summary.get("looks", 1) for summary in summaries)
-    planned = max(summary.get("planned_looks", 1) for summary in summaries)
+    plans = Counter(summary.get("planned_looks", 1) for summary in summaries)
+    looks = sum(max(plan, parts) if plan > 1 else parts for plan, parts in plans.items())
+    planned = max(plans)
     remarks = {"mapped": not reasons, "unmapped_because": because, "notes": notes}
-    return {**remarks, "looks": looks, "planned_looks": planned}
+    return {**remarks, "looks": looks, "planned_looks": planned, "parts": plans[planned]}
 
 
 def looks_of(result: Result) -> int:
-    """How often its seeds could have been compared: in each part that was added, or as planned."""
+    """How often its seeds could have been compared: in each part that was added, and as planned."""
     return max(result.summary.get("looks", 1), result.summary.get("planned_looks", 1))
 
 

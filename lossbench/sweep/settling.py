@@ -93,9 +93,11 @@ def settle(
 
 
 def _with_plan(result: Result, looks: int) -> Result:
-    """The result with the looks that are planned, also where it was trained before that."""
-    planned = max(looks, result.summary.get("planned_looks", 1))
-    return replace(result, summary={**result.summary, "planned_looks": planned})
+    """The result with the looks that are planned added to those before, where it has them not."""
+    if result.summary["planned_looks"] == looks:
+        return result
+    total = {"planned_looks": looks, "looks": result.summary["looks"] + looks}
+    return replace(result, summary={**result.summary, **total})
 
 
 def _unsettled(comparisons: list[Comparison], number: int, looks: list[int]) -> Iterator[str]:
