@@ -130,6 +130,17 @@ def test_seeds_that_were_there_before_the_looks_were_planned_are_a_look_more(fin
     assert any("besides, there were seeds 1 time: p is multiplied by 5." in x for x in conclusion)
 
 
+def test_the_command_prints_a_line_for_each_look_and_then_the_comparison(finished, here, command):
+    shutil.copytree(finished[0], here, dirs_exist_ok=True)
+    done = command("run", "-m", LOSSES, *AUTO, "dataset.separation=1")
+    assert done.code == 0, done.err
+    first, *_ = plan_looks(3, 24)
+    assert f"Look 1 of at most 4, {first} seeds:" in done.out
+    assert "mine.py:reverse on blobs: worse" in done.out
+    assert "mine.py:reverse is worse than cross_entropy" in done.out
+    assert "Training" not in done.out
+
+
 def test_compare_reports_the_looks_that_were_planned(finished, command, tmp_path):
     done = command("compare", "--results", str(finished[0] / "results"))
     assert "4 looks at whether there is a difference were planned" in done.out, done.err
