@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 from click.exceptions import Exit, NoSuchCommand, NoSuchOption
 
-from lossbench.commands import comparing, installed, running, stores
+from lossbench.commands import comparing, installed, judging, running, stores
 from lossbench.commands.completion import VARIABLE, completed, completion
 from lossbench.commands.options import Command
 from lossbench.commands.terminal import complain, drop_output
@@ -26,6 +26,7 @@ from lossbench.registry.hints import choices
 COMMANDS = (
     running.run,
     comparing.compare,
+    judging.judge,
     running.reproduce,
     installed.check,
     installed.show,

@@ -21,7 +21,7 @@ from lossbench.comparison import ALPHA, PLACES
 from lossbench.comparison.contests import score_of_failure
 from lossbench.comparison.evidence import variance_beyond
 from lossbench.comparison.sentences import same_numbers
-from lossbench.configuration import Configuration
+from lossbench.configuration import Choice, Configuration
 from lossbench.contract import UserError
 from lossbench.equations import measure_gap
 from lossbench.registry.hints import choices
@@ -160,9 +160,19 @@ def _metrics_of(config: Configuration) -> set[str]:
 def _metrics_of_dataset(name: str, values: str) -> set[str]:
     from lossbench.tasks import task_class
 
+    return {metric.name for metric in task_class(_task(name, values)).metrics}
+
+
+def task_of_dataset(dataset: Choice) -> str:
+    """The name of the task that a dataset poses, found by drawing its data once."""
+    return _task(dataset.name, json.dumps(dataset.values))
+
+
+@functools.cache
+def _task(name: str, values: str) -> str:
     dataset = registry.load(registry.find("dataset", name)[0])
-    sample = dataset(np.random.default_rng(0), **json.loads(values))
-    return {metric.name for metric in task_class(sample.task).metrics}
+    task: str = dataset(np.random.default_rng(0), **json.loads(values)).task
+    return task
 
 
 def _verdict(required: list[str], verdicts: list[str]) -> str:

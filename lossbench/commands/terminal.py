@@ -43,7 +43,7 @@ def complain(text: str) -> None:
     print(printable(f"lossbench: {text}"), file=sys.stderr)
 
 
-def a_console() -> Console:
+def a_console(*, stderr: bool = False) -> Console:
     """A console of at most 100 columns that takes every string as it is."""
     from rich.console import Console
     from rich.segment import Segment
@@ -61,7 +61,7 @@ def a_console() -> Console:
             """A reader that leaves, such as `head`, ends no training."""
             drop_output()
 
-    console = Plain(highlight=False, markup=False, emoji=False)
+    console = Plain(highlight=False, markup=False, emoji=False, stderr=stderr)
     console.width = width()
     return console
 

@@ -32,6 +32,7 @@ def compare(
     same_within: float | None = None,
     mixed_budgets: bool = False,
     at: str = "last",
+    tried: int = 1,
 ) -> list[Comparison]:
     """One comparison for each setting and tuning budget; p values corrected over all of them.
 
@@ -39,6 +40,7 @@ def compare(
         `settle.margin` that all results were asked for with.
     mixed_budgets: rank runs that were tuned with different budgets against each other.
     at: compare after the "last" epoch, or at the "best" on validation data.
+    tried: p values are multiplied by it, for what else was tried and is not among the results.
     UserError names a metric or baseline that no setting has, and budgets that leave no ranking.
     """
     if same_within is not None and not (same_within > 0 and np.isfinite(same_within)):
@@ -48,7 +50,8 @@ def compare(
     margins = {result.config.settle.margin for result in results}
     if same_within is None and len(margins) == 1:
         same_within = margins.pop()
-    contests = [replace(s, at=at) for s in contests_of(results, baseline, metric, mixed_budgets)]
+    contests = contests_of(results, baseline, metric, mixed_budgets)
+    contests = [replace(contest, at=at, tried=tried) for contest in contests]
     (other,) = set(PLACES) - {at}
     evidence = weigh(contests, same_within)
     elsewhere = weigh([replace(s, at=other) for s in contests if s.has(other)], same_within)
@@ -150,6 +153,7 @@ def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
     row = replace(row, differences=tuple(differences.tolist()), verdict=shown.verdict)
     if not contest.defined:
         return row
+    comparisons = family * contest.tried
     hidden, looks = hidden_variance(contest, row.label), contest.looks(row.label)
     share = hidden / variance if (variance := float(np.var(gains, ddof=1))) > 0 else 0.0
     return replace(
@@ -163,11 +167,11 @@ def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
         effect=statistics.effect_size(gains),
         skewed=statistics.is_skewed(gains),
         looks=looks,
-        detectable=_detectable(finished, len(gains), family * looks, share),
+        detectable=_detectable(finished, len(gains), comparisons * looks, share),
         # more seeds are one more look
-        settled_by=statistics.seeds_to_settle(gains, comparisons=family * (looks + 1)),
-        settled_on_new_by=_seeds_on_new_data(gains, family * (looks + 1), share),
-        examples_needed=examples_needed(contest, row.label, family),
+        settled_by=statistics.seeds_to_settle(gains, comparisons=comparisons * (looks + 1)),
+        settled_on_new_by=_seeds_on_new_data(gains, comparisons * (looks + 1), share),
+        examples_needed=examples_needed(contest, row.label, comparisons),
         same_p=None if np.isnan(shown.same_p) else shown.same_p,
         same_p_here=None if np.isnan(shown.same_here) else shown.same_here,
     )

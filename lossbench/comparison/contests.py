@@ -30,7 +30,8 @@ class Contest:
     results: each loss on the seeds that it shares with the baseline, or on as many where there are
     none; the baseline on those of all of them. paired: whether each loss shares seeds with it.
     at: "last" epoch, or "best" on validation data. failed: what a replica that diverged counts as;
-    None: as worse than all others. defined: false where the metric has no value on any seed.
+    None: as worse than all others. tried: as in `compare`. defined: false where the metric has no
+    value on any seed.
     """
 
     results: dict[str, Result]
@@ -42,6 +43,7 @@ class Contest:
     failed: float | None
     defined: bool
     at: str = "last"
+    tried: int = 1
 
     @property
     def others(self) -> list[str]:

@@ -73,8 +73,8 @@ def _test(contest: Contest, label: str, margin: float | None) -> tuple[float, ..
     p_here = statistics.mean_test(gains)
     p = p_here if extra == 0 else float(np.maximum(p_here, _widened(gains, extra)))
     same = [_equivalence(contest, label, margin, each) for each in (extra, 0.0)]
-    looks = contest.looks(label)
-    return tuple(float(np.minimum(1.0, looks * each)) for each in (p, p_here, *same))
+    times = contest.looks(label) * contest.tried
+    return tuple(float(np.minimum(1.0, times * each)) for each in (p, p_here, *same))
 
 
 def _widened(gains: Array, extra: float) -> float:
@@ -164,7 +164,7 @@ def simultaneous_interval(
     hidden = hidden_variance(contest, label)
     known = not np.isnan(hidden)
     extra = hidden if known else 0.0
-    level = 1 - ALPHA / family / contest.looks(label)
+    level = 1 - ALPHA / family / contest.looks(label) / contest.tried
     interval = statistics.t_interval(finished, level, extra=extra)
     p = evidence.p if known else evidence.p_here
     mean, low, high = interval.estimate, interval.low, interval.high

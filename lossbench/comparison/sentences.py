@@ -30,7 +30,10 @@ RARE = 5  # times the usual difference, beyond which one seed's is named
 def conclude(comparison: Comparison) -> list[str]:
     """Where the rules for the epoch disagree, a sentence for each loss, then what to mind."""
     rows = [row for row in comparison.rows if row.verdict != "baseline"]
-    sentences = [*_disagreements(comparison, rows), *(_sentence(comparison, row) for row in rows)]
+    sentences = [
+        *_disagreements(comparison, rows),
+        *(describe_row(comparison, row) for row in rows),
+    ]
     if comparison.family > len(rows):
         sentences.append(
             f"p and intervals of differences are corrected over all {comparison.family} "
@@ -82,7 +85,8 @@ def write_p(p: float | None) -> str:
     return "?" if p is None else f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
 
 
-def _sentence(comparison: Comparison, row: Row) -> str:
+def describe_row(comparison: Comparison, row: Row) -> str:
+    """What is shown of a loss against the baseline."""
     versus = f"{comparison.baseline} in {comparison.metric} {RULES[comparison.at]}"
     word, _, here = row.verdict.partition(" ")
     match word:

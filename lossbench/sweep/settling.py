@@ -43,8 +43,11 @@ def _fewest(comparisons: int, looks: int) -> int:
     return max(FEWEST, seeds_needed_for(ALPHA / looks, comparisons))
 
 
-def looks_of_sweep(configs: Sequence[Configuration]) -> list[int]:
-    """The looks of a sweep with seeds=auto; UserError where there is nothing to settle."""
+def looks_of_sweep(configs: Sequence[Configuration], tried: int = 1) -> list[int]:
+    """The looks of a sweep with seeds=auto; UserError where there is nothing to settle.
+
+    tried: as in `compare`.
+    """
     if any(config.seeds for config in configs):
         raise UserError("seeds=auto is for all runs of a command or for none of them.")
     groups = {(digest(config.setting), config.tune.budget) for config in configs}
@@ -54,7 +57,7 @@ def looks_of_sweep(configs: Sequence[Configuration]) -> list[int]:
             "seeds=auto adds seeds until losses can be told apart, and here is one loss: name "
             "several, as in -m loss=cross_entropy,focal, or give a count, such as seeds=20."
         )
-    return plan_looks(comparisons, configs[0].settle.most_seeds, configs[0].settle.looks)
+    return plan_looks(comparisons * tried, configs[0].settle.most_seeds, configs[0].settle.looks)
 
 
 def with_seeds(configs: Iterable[Configuration], seeds: int) -> list[Configuration]:
@@ -63,14 +66,19 @@ def with_seeds(configs: Iterable[Configuration], seeds: int) -> list[Configurati
 
 
 def settle(
-    configs: Sequence[Configuration], baseline: str | None, console: Console, *, wait: bool = True
+    configs: Sequence[Configuration],
+    baseline: str | None,
+    console: Console,
+    *,
+    wait: bool = True,
+    tried: int = 1,
 ) -> tuple[list[Job], list[Result]]:
     """Train each loss until its comparison is settled, and the baselines as long as one is not.
 
     A loss that is settled keeps its seeds, so that its verdict stays. Stored results are used, and
     the same command after a kill goes on where it was.
     """
-    looks = looks_of_sweep(configs)
+    looks = looks_of_sweep(configs, tried)
     planned = [replace(c, settle=replace(c.settle, looks=len(looks))) for c in configs]
     called = dict(zip([c.key for c in planned], names(planned), strict=True))
     jobs: dict[str, Job] = {}
@@ -82,7 +90,7 @@ def settle(
         results = [_with_plan(r, len(looks)) for r in execution.results_of([*jobs.values()])]
         if len(results) < len(jobs):
             break  # some failed or are another command's
-        comparisons = compare(results, baseline=baseline)
+        comparisons = compare(results, baseline=baseline, tried=tried)
         before, going = going, set(_unsettled(comparisons, number, looks))
         console.print(f"Look {number} of at most {len(looks)}, {seeds} seeds:", markup=False)
         for line in _news(comparisons, before, going, called):
