@@ -204,7 +204,7 @@ def _corrected(measured: _Measured, p: float, family: int) -> Finding:
 
 
 def _seeds_needed(cleared: Array, hidden: float, family: int) -> int | None:
-    variance = float(np.var(cleared, ddof=1)) if len(cleared) > 1 else 0.0
+    variance = statistics.variance_of(cleared)
     share = hidden / variance if variance > 0 else 0.0
     return statistics.seeds_to_settle(cleared, alpha=ALPHA, comparisons=family, correlation=share)
 

@@ -175,6 +175,7 @@ def test_defaults_and_tuned_stand_side_by_side():
 # --- formats --------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("error")
 def test_one_seed_shows_its_numbers_without_an_interval():
     """One value has no interval, and the text has no NaN in its place."""
     text = printed(compare([result("focal", [0.7]), result("cross_entropy", [0.5])]))

@@ -155,7 +155,7 @@ def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
         return row
     comparisons = family * contest.tried
     hidden, looks = hidden_variance(contest, row.label), contest.looks(row.label)
-    share = hidden / variance if (variance := float(np.var(gains, ddof=1))) > 0 else 0.0
+    share = hidden / variance if (variance := statistics.variance_of(gains)) > 0 else 0.0
     return replace(
         row,
         difference=simultaneous_interval(contest, row.label, shown, family),

@@ -182,7 +182,7 @@ def examples_needed(contest: Contest, label: str, family: int) -> int | None:
     with their number. None where no such number is known.
     """
     gains, hidden = contest.gains(label), hidden_variance(contest, label)
-    mean, shown = float(gains.mean()), float(np.var(gains, ddof=1)) / len(gains)
+    mean, shown = float(gains.mean()), statistics.variance_of(gains) / len(gains)
     if not hidden > 0 or mean == 0:
         return None
     critical = stats.t.isf(ALPHA / family / 2, len(gains) - 1) + stats.norm.isf(1 - POWER)

@@ -71,7 +71,7 @@ def _of_comparison(comparison: Comparison) -> Block:
     tuning = comparison.setting["tuning"]
     counts = [row.seeds for row in comparison.rows]
     seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
-    title = f"{describe_setting(comparison.setting)} · {seeds} seeds · {tuning}"
+    title = f"{describe_setting(comparison.setting)} · {_count(seeds)} · {tuning}"
     subtitle = (
         f"{comparison.metric} on the test split {RULES[comparison.at]}, {better} is better; "
         f"differences are to {comparison.baseline}, {paired}; {explain_question(comparison)}"
@@ -85,6 +85,10 @@ def _of_comparison(comparison: Comparison) -> Block:
     return Block(comparison, title, subtitle, [sheet for sheet in tables if sheet], sentences)
 
 
+def _count(seeds: object) -> str:
+    return "1 seed" if str(seeds) == "1" else f"{seeds} seeds"
+
+
 def _of_group(group: Group) -> Block:
     comparisons = group.comparisons.values()
     metrics, bases, seeds = (
@@ -92,7 +96,7 @@ def _of_group(group: Group) -> Block:
         for name in ("metric", "baseline", "seeds")
     )
     fixed = describe_setting(group.fixed)
-    title = f"{metrics} by {group.key} · {fixed} · {seeds} seeds · baseline {bases}"
+    title = f"{metrics} by {group.key} · {fixed} · {_count(seeds)} · baseline {bases}"
     return Block(group, title, sheets.LEGEND, list(sheets.build_group(group)), group.conclusion)
 
 

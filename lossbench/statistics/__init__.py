@@ -16,6 +16,7 @@ from lossbench.statistics.basic import (
     probability_of_improvement,
     rerun_margin,
     t_interval,
+    variance_of,
 )
 from lossbench.statistics.budget import expected_best
 from lossbench.statistics.paired import (

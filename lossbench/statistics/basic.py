@@ -40,6 +40,11 @@ def deviation_of(values: Array) -> float:
     return 0.0 if deviation <= 1e-12 * np.max(np.abs(values)) else deviation
 
 
+def variance_of(values: Array) -> float:
+    """Sample variance; NaN of a single value."""
+    return deviation_of(values) ** 2
+
+
 # --- diverged replicas ----------------------------------------------------------------------
 
 
