@@ -1,5 +1,5 @@
 # `make demo` and `make test` do their own set-up; a second call installs nothing.
-.PHONY: demo test test-fast install lint plugins
+.PHONY: demo test test-fast mutate install lint plugins
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,6 +27,10 @@ test: install lint plugins
 test-fast: install
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(FAST) lossbench
+
+# Which mistakes would the tests notice? Half an hour on two cores; no part of the tests.
+mutate: install
+	$(BIN)/python tests/mutate.py
 
 lint: install
 	$(BIN)/ruff check .
