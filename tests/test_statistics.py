@@ -336,11 +336,21 @@ def test_a_widened_t_test_is_student_s_without_extra_variance() -> None:
     assert s.widened_t_test([0.0] * 8, 0.0) == 1.0
 
 
+def test_a_failed_replica_counts_as_chance_or_as_what_is_worse_still() -> None:
+    scores = s.oriented_scores([0.9, np.nan, 0.4], higher_is_better=True, failed=0.1)
+    np.testing.assert_array_equal(scores, [0.9, 0.1, 0.4])
+    scores = s.oriented_scores([0.9, np.nan, 0.05], higher_is_better=True, failed=0.1)
+    np.testing.assert_array_equal(scores, [0.9, 0.05, 0.05])
+    scores = s.oriented_scores([0.2, np.nan, 0.9], higher_is_better=False, failed=0.7)
+    np.testing.assert_array_equal(scores, [-0.2, -0.9, -0.9])
+
+
 def test_two_values_have_no_interval_and_bounds_hold() -> None:
     assert np.isnan(s.t_interval([0.7, 0.9]).low)
     assert np.isnan(s.t_interval([0.7, 0.9]).high)
     interval = s.t_interval([0.7, 0.9, 0.99], bounds=(0.0, 1.0))
     assert interval.high == 1.0
+    assert s.t_interval([0.01, 0.1, 0.3], bounds=(0.0, 1.0)).low == 0.0
     assert 0 < interval.low < 0.7
     wide, usual = s.t_interval(SLEEP, extra=0.5), s.t_interval(SLEEP)
     error = np.sqrt(SLEEP.var(ddof=1) / 10 + 0.5)
