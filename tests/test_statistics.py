@@ -274,6 +274,7 @@ def test_equivalence_knows_the_metric_s_step(margin: float, step: float, least: 
 def test_equivalence_at_its_limits() -> None:
     """A constant gap beyond the margin is never equivalent, nor is a single seed."""
     assert s.equivalence_test([0.2] * 3, 0.1) == 1.0
+    assert s.equivalence_test([-0.2] * 8, 0.1) == 1.0
     assert np.isnan(s.equivalence_test([0.0], 0.1))
     for margin in (0.0, -1.0, np.nan):
         with pytest.raises(ValueError, match="margin: expected a number above 0"):
