@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -67,6 +68,19 @@ def test_a_file_is_imported_once_until_it_or_a_neighbour_is_edited(tmp_path):
     (tmp_path / "helpers.py").write_text("NAME = 'changed'\n")
     registry.refresh()
     assert load(file)() == "changeda"
+
+
+def test_an_edit_within_a_second_that_keeps_the_size_is_seen(tmp_path, monkeypatch):
+    """Python's compiled code is told apart by whole seconds and size alone."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "own.py"
+    for number, text in enumerate(
+        ("def loss():\n    return 1\n", "def loss():\n    return 2\n"), 1
+    ):
+        file.write_text(text)
+        os.utime(file, ns=(0, 10**18 + number))
+        registry.refresh()
+        assert load(file)() == number
 
 
 def test_a_package_that_is_edited_is_imported_again(tmp_path, monkeypatch):

@@ -42,9 +42,12 @@ class Folder:
         sys.modules.update(self.modules)
         sys.path.insert(0, str(self.place))
         importlib.invalidate_caches()
+        # compiled code is told apart by whole seconds: it would hide an edit within one
+        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
             yield
         finally:
+            sys.dont_write_bytecode = before
             sys.path.remove(str(self.place))
             self.collect()
 
