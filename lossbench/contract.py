@@ -198,6 +198,8 @@ class Sample:
         data set. None: if the random generator was used, it does; say False where it chose among
         finite data, since what is concluded on new data rests on it.
     notes: what a reader of the results must know of the data, a line each.
+    fill: inputs of training examples, NaN where missing -> the value that stands in for NaN of each
+        feature (...), in every split. None: NaN is refused.
     """
 
     inputs: np.ndarray
@@ -207,3 +209,4 @@ class Sample:
     standardise: bool = True
     fresh: bool | None = None
     notes: tuple[str, ...] = ()
+    fill: Callable[[np.ndarray], np.ndarray] | None = None

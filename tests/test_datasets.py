@@ -327,3 +327,35 @@ def test_a_corruption_that_gives_nothing_or_nan_is_refused():
     for corruption, word in cases:
         with pytest.raises(UserError, match=word):
             prepare(table(GOOD, HALVES), lambda task, chosen=corruption: chosen, [0])
+
+
+# --- gaps ----------------------------------------------------------------------------------------
+
+
+def test_gaps_are_filled_by_the_training_examples_alone():
+    """Each seed fills every split with what its own training split says, before standardising."""
+    inputs = np.random.default_rng(0).exponential(size=(60, 2))
+    inputs[::5, 0] = np.nan
+    sample = Sample(
+        inputs,
+        np.arange(60) % 2,
+        "binary",
+        fill=lambda train: np.nanmedian(train, axis=0),
+        standardise=False,
+    )
+    splits = clean(lambda rng: sample, [0, 1])
+    known = {*inputs[:, 0].astype(np.float32).tolist()}
+    filled = []
+    for seed in (0, 1):
+        column = splits.train[0][seed, :, 0].numpy()
+        median = np.float32(np.median(column))  # median values added leave it where it was
+        gaps = [
+            [x for x in part[0][seed, :, 0].tolist() if x not in known]
+            for part in (splits.train, splits.validation, splits.test)
+        ]
+        assert {x for part in gaps for x in part} <= {median}
+        assert sum(map(len, gaps)) == 12 or median in known
+        filled.append(median)
+    assert filled[0] != filled[1]
+    with pytest.raises(UserError, match="feature 0 has 12 of 60 values NaN"):
+        clean(table(inputs, np.arange(60) % 2))

@@ -97,7 +97,9 @@ def share_in_validation(draw: Draw, seeds: Sequence[int], others: Sequence[int])
     judged = [(sample.inputs, rows[1]) for sample, rows in map(partial(_drawn, draw), others)]
     shares = []
     for sample, (*_, tested) in map(partial(_drawn, draw), seeds):
-        seen = [rows for inputs, rows in judged if np.array_equal(inputs, sample.inputs)]
+        seen = [
+            rows for inputs, rows in judged if np.array_equal(inputs, sample.inputs, equal_nan=True)
+        ]
         shares.append(np.isin(tested, np.concatenate(seen)).mean() if seen else 0.0)
     return float(np.mean(shares))
 
@@ -114,7 +116,7 @@ def _pose_task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
     kind = task_class(samples[0].task)
     tasks = []
     for sample in samples:
-        _refuse_invalid(sample.inputs)
+        _refuse_invalid(sample)
         learnt = _find_learnt(sample)
         tasks.append(kind.of(sample.inputs[learnt], sample.targets[learnt]))
         _refuse_small(tasks[-1], sample.targets[learnt])
@@ -129,7 +131,8 @@ def _pose_task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
     return tasks[0]
 
 
-def _refuse_invalid(inputs: np.ndarray) -> None:
+def _refuse_invalid(sample: Sample) -> None:
+    inputs = sample.inputs
     if inputs.ndim < 2 or inputs.dtype.kind not in "fiub" or 0 in inputs.shape:
         raise UserError(
             f"dataset: inputs are {inputs.dtype} of shape {inputs.shape}; give numbers (N, ...) "
@@ -138,6 +141,8 @@ def _refuse_invalid(inputs: np.ndarray) -> None:
     flat = inputs.reshape(len(inputs), -1)
     with np.errstate(over="ignore"):
         broken = ~np.isfinite(flat.astype(np.float32))
+    if sample.fill:
+        broken &= ~np.isnan(flat)
     if broken.any():
         feature = int(broken.any(0).argmax())
         raise UserError(
@@ -186,6 +191,8 @@ def _split_and_corrupt(sample: Sample, task: Task, corruption: Corruption, seed:
     """Training, validation and test of one seed, standardised, the first then corrupted."""
     rows = _draw_rows(sample, task, np.random.default_rng(stream(seed, "split")))
     inputs = sample.inputs.astype(np.float64)
+    if sample.fill:
+        inputs = np.where(np.isnan(inputs), sample.fill(inputs[rows[0]]), inputs)
     if sample.standardise:
         inputs = _standardise(inputs, rows[0])
     targets = task.scaled(sample.targets, sample.targets[rows[0]])
