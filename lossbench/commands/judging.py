@@ -73,17 +73,18 @@ def judge(
     configs, _ = configurations(overrides, sweep=True, config_dir=config_dir)
     number = _number(configs, campaign) if campaign else 1
     tried = number * (number + 1) if campaign else 1
-    jobs, results = settle(configs, yardstick, a_console(stderr=True), tried=tried)
+    console = a_console(stderr=True)
+    jobs, results = settle(configs, yardstick, console, tried=tried)
     if len(results) < len(configs):
-        return exit_code(jobs, results, a_console(stderr=True)) or 3
+        return exit_code(jobs, results, console) or 3
     comparisons = compare(results, baseline=yardstick, tried=tried)
     better = all(row.verdict == "better" for row, _ in _judged(comparisons))
     line = _line(comparisons, better)
     if campaign:
         line += f" Proposal {number} of campaign {campaign}: p is multiplied by {tried}."
     options = {"--against": against, "--on": on, "--campaign": campaign, "--config-dir": config_dir}
-    given = [word for pair in options.items() if pair[1] for word in pair]
-    again = masked(shlex.join([own_name(), "judge", loss, *words, *filter(None, given)]))
+    given = [word for key, value in options.items() if value for word in (key, value)]
+    again = masked(shlex.join([own_name(), "judge", loss, *words, *given]))
     say(FORMS[form](line, comparisons, better, again))
     return 0 if better else 3
 
