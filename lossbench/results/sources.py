@@ -25,10 +25,7 @@ def code_of_run(config: Configuration, task: str) -> dict[str, str]:
     if config.metric:
         used["metric"] = "".join(code_of_metrics([config.metric], task).values())
     for kind in CHOICES:
-        name = config.choice(kind).name
-        plugin = (
-            registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
-        )
+        plugin = _chosen(config, kind, task)
         used[kind] = f"{plugin.package} {code_of(plugin)}"
     return used
 
@@ -38,13 +35,17 @@ def blind_spots(config: Configuration, task: str) -> list[str]:
     lines = []
     for kind in CHOICES:
         choice = config.choice(kind)
-        plugins = registry.find(kind, choice.name)
-        plugin = registry.find_for_task(choice.name, task) if kind == "loss" else plugins[0]
+        plugin = _chosen(config, kind, task)
         lines += [
             f"{kind}={choice.name}: {line}. Give --rerun where it has changed."
             for line in not_looked_at(plugin, choice.values)
         ]
     return lines
+
+
+def _chosen(config: Configuration, kind: str, task: str) -> registry.Plugin:
+    name = config.choice(kind).name
+    return registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
 
 
 def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:
