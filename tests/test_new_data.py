@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_results import BASE, BETTER, SAME, result
+from made_results import BASE, BETTER, SAME, on, result
 from scipy import stats
 
-from lossbench import statistics
-from lossbench.comparison import compare
+from lossbench import results, statistics
+from lossbench.comparison import compare, datasets, rank_losses
 from lossbench.report.tables import as_json, as_markdown
 from lossbench.results import Result
 from lossbench.results.predictions import Predictions
+from lossbench.results.rescoring import row_variance
 
 SPLIT = {"drawn": "split", "learnt": 80, "test": 20}
 SLIGHT = BASE + 0.007 + 0.012 * np.random.default_rng(1).standard_normal(20)
@@ -238,8 +239,6 @@ def test_two_seeds_have_no_interval():
 
 def test_rows_are_resampled_with_the_metric_itself():
     """Tensor road of the row bootstrap: a metric that is no mean over rows works too."""
-    from lossbench.results.rescoring import row_variance
-
     first, second = held_out(BASE, 0.9, 0), held_out(BASE, 0.6, 1)
     assert row_variance([first, second], "macro_f1", "test") > 0
     assert np.isnan(row_variance([first, replace(second, predictions=())], "accuracy", "test"))
@@ -260,8 +259,6 @@ def test_seeds_that_were_added_are_a_second_look():
 
 
 def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
-    from lossbench import results
-
     parts = [
         result("focal", BASE[at], seeds=list(range(20))[at]) for at in (slice(12), slice(12, 20))
     ]
@@ -315,10 +312,6 @@ def test_a_rerun_falls_within_its_margin():
 
 
 def test_settings_of_one_generator_count_as_one_dataset_and_missing_losses_are_named():
-    from made_results import on
-
-    from lossbench.comparison import datasets, rank_losses
-
     made = []
     for number in range(4):
         sections = on("made" if number < 3 else "other")
