@@ -11,7 +11,7 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +27,6 @@ from lossbench.equations import measure_gap
 from lossbench.registry.hints import choices
 from lossbench.results import Result, looks_of
 from lossbench.statistics import Array, Interval
-
-if TYPE_CHECKING:
-    pass
 
 SUPPORTED, REFUTED, OPEN, NOT_APPLICABLE = "SUPPORTED", "REFUTED", "OPEN", "NOT APPLICABLE"
 
@@ -120,7 +117,7 @@ def decide(
         [replace(m, looks=max(m.looks, claim.looks)) for m in each]
         for claim, each in zip(claims, measured, strict=True)
     ]
-    p = [min(1.0, m.looks * m.p) if m.p == m.p else m.p for each in measured for m in each]
+    p = [np.minimum(1.0, m.looks * m.p) for each in measured for m in each]
     corrected = iter(statistics.holm(p))
     family = int(np.sum([np.isfinite(m.p) for each in measured for m in each]))
     decisions = []
@@ -198,15 +195,12 @@ def _corrected(measured: _Measured, p: float, family: int) -> Finding:
         return replace(measured.finding, p=p, verdict=REFUTED)
     if p > ALPHA:
         comparisons = family * (measured.looks + 1)  # more seeds are one more look
-        needed = _seeds_needed(cleared, measured.hidden, comparisons)
+        share = statistics.share_unseen(cleared, measured.hidden)
+        needed = statistics.seeds_to_settle(
+            cleared, alpha=ALPHA, comparisons=comparisons, correlation=share
+        )
         return replace(measured.finding, p=p, verdict=OPEN, seeds_needed=needed)
     return replace(measured.finding, p=p, verdict=SUPPORTED if measured.holds else REFUTED)
-
-
-def _seeds_needed(cleared: Array, hidden: float, family: int) -> int | None:
-    variance = statistics.variance_of(cleared)
-    share = hidden / variance if variance > 0 else 0.0
-    return statistics.seeds_to_settle(cleared, alpha=ALPHA, comparisons=family, correlation=share)
 
 
 def _common(claim: Claim) -> Filters:
@@ -270,18 +264,14 @@ def _tested(
         return _Measured(replace(finding, text=text))
     if isinstance(test, Difference):
         cleared = gains - test.by
-        return _Measured(finding, _p_of_mean(cleared, hidden), cleared, cleared.mean() > 0, hidden)
+        p = statistics.new_data_test(cleared, hidden)
+        return _Measured(finding, p, cleared, cleared.mean() > 0, hidden)
     cleared = np.sign(gains.mean()) * gains - test.within
     if cleared.mean() < 0:
         p = statistics.equivalence_test(gains, test.within, extra=hidden)
         return _Measured(finding, p, cleared, True, hidden)
-    return _Measured(finding, _p_of_mean(cleared, hidden), cleared, False, hidden)
-
-
-def _p_of_mean(cleared: Array, hidden: float) -> float:
-    """On new data: the larger p of the test on these data and of the widened t test."""
-    p = statistics.mean_test(cleared)
-    return max(p, statistics.widened_t_test(cleared, hidden)) if hidden else p
+    p = statistics.new_data_test(cleared, hidden)
+    return _Measured(finding, p, cleared, False, hidden)
 
 
 def _direction(test: Difference | Equivalence, result: Result, place: str) -> int:

@@ -4,7 +4,7 @@ Every score is oriented, higher is better, before it enters: `oriented_scores` a
 `paired_differences` do that, and there a diverged replica becomes the worst outcome.
 
 Two questions are asked: whether a difference is real on the very data that were used, over splits
-and initial weights (`mean_test`), and whether it would be on new data like them (`widened_t_test`).
+and initial weights (`mean_test`), and whether it would be on new data like them (`new_data_test`).
 """
 
 from lossbench.statistics.basic import (
@@ -28,8 +28,10 @@ from lossbench.statistics.paired import (
     holm,
     is_skewed,
     mean_test,
+    new_data_test,
     sampled_sign_flip_test,
     seeds_needed_for,
+    share_unseen,
     sign_flip_test,
     smallest_p,
     widened_t_test,

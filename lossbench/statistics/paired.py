@@ -113,6 +113,24 @@ def widened_t_test(differences: ArrayLike, extra: float) -> float:
     return float(2 * stats.t.sf(abs(mean) / error, d.size - 1))
 
 
+def new_data_test(differences: ArrayLike, extra: float) -> float:
+    """Two-sided p of a mean difference of 0 on new data: what holds there must hold here as well.
+
+    The larger p of `mean_test` and of `widened_t_test`; of the first alone where `extra` is 0, each
+    seed having drawn new data. NaN where `extra` is NaN, or for a single difference with some.
+    """
+    if np.isnan(extra):
+        return float("nan")
+    p = mean_test(differences)
+    return p if extra == 0 else float(np.maximum(p, widened_t_test(differences, extra)))
+
+
+def share_unseen(differences: ArrayLike, extra: float) -> float:
+    """`extra` over the differences' own variance, 0 without one: two seeds' correlation."""
+    variance = deviation_of(finite(differences)) ** 2
+    return extra / variance if variance > 0 else 0.0
+
+
 def finite_data_variance(differences: ArrayLike, ratio: float) -> float:
     """Variance of the mean over random splits of one data set that more splits do not take away.
 
