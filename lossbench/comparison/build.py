@@ -9,11 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from lossbench import statistics
-from lossbench.comparison.contests import PLACES, Array, Contest, contests_of
+from lossbench.comparison.contests import PLACES, Array, Contest, bounds_of, contests_of
 from lossbench.comparison.evidence import (
     Evidence,
     examples_needed,
-    hidden_variance,
     rivals_of_best,
     simultaneous_interval,
     weigh,
@@ -123,8 +122,7 @@ def _row(contest: Contest, label: str, metrics: set[str], score: float, leads: f
 
 
 def _rerun(result: Result, column: str) -> float | None:
-    values = result.seeds[column].to_numpy(dtype=np.float64)
-    finite = values[np.isfinite(values)]
+    finite = _finite(result, column)
     margin = statistics.rerun_margin(finite) if len(finite) else math.nan
     return None if math.isnan(margin) else margin
 
@@ -133,18 +131,18 @@ def _intervals(result: Result, place: str, metrics: set[str]) -> dict[str, Inter
     """Each metric's mean and interval over the seeds that finished; None where none did."""
     known = [name for name in result.summary["directions"] if name in metrics]
     names = [name for name in known if f"{place}{name}" in result.seeds]
-    values = {name: result.seeds[f"{place}{name}"].to_numpy(dtype=np.float64) for name in names}
-    finite = {name: each[np.isfinite(each)] for name, each in values.items()}
-    bounds = {name: _bounds(result, name) for name in names}
+    finite = {name: _finite(result, f"{place}{name}") for name in names}
     return {
-        name: statistics.t_interval(each, bounds=bounds[name]) if len(each) else None
+        name: statistics.t_interval(each, bounds=bounds_of(result.summary, name))
+        if len(each)
+        else None
         for name, each in finite.items()
     }
 
 
-def _bounds(result: Result, metric: str) -> tuple[float, float]:
-    low, high = result.summary.get("bounds", {}).get(metric, (None, None))
-    return -np.inf if low is None else low, np.inf if high is None else high
+def _finite(result: Result, column: str) -> Array:
+    values = result.seeds[column].to_numpy(dtype=np.float64)
+    return values[np.isfinite(values)]
 
 
 def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
@@ -154,8 +152,8 @@ def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
     if not contest.defined:
         return row
     comparisons = family * contest.tried
-    hidden, looks = hidden_variance(contest, row.label), contest.looks(row.label)
-    share = hidden / variance if (variance := statistics.variance_of(gains)) > 0 else 0.0
+    looks = contest.looks(row.label)
+    share = statistics.share_unseen(gains, shown.hidden)
     return replace(
         row,
         difference=simultaneous_interval(contest, row.label, shown, family),
@@ -165,13 +163,12 @@ def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
         gained=int(np.sum(gains > 0)),
         ties=int(np.sum(gains == 0)),
         effect=statistics.effect_size(gains),
-        skewed=statistics.is_skewed(gains),
         looks=looks,
         detectable=_detectable(finished, len(gains), comparisons * looks, share),
         # more seeds are one more look
         settled_by=statistics.seeds_to_settle(gains, comparisons=comparisons * (looks + 1)),
         settled_on_new_by=_seeds_on_new_data(gains, comparisons * (looks + 1), share),
-        examples_needed=examples_needed(contest, row.label, comparisons),
+        examples_needed=examples_needed(contest, row.label, shown.hidden, comparisons),
         same_p=None if np.isnan(shown.same_p) else shown.same_p,
         same_p_here=None if np.isnan(shown.same_here) else shown.same_here,
     )

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,11 @@ class Contest:
         origin: dict[str, Any] = next(iter(self.results.values())).summary.get("examples", {})
         return origin
 
-    def pair(self, label: str) -> list[Result]:
-        """The loss and the baseline, on the same seeds where they share any."""
-        return on_common_seeds([self.results[label], self.results[self.baseline]])
+    @cached_property
+    def pairs(self) -> dict[str, list[Result]]:
+        """Each other loss and the baseline, on the same seeds where they share any."""
+        base = self.results[self.baseline]
+        return {x: on_common_seeds([self.results[x], base]) for x in self.others}
 
     def values(self, results: Sequence[Result]) -> list[Array]:
         """The metric on the test split, seed by seed; not finite where the replica failed."""
@@ -81,14 +84,14 @@ class Contest:
 
     def differences(self, label: str) -> Array:
         """The loss less the baseline; NaN where one of the two failed."""
-        values, base = self.values(self.pair(label))
+        values, base = self.values(self.pairs[label])
         both = np.isfinite(values) & np.isfinite(base)
         return np.where(both, np.where(both, values, 0) - np.where(both, base, 0), np.nan)
 
     def gains(self, label: str) -> Array:
         """The differences, positive where the loss is better, failed replicas the worst."""
         return statistics.paired_differences(
-            *self.values(self.pair(label)),
+            *self.values(self.pairs[label]),
             higher_is_better=self.direction > 0,
             failed=self.failed,
         )
@@ -134,11 +137,9 @@ def _of_same_metrics(results: Sequence[Result], metric: str | None) -> list[Resu
     for result in results:
         wanted = {*held[result.summary["task"]], *([metric] if metric else [])}
         if lacking := wanted - set(result.summary["directions"]):
-            from lossbench.results.rescoring import (
-                with_metrics,  # torch: slow to import, seldom wanted
-            )
+            from lossbench.results import rescoring  # torch: slow to import, seldom wanted
 
-            result = with_metrics(result, sorted(lacking))
+            result = rescoring.with_metrics(result, sorted(lacking))
         completed.append(result)
     return completed
 
@@ -265,9 +266,15 @@ def score_of_failure(summary: dict[str, Any], metric: str, direction: int) -> fl
     chance: float | None = summary.get("chance")
     if metric == summary["primary"] and chance is not None:
         return chance
+    low, high = bounds_of(summary, metric)
+    bound = low if direction > 0 else high
+    return bound if np.isfinite(bound) else None
+
+
+def bounds_of(summary: dict[str, Any], metric: str) -> tuple[float, float]:
+    """Between which values the metric lies; infinite where it has no bound or none is known."""
     low, high = summary.get("bounds", {}).get(metric, (None, None))
-    bound: float | None = low if direction > 0 else high
-    return bound
+    return -np.inf if low is None else low, np.inf if high is None else high
 
 
 def _where_defined(

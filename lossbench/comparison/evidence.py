@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from lossbench import statistics
-from lossbench.comparison.contests import PLACES, Array, Contest
+from lossbench.comparison.contests import PLACES, Array, Contest, bounds_of
 from lossbench.comparison.sentences import ALPHA, same_numbers
 from lossbench.results import Result
 from lossbench.statistics import Interval
@@ -23,7 +23,9 @@ class Evidence:
     """Of one loss against the baseline: p values, of a difference and of practically the same.
 
     p, same_p: on new data like these; p_here, same_here: on these data. NaN where nothing can be
-    tested. verdict: as `Row.verdict`.
+    tested. verdict: as `Row.verdict`. hidden: variance of the mean gain over new data that the
+    spread over seeds does not show; 0 where every seed draws new examples, NaN where nothing is
+    known of it.
     """
 
     p: float
@@ -31,6 +33,7 @@ class Evidence:
     same_p: float
     same_here: float
     verdict: str
+    hidden: float
 
 
 def weigh(contests: Sequence[Contest], margin: float | None) -> list[dict[str, Evidence]]:
@@ -40,15 +43,19 @@ def weigh(contests: Sequence[Contest], margin: float | None) -> list[dict[str, E
     seeds that were added after a comparison are a second one.
     """
     pairs = [(contest, label) for contest in contests for label in contest.others]
-    tested = [_test(contest, label, margin) for contest, label in pairs]
+    hidden = [_hidden_variance(contest, label) for contest, label in pairs]
+    tested = [
+        _test(contest, label, margin, extra)
+        for (contest, label), extra in zip(pairs, hidden, strict=True)
+    ]
     columns = zip(*tested, strict=True) if tested else []
     corrected = [statistics.holm(column).tolist() for column in columns]
     evidence: dict[int, dict[str, Evidence]] = {id(contest): {} for contest in contests}
-    for (contest, label), (p, here, same, same_here) in zip(
-        pairs, zip(*corrected, strict=True), strict=True
+    for (contest, label), (p, here, same, same_here), extra in zip(
+        pairs, zip(*corrected, strict=True), hidden, strict=True
     ):
         verdict = _verdict(contest, label, p, here, same, same_here)
-        evidence[id(contest)][label] = Evidence(p, here, same, same_here, verdict)
+        evidence[id(contest)][label] = Evidence(p, here, same, same_here, verdict, extra)
     return [evidence[id(contest)] for contest in contests]
 
 
@@ -61,24 +68,21 @@ def rivals_of_best(contest: Contest, pairs: int) -> tuple[str, ...]:
     means = dict(zip(contest.results, contest.scores().mean(axis=0), strict=True))
     best, *others = sorted(means, key=lambda label: -means[label])
     against = replace(contest, baseline=best)
-    p = {label: _test(against, label, None)[0] for label in others}
+    p = {
+        label: _test(against, label, None, _hidden_variance(against, label))[0] for label in others
+    }
     return (best, *[label for label in others if not pairs * p[label] <= ALPHA])
 
 
-def _test(contest: Contest, label: str, margin: float | None) -> tuple[float, ...]:
+def _test(
+    contest: Contest, label: str, margin: float | None, hidden: float
+) -> tuple[float, float, float, float]:
     """p on new data, p on these, and the same two of the equivalence test."""
     if not contest.defined:
         return (np.nan,) * 4
-    gains, extra = contest.gains(label), hidden_variance(contest, label)
-    p_here = statistics.mean_test(gains)
-    p = p_here if extra == 0 else float(np.maximum(p_here, _widened(gains, extra)))
-    same = [_equivalence(contest, label, margin, each) for each in (extra, 0.0)]
-    times = contest.looks(label) * contest.tried
-    return tuple(float(np.minimum(1.0, times * each)) for each in (p, p_here, *same))
-
-
-def _widened(gains: Array, extra: float) -> float:
-    return float("nan") if np.isnan(extra) else statistics.widened_t_test(gains, extra)
+    p = [statistics.new_data_test(contest.gains(label), each) for each in (hidden, 0.0)]
+    same = [_equivalence(contest, label, margin, each) for each in (hidden, 0.0)]
+    return tuple(np.minimum(1.0, contest.looks(label) * contest.tried * np.array(p + same)))
 
 
 def _equivalence(contest: Contest, label: str, margin: float | None, extra: float) -> float:
@@ -95,21 +99,15 @@ def _equivalence(contest: Contest, label: str, margin: float | None, extra: floa
 
 def _step(contest: Contest, label: str) -> float:
     """The least that a bounded metric moves by when one test example changes sides; 0: unknown."""
-    summary = contest.results[label].summary
-    bounds = summary.get("bounds", {}).get(contest.metric, (None, None))
-    if None in bounds or not contest.origin:
-        return 0.0
-    return float((bounds[1] - bounds[0]) / contest.origin["test"])
+    low, high = bounds_of(contest.results[label].summary, contest.metric)
+    known = contest.origin and np.isfinite(high - low)
+    return float((high - low) / contest.origin["test"]) if known else 0.0
 
 
-def hidden_variance(contest: Contest, label: str) -> float:
-    """Variance of the mean gain over new data that the spread over seeds does not show.
-
-    0 where every seed draws new examples; NaN where nothing is known of it.
-    """
+def _hidden_variance(contest: Contest, label: str) -> float:
     if not contest.defined:
         return float("nan")
-    return variance_beyond(contest.pair(label), contest.gains(label), contest.metric, contest.at)
+    return variance_beyond(contest.pairs[label], contest.gains(label), contest.metric, contest.at)
 
 
 def variance_beyond(sides: Sequence[Result], gains: Array, metric: str, at: str) -> float:
@@ -134,7 +132,7 @@ def variance_beyond(sides: Sequence[Result], gains: Array, metric: str, at: str)
 def _verdict(
     contest: Contest, label: str, p: float, p_here: float, same_p: float, same_here: float
 ) -> str:
-    if same_numbers(*contest.pair(label)):
+    if same_numbers(*contest.pairs[label]):
         return "identical"
     if not contest.defined:
         return "undefined"
@@ -161,9 +159,8 @@ def simultaneous_interval(
     finished = differences[np.isfinite(differences)]
     if not len(finished):
         return None
-    hidden = hidden_variance(contest, label)
-    known = not np.isnan(hidden)
-    extra = hidden if known else 0.0
+    known = not np.isnan(evidence.hidden)
+    extra = evidence.hidden if known else 0.0
     level = 1 - ALPHA / family / contest.looks(label) / contest.tried
     interval = statistics.t_interval(finished, level, extra=extra)
     p = evidence.p if known else evidence.p_here
@@ -175,13 +172,13 @@ def simultaneous_interval(
     return Interval(mean, max(low, 0.0), high) if mean > 0 else Interval(mean, low, min(high, 0.0))
 
 
-def examples_needed(contest: Contest, label: str, family: int) -> int | None:
+def examples_needed(contest: Contest, label: str, hidden: float, family: int) -> int | None:
     """About how many examples would show the gain on new data 4 times in 5, were it as seen.
 
     With as many seeds as there are. The spread over splits and over test examples is taken to fall
-    with their number. None where no such number is known.
+    with their number. hidden: as in `Evidence`. None where no such number is known.
     """
-    gains, hidden = contest.gains(label), hidden_variance(contest, label)
+    gains = contest.gains(label)
     mean, shown = float(gains.mean()), statistics.variance_of(gains) / len(gains)
     if not hidden > 0 or mean == 0:
         return None

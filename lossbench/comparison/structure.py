@@ -26,8 +26,8 @@ class Row:
         95 % for all comparisons of the family at once and says what the test says.
     p: of a difference on new data like these, Holm-corrected over the family, a diverged seed
         losing; None where these data cannot say. p_here: the same on these very data.
-    skewed: whether the differences are strongly skewed. looks: how often the two could have been
-        compared, seeds having been added; p values are multiplied by it.
+    looks: how often the two could have been compared, seeds having been added; p values are
+        multiplied by it.
     improvement: share of seeds that gained, a tie counting half; gained, ties: their numbers.
     effect: Cohen's d_z, positive where it gained.
     detectable: the true difference that these seeds would find 4 times in 5.
@@ -54,7 +54,6 @@ class Row:
     p: float | None = None
     p_here: float | None = None
     rerun: float | None = None
-    skewed: bool = False
     looks: int = 1
     improvement: float | None = None
     gained: int = 0
