@@ -44,7 +44,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -189,24 +189,33 @@ def metric(
 class Sample:
     """What a dataset gives for one seed, before it is split and standardised.
 
-    inputs: (N, ...) float; targets: (N,) or (N, ...); task: the name of the task they pose.
+    inputs: (N, ...) numbers, kept in their own type; targets: (N,) or (N, ...); task: the name of
+        the task they pose.
     held_out: (N,) bool, true for the rows of a given test split; validation is then drawn from the
         other rows. None draws both at random. Only identities (the tasks embedding and pairs) may
         be held out that no other row has.
-    standardise: false keeps the inputs as they are, as for pixels that have one scale already.
+    standardise: each feature by its training mean and deviation; "channels": each channel, the axis
+        after the examples. False keeps inputs as they are, but for uint8, which are pixels: 0 to
+        255 become 0 to 1.
     fresh: whether every seed gets new examples of the population, rather than some of one finite
         data set. None: if the random generator was used, it does; say False where it chose among
         finite data, since what is concluded on new data rests on it.
     notes: what a reader of the results must know of the data, a line each.
     fill: inputs of training examples, NaN where missing -> the value that stands in for NaN of each
         feature (...), in every split. None: NaN is refused.
+    split: (N,) the part that each row was given: 0 training, 1 validation, 2 test. A part that no
+        row has is drawn from the training rows. It says more than held_out; give one of them.
+    groups: (N,) the group of each row, of any type; what is drawn keeps a group in one part. Where
+        groups differ in size a few rows are left out, so that all seeds have as many.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     task: str
     held_out: np.ndarray | None = None
-    standardise: bool = True
+    standardise: bool | Literal["channels"] = True
     fresh: bool | None = None
     notes: tuple[str, ...] = ()
     fill: Callable[[np.ndarray], np.ndarray] | None = None
+    split: np.ndarray | None = None
+    groups: np.ndarray | None = None

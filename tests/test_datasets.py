@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lossbench import datasets
 from lossbench.contract import Sample, UserError
-from lossbench.datasets import Splits, corruptions, prepare, real, synthetic
+from lossbench.datasets import Splits, corruptions, prepare, real, splitting, synthetic
 from lossbench.registry import facts, installed, load
 
 torch.set_num_threads(1)
@@ -135,10 +135,10 @@ def test_a_constant_feature_becomes_zero_instead_of_rounding_noise():
 def test_splits_share_out_every_row_once_with_sizes_that_the_classes_alone_decide(sizes, seed):
     """Disjoint, complete, ascending; each class within one of 3 : 1 : 1, and in every split."""
     strata = np.repeat(np.arange(len(sizes)), sizes)
-    rows = datasets.split(strata, np.random.default_rng(seed))
+    rows = splitting.split(strata, np.random.default_rng(seed))
     assert np.array_equal(np.sort(np.concatenate(rows)), np.arange(sum(sizes)))
     assert all((np.diff(part) > 0).all() for part in rows)
-    again = datasets.split(strata, np.random.default_rng(seed + 1))
+    again = splitting.split(strata, np.random.default_rng(seed + 1))
     for part, other, share in zip(rows, again, (0.6, 0.2, 0.2), strict=True):
         counts = np.bincount(strata[part], minlength=len(sizes))
         assert np.array_equal(counts, np.bincount(strata[other], minlength=len(sizes)))

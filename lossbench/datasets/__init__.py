@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import Sample, UserError
+from lossbench.datasets.splitting import PARTS, TEST, TRAIN, draw_rows, given_parts
 from lossbench.streams import stream
 from lossbench.tasks import Task, task_class
 
@@ -18,8 +19,7 @@ Draw = Callable[[np.random.Generator], Sample]
 Corruption = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 Part = tuple[np.ndarray, np.ndarray]
 
-SHARES = (3, 1, 1)  # fifths of the examples in training, validation and test
-SHARES_WITHOUT_TEST = (4, 1)  # in training and validation, where the test split is held out
+PIXEL = 255  # of the largest uint8
 FEWEST = 10
 FEWEST_PER_CLASS = 5  # one in each split
 
@@ -69,9 +69,10 @@ def prepare(
     ]
     train, validation, test = (_stack(split, task, seeds) for split in zip(*parts, strict=True))
     notes = tuple(dict.fromkeys(note for sample in samples for note in sample.notes))
-    tested = test[1].shape[1]
-    learnt = len(samples[0].inputs) - tested  # before a corruption removes any
-    origin = Origin(_find_origin(samples[0], any(used)), learnt, tested)
+    sizes = [len(rows) for rows in _rows_of(samples[0], task, seeds[0])]
+    if left := len(samples[0].inputs) - sum(sizes):
+        notes += (f"groups differ in size: {left} examples are in no split, others of each seed.",)
+    origin = Origin(_find_origin(samples[0], any(used)), sum(sizes[:2]), sizes[2])
     return Splits(task, train, validation, test, origin, notes)
 
 
@@ -86,7 +87,7 @@ def _draw(draw: Draw, seed: int) -> tuple[Sample, bool]:
 def _find_origin(sample: Sample, used: bool) -> str:
     if used if sample.fresh is None else sample.fresh:
         return "anew"
-    return "split" if sample.held_out is None or used else "held out"
+    return "held out" if (given_parts(sample) == TEST).any() and not used else "split"
 
 
 def share_in_validation(draw: Draw, seeds: Sequence[int], others: Sequence[int]) -> float:
@@ -108,7 +109,11 @@ def _drawn(draw: Draw, seed: int) -> tuple[Sample, list[np.ndarray]]:
     """A seed's examples, and the rows of its splits."""
     sample = draw(np.random.default_rng(stream(seed, "data")))
     task = _pose_task([sample], [seed])
-    return sample, _draw_rows(sample, task, np.random.default_rng(stream(seed, "split")))
+    return sample, _rows_of(sample, task, seed)
+
+
+def _rows_of(sample: Sample, task: Task, seed: int) -> list[np.ndarray]:
+    return draw_rows(sample, task, np.random.default_rng(stream(seed, "split")))
 
 
 def _pose_task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
@@ -117,10 +122,11 @@ def _pose_task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
     tasks = []
     for sample in samples:
         _refuse_invalid(sample)
-        learnt = _find_learnt(sample)
+        parts = given_parts(sample)
+        learnt = parts == TRAIN
         tasks.append(kind.of(sample.inputs[learnt], sample.targets[learnt]))
-        _refuse_small(tasks[-1], sample.targets[learnt])
-        if sample.held_out is not None:
+        _refuse_small(tasks[-1], sample.targets[learnt], len(np.unique(parts)) == len(PARTS))
+        if not learnt.all():
             _refuse_other_targets(tasks[-1], sample.targets[~learnt])
     for task, sample, seed in zip(tasks, samples, seeds, strict=True):
         if (task, sample.task) != (tasks[0], samples[0].task):
@@ -152,25 +158,12 @@ def _refuse_invalid(sample: Sample) -> None:
         )
 
 
-def _find_learnt(sample: Sample) -> np.ndarray:
-    """(N,) true for the examples that are not held out."""
-    if sample.held_out is None:
-        return np.full(len(sample.inputs), True)
-    held_out = np.asarray(sample.held_out)
-    if held_out.dtype != bool or held_out.shape != (len(sample.inputs),) or not held_out.any():
-        raise UserError(
-            f"dataset: held_out is {held_out.dtype} of shape {held_out.shape} with "
-            f"{np.count_nonzero(held_out)} true; give true and false, ({len(sample.inputs)},), "
-            "some of them true, or None."
-        )
-    return ~held_out
-
-
-def _refuse_small(task: Task, targets: np.ndarray) -> None:
+def _refuse_small(task: Task, targets: np.ndarray, split: bool) -> None:
+    """UserError for too few to train on, or of a class to be in every split that is drawn."""
     if len(targets) < FEWEST:
         raise UserError(f"dataset: {len(targets)} examples; give at least {FEWEST}.")
     groups, counts = np.unique(task.strata(targets), return_counts=True)
-    if counts.min() < FEWEST_PER_CLASS:
+    if counts.min() < FEWEST_PER_CLASS and not split:
         raise UserError(
             f"dataset: class {groups[counts.argmin()]} has {counts.min()} examples; "
             f"give at least {FEWEST_PER_CLASS}, so that every split has one."
@@ -184,56 +177,36 @@ def _refuse_other_targets(task: Task, targets: np.ndarray) -> None:
         target = torch.from_numpy(targets.astype(np.float64)).to(task.target_dtype)
         task.check(prediction, target)
     except UserError as error:
-        raise UserError(f"dataset: examples of held_out cannot be scored. {error}") from None
+        raise UserError(
+            f"dataset: examples of the given test or validation split (held_out, split) cannot be "
+            f"scored. {error}"
+        ) from None
 
 
 def _split_and_corrupt(sample: Sample, task: Task, corruption: Corruption, seed: int) -> list[Part]:
     """Training, validation and test of one seed, standardised, the first then corrupted."""
-    rows = _draw_rows(sample, task, np.random.default_rng(stream(seed, "split")))
+    rows = _rows_of(sample, task, seed)
     inputs = sample.inputs.astype(np.float64)
     if sample.fill:
         inputs = np.where(np.isnan(inputs), sample.fill(inputs[rows[0]]), inputs)
     if sample.standardise:
-        inputs = _standardise(inputs, rows[0])
+        inputs = _standardise(inputs, rows[0], sample.standardise == "channels")
+    elif sample.inputs.dtype == np.uint8:
+        inputs = inputs / PIXEL
     targets = task.scaled(sample.targets, sample.targets[rows[0]])
     train, *others = [(inputs[chosen], targets[chosen]) for chosen in rows]
     corrupted = corruption(*train, np.random.default_rng(stream(seed, "corruption")))
     return [_check_corrupted(*corrupted, task), *others]
 
 
-def _draw_rows(sample: Sample, task: Task, rng: np.random.Generator) -> list[np.ndarray]:
-    """Rows of training, validation and test, in ascending order."""
-    if sample.held_out is None:
-        return split(task.strata(sample.targets), rng)
-    learnt = np.flatnonzero(_find_learnt(sample))
-    parts = split(task.strata(sample.targets[learnt]), rng, SHARES_WITHOUT_TEST)
-    return [*(learnt[part] for part in parts), np.flatnonzero(sample.held_out)]
-
-
-def split(
-    strata: np.ndarray, rng: np.random.Generator, shares: tuple[int, ...] = SHARES
-) -> list[np.ndarray]:
-    """Rows of each part, by its share of every group, in ascending order.
-
-    Sizes depend on the groups' sizes alone: what a share leaves over goes by largest remainder,
-    ties to the earlier part.
-    """
-    parts: list[list[np.ndarray]] = [[] for _ in shares]
-    for group in np.unique(strata):
-        rows = rng.permutation(np.flatnonzero(strata == group))
-        sizes, remainders = np.divmod(len(rows) * np.array(shares), sum(shares))
-        sizes[np.argsort(-remainders, kind="stable")[: len(rows) - sizes.sum()]] += 1
-        for part, chosen in zip(parts, np.split(rows, np.cumsum(sizes)[:-1]), strict=True):
-            part.append(chosen)
-    return [np.sort(np.concatenate(part)) for part in parts]
-
-
-def _standardise(inputs: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Each feature less its training mean, in training standard deviations."""
+def _standardise(inputs: np.ndarray, train: np.ndarray, channels: bool) -> np.ndarray:
+    """Each feature, or channel, less its training mean, in training standard deviations."""
     reference = inputs[train]
-    spread = reference.std(0)
-    constant = spread <= 1e-12 * np.abs(reference).max(0)  # not 0: the mean is rounded
-    return (inputs - reference.mean(0)) / np.where(constant, 1, spread)
+    axes = (0, *range(2, inputs.ndim)) if channels else (0,)
+    spread = reference.std(axes, keepdims=True)
+    largest = np.abs(reference).max(axes, keepdims=True)
+    constant = spread <= 1e-12 * largest  # not 0: the mean is rounded
+    return (inputs - reference.mean(axes, keepdims=True)) / np.where(constant, 1, spread)
 
 
 def _check_corrupted(inputs: np.ndarray, targets: np.ndarray, task: Task) -> Part:
