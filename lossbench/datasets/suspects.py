@@ -1,12 +1,16 @@
-"""Columns of a table that had better not be features: identifiers, splits, copies of the target."""
+"""What to know of one's data: columns that had better not be features, rare classes, repeats."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
+
+from lossbench.datasets import SHARES
 
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "holdout"}
 NAMED_ID = re.compile(
@@ -15,6 +19,8 @@ NAMED_ID = re.compile(
 SPLIT_NAMES = {"split", "fold", "partition", "subset"}
 ROW_NAMES = {"index", "idx", "row", "row number", "rownumber", "row_number", "no", "nr"}
 FEW_CHANGES = 0.2  # of those that a random order of the classes would have
+ENOUGH = 50  # rows of a class in the test split
+SEPARABLE = 30  # rows that chance does not put into order
 MOST_VALUES = 50  # of a column that is held against the target value by value
 
 
@@ -27,7 +33,38 @@ def find_suspects(features: pd.DataFrame, target: np.ndarray, classes: bool) -> 
     return {name: reason for name, reason in reasons.items() if reason}
 
 
+def note_rare(targets: np.ndarray, classes: Sequence[Any]) -> list[str]:
+    """Whether the test split has too few of a class for its recall to say much.
+
+    targets: indices (N,) of `classes`; none is not of classes.
+    """
+    counts = np.bincount(targets, minlength=len(classes)) if classes else np.array([ENOUGH])
+    tested = counts * SHARES[-1] // sum(SHARES)
+    if not classes or tested.min() >= ENOUGH:
+        return []
+    fewest = int(tested.argmin())
+    return [
+        f"the test split has about {tested[fewest]} rows of the class {classes[fewest]!r}, fewer "
+        f"than {ENOUGH}: each is {1 / max(1, tested[fewest]):.1%} of its recall."
+    ]
+
+
+def note_repeated(table: pd.DataFrame) -> list[str]:
+    """Whether rows may be in the training and in the test split at once."""
+    repeated = int(table.duplicated().sum())
+    if not repeated:
+        return []
+    return [
+        f"{repeated} of {len(table)} rows repeat an earlier one, so that the test split has rows "
+        "of the training split; remove them, unless they are separate cases."
+    ]
+
+
 def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
+    known = column.notna().to_numpy()
+    if classes and not known.all() and _follows(target, ~known):
+        return "gives the class away by its gaps"
+    column, target = column[known], target[known]
     words = {str(value).strip().lower() for value in column.unique()[:10]}
     if len(words) > 1 and words <= SPLITS:
         return f"says which split a row belongs to ({', '.join(sorted(words))})"
@@ -48,6 +85,8 @@ def _identify(column: pd.Series) -> str:
         return "differs in every row" if distinct else alike
     values = column.to_numpy(dtype=np.float64)
     steps = np.diff(values)
+    if not len(steps):
+        return ""
     if distinct and np.allclose(steps, steps[0], rtol=1e-9, atol=0):
         return "is the row number" if abs(steps[0]) == 1 else "rises evenly from row to row"
     whole = _is_whole(column)
@@ -72,17 +111,27 @@ def _find_giveaway(column: pd.Series, target: np.ndarray) -> str:
     return f" and gives the class away (in its order the class changes {changes} times)"
 
 
+def _follows(target: np.ndarray, values: np.ndarray) -> bool:
+    """Whether each of some values occurs in one class only, of several that are there."""
+    each = pd.Series(target).groupby(values, sort=False).nunique()
+    return len(np.unique(target)) > 1 and bool((each == 1).all())
+
+
 def _find_copy(column: pd.Series, target: np.ndarray, classes: bool) -> str:
-    """Whether the target can be read off the column, value by value."""
+    """Whether the target can be read off the column, by its values or by their order."""
     if not classes:
         if not types.is_numeric_dtype(column) or column.nunique() < 2:
             return ""
         same = abs(np.corrcoef(column.to_numpy(dtype=np.float64), target)[0, 1]) > 1 - 1e-9
         return "is the target, up to its unit" if same else ""
     levels = column.nunique()
-    if levels > min(MOST_VALUES, len(column) // 2):
+    if levels <= min(MOST_VALUES, len(column) // 2):
+        if _follows(target, column.to_numpy()):
+            return f"gives the class away (each of its {levels} values occurs in one class only)"
         return ""
-    each = pd.Series(target).groupby(column.to_numpy(), sort=False).nunique()
-    if (each == 1).all():
-        return f"gives the class away (each of its {levels} values occurs in one class only)"
+    if not types.is_numeric_dtype(column) or len(column) < SEPARABLE:
+        return ""
+    ends = column.groupby(target).agg(["min", "max"]).sort_values("min")
+    if (ends["max"].to_numpy()[:-1] < ends["min"].to_numpy()[1:]).all():
+        return "gives the class away (each class has a range of its values to itself)"
     return ""

@@ -1,0 +1,310 @@
+"""The columns of a table as numbers: how they are read, and what is refused with a way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+from sklearn.impute import SimpleImputer
+
+from lossbench.contract import UserError
+from lossbench.registry.schema import Faults
+
+MOST_LEVELS = 50
+MOST_CLASSES = 20
+FEWEST = 5  # rows of a class
+# What stands for a missing value in a column of numbers, in lower case.
+MISSING = ("na", "n/a", "#n/a", "nan", "-nan", "none", "null", "<na>", "?", "-", ".")
+SIGNS = {"point": ".", "comma": ",", "space": " ", "apostrophe": "'"}
+DATE = r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})(\D.*)?"
+SIGNED = r"[-+]?[$€£¥]?\s?[-+]?"
+SPACE = "[ '_\u2019\u00a0\u202f]"  # what separates thousands where it is neither comma nor point
+# How numbers are written that are not read as such, and what to do about it.
+WRITTEN = {
+    "a comma between thousands": rf"{SIGNED}\d{{1,3}}(,\d{{3}})+(\.\d+)?",
+    "a decimal comma": rf"{SIGNED}(\d{{1,3}}((\.|{SPACE})\d{{3}})+|\d*),\d+",
+    "points between thousands": rf"{SIGNED}\d{{1,3}}(\.\d{{3}}){{2,}}",
+    "a mark between thousands": rf"{SIGNED}\d{{1,3}}({SPACE}\d{{3}})+(\.\d+)?",
+    "a unit": r"[-+]?[$€£¥]\s?\d+(\.\d+)?|[-+]?\d+(\.\d+)?\s?[%€$£¥]",
+}
+
+
+def quote(name: object) -> str:
+    """A column's name or a cell as the command line takes it."""
+    return str(name) if str(name).isidentifier() else repr(str(name))
+
+
+def listed(names: Iterable[object], most: int = 20) -> str:
+    """The first names, and how many more there are."""
+    words = [str(name)[:60] for name in names]
+    more = f", … ({len(words) - most} more)" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def is_text(column: pd.Series) -> bool:
+    """Whether a column holds text, be it with gaps."""
+    return bool(types.is_string_dtype(column.dropna()))
+
+
+# --- how numbers are written --------------------------------------------------------------------
+
+
+def read_numbers(text: pd.Series, decimal: str, thousands: str, gaps: Sequence[str]) -> pd.Series:
+    """Text as numbers where every cell is one in this spelling, or a gap; else as it was."""
+    point, mark = re.escape(decimal), re.escape(thousands)
+    whole = rf"(\d{{1,3}}({mark}\d{{3}})+|\d+)" if thousands else r"\d+"
+    cells = text.str.strip()
+    number = cells.str.fullmatch(rf"[-+]?({whole}({point}\d*)?|{point}\d+)([eE][-+]?\d+)?")
+    number = number.fillna(False).astype(bool)
+    if not (number | text.isna() | cells.str.lower().isin(gaps)).all() or not number.any():
+        return text
+    if thousands:
+        cells = cells.str.replace(thousands, "", regex=False)
+    return pd.to_numeric(cells.where(number).str.replace(decimal, ".", regex=False))
+
+
+def _describe_spelling(cells: pd.Series) -> str:
+    """How these cells write numbers, where all of them do, and what to do."""
+    fits = pd.DataFrame({how: cells.str.strip().str.fullmatch(p) for how, p in WRITTEN.items()})
+    if cells.empty or not fits.any(axis=1).all():
+        return ""
+    how = str(fits.sum().idxmax())  # of equals the first
+    first = str(cells[fits[how]].iloc[0])
+    digits = re.sub(r"[^\d.,+-]", "", first)
+    advice = f"write {digits.replace(',', '')}"
+    if how == "a decimal comma":
+        advice = f"write a point, {digits.replace('.', '').replace(',', '.')}"
+    elif how == "points between thousands":
+        advice = f"write {digits.replace('.', '')}"
+    elif how == "a comma between thousands" and digits.count(",") == 1 and "." not in digits:
+        advice += f" (or {digits.replace(',', '.')}, if it is a decimal comma)"
+    return f"holds numbers with {how} ({first!r}); {_find_signs(how, cells)}{advice}."
+
+
+def _find_signs(how: str, cells: pd.Series) -> str:
+    """The parameters by which cells written like this are read, or nothing."""
+    marks = set("".join(cells.str.strip())) - set("0123456789+-")
+    names = {sign: name for name, sign in SIGNS.items()}
+    decimal = "," if how == "a decimal comma" else "."
+    thousands = marks - {decimal}
+    if how == "a unit" or len(thousands) > 1 or not thousands <= set(names):
+        return ""
+    given = ["dataset.decimal=comma"] * (decimal == ",")
+    given += [f"dataset.thousands={names[mark]}" for mark in thousands]
+    return f"give {' '.join(given)}, or "
+
+
+# --- features -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Filler:
+    """What stands in for gaps: a number's median, a text's most frequent level.
+
+    numbers: columns of numbers with gaps; levels: the columns of each text with gaps.
+    """
+
+    numbers: tuple[int, ...]
+    levels: tuple[slice, ...]
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        values = np.zeros(inputs.shape[1])
+        if numbers := list(self.numbers):
+            imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+            values[numbers] = imputer.fit(inputs[:, numbers]).statistics_
+        for columns in self.levels:
+            counts = np.nansum(inputs[:, columns], axis=0)
+            values[columns] = np.arange(len(counts)) == counts.argmax()
+        return values
+
+
+def encode_features(file: Path, columns: pd.DataFrame) -> tuple[np.ndarray, Filler | None]:
+    """Every column as numbers (N, features), NaN where missing, and what fills the gaps.
+
+    A column with gaps is followed, after all features, by one that says where they are.
+    """
+    faults, refused = Faults(), []
+    parts: list[np.ndarray] = []
+    numbers, levels, start = list[int](), list[slice](), 0
+    for name in columns:
+        try:
+            parts.append(_encode(file, columns[name]))
+        except UserError as error:
+            faults.add(error)
+            refused.append(quote(name))
+            continue
+        end = start + parts[-1].shape[1]
+        if columns[name].hasnans:
+            if parts[-1].shape[1] > 1:
+                levels.append(slice(start, end))
+            else:
+                numbers.append(start)
+        start = end
+    if len(refused) > 1:
+        faults.add(UserError(f"dataset.drop=[{','.join(refused)}] leaves all of them out."))
+    faults.tell()
+    gaps = columns.isna().loc[:, columns.isna().any()]
+    filler = Filler(tuple(numbers), tuple(levels)) if len(gaps.columns) else None
+    return np.concatenate([*parts, gaps.to_numpy(dtype=np.float64)], axis=1), filler
+
+
+def _encode(file: Path, column: pd.Series) -> np.ndarray:
+    """One column as numbers (N, 1), or one-hot (N, levels); NaN where missing."""
+    known = column.notna().to_numpy()
+    if not known.any():
+        raise UserError(
+            f"{file}: column {column.name!r} is empty; leave it out with "
+            f"dataset.drop=[{quote(column.name)}]."
+        )
+    part = _encode_known(file, column[known].infer_objects())
+    if known.all():
+        return part
+    encoded = np.full((len(column), part.shape[1]), np.nan)
+    encoded[known] = part
+    return encoded
+
+
+def _encode_known(file: Path, column: pd.Series) -> np.ndarray:
+    if types.is_bool_dtype(column) or types.is_numeric_dtype(column):
+        return _to_numbers(file, column)[:, None]
+    text = _to_text(file, column)
+    levels = sorted(text.unique())
+    if len(levels) > MOST_LEVELS:
+        raise UserError(
+            f"{file}: column {column.name!r} is text with {len(levels)} distinct values, more than "
+            f"{MOST_LEVELS} (an identifier?); leave it out with "
+            f"dataset.drop=[{quote(column.name)}], or make it numbers."
+        )
+    return (text.to_numpy()[:, None] == np.array(levels, dtype=object)).astype(np.float64)
+
+
+def _to_numbers(file: Path, column: pd.Series) -> np.ndarray:
+    if types.is_complex_dtype(column):
+        raise UserError(f"{file}: column {column.name!r} is complex; give real numbers.")
+    values = column.to_numpy(dtype=np.float64)
+    broken = int((~np.isfinite(values)).sum())
+    if broken:
+        raise UserError(
+            f"{file}: column {column.name!r} has {broken} infinite values in {len(values)} rows; "
+            "replace them or remove the rows."
+        )
+    return values
+
+
+def _to_text(file: Path, column: pd.Series) -> pd.Series:
+    """A column of text, or of true and false as text; dates and half-numbers are refused."""
+    if types.is_bool_dtype(column):
+        return column.astype(int).astype(str)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    where = f"{file}: column {column.name!r}"
+    if not all(isinstance(value, str) for value in column):
+        raise UserError(f"{where} {_describe_foreign(column)}")
+    if column.str.fullmatch(DATE).all():
+        raise UserError(
+            f"{where} holds dates ({column.iloc[0]}); make it a number of days, or leave it out "
+            f"with dataset.drop=[{quote(column.name)}]."
+        )
+    numeric = pd.to_numeric(column, errors="coerce").notna()
+    rest = column[~numeric]
+    gaps = rest.str.strip().str.lower().isin(MISSING)
+    if written := _describe_spelling(rest[~gaps]):
+        raise UserError(f"{where} {written}")
+    if len(rest) and (numeric.mean() >= 0.5 or (gaps.all() and numeric.any())):
+        way_out = "dataset.missing=impute fills them" if gaps.all() else "replace them"
+        raise UserError(
+            f"{where} is numbers except {listed(map(repr, rest.unique()))} in {len(rest)} rows; "
+            f"{way_out}, or remove the rows."
+        )
+    return column
+
+
+def _describe_foreign(column: pd.Series) -> str:
+    """What a column holds that is neither numbers nor text, and what to do."""
+    if all(isinstance(value, int) for value in column):
+        most = max(len(str(abs(value))) for value in column)
+        return (
+            f"holds whole numbers of up to {most} digits, more than a number keeps (an "
+            f"identifier?); leave it out with dataset.drop=[{quote(column.name)}]."
+        )
+    kinds = sorted({type(value).__name__ for value in column})
+    what = f"is {column.dtype}" if len(kinds) == 1 else f"mixes {listed(kinds)}"
+    return (
+        f"{what}, neither numbers, true/false nor text; convert it (a date: to a number of days), "
+        f"or leave it out with dataset.drop=[{quote(column.name)}]."
+    )
+
+
+# --- the target ---------------------------------------------------------------------------------
+
+
+def read_targets(
+    file: Path, column: pd.Series, task: str | None, positive: Any
+) -> tuple[np.ndarray, str, list[Any]]:
+    """Class indices or numbers, the name of the task that they pose, and what each class holds."""
+    numeric = types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
+    values = pd.Series(_to_numbers(file, column)) if numeric else _to_text(file, column)
+    levels = sorted(values.unique())
+    few = not numeric or (types.is_integer_dtype(column) and len(levels) <= MOST_CLASSES)
+    kind = task or ("regression" if not few else "binary" if len(levels) == 2 else "multiclass")
+    where = f"{file}: target {column.name!r}"
+    _refuse_target(where, column, kind, task, len(levels), numeric)
+    if positive is not None and kind != "binary":
+        raise UserError(
+            f"dataset.positive={positive}: {where} has {len(levels)} distinct values and is read "
+            f"as {kind}; positive is for a binary target, of two."
+        )
+    if kind == "regression":
+        return values.to_numpy(), kind, []
+    counts = values.value_counts()
+    if counts.min() < FEWEST:
+        raise UserError(
+            f"{where}: class {column[values == counts.idxmin()].iloc[0]} has {counts.min()} rows; "
+            f"give at least {FEWEST}, merge it or remove it"
+            + ("; or dataset.task=regression, if these are numbers." if numeric else ".")
+        )
+    indices = np.searchsorted(levels, values.to_numpy())
+    classes = [column.iloc[int((indices == k).argmax())] for k in range(len(levels))]
+    if positive is not None and _choose(where, classes, positive) == 0:
+        return 1 - indices, kind, classes[::-1]
+    return indices, kind, classes
+
+
+def _choose(where: str, classes: list[Any], positive: Any) -> int:
+    """The index of the class that `positive` means."""
+    names = [spell(each) for each in classes]
+    if spell(positive) not in names:
+        raise UserError(f"dataset.positive={positive}: {where} holds {' and '.join(names)}.")
+    return names.index(spell(positive))
+
+
+def spell(value: Any) -> str:
+    """A cell as people write it: 1 for 1.0, true for True."""
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, int | float | np.number) else str(value)
+
+
+def _refuse_target(
+    where: str, column: pd.Series, kind: str, task: str | None, levels: int, numeric: bool
+) -> None:
+    if levels < 2:
+        raise UserError(f"{where} has one value only, {column.iloc[0]}; there is nothing to learn.")
+    if kind == "regression" and not numeric:
+        raise UserError(f"{where} is not numbers; give dataset.task=multiclass, or another target.")
+    if kind == "binary" and levels != 2:
+        raise UserError(
+            f"{where} has {levels} distinct values; binary needs two "
+            "(dataset.task=multiclass takes more)."
+        )
+    if task is None and kind == "multiclass" and levels > MOST_CLASSES:
+        raise UserError(
+            f"{where} is text with {levels} distinct values, more than {MOST_CLASSES}; "
+            "give dataset.task=multiclass if these are classes, or another target."
+        )
