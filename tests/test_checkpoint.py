@@ -37,7 +37,7 @@ SETTINGS = [
     (["dataset=digits", "seeds=5", "trainer.max_replicas=2", "optimizer=sgd"], 9, 6),
     (["dataset=wine", "loss=focal", "seeds=2", "trainer.precision=64-true"], 5, 4),
     (["dataset=wine", "loss=center", "seeds=2", "optimizer=adamw"], 3, 2),
-    (["dataset=wine", "loss=noisy.py:noisy", "seeds=2"], 5, 4),
+    (["dataset=wine", "loss=noisy.py:noisy", "seeds=2", "trainer.peek=true"], 5, 4),
     (["dataset=diabetes", "loss=squared_error", "optimizer=sgd", "optimizer.lr=0.7"], 4, 2),
 ]
 DIVERGING = ["dataset=diabetes", "optimizer=sgd", "optimizer.lr=1e20", "loss=squared_error"]
@@ -73,6 +73,7 @@ def cut_off(config: Configuration, folder: Path, after: int) -> list[Path]:
 def assert_same(one: Result, other: Result) -> None:
     pd.testing.assert_frame_equal(one.seeds, other.seeds, check_exact=True)
     pd.testing.assert_frame_equal(one.curves, other.curves, check_exact=True)
+    pd.testing.assert_frame_equal(one.test_curves, other.test_curves, check_exact=True)
 
 
 @pytest.mark.parametrize(("words", "after", "first"), SETTINGS)

@@ -24,6 +24,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
         "precision": "64-true",
         "max_replicas": 3,
         "checkpoint": 5,
+        "peek": True,
     },
     "tune": {"trials": 3, "seeds": 4, "sampler": "tpe", "at": "best"},
     "tracking": {"uri": None, "experiment": "other"},
@@ -35,7 +36,7 @@ NO_NUMBERS = {"seeds", "metrics"}
 NO_NUMBERS |= {
     f"{s}.{k}" for s in ("tracking", "results", "launcher", "settle") for k in ANOTHER[s]
 }
-NO_NUMBERS |= {"trainer.device", "trainer.max_replicas", "trainer.checkpoint"}
+NO_NUMBERS |= {f"trainer.{k}" for k in ("device", "max_replicas", "checkpoint", "peek")}
 
 
 @pytest.fixture(scope="module")

@@ -265,6 +265,8 @@ def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
     merged = results.merged(parts)
     assert results.looks_of(merged) == 2
     assert results.looks_of(results.merged([parts[0], parts[0]])) == 1  # trained again, not added
+    again = results.of_seeds(parts[0], [0])
+    assert results.looks_of(results.merged([parts[0], again])) == 1
     planned = replace(parts[0], summary={**parts[0].summary, "planned_looks": 4})
     assert results.looks_of(results.merged([planned])) == 4
     assert results.looks_of(results.merged([planned, parts[1]])) == 5

@@ -160,7 +160,7 @@ def test_a_diverging_replica_leaves_the_others_bit_identical_and_has_no_numbers(
         )
     assert ill.history.diverged_epoch[victim] == 1
     assert (ill.history.diverged_epoch[others] == -1).all()
-    rows, curves = outcome._tables(ill.history, seeds)
+    rows, curves, _ = outcome._tables(ill.history, seeds)
     assert rows.status[victim] == "diverged"
     assert rows.filter(like="test").iloc[victim].isna().all()
     assert (curves[curves.seed == seeds[victim]].epoch == 0).all()

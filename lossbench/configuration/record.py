@@ -50,7 +50,7 @@ EXPERIMENT_NAME = re.compile(r"\w[\w .,=+@-]{0,199}")  # a folder is named after
 ALLOWED = ("seeds", *CHOICES, "metric", "metrics", *SECTIONS)
 # What decides where, how fast and in what company a seed is trained, but none of its numbers.
 PLACE_SECTIONS = ("tracking", "results", "launcher", "settle")
-PLACE_FIELDS = ("device", "max_replicas", "checkpoint")  # of the trainer
+PLACE_FIELDS = ("device", "max_replicas", "checkpoint", "peek")  # of the trainer
 PLAIN_WORD = re.compile(r"[A-Za-z_][\w./:-]*")
 
 

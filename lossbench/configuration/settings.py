@@ -23,6 +23,8 @@ class Trainer:
     max_replicas is the most replicas trained as one; more seeds are trained stack after stack.
     auto is as many as cache and memory hold well; results do not depend on it.
     checkpoint is the epochs between two checkpoints, from which a killed run resumes; null is none.
+    peek keeps the test metrics after every epoch apart, for `compare --peek`; nothing chooses by
+    them.
     """
 
     max_epochs: Annotated[int, "[1, inf)"]
@@ -31,6 +33,7 @@ class Trainer:
     precision: Literal["32-true", "64-true", "bf16-mixed"]
     max_replicas: Literal["auto"] | Annotated[int, "[1, inf)"]
     checkpoint: Annotated[int, "[1, inf)"] | None
+    peek: bool | None
 
 
 @dataclass(frozen=True)

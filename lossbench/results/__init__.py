@@ -1,8 +1,9 @@
 """Trained seeds on disk: the folder that is the truth, its code, predictions and later metrics."""
 
+from lossbench.results.bands import bands
 from lossbench.results.folder import (
+    NO_CURVES,
     Result,
-    bands,
     by_configuration,
     changed,
     configured,

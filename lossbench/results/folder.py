@@ -3,8 +3,8 @@
 `results/<key>/` holds `seeds.parquet` (a row per seed), `curves.parquet` (seed, epoch, metric,
 value), `config.yaml`, `summary.yaml`, `versions.yaml` and, where there are some,
 `details.parquet` (seed, name, values: what figures show next to curves), `tuning.parquet` (trial,
-seed, parameters, value) and `predictions.npz`. Seeds added later stand next to it as `<key>-1`,
-`<key>-2`; a folder once written never changes.
+seed, parameters, value), `test_curves.parquet` (as curves) and `predictions.npz`. Seeds added
+later stand next to it as `<key>-1`, `<key>-2`; a folder once written never changes.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from lossbench.registry.kinds import CHOICES
 from lossbench.results import predictions
 from lossbench.results.predictions import Predictions
 from lossbench.results.sources import code_of_run
-from lossbench.statistics import t_interval
 
 ROOM = 2**20  # bytes that must be free
 STALE_SECONDS = 3600  # what is being written for longer was killed
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
 OUTDATED = re.compile(r"[0-9a-f]{12}(-\d+)?")  # names of results of lossbench 0.1
 NO_DETAILS = pd.DataFrame({"seed": [], "name": [], "values": []})
+NO_CURVES = pd.DataFrame({"seed": [0], "epoch": [0], "metric": [""], "value": [0.0]})[:0]
 
-TABLES = ("seeds", "curves", "details", "tuning")
+TABLES = ("seeds", "curves", "details", "tuning", "test_curves")
 # What each file of a result must hold to be one.
 EXPECTED = {
     "config": ("seeds", "trainer", *CHOICES),
@@ -62,6 +62,7 @@ class Result:
     there was some, is its ledger, and the table of that name has a row per trial and tuning seed.
     details: seed, name, values (a list); empty where the task has none, or no seed finished.
     predictions: of the seeds of which they are kept; of a seed the first that has it counts.
+    test_curves: of the seeds that were trained with `trainer.peek`, read by `comparison.peeking`.
     """
 
     key: str
@@ -73,6 +74,7 @@ class Result:
     tuning: pd.DataFrame | None = None
     details: pd.DataFrame = field(default_factory=NO_DETAILS.copy)
     predictions: tuple[Predictions, ...] = ()
+    test_curves: pd.DataFrame = field(default_factory=NO_CURVES.copy)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -116,6 +118,8 @@ def write(result: Result, folder: Path) -> Path:
             result.tuning.to_parquet(temporary / "tuning.parquet", index=False)
         if len(result.details):
             result.details.to_parquet(temporary / "details.parquet", index=False)
+        if result.config.trainer.peek:
+            result.test_curves.to_parquet(temporary / "test_curves.parquet", index=False)
         predictions.write(result.predictions, result.seeds.seed, temporary)
         written = {f.name: sha256(f) for f in sorted(temporary.iterdir())}
         texts = {
@@ -237,32 +241,38 @@ def merged(results: Sequence[Result]) -> Result:
     last, *before = reversed(results)
     kept, known = [last], set(last.seeds.seed)
     for result in before:
-        new = [seed for seed in result.seeds.seed if seed not in known]
-        if new:
-            kept.append(of_seeds(result, new))
+        if new := [seed for seed in result.seeds.seed if seed not in known]:
+            kept.insert(0, of_seeds(result, new))
             known.update(new)
-    seeds = pd.concat([r.seeds for r in kept]).sort_values("seed", ignore_index=True)
-    curves = pd.concat([r.curves for r in reversed(kept)], ignore_index=True)
-    details = pd.concat([r.details for r in reversed(kept)], ignore_index=True)
-    seconds = sum(r.summary["seconds"] for r in kept)
+    tables = {
+        name: pd.concat([getattr(r, name) for r in kept], ignore_index=True)
+        for name in ("seeds", "curves", "details", "test_curves")
+    }
+    seeds = tables["seeds"] = tables["seeds"].sort_values("seed", ignore_index=True)
     config = replace(last.config, seeds=tuple(seeds.seed.tolist()))
-    summary = {**last.summary, "seconds": seconds, **_remarks(list(reversed(kept)))}
-    kept_predictions = tuple(each for r in kept for each in r.predictions)
-    last = replace(last, config=config, summary=summary, details=details)
-    return replace(last, seeds=seeds, curves=curves, predictions=kept_predictions)
+    summary = {**last.summary, **_remarks(kept), **_looks(results)}
+    kept_predictions = tuple(each for r in reversed(kept) for each in r.predictions)
+    return replace(last, config=config, summary=summary, predictions=kept_predictions, **tables)
 
 
 def _remarks(results: Sequence[Result]) -> dict[str, Any]:
-    """What must be known of any of the parts, once."""
+    """What must be known of any of the parts, once, and the seconds of all."""
     summaries = [result.summary for result in results]
     reasons = dict.fromkeys(filter(None, (s.get("unmapped_because") for s in summaries)))
     notes = [*dict.fromkeys(note for s in summaries for note in s.get("notes", []))]
-    because = "; ".join(reasons) or None
-    plans = Counter(summary.get("planned_looks", 1) for summary in summaries)
+    mapped = {"mapped": not reasons, "unmapped_because": "; ".join(reasons) or None}
+    return {**mapped, "notes": notes, "seconds": sum(s["seconds"] for s in summaries)}
+
+
+def _looks(results: Sequence[Result]) -> dict[str, int]:
+    """How often seeds could have been compared, by those parts that brought some, in order."""
+    plans, known = Counter[int](), set[int]()
+    for result in results:
+        if not known.issuperset(result.seeds.seed):
+            plans[result.summary.get("planned_looks", 1)] += 1
+        known.update(result.seeds.seed)
     looks = sum(max(plan, parts) if plan > 1 else parts for plan, parts in plans.items())
-    planned = max(plans)
-    remarks = {"mapped": not reasons, "unmapped_because": because, "notes": notes}
-    return {**remarks, "looks": looks, "planned_looks": planned, "parts": plans[planned]}
+    return {"looks": looks, "planned_looks": max(plans), "parts": plans[max(plans)]}
 
 
 def looks_of(result: Result) -> int:
@@ -297,11 +307,12 @@ def _changed_since(place: Path, config: Configuration) -> list[str]:
 
 
 def missing_seeds(config: Configuration, folder: Path) -> list[int]:
-    """The seeds that the folder does not hold yet."""
+    """The seeds that the folder does not hold yet, with test curves where these are wanted."""
     done: set[int] = set()
     for summary, seeds in map(_head, parts(folder, config.key)):
         if summary["sources"] == code_of_run(config, summary["task"]):
-            done |= seeds
+            bare = config.trainer.peek and "test_curves.parquet" not in summary["sha256"]
+            done = done - seeds if bare else done | seeds
     return [seed for seed in config.seeds if seed not in done]
 
 
@@ -324,6 +335,7 @@ def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
         seeds=result.seeds[result.seeds.seed.isin(seeds)].sort_values("seed", ignore_index=True),
         curves=result.curves[result.curves.seed.isin(seeds)].reset_index(drop=True),
         details=result.details[result.details.seed.isin(seeds)].reset_index(drop=True),
+        test_curves=result.test_curves[result.test_curves.seed.isin(seeds)],
     )
 
 
@@ -365,7 +377,7 @@ def whole(parts: Sequence[Path]) -> Result:
 
 def by_configuration(folder: Path) -> list[list[Path]]:
     """The same, but where code in a file was changed only those that were written last."""
-    in_time = sorted(by_key(folder), key=lambda parts: _written_at(parts[-1]))
+    in_time = sorted(by_key(folder), key=lambda p: (p[-1] / "seeds.parquet").stat().st_mtime_ns)
     latest = {configured_at(parts[-1]): parts for parts in in_time}
     return sorted(latest.values())
 
@@ -373,10 +385,6 @@ def by_configuration(folder: Path) -> list[list[Path]]:
 def everything(folder: Path) -> list[Result]:
     """Every result in a folder, its parts merged; of changed code only what was written last."""
     return [whole(parts) for parts in by_configuration(folder)]
-
-
-def _written_at(place: Path) -> int:
-    return (place / "seeds.parquet").stat().st_mtime_ns
 
 
 def configured_at(place: Path) -> str:
@@ -389,12 +397,3 @@ def configured(config: Configuration, numbers: dict[str, Any]) -> str:
     """A digest of what a run is configured as, code by the name of its file, whatever is in it."""
     chosen = {kind: {**numbers[kind], "name": config.choice(kind).name} for kind in CHOICES}
     return digest({**numbers, **chosen})
-
-
-def bands(curves: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds and its 95 % t interval: metric, epoch, mean, low, high, seeds."""
-    rows = []
-    for (metric, epoch), values in curves.dropna().groupby(["metric", "epoch"], sort=False).value:
-        interval = t_interval(values)
-        rows.append((metric, epoch, interval.estimate, interval.low, interval.high, len(values)))
-    return pd.DataFrame(rows, columns=["metric", "epoch", "mean", "low", "high", "seeds"])

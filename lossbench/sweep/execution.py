@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Console
@@ -41,6 +41,8 @@ def execute(
         if kinds:
             changed = ", ".join(job.config.named(kind) for kind in kinds)
             console.print(f"{job.name}: the code of {changed} has changed; trained again.")
+    if not rerun:
+        _say_peeking(jobs, console)
     todo = [job for job in jobs if job.seeds]
     done = len(jobs) - len(todo)
     if done:
@@ -54,6 +56,16 @@ def execute(
             if todo:
                 _train_all(todo, delivery, console, rerun=rerun, wait=wait)
     return jobs
+
+
+def _say_peeking(jobs: Sequence[Job], console: Console) -> None:
+    """Say which seeds are trained again for nothing but their test curves."""
+    for job in (job for job in jobs if job.config.trainer.peek):
+        plain = replace(job.config, trainer=replace(job.config.trainer, peek=False))
+        again = set(job.seeds).difference(results.missing_seeds(plain, job.folder))
+        if again:
+            seeds = "1 seed" if len(again) == 1 else f"{len(again)} seeds"
+            console.print(f"{job.name}: {seeds} without test curves, trained again to have some.")
 
 
 def _train_all(

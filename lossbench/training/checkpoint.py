@@ -41,7 +41,8 @@ def place_of(
     """Where the checkpoints of a run are in the results folder, if it wants any."""
     if folder is None or config.trainer.checkpoint is None:
         return None
-    rest = [seeds, code_of_run(config, task), versions, config.trainer.device]
+    trainer = [config.trainer.device, bool(config.trainer.peek)]
+    rest = [seeds, code_of_run(config, task), versions, *trainer]
     return folder / ".checkpoints" / f"{config.key}-{digest(rest)}"
 
 
@@ -153,7 +154,7 @@ def _say(words: str) -> None:
 
 def _snapshot(stack: Stack) -> Snapshot:
     """Tensors and plain values, which need no code of ours to be loaded."""
-    curves = stack.history.curves
+    curves = [*stack.history.curves, *stack.history.test_curves]
     return {
         "epochs": stack.epoch + 1,
         "steps_done": stack.steps_done,
@@ -176,9 +177,11 @@ def _restore(stack: Stack, snapshot: Snapshot) -> None:
         value.copy_(snapshot["state"][name])
     stack.best = {name: value.to(stack.device) for name, value in snapshot["best"].items()}
     stack.optimizer.load_state_dict(snapshot["optimizer"])
-    curves = zip(snapshot["places"], snapshot["values"], strict=True)
+    places = zip(snapshot["places"], snapshot["values"], strict=True)
+    curves = [(epoch, name, value) for (epoch, name), value in places]
     stack.history = History(
         **snapshot["history"],
-        curves=[(epoch, name, value) for (epoch, name), value in curves],
+        curves=[curve for curve in curves if not curve[1].startswith("test/")],
+        test_curves=[curve for curve in curves if curve[1].startswith("test/")],
         earlier=snapshot["seconds"],
     )

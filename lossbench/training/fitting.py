@@ -133,6 +133,7 @@ def fit_stack(
     repeated = {name: values[replicas] for name, values in (per_replica or {}).items()}
     stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], repeated)
     stack.room = config.results.predictions * 2**20 / len(config.seeds)
+    stack.peek = test and bool(config.trainer.peek)
 
     def point() -> Point:
         return latest_point(stack.history, len(seeds))

@@ -15,7 +15,7 @@ import torch
 from lossbench import registry
 from lossbench.configuration import Configuration
 from lossbench.datasets import Origin
-from lossbench.results import Result
+from lossbench.results import NO_CURVES, Result
 from lossbench.results.predictions import Predictions
 from lossbench.results.sources import blind_spots, code_of_metrics, code_of_run
 from lossbench.tasks import Task
@@ -42,6 +42,9 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
     task, recipe = stacks[0].task, stacks[0].recipe
     reasons = list(dict.fromkeys(stack.unmapped for stack in stacks if stack.unmapped))
     tables = [_tables(stack.history, stack.seeds) for stack in stacks]
+    seeds, curves, test_curves = (
+        pd.concat(t, ignore_index=True) for t in zip(*tables, strict=True)
+    )
     kept = all(stack.history.predictions for stack in stacks)
     notes = list(dict.fromkeys(note for stack in stacks for note in stack.notes))
     if not kept and config.results.predictions:
@@ -69,12 +72,13 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
     return Result(
         key=summary["key"],
         config=replace(config, seeds=tuple(seed for stack in stacks for seed in stack.seeds)),
-        seeds=pd.concat([t[0] for t in tables], ignore_index=True),
-        curves=pd.concat([t[1] for t in tables], ignore_index=True),
+        seeds=seeds,
+        curves=curves,
         summary=summary,
         versions=versions(),
         details=pd.concat([_details(s.history, s.seeds) for s in stacks], ignore_index=True),
         predictions=(_predictions(stacks),) if kept else (),
+        test_curves=test_curves,
     )
 
 
@@ -99,8 +103,8 @@ def _not_kept(config: Configuration) -> str:
     )
 
 
-def _tables(history: History, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The row of each seed, and its curves up to where it diverged."""
+def _tables(history: History, seeds: list[int]) -> list[pd.DataFrame]:
+    """The row of each seed, and its curves and test curves up to where it diverged."""
     diverged = history.diverged_epoch.numpy()
     scores = [v for name, v in history.final.items() if name.startswith("test/")]
     scored = torch.stack(scores).isfinite().any(0).numpy()  # no score: estimates are not finite
@@ -115,17 +119,18 @@ def _tables(history: History, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFr
         rows.loc[rows[name] < 0, name] = pd.NA
     for name, values in history.final.items():
         rows[name] = np.where(alive, values.double().numpy(), np.nan)
-    curves = pd.concat(
-        [
-            pd.DataFrame({"seed": seeds, "epoch": epoch, "metric": name, "value": values.double()})
-            for epoch, name, values in history.curves
-        ],
-        ignore_index=True,
-    )
-    end = curves.seed.map(
-        dict(zip(seeds, np.where(alive, np.iinfo(int).max, diverged), strict=True))
-    )
-    return rows, curves[curves.epoch < end].reset_index(drop=True)
+    end = dict(zip(seeds, np.where(alive, np.iinfo(int).max, diverged), strict=True))
+    return [rows, *(_curves(each, end) for each in (history.curves, history.test_curves))]
+
+
+def _curves(points: list[tuple[int, str, torch.Tensor]], end: dict[int, int]) -> pd.DataFrame:
+    """A row for each seed and point before the epoch at which the seed ends."""
+    tables = [
+        pd.DataFrame({"seed": [*end], "epoch": epoch, "metric": name, "value": values.double()})
+        for epoch, name, values in points
+    ]
+    table = pd.concat(tables, ignore_index=True) if tables else NO_CURVES
+    return table[table.epoch < table.seed.map(end)].reset_index(drop=True)
 
 
 def _details(history: History, seeds: list[int]) -> pd.DataFrame:

@@ -47,6 +47,7 @@ class History:
     """What training leaves, a value for each replica in the order of the seeds.
 
     curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
+    test_curves: the same of the test split, empty unless asked for; apart, to choose nothing.
     details: name -> numbers (R, K), for figures. predictions: as in `predictions.Predictions`.
     diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
     one spent.
@@ -60,6 +61,7 @@ class History:
     earlier: float = 0.0
     details: dict[str, Tensor] = field(default_factory=dict)
     predictions: dict[str, Tensor] = field(default_factory=dict)
+    test_curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
 
     def first(self, count: int) -> History:
         """The history of the first replicas alone."""
@@ -72,4 +74,5 @@ class History:
             self.earlier,
             {name: values[:count] for name, values in self.details.items()},
             {name: values[:count] for name, values in self.predictions.items()},
+            [(epoch, name, values[:count]) for epoch, name, values in self.test_curves],
         )

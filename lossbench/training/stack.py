@@ -71,6 +71,7 @@ class Stack(LightningModule):
         )
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
         self.room = 0.0  # bytes of predictions that may be kept of each replica
+        self.peek = False  # whether to keep test curves
         self.steps_done = 0
         self.epochs_before = 0  # by a process before this one
 
@@ -272,6 +273,9 @@ class Stack(LightningModule):
         history.best_epoch[better] = epoch
         for name, parameter in self.state.items():
             self.best[name][better] = parameter.detach()[better]
+        if self.peek:
+            for name, values in self.score(self.state, "test").items():
+                history.test_curves.append((epoch, f"test/{name}", values.cpu()))
 
     def test_step(self, *_: Any) -> None:
         """Read the test split once, with the last and with the best-validation parameters."""
