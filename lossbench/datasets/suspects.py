@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from lossbench.datasets import SHARES
+from lossbench.datasets.splitting import SHARES
 
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "holdout"}
 NAMED_ID = re.compile(
@@ -39,7 +39,7 @@ def note_rare(targets: np.ndarray, classes: Sequence[Any]) -> list[str]:
     targets: indices (N,) of `classes`; none is not of classes.
     """
     counts = np.bincount(targets, minlength=len(classes)) if classes else np.array([ENOUGH])
-    tested = counts * SHARES[-1] // sum(SHARES)
+    tested = counts * SHARES[3][-1] // sum(SHARES[3])
     if not classes or tested.min() >= ENOUGH:
         return []
     fewest = int(tested.argmin())
