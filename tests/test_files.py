@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lossbench.contract import Sample, UserError
 from lossbench.datasets import corruptions, files, prepare
+from lossbench.datasets.splitting import draw_rows
 
 
 def read(path: Path, **options) -> Sample:
@@ -243,6 +244,92 @@ def test_parquet_text_is_read_with_the_signs_that_are_given(tmp_path):
     assert sample.fill(sample.inputs)[0] == 1250.5
 
 
+# --- given splits -------------------------------------------------------------------------------
+
+
+def rows_of(sample: Sample) -> list[set[float]]:
+    """The first feature of each part of a seed, which tells rows apart."""
+    task = prepare(lambda rng: sample, lambda task: corruptions.none, [0]).task
+    rows = draw_rows(sample, task, np.random.default_rng(0))
+    return [set(sample.inputs[part, 0]) for part in rows]
+
+
+def test_a_column_may_say_the_split(save):
+    """It is no feature; in words that people use, upper case or not."""
+    words = np.array(["Train", " valid", "TEST", "training"])[STEP % 4]
+    sample = read(save(frame(40, part=words)), split="part")
+    assert sample.inputs.shape == (40, 1)
+    expected = [set(1.5 * STEP[np.isin(STEP % 4, part)]) for part in ([0, 3], [1], [2])]
+    assert rows_of(sample) == expected
+
+
+def test_validation_is_drawn_where_the_column_says_train_and_test(save):
+    sample = read(save(frame(40, part=np.where(STEP < 30, "train", "test"))), split="part")
+    train, validation, test = rows_of(sample)
+    assert test == set(1.5 * STEP[30:])
+    assert (len(train), len(validation)) == (24, 6)
+    assert about(sample, "the test split has 5 rows of the class 0, fewer than 50: each is 20.0%")
+
+
+def test_a_second_file_may_be_the_test(save, tmp_path):
+    """Columns in any order, further ones ignored; rows of it that are in the first are counted."""
+    path = save(frame(40, land=["DE", "FR"] * 20))
+    other = pd.DataFrame({"more": 1, "land": ["IT", "DE"] * 6, "y": [0, 1] * 6, "x": 0.0})
+    other.to_csv(tmp_path / "held.csv", index=False)
+    sample = read(path, test=str(tmp_path / "held.csv"))
+    assert sample.inputs.shape == (52, 1 + 3)
+    assert sample.split.tolist() == [0] * 40 + [2] * 12
+    (note,) = about(read(path, test=str(path)), "are in the other splits too")
+    assert "40 of 40 rows of the test" in note
+    assert f"{path.name} + {path.name}" in note
+
+
+def test_a_group_stays_together(save):
+    """Its column is no feature, and repeats within it are no leak."""
+    data = frame(100, patient=[f"p{i // 4}" for i in range(100)], y=np.arange(100) // 4 % 2)
+    data.loc[data.index % 4 == 3, "x"] = data["x"].shift(1)
+    sample = read(save(data), group="patient")
+    assert sample.inputs.shape == (100, 1)
+    assert about(sample, "repeat") == []
+    parts = rows_of(sample)
+    patients = [{data["patient"][data["x"] == x].iloc[0] for x in part} for part in parts]
+    assert [len(part) for part in patients] == [15, 5, 5]
+    assert not patients[0] & patients[1] | patients[0] & patients[2] | patients[1] & patients[2]
+    assert "dataset.group=patient_id keeps its rows together" in "".join(
+        read(save(data.rename(columns={"patient": "patient_id"}))).notes
+    )
+
+
+SPLIT_FAULTS = [
+    ({"split": "z"}, ["dataset.split=z", "no column"]),
+    ({"split": "land"}, ["'land'", "'de', 'fr'", "train", "validation", "test"]),
+    ({"split": "one"}, ["'one'", "train only"]),
+    ({"split": "y"}, ["dataset.split=y is the target"]),
+    ({"group": "y"}, ["dataset.group=y is the target"]),
+    ({"group": "part", "split": "part"}, ["dataset.group=part is the split"]),
+    ({"group": "land", "drop": ["land"]}, ["dataset.drop=land is the group"]),
+    ({"group": "gaps"}, ["group 'gaps' is missing in 20 of 40", "row 2"]),
+    ({"split": "part", "test": "table.csv"}, ["dataset.test", "dataset.split", "one of them"]),
+    ({"test": "other.csv"}, ["dataset.test=", "other.csv", "no column 'land', 'part'"]),
+    ({"test": "nowhere.csv"}, ["dataset.test=", "nowhere.csv", "No such file"]),
+    ({"test": "table.txt"}, ["dataset.test=", "suffix must be"]),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), SPLIT_FAULTS)
+def test_a_split_that_cannot_be_used_is_refused(tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    land, part = ["DE", "FR"] * 20, ["train"] * 20 + ["test"] * 20
+    data = frame(40, land=land, part=part, one="train", gaps=["a", None] * 20)
+    data.to_csv("table.csv", index=False)
+    data.to_csv("table.txt", index=False)
+    frame().to_csv("other.csv", index=False)
+    with pytest.raises(UserError) as error:
+        read(Path("table.csv"), **options)
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert "\n" not in str(error.value)
+
+
 # --- the class that counts ----------------------------------------------------------------------
 
 
@@ -260,7 +347,7 @@ def test_the_class_that_counts_may_be_named(save, column, positive, first):
     """As the cell holds it, or as the command line reads it."""
     sample = read(save(frame(y=column * 10)), positive=positive)
     assert sample.targets[:2].tolist() == first
-    assert about(sample, "class 1") == []
+    assert about(sample, "class 1, which") == []
 
 
 def test_a_class_that_the_test_split_has_too_few_of_is_named(save):

@@ -270,7 +270,7 @@ def read_targets(
             + ("; or dataset.task=regression, if these are numbers." if numeric else ".")
         )
     indices = np.searchsorted(levels, values.to_numpy())
-    classes = [column.iloc[int((indices == k).argmax())] for k in range(len(levels))]
+    classes = column.iloc[np.unique(indices, return_index=True)[1]].tolist()
     if positive is not None and _choose(where, classes, positive) == 0:
         return 1 - indices, kind, classes[::-1]
     return indices, kind, classes

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from csv import Error, reader
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,14 +25,19 @@ from lossbench.datasets.columns import (
     read_targets,
     spell,
 )
-from lossbench.datasets.suspects import find_suspects, note_rare, note_repeated
-from lossbench.paths import expanded, regular_file
+from lossbench.datasets.reading import Spelling, read_table, table_file
+from lossbench.datasets.splitting import TEST, TRAIN
+from lossbench.datasets.suspects import (
+    REPEATED_ID,
+    SAYS_SPLIT,
+    SPLITS,
+    find_suspects,
+    note_rare,
+    note_repeated,
+)
 from lossbench.registry.hints import choices
 from lossbench.registry.schema import Faults
 
-# What pandas and pyarrow raise for bytes that are not a table; they share no base class.
-READING = (OSError, ValueError, LookupError, TypeError, OverflowError, NotImplementedError)
-SEPARATORS = ",;\t|"
 MOST_NOTES = 5  # of columns; what more there is, is counted
 
 
@@ -47,8 +51,15 @@ class Wanted:
     drop: tuple[str, ...]
     impute: bool
     positive: str | None
-    decimal: str
-    thousands: str
+    split: str | None
+    group: str | None
+    spelling: Spelling
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The columns that are no features, with what they are; of equals the first counts."""
+        named = {self.group: "group", self.split: "split", self.target: "target"}
+        return {name: role for name, role in named.items() if name is not None}
 
 
 def csv(
@@ -62,6 +73,9 @@ def csv(
     features: tuple[str, ...] | None = None,
     missing: Literal["refuse", "impute"] | None = None,
     positive: str | int | float | bool | None = None,
+    split: str | None = None,
+    test: File | None = None,
+    group: str | None = None,
     decimal: Literal["point", "comma"] | None = None,
     thousands: Literal["comma", "point", "space", "apostrophe"] | None = None,
 ) -> Sample:
@@ -83,74 +97,125 @@ def csv(
             level, of the training split of each seed, next to a column that says where gaps were;
             refuse, like null, refuses them.
         positive: the cell of the class that recall and f1 count; null is the last in sorted order.
+        split: a column that says train, validation or test; what no row is, is drawn from train.
+        test: a file of the same columns, all of whose rows are the test split.
+        group: a column whose equal cells keep rows in one split, such as a patient.
         decimal: the decimal sign; null is the point.
         thousands: what stands between thousands; null is nothing.
     """
-    try:
-        file = regular_file(path, "dataset.path")
-        version = file.stat().st_mtime_ns
-    except OSError as error:
-        raise UserError(
-            f"dataset.path={path}: {error.strerror} ({expanded(path).absolute()}); "
-            "give a .csv or .parquet."
-        ) from error
+    files = [table_file(path, "dataset.path")]
+    if test is not None:
+        files.append(table_file(test, "dataset.test"))
+        if split is not None:
+            raise UserError("dataset.test: dataset.split gives the test rows; give one of them.")
     point, mark = SIGNS[decimal or "point"], SIGNS[thousands] if thousands else ""
     if point == mark:
         raise UserError(
             f"dataset.thousands={thousands} is the decimal sign as well; give another "
             "dataset.decimal."
         )
-    only = None if features is None else tuple(features)
-    counted = None if positive is None else spell(positive)
-    wanted = Wanted(target, task, only, tuple(drop), missing == "impute", counted, point, mark)
-    return _read_sample(file, wanted, version)
+    wanted = Wanted(
+        target,
+        task,
+        None if features is None else tuple(features),
+        tuple(drop),
+        missing == "impute",
+        None if positive is None else spell(positive),
+        split,
+        group,
+        Spelling(point, mark, MISSING if missing == "impute" else ()),
+    )
+    return _read_sample(tuple(files), wanted)
 
 
 @functools.lru_cache(maxsize=1)
-def _read_sample(file: Path, wanted: Wanted, version: int) -> Sample:
-    """The same for every seed, so read once for each version of the file."""
-    table = _choose_columns(file, _read_table(file, wanted), wanted)
-    target = table[wanted.target]
-    columns = table.drop(columns=wanted.target)
+def _read_sample(files: tuple[tuple[Path, int], ...], wanted: Wanted) -> Sample:
+    """The same for every seed, so read once for each version of the files."""
+    (file, _), *others = files
+    table = _choose_columns(file, read_table(file, wanted.spelling, "dataset.path"), wanted)
+    learnt = len(table)
+    for other, _ in others:
+        table = _append(file, table, other, read_table(other, wanted.spelling, "dataset.test"))
+        file = Path(f"{file} + {other.name}")  # as messages name the two
+    columns = table.drop(columns=list(wanted.roles))
     if len(table) < 10 or columns.empty:
         raise UserError(
             f"{file}: {len(table)} rows and {table.shape[1]} columns; "
             "give at least 10 rows, and a feature next to the target."
         )
+    parts = _read_parts(file, table, wanted)
+    if others:
+        parts = np.where(np.arange(len(table)) < learnt, TRAIN, TEST)
+    groups = None if wanted.group is None else table[wanted.group].astype(str).to_numpy()
     notes = list[str]()
     if wanted.impute:
         columns, notes = _read_gaps(file, columns)
     faults = Faults()
     with faults.gathered():
-        _refuse_missing(file, target, columns, wanted)
+        _refuse_missing(file, table[list(wanted.roles)], columns, wanted)
     with faults.gathered():
         inputs, fill = encode_features(file, columns)
     faults.tell()
+    target = table[wanted.target]
     targets, kind, classes = read_targets(file, target, wanted.task, wanted.positive)
     notes += _note_suspects(file, columns, targets, kind)
     notes += _note_target(file, target, kind, targets, classes, wanted)
-    notes += [f"{file.name}: {note}" for note in note_rare(targets, classes)]
-    notes += [f"{file.name}: {note}" for note in note_repeated(table)]
-    return Sample(inputs, targets, kind, notes=tuple(notes), fill=fill)
+    used = columns.assign(**{wanted.target: target})
+    for note in (*note_rare(targets, classes, parts), *note_repeated(used, parts, groups)):
+        notes.append(f"{file.name}: {note}")
+    return Sample(inputs, targets, kind, notes=tuple(notes), fill=fill, split=parts, groups=groups)
 
 
 def _choose_columns(file: Path, table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
-    """The target and the columns that are to be features, in the order of the file."""
-    named = {"target": (wanted.target,), "drop": wanted.drop, "features": wanted.features or ()}
-    for key, names in named.items():
-        for name in names:
-            if name not in table:
-                raise UserError(
-                    f"dataset.{key}={name}: no column of {file}. {choices(name, table.columns)}"
-                )
-            if key != "target" and name == wanted.target:
-                raise UserError(f"dataset.{key}={name} is the target of {file}; give features.")
+    """The columns that have a role and those that are to be features, in the order of the file."""
+    roles = [(wanted.target, "target"), (wanted.split, "split"), (wanted.group, "group")]
+    named = [(name, role) for name, role in roles if name is not None]
+    named += [(name, "drop") for name in wanted.drop]
+    named += [(name, "features") for name in wanted.features or ()]
+    for name, key in named:
+        if name not in table:
+            raise UserError(
+                f"dataset.{key}={name}: no column of {file}. {choices(name, table.columns)}"
+            )
+        if wanted.roles.get(name, key) != key:
+            raise UserError(
+                f"dataset.{key}={name} is the {wanted.roles[name]} of {file}; give another column."
+            )
     if wanted.features is not None and wanted.drop:
         raise UserError("dataset.drop: dataset.features names all that are used; give one of them.")
-    used = [name for name in table if name not in wanted.drop]
+    features = [name for name in table if name not in wanted.drop]
     if wanted.features is not None:
-        used = [name for name in table if name in (*wanted.features, wanted.target)]
-    return table[used]
+        features = list(wanted.features)
+    return table[[name for name in table if name in features or name in wanted.roles]]
+
+
+def _append(file: Path, table: pd.DataFrame, other: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """The table with the rows of another that has its columns."""
+    if lacking := [name for name in table if name not in rows]:
+        raise UserError(
+            f"dataset.test={other}: it has no column {listed(map(repr, lacking))}, as {file} has; "
+            "give a file of the same columns, or leave them out."
+        )
+    return pd.concat([table, rows[table.columns]], ignore_index=True)
+
+
+def _read_parts(file: Path, table: pd.DataFrame, wanted: Wanted) -> np.ndarray | None:
+    """(N,) the part of each row as the column says it, or None where no column does."""
+    if wanted.split is None:
+        return None
+    words = table[wanted.split].fillna("").astype(str).str.strip().str.lower()
+    if unknown := sorted(set(words) - set(SPLITS)):
+        raise UserError(
+            f"{file}: column {wanted.split!r} holds {listed(map(repr, unknown))}; dataset.split "
+            f"takes {listed(SPLITS)}."
+        )
+    parts = words.map(SPLITS).to_numpy()
+    if not {TRAIN} < set(parts):
+        raise UserError(
+            f"{file}: column {wanted.split!r} holds {listed(sorted(set(words)))} only; "
+            "dataset.split needs rows of train and of another part."
+        )
+    return parts
 
 
 # --- notes --------------------------------------------------------------------------------------
@@ -160,12 +225,19 @@ def _note_suspects(file: Path, columns: pd.DataFrame, targets: np.ndarray, kind:
     """A line for each column that had better not be a feature."""
     suspicious = find_suspects(columns, targets, kind != "regression")
     notes = [
-        f"{file.name}: column {name!r} {what}, and is a feature; dataset.drop=[{quote(name)}] "
-        "leaves it out."
+        f"{file.name}: column {name!r} {what}, and is a feature; {_use(name, what)}"
+        f"dataset.drop=[{quote(name)}] leaves it out."
         for name, what in suspicious.items()
     ]
     more = len(notes) - MOST_NOTES
     return notes[:MOST_NOTES] + ([f"{file.name}: and {more} more such columns."] * (more > 0))
+
+
+def _use(name: str, what: str) -> str:
+    """What a column is good for instead, in words, or nothing."""
+    if what.startswith(SAYS_SPLIT):
+        return f"dataset.split={quote(name)} splits by it, "
+    return f"dataset.group={quote(name)} keeps its rows together, " if what == REPEATED_ID else ""
 
 
 def _note_target(
@@ -224,13 +296,14 @@ def _read_gaps(file: Path, columns: pd.DataFrame) -> tuple[pd.DataFrame, list[st
     return columns, notes
 
 
-def _refuse_missing(file: Path, target: pd.Series, columns: pd.DataFrame, wanted: Wanted) -> None:
-    if target.hasnans:
-        raise UserError(
-            f"{file}: target {target.name!r} is missing in {target.isna().sum()} of {len(target)} "
-            f"rows, the first in data row {int(target.isna().to_numpy().argmax()) + 1}; remove "
-            "those rows."
-        )
+def _refuse_missing(file: Path, roles: pd.DataFrame, columns: pd.DataFrame, wanted: Wanted) -> None:
+    for name in roles:
+        if count := int((missing := roles[name].isna()).sum()):
+            raise UserError(
+                f"{file}: {wanted.roles[str(name)]} {name!r} is missing in {count} of {len(roles)} "
+                f"rows, the first in data row {int(missing.to_numpy().argmax()) + 1}; remove those "
+                "rows."
+            )
     gaps = columns.isna()
     counts = gaps.sum()
     if counts.any() and not wanted.impute:
@@ -241,87 +314,3 @@ def _refuse_missing(file: Path, target: pd.Series, columns: pd.DataFrame, wanted
             f"{gaps.any(axis=1).sum()} of {len(gaps)} rows, the first in data row {first}; "
             "dataset.missing=impute fills them, dataset.drop=[…] leaves columns out."
         )
-
-
-# --- reading ------------------------------------------------------------------------------------
-
-
-def _read_table(file: Path, wanted: Wanted) -> pd.DataFrame:
-    """The file's content, with text column names; UserError where it cannot be read."""
-    formats = {".csv": _read_csv, ".parquet": _read_parquet, ".pq": _read_parquet}
-    if file.suffix.lower() not in formats:
-        raise UserError(f"dataset.path={file}: the suffix must be {', '.join(formats)}.")
-    try:
-        table = formats[file.suffix.lower()](file, wanted)
-    except UnicodeDecodeError as error:
-        reason = f"byte {error.start} is not UTF-8; save it as UTF-8"
-        raise UserError(f"{file}: it cannot be read: {reason}.") from error
-    except READING as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{file}: it cannot be read: {reason}") from error
-    names = table.columns.astype(str)
-    for name in names[names.duplicated()]:
-        raise UserError(f"{file}: two columns are named {name!r}; rename one.")
-    return table.set_axis(names, axis=1)
-
-
-def _read_parquet(file: Path, wanted: Wanted) -> pd.DataFrame:
-    table = pd.read_parquet(file, engine="pyarrow")
-    return _respell(table, table[[name for name in table if is_text(table[name])]], wanted)
-
-
-def _respell(table: pd.DataFrame, text: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
-    """The table with the columns of numbers that are written with the signs that are wanted."""
-    if (wanted.decimal, wanted.thousands) == (".", ""):
-        return table
-    gaps = MISSING if wanted.impute else ()
-    for name in text:
-        column = read_numbers(text[name], wanted.decimal, wanted.thousands, gaps)
-        if not is_text(column):
-            table[name] = column
-    return table
-
-
-def _read_csv(file: Path, wanted: Wanted) -> pd.DataFrame:
-    """pandas fills short rows and guesses an index, so the shape is checked first."""
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        first = next((line for line in lines if line.strip()), "")
-        separator = max(SEPARATORS, key=lambda mark: len(next(reader([first], delimiter=mark), [])))
-        lines.seek(0)
-        rows = reader(lines, strict=True, skipinitialspace=True, delimiter=separator)
-        try:
-            header = next(rows, [])
-            ragged = next(
-                ((rows.line_num, len(r)) for r in rows if r and len(r) != len(header)), None
-            )
-        except Error as error:
-            raise ValueError(f"line {rows.line_num}: {error}") from error
-    _refuse_header(header)
-    if ragged:
-        raise ValueError(f"line {ragged[0]} has {ragged[1]} fields, the header {len(header)}")
-    read: Callable[..., Any] = functools.partial(
-        pd.read_csv,
-        file,
-        sep=separator,
-        encoding="utf-8-sig",
-        index_col=False,
-        skipinitialspace=True,
-        low_memory=False,
-        keep_default_na=False,  # "NA" and "None" may be text; as a number they are refused below
-        na_values=[""],
-    )
-    plain = (wanted.decimal, wanted.thousands) == (".", "")
-    return read() if plain else _respell(read(), read(dtype=str), wanted)
-
-
-def _refuse_header(header: list[str]) -> None:
-    """ValueError where the first line does not name each column once."""
-    if not any(header):
-        raise ValueError("it is empty; the first line must name the columns")
-    for position, name in enumerate(header, 1):
-        if not name.strip():
-            raise ValueError(f"column {position} has no name; name it, or remove it (an index?)")
-        if not name.isprintable():
-            raise ValueError(f"the name of column {position} is not text; is this a CSV file?")
-        if header.count(name) > 1:
-            raise ValueError(f"two columns are named {name!r} in its first line; name each once")

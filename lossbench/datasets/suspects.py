@@ -10,9 +10,16 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from lossbench.datasets.splitting import SHARES
+from lossbench.datasets.splitting import SHARES, TEST, TRAIN, VALIDATION
 
-SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "holdout"}
+# What says which part a row is in, in lower case.
+SPLITS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
+    **dict.fromkeys(("test", "testing", "holdout"), TEST),
+}
+SAYS_SPLIT = "says which split a row belongs to"
+REPEATED_ID = "is named like an identifier"
 NAMED_ID = re.compile(
     r"(?:^|[^A-Za-z])(?:id|uid|uuid|guid)s?$|^ids?(?:[^A-Za-z]|$)|[a-z](?:Id|ID)$"
 )
@@ -33,31 +40,42 @@ def find_suspects(features: pd.DataFrame, target: np.ndarray, classes: bool) -> 
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def note_rare(targets: np.ndarray, classes: Sequence[Any]) -> list[str]:
+def note_rare(
+    targets: np.ndarray, classes: Sequence[Any], parts: np.ndarray | None = None
+) -> list[str]:
     """Whether the test split has too few of a class for its recall to say much.
 
-    targets: indices (N,) of `classes`; none is not of classes.
+    targets: indices (N,) of `classes`; none is not of classes. parts: (N,) the given ones.
     """
-    counts = np.bincount(targets, minlength=len(classes)) if classes else np.array([ENOUGH])
-    tested = counts * SHARES[3][-1] // sum(SHARES[3])
-    if not classes or tested.min() >= ENOUGH:
+    if not classes:
         return []
-    fewest = int(tested.argmin())
+    given = parts is not None and bool((parts == TEST).any())
+    tested = np.bincount(targets[parts == TEST] if given else targets, minlength=len(classes))
+    if not given:
+        tested = tested * SHARES[3][-1] // sum(SHARES[3])
+    if tested.min() >= ENOUGH:
+        return []
+    fewest, about = int(tested.argmin()), "" if given else "about "
     return [
-        f"the test split has about {tested[fewest]} rows of the class {classes[fewest]!r}, fewer "
+        f"the test split has {about}{tested[fewest]} rows of the class {classes[fewest]!r}, fewer "
         f"than {ENOUGH}: each is {1 / max(1, tested[fewest]):.1%} of its recall."
     ]
 
 
-def note_repeated(table: pd.DataFrame) -> list[str]:
-    """Whether rows may be in the training and in the test split at once."""
-    repeated = int(table.duplicated().sum())
-    if not repeated:
-        return []
-    return [
-        f"{repeated} of {len(table)} rows repeat an earlier one, so that the test split has rows "
-        "of the training split; remove them, unless they are separate cases."
-    ]
+def note_repeated(
+    table: pd.DataFrame, parts: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> list[str]:
+    """Whether rows are, or may be, in the training and in the test split at once."""
+    same = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    if parts is not None and (parts == TEST).any():
+        count = int(np.isin(same[parts == TEST], same[parts != TEST]).sum())
+        note = f"{count} of {(parts == TEST).sum()} rows of the test are in the other splits too"
+    else:
+        group = np.arange(len(table)) if groups is None else groups
+        known = pd.DataFrame({"row": same, "group": group})
+        count = int((known.duplicated("row") & ~known.duplicated()).sum())
+        note = f"{count} of {len(table)} rows repeat an earlier one, so that splits share rows"
+    return [f"{note}; remove them, unless they are separate cases."] if count else []
 
 
 def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
@@ -66,8 +84,8 @@ def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
         return "gives the class away by its gaps"
     column, target = column[known], target[known]
     words = {str(value).strip().lower() for value in column.unique()[:10]}
-    if len(words) > 1 and words <= SPLITS:
-        return f"says which split a row belongs to ({', '.join(sorted(words))})"
+    if len(words) > 1 and words <= set(SPLITS):
+        return f"{SAYS_SPLIT} ({', '.join(sorted(words))})"
     if str(column.name).lower() in SPLIT_NAMES:
         return "is named like a split"
     identity, away = _identify(column), _find_giveaway(column, target) if classes else ""
@@ -80,7 +98,7 @@ def _identify(column: pd.Series) -> str:
     """How the column identifies rows, or nothing."""
     name, distinct = str(column.name), column.is_unique
     named = bool(NAMED_ID.search(name)) or name.lower() in ROW_NAMES
-    alike = "is named like an identifier" if named else ""
+    alike = REPEATED_ID if named else ""
     if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
         return "differs in every row" if distinct else alike
     values = column.to_numpy(dtype=np.float64)

@@ -1,0 +1,124 @@
+"""A CSV or Parquet file as a table, or the reason why it cannot be read."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from csv import Error, reader
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lossbench.contract import UserError
+from lossbench.datasets.columns import is_text, read_numbers
+from lossbench.paths import expanded, regular_file
+
+# What pandas and pyarrow raise for bytes that are not a table; they share no base class.
+READING = (OSError, ValueError, LookupError, TypeError, OverflowError, NotImplementedError)
+SEPARATORS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How numbers are written: the decimal sign, what stands between thousands, and for gaps."""
+
+    decimal: str = "."
+    thousands: str = ""
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        return (self.decimal, self.thousands) == (".", "")
+
+
+def table_file(path: str, key: str) -> tuple[Path, int]:
+    """The file that a parameter names, and its version; UserError where there is none."""
+    try:
+        file = regular_file(path, key)
+        return file, file.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(
+            f"{key}={path}: {error.strerror} ({expanded(path).absolute()}); "
+            "give a .csv or .parquet."
+        ) from error
+
+
+def read_table(file: Path, spelling: Spelling, key: str) -> pd.DataFrame:
+    """The file's content, with text column names; UserError where it cannot be read."""
+    formats = {".csv": _read_csv, ".parquet": _read_parquet, ".pq": _read_parquet}
+    if file.suffix.lower() not in formats:
+        raise UserError(f"{key}={file}: the suffix must be {', '.join(formats)}.")
+    try:
+        table = formats[file.suffix.lower()](file, spelling)
+    except UnicodeDecodeError as error:
+        reason = f"byte {error.start} is not UTF-8; save it as UTF-8"
+        raise UserError(f"{file}: it cannot be read: {reason}.") from error
+    except READING as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{file}: it cannot be read: {reason}") from error
+    names = table.columns.astype(str)
+    for name in names[names.duplicated()]:
+        raise UserError(f"{file}: two columns are named {name!r}; rename one.")
+    return table.set_axis(names, axis=1)
+
+
+def _read_parquet(file: Path, spelling: Spelling) -> pd.DataFrame:
+    table = pd.read_parquet(file, engine="pyarrow")
+    return _respell(table, table[[name for name in table if is_text(table[name])]], spelling)
+
+
+def _respell(table: pd.DataFrame, text: pd.DataFrame, spelling: Spelling) -> pd.DataFrame:
+    """The table with the columns of numbers that are written with the signs that are wanted."""
+    if spelling.plain:
+        return table
+    for name in text:
+        column = read_numbers(text[name], spelling.decimal, spelling.thousands, spelling.gaps)
+        if not is_text(column):
+            table[name] = column
+    return table
+
+
+def _read_csv(file: Path, spelling: Spelling) -> pd.DataFrame:
+    """pandas fills short rows and guesses an index, so the shape is checked first."""
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        first = next((line for line in lines if line.strip()), "")
+        separator = max(SEPARATORS, key=lambda mark: len(next(reader([first], delimiter=mark), [])))
+        lines.seek(0)
+        rows = reader(lines, strict=True, skipinitialspace=True, delimiter=separator)
+        try:
+            header = next(rows, [])
+            ragged = next(
+                ((rows.line_num, len(r)) for r in rows if r and len(r) != len(header)), None
+            )
+        except Error as error:
+            raise ValueError(f"line {rows.line_num}: {error}") from error
+    _refuse_header(header)
+    if ragged:
+        raise ValueError(f"line {ragged[0]} has {ragged[1]} fields, the header {len(header)}")
+    read: Callable[..., Any] = functools.partial(
+        pd.read_csv,
+        file,
+        sep=separator,
+        encoding="utf-8-sig",
+        index_col=False,
+        skipinitialspace=True,
+        low_memory=False,
+        keep_default_na=False,  # "NA" and "None" may be text; as a number they are refused below
+        na_values=[""],
+    )
+    return read() if spelling.plain else _respell(read(), read(dtype=str), spelling)
+
+
+def _refuse_header(header: list[str]) -> None:
+    """ValueError where the first line does not name each column once."""
+    if not any(header):
+        raise ValueError("it is empty; the first line must name the columns")
+    for position, name in enumerate(header, 1):
+        if not name.strip():
+            raise ValueError(f"column {position} has no name; name it, or remove it (an index?)")
+        if not name.isprintable():
+            raise ValueError(f"the name of column {position} is not text; is this a CSV file?")
+        if header.count(name) > 1:
+            raise ValueError(f"two columns are named {name!r} in its first line; name each once")
