@@ -13,8 +13,8 @@ UnusableError  the same for the disk, the network or the machine.
 
 Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.metrics.<task>`,
 `lossbench.tasks`, `lossbench.datasets`, `lossbench.corruptions`, `lossbench.models`,
-`lossbench.regularizers`, `lossbench.optimizers`, `lossbench.configs`), and objects keep the way in
-which they are called:
+`lossbench.regularizers`, `lossbench.optimizers`, `lossbench.schedules`, `lossbench.configs`), and
+objects keep the way in which they are called:
     loss         (prediction, target, /, *, hyper-parameters, facts) -> (B,) or ()
     metric       (estimate, target, /, *, facts) -> (...), from (..., N, ...); NaN where undefined
     task         a subclass of `lossbench.tasks.Task`, which is public too
@@ -23,6 +23,7 @@ which they are called:
     model        (input_shape, output_shape, /, *, parameters) -> torch.nn.Module
     regularizer  (weights, /, *, parameters) -> ()
     optimizer    (parameters, /, *, parameters) -> torch.optim.Optimizer
+    schedule     (progress, /, *, parameters) -> the learning rate's factor; progress is in [0, 1)
     config       "package:folder", a folder of YAML laid out as `conf/` is
 Without packaging they are named by their file: `loss=mine.py:f`, `dataset=mine.py:points`.
 A parameter with an entry for each class says so by a note, and other sizes or values are refused:

@@ -20,6 +20,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "trainer": {
         "max_epochs": 7,
         "batch_size": 9,
+        "clip_norm": 0.5,
         "device": "gpu",
         "precision": "64-true",
         "max_replicas": 3,
@@ -102,6 +103,17 @@ def test_without_trials_the_rest_of_the_tuning_counts_for_nothing(config):
 def test_a_null_counts_like_a_parameter_that_is_not_there(config):
     added = Choice("focal", {**config.loss.values, "later": None})
     assert replace(config, loss=added).key == config.key
+
+
+def test_a_kind_of_plugin_that_came_later_counts_only_where_it_is_not_at_its_default(config):
+    assert config.schedule.name == "constant"
+    before = {name: part for name, part in config.mapping.items() if name != "schedule"}
+    assert Configuration.read(before) == config
+    assert "schedule" not in config.numbers
+    assert replace(config, schedule=Choice("cosine", {"end": 0.1})).numbers["schedule"] == {
+        "name": "cosine",
+        "end": 0.1,
+    }
 
 
 def test_a_file_counts_by_its_content_and_not_by_its_path(tmp_path, monkeypatch):

@@ -8,7 +8,8 @@ from support import put
 from lossbench import registry
 from lossbench.cli import main
 
-KINDS = ["losses", "datasets", "corruptions", "models", "regularizers", "optimizers", "tasks"]
+KINDS = ["losses", "datasets", "corruptions", "models", "regularizers", "optimizers", "schedules"]
+KINDS += ["tasks"]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "configs", "experiments"])

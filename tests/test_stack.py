@@ -51,6 +51,7 @@ SETTINGS = [
     ["dataset=breast_cancer", "loss=hinge", "model=linear", "regularizer=l1"],
     ["dataset=diabetes", "loss=huber", "optimizer=adamw", "corruption=outliers"],
     ["dataset=wine", "loss=brier", "trainer.precision=64-true"],
+    ["dataset=moons", "schedule=one_cycle", "optimizer=sgd", "trainer.clip_norm=0.1"],
 ]
 
 
@@ -295,6 +296,44 @@ def test_embeddings_are_scored_through_the_logits_of_the_loss_however_many_class
     torch.testing.assert_close(scored, embeddings @ weight.mT + bias[:, None])
 
 
+SCHEDULES = [
+    ("sinking", "schedule={file}:sinking gives -0.01 at 51 % of training"),
+    ("words", "schedule={file}:words gives 'slow' at 0 % of training"),
+]
+
+
+@pytest.mark.parametrize(("name", "reason"), SCHEDULES)
+def test_a_schedule_that_gives_no_factor_is_refused_with_what_it_gave(name, reason, tmp_path):
+    (file := tmp_path / "mine.py").write_text(
+        "def sinking(progress, /):\n    return round(0.5 - progress, 2)\n"
+        "def words(progress, /):\n    return 'slow'\n"
+    )
+    config = configured("dataset=moons", f"schedule={file}:{name}")
+    with pytest.raises(UserError, match=reason.format(file=file)):
+        training.train(config, [0])
+
+
+def test_a_schedule_is_refused_for_an_optimiser_without_a_learning_rate(tmp_path):
+    (file := tmp_path / "mine.py").write_text(NO_RATE)
+    config = configured("dataset=moons", f"optimizer={file}:still", "trainer.max_epochs=1")
+    assert (training.train(config, [0]).seeds.status == "finished").all()
+    config = configured("dataset=moons", f"optimizer={file}:still", "schedule=cosine")
+    with pytest.raises(UserError, match=r"schedule=cosine: optimizer=.* has no lr"):
+        training.tried_recipe(config, training.data(config, [0]))
+
+
+NO_RATE = """
+import torch
+
+class Still(torch.optim.Optimizer):
+    def step(self, closure=None):
+        pass
+
+def still(parameters, /):
+    return Still(parameters, {})
+"""
+
+
 def test_the_best_epoch_is_chosen_by_the_primary_metric_on_validation():
     result = training.train(
         configured("dataset=wine", "trainer.max_epochs=12", "optimizer.lr=0.05"), [0, 1, 2]
@@ -306,11 +345,11 @@ def test_the_best_epoch_is_chosen_by_the_primary_metric_on_validation():
         assert result.seeds.set_index("seed").loc[row.seed, "val_best/accuracy"] == own.max()
 
 
-def test_stacked_training_equals_a_plain_loop():
-    """Second road: an ordinary model, optimiser and loop on one seed's data."""
-    config = configured(
-        "dataset=digits", "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.01"
-    )
+@pytest.mark.parametrize("words", [[], ["schedule=cosine", "trainer.clip_norm=0.3"]], ids=str)
+def test_stacked_training_equals_a_plain_loop(words):
+    """Second road: an ordinary model, optimiser, scheduler and loop on one seed's data."""
+    plain = ["dataset=digits", "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.01"]
+    config = configured(*plain, *words)
     stack = stack_of(config, [3, 9])
     fresh = Stack(stack.recipe, training.data(config, [9]), [9])
     model = stack.recipe.model()
@@ -318,12 +357,18 @@ def test_stacked_training_equals_a_plain_loop():
     model.load_state_dict(weights)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     inputs, targets = fresh.train_inputs[0], fresh.train_targets[0]
+    per_epoch = -(-len(targets) // 64)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2 * per_epoch)
     for epoch in range(2):
         order = fresh._order(epoch)[0]
-        for index in order.tensor_split(-(-len(order) // 64)):
+        for index in order.tensor_split(per_epoch):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(inputs[index]), targets[index]).backward()
+            if words:
+                nn.utils.clip_grad_norm_(model.parameters(), 0.3)
             optimizer.step()
+            if words:
+                cosine.step()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(stack.state[f"model.{name}"][1], parameter, rtol=1e-4, atol=1e-6)
 

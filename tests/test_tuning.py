@@ -159,7 +159,7 @@ OPTIMIZERS = [
     ["optimizer=sgd", "optimizer.weight_decay=0.01"],
     ["optimizer=sgd", "optimizer.momentum=0"],
     ["optimizer=adam", "optimizer.weight_decay=0.01"],
-    ["optimizer=adamw"],
+    ["optimizer=adamw", "schedule=step", "trainer.clip_norm=0.2"],
 ]
 
 

@@ -31,7 +31,7 @@ from lossbench.configuration.settings import (
 from lossbench.contract import UserError
 from lossbench.nested import leaves
 from lossbench.registry.identity import identity
-from lossbench.registry.kinds import CHOICES
+from lossbench.registry.kinds import CHOICES, LATER
 from lossbench.registry.schema import (
     Faults,
     Kind,
@@ -83,6 +83,7 @@ class Configuration:
     loss: Choice
     regularizer: Choice
     optimizer: Choice
+    schedule: Choice
     metric: str | None
     metrics: tuple[str, ...]
     trainer: Trainer
@@ -101,7 +102,7 @@ class Configuration:
             "metrics": tuple(mapping.get("metrics") or ()),
         }
         for kind in CHOICES:
-            values = dict(mapping[kind])
+            values = dict({**LATER, **mapping}[kind])
             parts[kind] = Choice(values.pop("name"), values)
         for name, record in SECTIONS.items():
             given = mapping.get(name, {})
@@ -135,17 +136,24 @@ class Configuration:
         }
 
     # ---- identities ----------------------------------------------------------------------------
+    @property
+    def decisive_kinds(self) -> list[str]:
+        """The kinds of plugin that have a say: not those at the default of a kind added later."""
+        return [kind for kind in CHOICES if self.choice(kind).mapping != LATER.get(kind)]
+
     @cached_property
     def numbers(self) -> dict[str, Any]:
         """What decides a seed's numbers; files by their content, nulls left out.
 
-        So a parameter that is added later, with null for what was before, changes no key. The code
-        of plugins is kept with a result instead: what changed there is reported.
+        So a parameter or kind that is added later, with null or a default for what was before,
+        changes no key. The code of plugins is kept with a result instead: what changed there is
+        reported.
         """
-        chosen = {kind: self.choice(kind) for kind in CHOICES}
+        chosen = {kind: self.choice(kind) for kind in self.decisive_kinds}
         parts = {
             "version": NUMERIC_VERSION,
             **self._decisive,
+            **dict.fromkeys(CHOICES),
             **{k: identity(k, choice.name, choice.values) for k, choice in chosen.items()},
             "metric": self.metric and _placeless(self.metric),
         }
@@ -272,7 +280,7 @@ def validated(mapping: Mapping[str, Any]) -> Configuration:
 
 def _validated_choice(kind: str, given: Any) -> dict[str, Any]:
     """The values of a plugin, checked against its signature."""
-    values = dict(given) if isinstance(given, dict) else {}
+    values = dict(given if isinstance(given, dict) else LATER.get(kind, {}))
     name = values.pop("name", None)
     if not isinstance(name, str):
         raise UserError(f"{kind}.name is missing: expected the name of a {kind}.")

@@ -12,7 +12,8 @@ class Role:
     plural: of the kind, and the group of entry points below "lossbench.". arguments: what they are
     called with, by position. chosen: whether a run names one. by_task: whether each task has a
     group of its own, such as lossbench.losses.binary. has_facts: whether a keyword without default
-    is for the task to give; elsewhere it is for the user.
+    is for the task to give; elsewhere it is for the user. default: of a kind that came later, what
+    earlier results were trained with; it is in no key, so that they stay valid.
     """
 
     plural: str
@@ -20,6 +21,7 @@ class Role:
     chosen: bool = False
     by_task: bool = False
     has_facts: bool = False
+    default: str = ""
 
 
 KINDS = {
@@ -29,9 +31,11 @@ KINDS = {
     "loss": Role("losses", ("prediction", "target"), chosen=True, by_task=True, has_facts=True),
     "regularizer": Role("regularizers", ("weights",), chosen=True),
     "optimizer": Role("optimizers", ("parameters",), chosen=True),
+    "schedule": Role("schedules", ("progress",), chosen=True, default="constant"),
     "metric": Role("metrics", ("estimate", "target"), by_task=True, has_facts=True),
     "task": Role("tasks"),
     "config": Role("configs"),
 }
 PLURALS = {kind: role.plural for kind, role in KINDS.items()}
 CHOICES = tuple(kind for kind, role in KINDS.items() if role.chosen)
+LATER = {kind: {"name": role.default} for kind, role in KINDS.items() if role.default}

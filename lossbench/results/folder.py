@@ -29,7 +29,7 @@ from lossbench.configuration import Configuration, digest, setting_of
 from lossbench.configuration.settings import masked
 from lossbench.contract import UnusableError, UserError
 from lossbench.paths import expanded, sha256
-from lossbench.registry.kinds import CHOICES
+from lossbench.registry.kinds import CHOICES, LATER
 from lossbench.results import predictions
 from lossbench.results.predictions import Predictions
 from lossbench.results.sources import code_of_run
@@ -44,7 +44,7 @@ NO_CURVES = pd.DataFrame({"seed": [0], "epoch": [0], "metric": [""], "value": [0
 TABLES = ("seeds", "curves", "details", "tuning", "test_curves")
 # What each file of a result must hold to be one.
 EXPECTED = {
-    "config": ("seeds", "trainer", *CHOICES),
+    "config": ("seeds", "trainer", *(set(CHOICES) - set(LATER))),
     "summary": ("key", "numbers", "task", "primary", "directions", "sources", "seconds", "sha256"),
     "versions": ("lossbench",),
     "seeds": ("seed", "status"),
@@ -395,5 +395,5 @@ def configured_at(place: Path) -> str:
 
 def configured(config: Configuration, numbers: dict[str, Any]) -> str:
     """A digest of what a run is configured as, code by the name of its file, whatever is in it."""
-    chosen = {kind: {**numbers[kind], "name": config.choice(kind).name} for kind in CHOICES}
+    chosen = {k: {**numbers[k], "name": config.choice(k).name} for k in config.decisive_kinds}
     return digest({**numbers, **chosen})

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from lossbench import registry
 from lossbench.configuration import Configuration
 from lossbench.registry.identity import code_of, not_looked_at
-from lossbench.registry.kinds import CHOICES
 from lossbench.registry.modules import definition_in
 
 
@@ -24,7 +23,7 @@ def code_of_run(config: Configuration, task: str) -> dict[str, str]:
     used = {"task": f"{plugin.package} {version}"}
     if config.metric:
         used["metric"] = "".join(code_of_metrics([config.metric], task).values())
-    for kind in CHOICES:
+    for kind in config.decisive_kinds:
         plugin = _chosen(config, kind, task)
         used[kind] = f"{plugin.package} {code_of(plugin)}"
     return used
@@ -33,7 +32,7 @@ def code_of_run(config: Configuration, task: str) -> dict[str, str]:
 def blind_spots(config: Configuration, task: str) -> list[str]:
     """What decides the numbers of a run, or might, and would change without being noticed."""
     lines = []
-    for kind in CHOICES:
+    for kind in config.decisive_kinds:
         choice = config.choice(kind)
         plugin = _chosen(config, kind, task)
         lines += [

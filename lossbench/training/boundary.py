@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,27 @@ def _depends(values: Any, prediction: Tensor) -> bool:
     real = values.real if values.is_complex() else values
     (gradient,) = torch.autograd.grad(real.sum(), prediction, allow_unused=True)
     return gradient is not None
+
+
+def checked_schedule(name: str, schedule: Callable[[float], Any]) -> Callable[[float], float]:
+    """The schedule; UserError where it gives what no learning rate can be multiplied by."""
+    for percent in range(100):
+        factor = schedule(percent / 100)
+        if not isinstance(factor, int | float) or not 0 <= factor < math.inf:
+            raise UserError(
+                f"schedule={name} gives {factor!r} at {percent} % of training; expected a number "
+                "of at least 0, which the learning rate is multiplied by."
+            )
+    return schedule
+
+
+def refuse_schedule(config: Configuration) -> None:
+    """UserError where a schedule is asked for, and the optimiser has no learning rate."""
+    if "schedule" in config.decisive_kinds:
+        raise UserError(
+            f"schedule={config.schedule.name}: optimizer={config.optimizer.name} has no lr in its "
+            "param_groups. Choose another optimizer, or schedule=constant."
+        )
 
 
 def check_targets(name: str, interval: str, splits: Splits) -> None:

@@ -30,7 +30,9 @@ from lossbench.training.boundary import (
     check_output,
     check_tables,
     check_targets,
+    checked_schedule,
     find_loss,
+    refuse_schedule,
     wanted_facts,
 )
 from lossbench.training.checkpoint import Checkpoint, place_of
@@ -231,7 +233,10 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         through_loss=through_loss,
         regularizer=_bound("regularizer", config.regularizer),
         optimizer=_bound("optimizer", config.optimizer),
+        schedule=checked_schedule(config.schedule.name, _bound("schedule", config.schedule)),
+        epochs=config.trainer.max_epochs,
         batch_size=config.trainer.batch_size,
+        clip_norm=config.trainer.clip_norm,
         metrics=metrics,
         primary=primary_of(task, metrics, config.metric),
     )
@@ -268,7 +273,10 @@ def _try_step(config: Configuration, recipe: Recipe, splits: Splits) -> None:
     count = min(TRIED, recipe.smallest_batch(splits.train[1].shape[1]))
     inputs, targets = (part[:, :count] for part in splits.train)
     stack.looped(stack.objective, stack.state, inputs, targets).sum().backward()
-    stack.configure_optimizers().step()
+    optimizer = stack.configure_optimizers()
+    optimizer.step()
+    if not all("lr" in group for group in optimizer.param_groups):
+        refuse_schedule(config)
     inputs, targets = (part[:, :TRIED_SCORES] for part in splits.validation)
     score(recipe.metrics, stack.estimate(stack.state, inputs), targets)
 

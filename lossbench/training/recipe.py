@@ -19,6 +19,8 @@ class Recipe:
     output_shape: of a prediction of one example.
     loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
     through_loss: whether the module's `logits` stand between a prediction and its link.
+    schedule: the share of training that is done -> a factor of the learning rate.
+    clip_norm: the longest gradient of a replica, if there is one.
     metrics: what every split is scored by; primary: the one that chooses epochs.
     """
 
@@ -30,7 +32,10 @@ class Recipe:
     through_loss: bool
     regularizer: Callable[..., Tensor]
     optimizer: Callable[..., torch.optim.Optimizer]
+    schedule: Callable[[float], float]
+    epochs: int
     batch_size: int
+    clip_norm: float | None
     metrics: Mapping[str, Metric]
     primary: Metric
 

@@ -239,12 +239,16 @@ class Stack(LightningModule):
         self.form[0].train()
         order = self._order(self.epoch).to(self.device)
         batches = order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
+        steps = len(batches) * self.recipe.epochs
         state = self.state  # changed in place by the optimiser
         total = torch.zeros(len(self.seeds), device=self.device, dtype=self.stacked[0].dtype)
         for index in batches:
             losses = self.objectives(state, *self.batch(index))
             optimizer.zero_grad()
             losses.sum().backward()
+            if self.recipe.clip_norm is not None:
+                clip(self.stacked, self.recipe.clip_norm)
+            set_rate(optimizer, self.recipe.schedule(self.steps_done / steps))
             step(optimizer, self.stacked, self.rates)
             total += losses.detach() * (index.shape[1] / order.shape[1])
             self.steps_done += 1
@@ -334,6 +338,23 @@ def step(
         for parameter, old in zip(parameters, before, strict=True):
             share = rates.reshape(-1, *[1] * (parameter.ndim - 1))
             parameter.copy_(old.lerp(parameter, share))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Give every group its first learning rate times a factor."""
+    for group in optimizer.param_groups:
+        if "lr" in group:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+
+def clip(parameters: Iterable[Tensor], longest: float) -> None:
+    """Shorten each replica's gradient (R, ...), as one vector, to a length: longer ones alone."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    lengths = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
+    length = torch.linalg.vector_norm(torch.stack(lengths), dim=0)
+    shares = (longest / (length + 1e-6)).clamp(max=1.0)  # 1e-6 as PyTorch's clip_grad_norm_ has it
+    for gradient in gradients:
+        gradient *= shares.reshape(-1, *[1] * (gradient.ndim - 1))
 
 
 class _Logits(nn.Module):
