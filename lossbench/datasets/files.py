@@ -25,7 +25,7 @@ from lossbench.datasets.columns import (
     read_targets,
     spell,
 )
-from lossbench.datasets.reading import Spelling, read_table, table_file
+from lossbench.datasets.reading import Spelling, named_file, read_table
 from lossbench.datasets.splitting import TEST, TRAIN
 from lossbench.datasets.suspects import (
     REPEATED_ID,
@@ -38,6 +38,7 @@ from lossbench.datasets.suspects import (
 from lossbench.registry.hints import choices
 from lossbench.registry.schema import Faults
 
+SUFFIXES = ".csv or .parquet"
 MOST_NOTES = 5  # of columns; what more there is, is counted
 
 
@@ -103,9 +104,9 @@ def csv(
         decimal: the decimal sign; null is the point.
         thousands: what stands between thousands; null is nothing.
     """
-    files = [table_file(path, "dataset.path")]
+    files = [named_file(path, "dataset.path", SUFFIXES)]
     if test is not None:
-        files.append(table_file(test, "dataset.test"))
+        files.append(named_file(test, "dataset.test", SUFFIXES))
         if split is not None:
             raise UserError("dataset.test: dataset.split gives the test rows; give one of them.")
     point, mark = SIGNS[decimal or "point"], SIGNS[thousands] if thousands else ""
@@ -161,7 +162,8 @@ def _read_sample(files: tuple[tuple[Path, int], ...], wanted: Wanted) -> Sample:
     notes += _note_suspects(file, columns, targets, kind)
     notes += _note_target(file, target, kind, targets, classes, wanted)
     used = columns.assign(**{wanted.target: target})
-    for note in (*note_rare(targets, classes, parts), *note_repeated(used, parts, groups)):
+    same = pd.util.hash_pandas_object(used, index=False).to_numpy()
+    for note in (*note_rare(targets, classes, parts), *note_repeated(same, parts, groups)):
         notes.append(f"{file.name}: {note}")
     return Sample(inputs, targets, kind, notes=tuple(notes), fill=fill, split=parts, groups=groups)
 

@@ -33,15 +33,14 @@ class Spelling:
         return (self.decimal, self.thousands) == (".", "")
 
 
-def table_file(path: str, key: str) -> tuple[Path, int]:
+def named_file(path: str, key: str, what: str) -> tuple[Path, int]:
     """The file that a parameter names, and its version; UserError where there is none."""
     try:
         file = regular_file(path, key)
         return file, file.stat().st_mtime_ns
     except OSError as error:
         raise UserError(
-            f"{key}={path}: {error.strerror} ({expanded(path).absolute()}); "
-            "give a .csv or .parquet."
+            f"{key}={path}: {error.strerror} ({expanded(path).absolute()}); give a {what}."
         ) from error
 
 

@@ -62,19 +62,28 @@ def note_rare(
     ]
 
 
+def hash_rows(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(N,) numbers that are equal for equal examples."""
+    return np.array(
+        [hash((x.tobytes(), y.tobytes())) for x, y in zip(inputs, targets, strict=True)]
+    )
+
+
 def note_repeated(
-    table: pd.DataFrame, parts: np.ndarray | None = None, groups: np.ndarray | None = None
+    same: np.ndarray, parts: np.ndarray | None = None, groups: np.ndarray | None = None
 ) -> list[str]:
-    """Whether rows are, or may be, in the training and in the test split at once."""
-    same = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    """Whether rows are, or may be, in the training and in the test split at once.
+
+    same: (N,) numbers that are equal for equal rows.
+    """
     if parts is not None and (parts == TEST).any():
         count = int(np.isin(same[parts == TEST], same[parts != TEST]).sum())
         note = f"{count} of {(parts == TEST).sum()} rows of the test are in the other splits too"
     else:
-        group = np.arange(len(table)) if groups is None else groups
+        group = np.arange(len(same)) if groups is None else groups
         known = pd.DataFrame({"row": same, "group": group})
         count = int((known.duplicated("row") & ~known.duplicated()).sum())
-        note = f"{count} of {len(table)} rows repeat an earlier one, so that splits share rows"
+        note = f"{count} of {len(same)} rows repeat an earlier one, so that splits share rows"
     return [f"{note}; remove them, unless they are separate cases."] if count else []
 
 

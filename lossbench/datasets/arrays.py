@@ -1,0 +1,209 @@
+"""Anyone's arrays: .npz files, or pairs of .npy files, which may be larger than memory."""
+
+from __future__ import annotations
+
+import functools
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lossbench.contract import File, Sample, UserError
+from lossbench.datasets.columns import listed
+from lossbench.datasets.reading import named_file
+from lossbench.datasets.splitting import TRAIN
+from lossbench.datasets.suspects import SPLITS, hash_rows, note_rare, note_repeated
+from lossbench.registry.hints import choices
+
+BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+INPUTS = ("x", "inputs", "images", "data", "features")
+TARGETS = ("y", "targets", "target", "labels", "label", "masks")
+CHANNELS = (1, 3, 4)
+MOST_CLASSES = 1000
+HASHED = 2**30  # bytes of inputs in which repeated examples are looked for
+
+
+def arrays(
+    rng: np.random.Generator,
+    /,
+    *,
+    path: File,
+    target_path: File | None = None,
+    inputs: str | None = None,
+    target: str | None = None,
+    task: str | None = None,
+    channels: Literal["first", "last"] | None = None,
+) -> Sample:
+    """Arrays of numbers: a .npz file of inputs and targets, or a .npy file of each.
+
+    An .npz file holds x and y (or inputs, images, data, features; targets, labels, masks), or those
+    of given splits: x_train, y_train, x_test, y_test, also train_images or val_labels. Inputs are
+    (N, features), images (N, H, W) or (N, H, W, C) or (N, C, H, W), which stay uint8 and are
+    standardised by channel, or of any other shape. Whole numbers or text as targets (N,) are
+    classes, other numbers a regression, 0 and 1 for each label (N, L) a multilabel task, one for
+    each pixel a segmentation. A .npy file is read from the disk as training needs it.
+
+    Args:
+        path: the .npz file, or the .npy file of inputs.
+        target_path: the .npy file of targets.
+        inputs, target: the names of other arrays of an .npz file.
+        task: how targets are read; null decides by what they are.
+        channels: which axis of an image are its colours; null finds 1, 3 or 4 of them.
+    """
+    files = [named_file(path, "dataset.path", ".npz or .npy")]
+    if target_path is not None:
+        files.append(named_file(target_path, "dataset.target_path", ".npy"))
+    return _read_sample(tuple(files), inputs, target, task, channels)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_sample(
+    files: tuple[tuple[Path, int], ...],
+    inputs: str | None,
+    target: str | None,
+    task: str | None,
+    channels: str | None,
+) -> Sample:
+    """The same for every seed, so read once for each version of the files."""
+    file = files[0][0]
+    loaded = [_load(each) for each, _ in files]
+    if isinstance(loaded[0], np.ndarray):
+        if len(loaded) < 2 or not isinstance(loaded[1], np.ndarray):
+            raise UserError(f"{file}: give its targets as dataset.target_path=FILE.npy.")
+        x, y, split = loaded[0], loaded[1], None
+    else:
+        x, y, split = _find_arrays(file, loaded[0], inputs, target)
+    _refuse_arrays(file, x, y)
+    x = with_channels(file, x, channels)
+    targets, kind, classes = read_labels(file, y, x, task)
+    notes = note_rare(targets, classes, split)
+    if x.nbytes <= HASHED:
+        notes += note_repeated(hash_rows(x, targets), split)
+    if kind == "multiclass" and task is None and y.dtype.kind in "iu":
+        notes.append(f"{len(classes)} whole numbers as targets are read as classes.")
+    return Sample(
+        x,
+        targets,
+        kind,
+        standardise="channels" if x.ndim == 4 else True,
+        notes=tuple(f"{file.name}: {note}" for note in notes),
+        split=split,
+    )
+
+
+def _load(file: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """What a file holds; UserError where it cannot be read."""
+    try:
+        content: Any = np.load(file, mmap_mode="r")
+        if isinstance(content, np.ndarray):
+            return content
+        with content:
+            return {name: content[name] for name in content.files}
+    except BROKEN as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "pickle" in reason:
+            reason = "it holds Python objects; save arrays of numbers (allow_pickle=False)"
+        raise UserError(f"{file}: it cannot be read: {reason}.") from error
+
+
+def _find_arrays(
+    file: Path, content: Mapping[str, np.ndarray], inputs: str | None, target: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Inputs, targets and the part of each example, by the names of arrays."""
+    for key, name in (("inputs", inputs), ("target", target)):
+        if name is not None and name not in content:
+            raise UserError(
+                f"dataset.{key}={name}: no array of {file}. {choices(name, content.keys())}"
+            )
+    x: dict[int | None, str] = {None: inputs} if inputs else _named(content, INPUTS)
+    y: dict[int | None, str] = {None: target} if target else _named(content, TARGETS)
+    if set(x) != set(y) or not {None, TRAIN} & set(x):
+        raise UserError(
+            f"{file} holds {listed(content)}; name its arrays x and y, or x_train, y_train, x_test "
+            "and y_test, or give dataset.inputs=… dataset.target=…."
+        )
+    parts = sorted(x, key=lambda part: -1 if part is None else part)
+    try:
+        joined = [np.concatenate([content[names[p]] for p in parts]) for names in (x, y)]
+    except ValueError as error:
+        raise UserError(f"{file}: its arrays do not fit together: {error}.") from error
+    counts = [len(content[x[part]]) for part in parts]
+    split = None if parts == [None] else np.repeat(np.array(parts), counts)
+    return joined[0], joined[1], split if len(parts) > 1 else None
+
+
+def _named(content: Mapping[str, Any], words: tuple[str, ...]) -> dict[int | None, str]:
+    """The arrays that are named by one of the words, by the part that the name says."""
+    part, word = "|".join(SPLITS), "|".join(words)
+    named: dict[int | None, str] = {}
+    for name in content:
+        if said := re.fullmatch(rf"(?:({part})_)?(?:{word})(?:_({part}))?", name.lower()):
+            named[SPLITS.get(said[1] or said[2])] = name
+    return named if None not in named or len(named) == 1 else {}
+
+
+def _refuse_arrays(file: Path, x: np.ndarray, y: np.ndarray) -> None:
+    if x.ndim < 2 or x.dtype.kind not in "fiub":
+        raise UserError(
+            f"{file}: inputs are {x.dtype} of shape {x.shape}; give numbers (N, …), two axes or "
+            "more."
+        )
+    if not y.ndim or len(x) != len(y):
+        raise UserError(f"{file}: {len(x)} inputs and targets of shape {y.shape}; give as many.")
+
+
+def with_channels(file: Path, x: np.ndarray, channels: str | None = None) -> np.ndarray:
+    """Images as (N, C, H, W); anything else as it is. It stays a view of the same memory."""
+    if x.ndim == 3 and x.dtype == np.uint8:
+        return x[:, None]
+    if x.ndim != 4:
+        return x
+    last, first = x.shape[3] in CHANNELS, x.shape[1] in CHANNELS
+    if channels is None and last == first:
+        raise UserError(
+            f"{file}: inputs of shape {x.shape} may be images with their colours first or last; "
+            "give dataset.channels=first or last."
+        )
+    return np.moveaxis(x, 3, 1) if (channels or ("last" if last else "first")) == "last" else x
+
+
+def read_labels(
+    file: Path, y: np.ndarray, x: np.ndarray, task: str | None
+) -> tuple[np.ndarray, str, list[Any]]:
+    """Targets as a task takes them, its name, and what each class holds."""
+    if y.ndim > 1 and y.shape[-1] == 1:
+        y = y[..., 0]
+    elif y.ndim == 4 and y.shape[1] == 1:
+        y = y[:, 0]
+    kind = task or _guess_task(file, y, x)
+    if kind == "segmentation":
+        return (y > 0 if set(np.unique(y)) <= {0, 255} else y).astype(np.uint8), kind, []
+    if kind not in ("binary", "multiclass", "embedding") or y.ndim != 1:
+        if y.dtype.kind not in "fiub":
+            raise UserError(f"{file}: targets are {y.dtype}; {kind} takes numbers.")
+        return (y.astype(np.int64) if y.dtype.kind in "iub" else y), kind, []
+    classes, indices = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise UserError(f"{file}: targets have one value only; there is nothing to learn.")
+    return indices, kind, classes.tolist() if kind != "embedding" else []
+
+
+def _guess_task(file: Path, y: np.ndarray, x: np.ndarray) -> str:
+    """The task that targets pose by their shape and type."""
+    if y.ndim == 1 and y.dtype.kind in "iubU":
+        count = len(np.unique(y))
+        if count <= MOST_CLASSES:
+            return "binary" if count == 2 else "multiclass"
+    if x.ndim == 4 and y.shape[1:] == x.shape[2:]:
+        return "segmentation"
+    if y.ndim <= 2 and y.dtype.kind == "f":
+        return "regression"
+    if y.ndim == 2 and y.dtype.kind in "iub" and set(np.unique(y)) <= {0, 1}:
+        return "multilabel"
+    raise UserError(
+        f"{file}: what targets {y.dtype} of shape {y.shape} pose is not clear; give dataset.task."
+    )
