@@ -1,26 +1,43 @@
-"""Which mistakes would the tests notice? Makes them one at a time in a copy, and runs some tests.
+"""Which mistakes would the tests notice? Makes those of mutants.txt one at a time, in a copy.
 
-python tests/mutate.py [PART]    only mutants whose file or text holds PART
+python tests/mutate.py [PART ...]    only mutants of which the file or the change holds a PART
 
-Prints a line for each mutant and the share that is caught; exits with 3 below `ENOUGH`, or where a
-text that was to be changed is not there any more.
+First the tests that are to notice run without a mistake, and must pass. A mutant is caught where
+pytest ends with 1, a failed test; any other end is an error. Prints a line for each mutant and the
+share that is caught; exits with 2 where nothing could be tried, with 3 below `ENOUGH` or after an
+error.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import multiprocessing
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
+LINKED = ("conf", "experiments", "plugins", "pyproject.toml", "README.md", "Makefile")
+PRELOADED = ["torch", "lightning.pytorch", "pandas", "scipy.stats", "sklearn", "hypothesis"]
 ENOUGH = 0.95
 AT_ONCE = 2
-LONGEST = 300  # seconds; an endless loop is noticed as well
+LONGEST = 600  # seconds
+OTHER_COPY = 70  # exit status of tests that would not have met the copy
+PASSED, CAUGHT = 0, 1  # exit status of pytest: all passed, some failed
+ERRORS = {
+    2: "pytest was interrupted, or the mutant cannot be imported",
+    3: "pytest failed",
+    4: "pytest was called wrongly, or the mutant cannot be imported",
+    5: "no test was collected",
+    OTHER_COPY: "another lossbench than the copy would be imported",
+    -signal.SIGKILL: f"took longer than {LONGEST} s",
+}
 
 
 class Mutant(NamedTuple):
@@ -31,328 +48,103 @@ class Mutant(NamedTuple):
     new: str
     tests: str
 
-
-STATISTICS = "test_statistics.py test_statistics_ranks.py test_new_data.py"
-COMPARISON = "test_comparison.py test_new_data.py test_comparison_tables.py"
-CLAIMS = "test_claims.py"
-STACK = "test_stack.py"
-DATA = "test_datasets.py test_corruptions.py"
-RESULTS = "test_comparison_tables.py test_configuration.py test_new_data.py test_predictions.py"
-
-MUTANTS = [
-    # --- statistics
-    Mutant("statistics/basic.py", "np.std(values, ddof=1)", "np.std(values, ddof=0)", STATISTICS),
-    Mutant(
-        "statistics/basic.py",
-        "if x.size < 3:\n        return Interval",
-        "if x.size < 2:\n        return Interval",
-        STATISTICS,
-    ),
-    Mutant("statistics/basic.py", "x.size + extra)", "x.size)", STATISTICS),
-    Mutant(
-        "statistics/basic.py",
-        "(1 - level) / 2, x.size - 1) * error",
-        "(1 - level), x.size - 1) * error",
-        STATISTICS,
-    ),
-    Mutant("statistics/basic.py", "max(mean - half, bounds[0])", "mean - half", STATISTICS),
-    Mutant(
-        "statistics/basic.py",
-        "worst = min(sign * failed, *finite)",
-        "worst = sign * failed",
-        STATISTICS,
-    ),
-    Mutant(
-        "statistics/basic.py", "finite.min() - (np.ptp(finite) or 1.0)", "finite.min()", STATISTICS
-    ),
-    Mutant(
-        "statistics/basic.py",
-        "return np.asarray(better - worse)",
-        "return np.asarray(worse - better)",
-        STATISTICS,
-    ),
-    Mutant("statistics/basic.py", "np.sqrt(2 / x.size)", "np.sqrt(1 / x.size)", STATISTICS),
-    Mutant("statistics/paired.py", "2 * reached.sum()", "reached.sum()", STATISTICS),
-    Mutant("statistics/paired.py", "(1 + reached) / (1 + draws)", "reached / draws", STATISTICS),
-    Mutant("statistics/paired.py", "np.arange(order.size, 0, -1)", "order.size", STATISTICS),
-    Mutant("statistics/paired.py", "np.maximum.accumulate(steps)", "steps", STATISTICS),
-    Mutant("statistics/paired.py", "2.0 ** (1 - seeds)", "2.0 ** -seeds", STATISTICS),
-    Mutant(
-        "statistics/paired.py",
-        "return max(p, hall_test(differences))",
-        "return min(p, hall_test(differences))",
-        STATISTICS,
-    ),
-    Mutant("statistics/paired.py", "skewness / (6 * d.size)", "0", STATISTICS),
-    Mutant("statistics/paired.py", "skewness**2 * ratio**3 / 27", "0", STATISTICS),
-    Mutant("statistics/paired.py", "d.size + extra))", "d.size))", STATISTICS),
-    Mutant("statistics/paired.py", "for side in sides)\n", "for side in sides[:1])\n", STATISTICS),
-    Mutant(
-        "statistics/paired.py",
-        "max(p, unseen, smallest_p(d.size))",
-        "max(p, smallest_p(d.size))",
-        STATISTICS,
-    ),
-    Mutant(
-        "statistics/paired.py", "max(p, unseen, smallest_p(d.size))", "max(p, unseen)", STATISTICS
-    ),
-    Mutant(
-        "statistics/paired.py",
-        "abs(float(np.mean(d))) >= margin",
-        "float(np.mean(d)) >= margin",
-        STATISTICS,
-    ),
-    Mutant("statistics/power.py", "1 / seeds + correlation", "1 / seeds", STATISTICS),
-    Mutant(
-        "statistics/power.py",
-        "alpha / comparisons, power, correlation",
-        "alpha, power, correlation",
-        STATISTICS,
-    ),
-    Mutant("statistics/power.py", "- correlation\n", "\n", STATISTICS),
-    Mutant(
-        "statistics/power.py",
-        "mean / deviation, alpha / comparisons",
-        "mean / deviation, alpha",
-        STATISTICS,
-    ),
-    Mutant(
-        "statistics/ranks.py", "stats.rankdata(-x, axis=1)", "stats.rankdata(x, axis=1)", STATISTICS
-    ),
-    Mutant("statistics/ranks.py", "order[:, half : 2 * half]", "order[:, :half]", STATISTICS),
-    Mutant("statistics/ranks.py", "(6 * datasets)", "(12 * datasets)", STATISTICS),
-    # --- comparison
-    Mutant(
-        "comparison/evidence.py",
-        "[statistics.holm(column).tolist() for column in columns]",
-        "[list(column) for column in columns]",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/evidence.py",
-        "np.minimum(1.0, times * each)",
-        "np.minimum(1.0, each)",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/evidence.py", "np.maximum(p_here, _widened(gains, extra))", "p_here", COMPARISON
-    ),
-    Mutant(
-        "comparison/evidence.py",
-        "return 1.0\n    step",
-        "return float('nan')\n    step",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/evidence.py", 'o["test"] / o["learnt"]', 'o["learnt"] / o["test"]', COMPARISON
-    ),
-    Mutant(
-        "comparison/evidence.py",
-        "if p <= ALPHA:\n        return word",
-        "if p_here <= ALPHA:\n        return word",
-        COMPARISON,
-    ),
-    Mutant("comparison/evidence.py", "min(low, 0.0), max(high, 0.0)", "low, high", COMPARISON),
-    Mutant("comparison/evidence.py", "1 - ALPHA / family /", "1 - ALPHA /", COMPARISON),
-    Mutant(
-        "comparison/evidence.py",
-        "if not pairs * p[label] <= ALPHA",
-        "if not p[label] <= ALPHA",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/evidence.py",
-        '"better" if contest.gains(label).mean() > 0',
-        '"better" if contest.gains(label).mean() < 0',
-        COMPARISON,
-    ),
-    Mutant("comparison/contests.py", "return chance\n", "return None\n", COMPARISON),
-    Mutant(
-        "comparison/contests.py",
-        "low if direction > 0 else high",
-        "high if direction > 0 else low",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/contests.py",
-        "names[label] not in YARDSTICKS, -held[label]",
-        "-held[label], names[label] not in YARDSTICKS",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/contests.py",
-        'result.seeds.status != "diverged"',
-        'result.seeds.status != "lost"',
-        COMPARISON,
-    ),
-    Mutant("comparison/build.py", "comparisons * looks, share", "1, share", COMPARISON),
-    Mutant(
-        "comparison/build.py",
-        "comparisons=comparisons * (looks + 1))",
-        "comparisons=1)",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/build.py", "key=lambda row: -row.score", "key=lambda row: row.score", COMPARISON
-    ),
-    Mutant("comparison/build.py", "np.sum(gains > 0)", "np.sum(gains >= 0)", COMPARISON),
-    Mutant(
-        "comparison/over_datasets.py",
-        "if self.p > ALPHA or not behind:",
-        "if not behind:",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/over_datasets.py",
-        'comparison.origin.get("drawn") == "anew"',
-        "False",
-        COMPARISON,
-    ),
-    Mutant(
-        "comparison/sentences.py",
-        "1 - ALPHA ** (1 / min(seeds))",
-        "ALPHA ** (1 / min(seeds))",
-        COMPARISON,
-    ),
-    # --- claims
-    Mutant("verdicts.py", "row.loc[common]", "row.iloc[: len(common)]", CLAIMS),
-    Mutant("verdicts.py", "cleared = gains - test.by", "cleared = gains", CLAIMS),
-    Mutant("verdicts.py", "iter(statistics.holm(p))", "iter(p)", CLAIMS),
-    Mutant(
-        "verdicts.py",
-        "SUPPORTED if measured.holds else REFUTED",
-        "REFUTED if measured.holds else SUPPORTED",
-        CLAIMS,
-    ),
-    Mutant(
-        "verdicts.py",
-        "if REFUTED in required:\n        return NOT_APPLICABLE",
-        "if REFUTED in required:\n        return OPEN",
-        CLAIMS,
-    ),
-    Mutant("verdicts.py", "m.looks * m.p", "m.p", CLAIMS),
-    # --- the stack
-    Mutant("training/stack.py", 'stream(s, "order", epoch)', 'stream(s, "order", 0)', STACK),
-    Mutant("training/stack.py", 'stream(seed, "weights")', 'stream(0, "weights")', STACK),
-    Mutant(
-        "training/stack.py",
-        "        for parameter in self.stacked:\n            finite &=",
-        "        for parameter in []:\n            finite &=",
-        STACK,
-    ),
-    Mutant(
-        "training/stack.py",
-        "(value > history.best_score) & (history.diverged_epoch < 0)",
-        "(value > history.best_score)",
-        STACK,
-    ),
-    Mutant("training/stack.py", "value > history.best_score", "value >= history.best_score", STACK),
-    Mutant(
-        "training/stack.py",
-        "        self.form[0].eval()\n        parts",
-        "        parts",
-        STACK + " test_models.py",
-    ),
-    Mutant(
-        "training/stack.py",
-        "diverged_epoch[new] = self.epoch + 1",
-        "diverged_epoch[new] = self.epoch",
-        STACK,
-    ),
-    Mutant(
-        "training/stack.py",
-        'for state, suffix in ((self.state, ""), (self.best, "_best"))',
-        'for state, suffix in ((self.state, ""), (self.state, "_best"))',
-        STACK,
-    ),
-    # --- data
-    Mutant("datasets/__init__.py", 'stream(seed, "corruption")', 'stream(0, "corruption")', DATA),
-    Mutant("datasets/__init__.py", 'stream(seed, "split")', 'stream(0, "split")', DATA),
-    Mutant("datasets/splitting.py", "np.argsort(-remainders", "np.argsort(remainders", DATA),
-    Mutant("datasets/splitting.py", "torn.any()", "torn.all()", DATA),
-    Mutant("datasets/splitting.py", "chosen[:quota]", "chosen", DATA),
-    Mutant(
-        "datasets/__init__.py",
-        "_standardise(inputs, rows[0],",
-        "_standardise(inputs, rows[2],",
-        DATA,
-    ),
-    Mutant("datasets/splitting.py", "3: (3, 1, 1)", "3: (2, 2, 1)", DATA),
-    Mutant(
-        "datasets/__init__.py",
-        'return "held out" if (given_parts(sample) == TEST).any() and not used else "split"',
-        'return "split"',
-        DATA,
-    ),
-    Mutant("datasets/__init__.py", "rng.bit_generator.state != before", "True", DATA),
-    # --- results and configurations
-    Mutant("results/folder.py", "if seed not in known]", "]", RESULTS),
-    Mutant(
-        "results/folder.py",
-        "last, *before = reversed(results)",
-        "last, *before = results",
-        RESULTS + " test_sweep.py",
-    ),
-    Mutant("results/folder.py", 'result.summary.get("looks", 1)', "1", RESULTS),
-    Mutant(
-        "results/rescoring.py",
-        "estimates = [torch.from_numpy(each[place]) for each in arrays]",
-        'estimates = [torch.from_numpy(each["validation"]) for each in arrays]',
-        RESULTS,
-    ),
-    Mutant(
-        "configuration/record.py",
-        'if name not in ("loss", "tune")',
-        'if name not in ("loss", "tune", "regularizer")',
-        RESULTS,
-    ),
-]
+    def __str__(self) -> str:
+        return f"{self.file}  {' '.join(f'{self.old} -> {self.new}'.split())[:110]}"
 
 
-def survives(mutant: Mutant) -> bool | None:
-    """Whether its tests pass all the same; None where the text is not there."""
+def read_mutants(text: str) -> Iterator[Mutant]:
+    """`@ file tests` opens a group of mutants, each of lines `- old` and `+ new`."""
+    file = tests = ""
+    for block in text.split("\n\n"):
+        lines = [line for line in block.splitlines() if line and not line.startswith("#")]
+        if lines and lines[0].startswith("@ "):
+            file, tests = lines.pop(0)[2:].split(maxsplit=1)
+        old, new = ("\n".join(li[2:] for li in lines if li[0] == sign) for sign in "-+")
+        if lines:
+            yield Mutant(file, old, new, tests)
+
+
+def run_tests(copy: Path, tests: str) -> None:
+    """Run the tests of a copy, in a process of its own that knows no lossbench yet."""
+    os.setsid()
+    os.chdir(copy)
+    log = os.open("log.txt", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ |= {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
+    sys.path[0] = str(copy)
+    spec = importlib.util.find_spec("lossbench")
+    if spec is None or spec.origin != str(copy / "lossbench" / "__init__.py"):
+        sys.exit(OTHER_COPY)
+    import pytest
+
+    files = [f"tests/{word}" if word.endswith(".py") else word for word in tests.split()]
+    sys.exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files])))
+
+
+def try_out(tests: str, mutant: Mutant | None = None) -> tuple[int, str]:
+    """The exit status of these tests in a copy with the mistake, and the end of their output."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        shutil.copytree(ROOT / "lossbench", copy / "lossbench")
-        shutil.copytree(ROOT / "tests", copy / "tests")
-        for name in ("conf", "experiments", "plugins", "pyproject.toml", "README.md", "Makefile"):
+        copy = Path(folder).resolve()
+        for name in ("lossbench", "tests"):
+            shutil.copytree(ROOT / name, copy / name)
+        for name in LINKED:
             (copy / name).symlink_to(ROOT / name)
-        file = copy / "lossbench" / mutant.file
-        text = file.read_text()
-        if mutant.old not in text:
-            return None
-        file.write_text(text.replace(mutant.old, mutant.new, 1))
-        tests = [f"tests/{name}" for name in mutant.tests.split()]
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
-        try:
-            done = subprocess.run(
-                command,
-                cwd=copy,
-                env=environment,
-                capture_output=True,
-                timeout=LONGEST,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
-        return done.returncode == 0
+        if mutant:
+            file = copy / "lossbench" / mutant.file
+            file.write_text(file.read_text().replace(mutant.old, mutant.new))
+        process = multiprocessing.get_context("forkserver").Process(
+            target=run_tests, args=(copy, tests)
+        )
+        process.start()
+        process.join(LONGEST)
+        if process.exitcode is None:
+            assert process.pid
+            os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+        assert process.exitcode is not None
+        return process.exitcode, (copy / "log.txt").read_text(errors="replace")[-3000:]
+
+
+def count(mutant: Mutant) -> int:
+    """How often the text that is to be changed occurs."""
+    file = ROOT / "lossbench" / mutant.file
+    return file.read_text().count(mutant.old) if file.is_file() else 0
+
+
+def report(mutant: Mutant, status: int, output: str) -> None:
+    words = {PASSED: "SURVIVES", CAUGHT: "caught"}
+    print(f"{words.get(status, 'ERROR'):8}  {mutant}", flush=True)
+    if status not in words:
+        print(f"{output}\n    {ERRORS.get(status, f'exit status {status}')}", flush=True)
 
 
 def main() -> int:
     """Try them all."""
-    part = sys.argv[1] if len(sys.argv) > 1 else ""
-    chosen = [m for m in MUTANTS if part in m.file or part in m.old]
-    words = {True: "SURVIVES", False: "caught", None: "NOT THERE"}
+    mutants = list(read_mutants(Path(__file__).with_name("mutants.txt").read_text()))
+    parts = sys.argv[1:] or [""]
+    chosen = [m for m in mutants if any(part in f"{m.file} {m.old} {m.new}" for part in parts)]
+    lost = [mutant for mutant in chosen if count(mutant) != 1]
+    for mutant in lost:
+        print(f"ERROR     {mutant}\n    occurs {count(mutant)} times there, must be once")
+    chosen = [mutant for mutant in chosen if mutant not in lost]
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = []
-        for mutant, outcome in zip(chosen, pool.map(survives, chosen), strict=True):
-            outcomes.append(outcome)
-            change = " ".join(f"{mutant.old} -> {mutant.new}".split())
-            print(f"{words[outcome]:9}  {mutant.file}  {change[:110]}", flush=True)
-    caught = outcomes.count(False) / len(outcomes)
-    print(f"{outcomes.count(False)} of {len(outcomes)} mutants are caught: {caught:.0%}.")
-    return 0 if caught >= ENOUGH and None not in outcomes else 3
+        sets = sorted({mutant.tests for mutant in chosen})
+        for tests, (status, output) in zip(sets, pool.map(try_out, sets), strict=True):
+            if status != PASSED:
+                print(f"{output}\nWithout any mistake, {tests} end with {status}: no mutant tried.")
+                pool.shutdown(cancel_futures=True)
+                return 2
+        statuses = []
+        tried = pool.map(try_out, [m.tests for m in chosen], chosen)
+        for mutant, (status, output) in zip(chosen, tried, strict=True):
+            report(mutant, status, output)
+            statuses.append(status)
+    caught, errors = statuses.count(CAUGHT), sum(status in ERRORS for status in statuses)
+    share = caught / max(1, len(statuses))
+    print(f"{caught} of {len(statuses)} mutants are caught: {share:.1%}.")
+    return 0 if share >= ENOUGH and not errors and not lost else 3
 
 
 if __name__ == "__main__":
