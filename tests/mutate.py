@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 LINKED = ("conf", "experiments", "plugins", "pyproject.toml", "README.md", "Makefile")
-PRELOADED = ["torch", "lightning.pytorch", "pandas", "scipy.stats", "sklearn", "hypothesis"]
+PRELOADED = ["torch", "lightning.pytorch", "pandas", "scipy.stats", "sklearn"]
 ENOUGH = 0.95
 AT_ONCE = 2
 LONGEST = 600  # seconds

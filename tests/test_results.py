@@ -1,0 +1,150 @@
+"""The results folder: its parts in order, what is held against what, and the code behind it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_results import result, written
+from scipy import stats
+
+from lossbench import registry, results
+from lossbench.configuration.experiments import configurations
+from lossbench.contract import UserError
+from lossbench.registry.kinds import CHOICES
+from lossbench.results import predictions, sources
+from lossbench.results.predictions import Predictions
+
+
+@pytest.fixture
+def config(here):
+    (config,), _ = configurations(["dataset=blobs", "seeds=4", "tracking=none"])
+    return config
+
+
+def code(config, **other: str) -> dict[str, str]:
+    return {**sources.code_of_run(config, "multiclass"), **other}
+
+
+def part(config, *seeds, **other):
+    return written(config, seeds, sources=code(config, **other))
+
+
+# --- parts --------------------------------------------------------------------------------------
+
+
+def test_parts_are_read_in_the_order_in_which_they_were_written(config):
+    """The eleventh, KEY-10, stands after the third, KEY-2."""
+    written_in_order = [part(config, 0) for _ in range(12)]
+    (listed,) = results.folder.by_key(written_in_order[0].parent)
+    assert listed == written_in_order == results.parts(listed[0].parent, config.key)
+
+
+def test_a_damaged_part_is_moved_aside_and_those_after_it_move_up(config):
+    first, second, third = (part(config, seed) for seed in range(3))
+    aside = results.move_aside(second)
+    assert aside.name == f".damaged-{second.name}"
+    assert [list(results.read(place).seeds.seed) for place in (first, second)] == [[0], [2]]
+    assert not third.exists()
+    assert results.places(first.parent) == [first, second]
+
+
+def test_of_changed_code_only_what_was_written_last_counts(config):
+    """Whole results and the seeds that are missing are of one code each."""
+    parts = [part(config, 0, loss="old"), part(config, 1), part(config, 3)]
+    assert list(results.whole(parts).seeds.seed) == [1, 3]
+    assert list(results.whole(parts[:2]).seeds.seed) == [1]
+    assert results.missing_seeds(config, parts[0].parent) == [0, 2]
+
+
+def test_of_a_seed_that_was_trained_again_the_last_counts():
+    first, again = result("focal", [0.5, 0.6, 0.7]), result("focal", [0.1], seeds=[1])
+    merged = results.merged([first, again])
+    assert merged.seeds.seed.tolist() == [0, 1, 2] == list(merged.config.seeds)
+    assert merged.seeds["test/accuracy"].tolist() == [0.5, 0.1, 0.7]
+    assert merged.summary["seconds"] == 2
+
+
+def test_a_result_that_was_changed_after_writing_is_refused(config):
+    place = part(config, 0)
+    table = pd.read_parquet(place / "seeds.parquet")
+    table["test/accuracy"] = 1.0
+    table.to_parquet(place / "seeds.parquet", index=False)
+    with pytest.raises(UserError, match=r"seeds\.parquet is not as it was written"):
+        results.read(place)
+
+
+def test_a_curve_is_the_mean_over_the_seeds_that_have_a_value():
+    values = [1.0, 2.0, 6.0, np.nan]
+    curves = pd.DataFrame({"seed": range(4), "epoch": 1, "metric": "x", "value": values})
+    (band,) = results.bands(curves).to_dict("records")
+    half = stats.t.isf(0.025, 2) * np.std(values[:3], ddof=1) / np.sqrt(3)
+    assert band["seeds"] == 3
+    assert [band["mean"], band["low"], band["high"]] == pytest.approx([3, 3 - half, 3 + half])
+
+
+# --- predictions --------------------------------------------------------------------------------
+
+
+def kept(seeds, values):
+    return Predictions(tuple(seeds), lambda: {"test": np.array(values)})
+
+
+def test_predictions_are_put_together_by_seed_and_the_first_part_counts():
+    parts = [kept([0, 2], [[0.0], [2.0]]), kept([2, 1], [[9.0], [1.0]])]
+    assert predictions.of_seeds(parts, [2, 0, 1])["test"].tolist() == [[2], [0], [1]]
+    assert predictions.of_seeds(parts, [1])["test"].tolist() == [[1]]
+    assert predictions.of_seeds(parts, [0, 3]) is None
+    assert predictions.of_seeds([], []) is None
+
+
+def test_predictions_that_were_changed_after_writing_are_refused(tmp_path):
+    predictions.write([kept([0, 1], [[0.0], [1.0]])], [1, 0], tmp_path)
+    file = tmp_path / predictions.FILE
+    digest = predictions.sha256(file)
+    (stored,) = predictions.stored(tmp_path, (1, 0), {predictions.FILE: digest})
+    assert stored.load()["test"].tolist() == [[1], [0]]
+    np.savez(file, test=np.zeros((2, 1)))
+    with pytest.raises(UserError, match="not as it was written"):
+        stored.load()
+
+
+def test_predictions_of_some_seeds_only_are_not_written(tmp_path):
+    predictions.write([kept([0], [[0.0]])], [0, 1], tmp_path)
+    assert predictions.stored(tmp_path, (0, 1), {}) == ()
+
+
+# --- code ---------------------------------------------------------------------------------------
+
+TASK = """
+class Mine:
+    name = "mine"
+    version{annotation} = 3
+"""
+
+
+def test_the_code_of_a_run_is_that_of_each_choice_and_of_its_own_metric(config, here):
+    """A change of one loss is a change of the code of the loss alone."""
+    used = sources.code_of_run(config, "multiclass")
+    assert set(used) == {"task", *CHOICES}
+    assert used["task"] == "lossbench 1"
+    other = replace(config, loss=replace(config.loss, name="focal"))
+    changed = sources.code_of_run(other, "multiclass")
+    assert [kind for kind in used if used[kind] != changed[kind]] == ["loss"]
+    (here / "own.py").write_text("def half(estimate, target, /):\n    return estimate / 2\n")
+    measured = sources.code_of_run(replace(config, metric="own.py:half"), "multiclass")
+    assert measured.keys() - used.keys() == {"metric"}
+    assert measured["metric"] == sources.code_of_metrics(["own.py:half"], "multiclass")["half"]
+
+
+def test_metrics_of_the_task_itself_have_no_code_of_their_own():
+    assert sources.code_of_metrics(["accuracy"], "multiclass") == {}
+
+
+@pytest.mark.parametrize("annotation", ["", ": int"])
+def test_the_version_of_a_task_is_read_without_importing_it(annotation, here):
+    (here / "mine.py").write_text(TASK.format(annotation=annotation) + "raise SystemExit\n")
+    plugin = registry.Plugin("task", "mine", str(here / "mine.py"), "Mine")
+    assert sources._numeric_version(plugin) == 3
