@@ -13,8 +13,8 @@ from scipy import stats
 from lossbench import registry, results
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.registry.kinds import CHOICES
 from lossbench.results import predictions, sources
+from lossbench.results.bands import bands
 from lossbench.results.predictions import Predictions
 
 
@@ -79,7 +79,7 @@ def test_a_result_that_was_changed_after_writing_is_refused(config):
 def test_a_curve_is_the_mean_over_the_seeds_that_have_a_value():
     values = [1.0, 2.0, 6.0, np.nan]
     curves = pd.DataFrame({"seed": range(4), "epoch": 1, "metric": "x", "value": values})
-    (band,) = results.bands(curves).to_dict("records")
+    (band,) = bands(curves).to_dict("records")
     half = stats.t.isf(0.025, 2) * np.std(values[:3], ddof=1) / np.sqrt(3)
     assert band["seeds"] == 3
     assert [band["mean"], band["low"], band["high"]] == pytest.approx([3, 3 - half, 3 + half])
@@ -128,7 +128,7 @@ class Mine:
 def test_the_code_of_a_run_is_that_of_each_choice_and_of_its_own_metric(config, here):
     """A change of one loss is a change of the code of the loss alone."""
     used = sources.code_of_run(config, "multiclass")
-    assert set(used) == {"task", *CHOICES}
+    assert set(used) == {"task", *config.decisive_kinds}
     assert used["task"] == "lossbench 1"
     other = replace(config, loss=replace(config.loss, name="focal"))
     changed = sources.code_of_run(other, "multiclass")
