@@ -8,6 +8,7 @@ Metric       a score of estimates: its function, and which values are better and
 Sample       what a dataset returns for one seed.
 File, Folder  annotate a parameter that names one: `path: File`, `paths: list[File]`, `File | None`.
              What is in it decides whether a result is still valid; where it is does not.
+             `Annotated[Folder, "decides no numbers"]` leaves it, or any value, out of that.
 UserError    raise it for a request that cannot be met: shown in a line, without a traceback.
 UnusableError  the same for the disk, the network or the machine.
 

@@ -6,7 +6,7 @@ import ast
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +76,20 @@ def _canonical(node: Any) -> str:
 
 
 def with_contents(
-    parameters: Iterable[Parameter], values: Mapping[str, Any], where: str
+    parameters: Sequence[Parameter], values: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
     """The values, for an identity: each path of a file or folder is `{"content": digest}`.
 
+    What decides no numbers is left out.
     where is the section, such as "dataset". Relative paths are meant from the working directory.
     UserError where a file cannot be read.
     """
     places = {p.name: p.kind.names for p in parameters if p.kind.names}
+    idle = {p.name for p in parameters if p.kind.idle}
     return {
         name: _content(value, places[name], f"{where}.{name}") if name in places else value
         for name, value in values.items()
+        if name not in idle
     }
 
 

@@ -21,6 +21,7 @@ from lossbench.registry.hints import choices, meant
 REQUIRED: Any = inspect.Parameter.empty
 BASES = {"float": float, "int": int, "bool": bool, "str": str}
 PLACES = {"File": "file", "Folder": "folder"}
+IDLE = "decides no numbers"
 SHOWN = 12  # faults in one message
 # Of a note on numbers for each class (C,), or for each pair of classes (C, C): axes, range, rule.
 TABLE = re.compile(r"\((C,|C, C)\) in ([\[(].+?[\])])(?:, (not all 0|0 on the diagonal))?")
@@ -35,6 +36,7 @@ class Kind:
     choices are all that is allowed, or next to a base what is allowed as well. Of a place
     ("file", "folder" or "file or folder") the content counts: it is each string in the value.
     table is the note of numbers for each class, such as "(C,) in [0, inf), not all 0".
+    idle: whether it decides nothing about a result, and so is no part of its key.
     """
 
     base: type | None = None
@@ -44,6 +46,7 @@ class Kind:
     item: Kind | None = None
     place: str = ""
     table: str = ""
+    idle: bool = False
 
     @property
     def names(self) -> str:
@@ -124,6 +127,8 @@ def _annotated(kind: Kind, note: ast.expr) -> Kind:
         return replace(kind, place=text)
     if TABLE.fullmatch(text):
         return replace(kind, table=text)
+    if text == IDLE:
+        return replace(kind, idle=True)
     if text[:1] not in ("[", "("):
         return kind
     if not _is_interval(text):
