@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,9 @@ if TYPE_CHECKING:
     metavar="EPOCH",
     help="last (default), or best on validation data: the epoch whose models are compared.",
 )
+@click.option(
+    "--peek", is_flag=True, help="What papers would have said that choose the best test epoch, …"
+)
 @click.option("--check", is_flag=True, help="Exit with 3 where a claim is not as on record.")
 @click.option(
     "--format",
@@ -79,6 +83,7 @@ def compare(
     same_within: float | None,
     mixed_budgets: bool,
     at: str,
+    peek: bool,
     check: bool,
     form: str,
     html: str | None,
@@ -102,7 +107,9 @@ def compare(
     )
     decisions = decisions_on(question, stored)
     answer = Answer(folder, question, comparisons, decisions)
-    _print(answer, by, form)
+    if peek:
+        _name_missing_for_peek(answer, results, metric, form)
+    _print(answer, by, form, peek)
     if html:
         _write_page(answer, Path(html))
     _draw(answer)
@@ -129,15 +136,59 @@ class Answer:
         return [result for c in self.comparisons for result in c.results.values()]
 
 
-def _print(answer: Answer, by: str | None, form: str) -> None:
+def _name_missing_for_peek(answer: Answer, given: str, metric: str | None, form: str) -> None:
+    """Say which command adds what --peek lacks; UserError where nothing is left to show."""
+    from lossbench.comparison import has_test_curves, missing_budget
+
+    if form == "csv":
+        raise UserError("--peek: CSV has a row for each loss and metric; use another --format.")
+    bare = [
+        result
+        for c in answer.comparisons
+        for result in c.results.values()
+        if not has_test_curves([result], c.metric)
+    ]
+    if bare:
+        later = metric and all(len(result.test_curves) for result in bare)
+        words = ["trainer.peek=true", *([f"metrics=[{metric}]", "--rerun"] if later else [])]
+        line = (
+            f"{len(bare)} of {len(answer.results)} runs have no test curves; train them with: "
+            f"{_command(answer, bare, given, words)}"
+        )
+        ready = [c for c in answer.comparisons if has_test_curves([*c.results.values()], c.metric)]
+        if not ready:
+            raise UserError(f"--peek: {line}")
+        complain(line)
+    elif budget := missing_budget(answer.comparisons):
+        command = _command(answer, answer.results, given, [budget, "trainer.peek=true"])
+        need = "untuned" if budget == "tune.trials=0" else "tuned"
+        then = ", to be compared without a name" if answer.experiment else ""
+        complain(f"papers that tune only their own loss need {need} runs{then}: {command}")
+
+
+def _command(answer: Answer, runs: list[Result], given: str, words: list[str]) -> str:
+    """What trains an experiment again, or the first of some runs, with some words changed."""
+    experiment = answer.experiment
+    if experiment:
+        folder = ["--config-dir", experiment.config_dir] if experiment.config_dir else []
+        asked = [*folder, f"experiment={experiment.name}"]
+    else:
+        keys = {word.partition("=")[0] for word in words}
+        asked = [word for word in runs[0].config.words if word.partition("=")[0] not in keys]
+    place = [] if given == "results" else [f"results.dir={given}"]
+    likewise = f" (and {len(runs) - 1} more likewise)" if len(runs) > 1 and not experiment else ""
+    return shlex.join(["lossbench", "run", *asked, *place, *words]) + likewise
+
+
+def _print(answer: Answer, by: str | None, form: str, peek: bool) -> None:
     """Print the comparisons for people, or in a format for machines."""
     from lossbench.report import tables
 
     if form in tables.FORMATS:
-        say(tables.FORMATS[form](answer.comparisons, by).removesuffix("\n"))
+        say(tables.FORMATS[form](answer.comparisons, by, peek).removesuffix("\n"))
         return
     console = a_console()
-    show_comparisons(answer.comparisons, answer.experiment, console, by)
+    show_comparisons(answer.comparisons, answer.experiment, console, by, peek)
     for notice in notices(answer.results):
         console.print(notice, soft_wrap=True)
     show_claims(answer.decisions, answer.folder / "figures" / f"{answer.name}-claims.png")

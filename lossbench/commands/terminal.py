@@ -82,13 +82,14 @@ def show_comparisons(
     experiment: Experiment | None,
     console: Console,
     by: str | None = None,
+    peek: bool = False,
 ) -> None:
     """Print the experiment's question and the comparisons that answer it."""
     from lossbench.report import tables
 
     if experiment and experiment.question:
         console.print(experiment.question.strip())
-    tables.print_table(comparisons, by, console)
+    tables.print_table(comparisons, by, console, peek)
 
 
 def decisions_on(experiment: Experiment | None, results: list[Result]) -> list[Decision]:

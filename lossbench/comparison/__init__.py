@@ -3,6 +3,14 @@
 from lossbench.comparison.build import compare
 from lossbench.comparison.contests import PLACES, YARDSTICKS
 from lossbench.comparison.over_datasets import DatasetRanking, rank_losses
+from lossbench.comparison.peeking import (
+    PeekingTax,
+    explain_choices,
+    explain_papers,
+    has_test_curves,
+    missing_budget,
+    peeking_tax,
+)
 from lossbench.comparison.select import (
     Group,
     budgets,

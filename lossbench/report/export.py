@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,9 @@ from lossbench.comparison import (
     Comparison,
     Row,
     datasets,
+    explain_papers,
     explain_question,
+    peeking_tax,
     rank_losses,
     value_at,
 )
@@ -103,10 +106,13 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def as_json(comparisons: Sequence[Comparison]) -> str:
-    """The records, the sentences and the rankings over datasets; what is not finite is null."""
+def as_json(comparisons: Sequence[Comparison], peek: bool = False) -> str:
+    """The records, the sentences and the rankings over datasets; what is not finite is null.
+
+    peek: what papers would have said of each comparison, too.
+    """
     rankings = [ranked for group in datasets(comparisons) if (ranked := rank_losses(group))]
-    content = {
+    content: dict[str, Any] = {
         "rows": [{k: _finite(v) for k, v in row.items()} for row in list_records(comparisons)],
         "conclusions": [
             {
@@ -130,7 +136,31 @@ def as_json(comparisons: Sequence[Comparison]) -> str:
             for ranked in rankings
         ],
     }
+    if peek:
+        content["peek"] = [part for c in comparisons for part in _of_peeking(c, comparisons)]
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _of_peeking(comparison: Comparison, among: Sequence[Comparison]) -> Iterator[Record]:
+    """Each paper's rule and loss, and the inflation; nothing without test curves."""
+    if tax := peeking_tax(comparison, among):
+        yield {
+            "setting": comparison.setting,
+            "metric": comparison.metric,
+            "baseline": comparison.baseline,
+            "at": comparison.at,
+            "paper": explain_papers(comparison),
+            "papers": [
+                {**asdict(p), "flips": p.flips, "t_flips": p.t_flips, "reversed": p.reversed}
+                for p in tax.papers
+            ],
+            "inflation": [
+                {"label": label, "over": epoch}
+                | {name: _finite(value) for name, value in asdict(interval).items()}
+                for label, by in tax.inflation.items()
+                for epoch, interval in by.items()
+            ],
+        }
 
 
 def _finite(value: Any) -> Any:

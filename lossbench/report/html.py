@@ -17,7 +17,7 @@ from lossbench.nested import dotted_keys
 from lossbench.report import figures
 from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.pages import render
-from lossbench.report.tables import Block, list_blocks
+from lossbench.report.tables import Block, list_blocks, peeking_blocks
 from lossbench.results import Result
 
 
@@ -42,7 +42,8 @@ def render_page(comparisons: Sequence[Comparison], words: Words) -> str:
     sections, together = [], []
     for block in list_blocks(comparisons):
         if isinstance(block.shown, Comparison):
-            sections.append(_section(_name(block.shown, comparisons), block, looks))
+            section = _section(_name(block.shown, comparisons), block, looks)
+            sections.append(section | {"peeking": [*peeking_blocks(block.shown, comparisons)]})
         else:
             together.append(_section(block.title, block, looks))
     values = {

@@ -11,9 +11,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lossbench.comparison import Comparison, DatasetRanking, Group
+from lossbench.comparison import Comparison, DatasetRanking, Group, PeekingTax
+from lossbench.comparison.peeking import EPOCHS, Paper
 from lossbench.comparison.sentences import write_p
 from lossbench.report.export import Record, list_records
+from lossbench.statistics import Interval
 
 METRICS_ABREAST = 4
 LOSSES_ABREAST = 6
@@ -34,7 +36,7 @@ LATEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
+    **{"±": r"$\pm$", "<": "$<$", ">": "$>$"},
 }
 
 
@@ -158,6 +160,42 @@ def build_ledger(comparison: Comparison) -> Sheet | None:
         rows.append((label, f"{tuning['trials']} x {tuning['seeds']}", *cells, chosen))
     head = ("loss", "trials x seeds", metric, "as configured", "chosen")
     return Sheet(head, tuple(rows), words=("chosen",), title="Tuning")
+
+
+def build_peeking(tax: PeekingTax) -> Iterator[Sheet]:
+    """How often papers' verdicts flip, a line for each rule, means over losses; then inflation."""
+    for tuning in dict.fromkeys(paper.tuning for paper in tax.papers):
+        rules: dict[tuple[str, str], list[Paper]] = {}
+        for paper in (paper for paper in tax.papers if paper.tuning == tuning):
+            seeds = str(paper.seeds) if paper.seeds < paper.of else "all"
+            rules.setdefault((EPOCHS[paper.epoch], seeds), []).append(paper)
+        rows = []
+        for rule, papers in rules.items():
+            tested = [p.t_flips for p in papers if p.t_flips is not None]
+            shares = ([p.flips for p in papers], [p.reversed for p in papers], tested)
+            rows.append((*rule, *map(_mean_share, shares)))
+        yield Sheet((tuning, "seeds", "flips", "reversed", "flips, t test"), tuple(rows))
+    rows = [
+        (label, *(_inflation(by.get(epoch)) for epoch in ("last", "best")))
+        for label, by in tax.inflation.items()
+    ]
+    head = ("best test epoch", *(f"over {EPOCHS[epoch]}" for epoch in ("last", "best")))
+    yield Sheet(head, tuple(rows))
+
+
+def _mean_share(shares: Sequence[float]) -> str:
+    """The mean in per cent; what is neither none nor all is not rounded to it."""
+    if not shares:
+        return "-"
+    percent = 100 * sum(shares) / len(shares)
+    return "<1%" if 0 < percent < 1 else ">99%" if 99 < percent < 100 else f"{percent:.0f}%"
+
+
+def _inflation(interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    half = (interval.high - interval.low) / 2
+    return f"{interval.estimate:+.4f}" + (f" ±{half:.4f}" if math.isfinite(half) else "")
 
 
 def _few(names: Sequence[str], abreast: int) -> Iterator[Sequence[str]]:

@@ -15,8 +15,11 @@ from lossbench.comparison import (
     Group,
     budgets,
     datasets,
+    explain_choices,
+    explain_papers,
     explain_question,
     grouped,
+    peeking_tax,
     rank_losses,
     robustness,
 )
@@ -51,8 +54,13 @@ def _named(section: dict[str, Any]) -> str:
     return f"{section['name']} ({keywords})" if keywords else str(section["name"])
 
 
-def list_blocks(comparisons: Sequence[Comparison], by: str | None = None) -> Iterator[Block]:
-    """Each comparison and what several show together; or, by a key, a line for each value."""
+def list_blocks(
+    comparisons: Sequence[Comparison], by: str | None = None, peek: bool = False
+) -> Iterator[Block]:
+    """Each comparison and what several show together; or, by a key, a line for each value.
+
+    peek: what papers would have said of each, too.
+    """
     if by is None:
         yield from map(_of_comparison, comparisons)
     together = [*budgets(comparisons), *robustness(comparisons), *datasets(comparisons)]
@@ -63,6 +71,8 @@ def list_blocks(comparisons: Sequence[Comparison], by: str | None = None) -> Ite
             title = f"Ranks over {len(group.comparisons)} datasets"
             ranks = [sheets.build_ranks(ranked)]
             yield Block(ranked, title, describe_setting(group.fixed), ranks, ranked.conclusion)
+    for comparison in comparisons if peek else ():
+        yield from peeking_blocks(comparison, comparisons)
 
 
 def _of_comparison(comparison: Comparison) -> Block:
@@ -85,6 +95,27 @@ def _of_comparison(comparison: Comparison) -> Block:
     return Block(comparison, title, subtitle, [sheet for sheet in tables if sheet], sentences)
 
 
+def peeking_blocks(comparison: Comparison, among: Sequence[Comparison]) -> Iterator[Block]:
+    """What papers would have said of the same trainings, where there are test curves."""
+    tax = peeking_tax(comparison, among)
+    if tax is None:
+        return
+    setting, metric = comparison.setting, comparison.metric
+    title = f"Peeking tax · {describe_setting(setting)} · {setting['tuning']}"
+    sentences = [explain_choices(tax)] if tax.papers else []
+    sentences.append(
+        f"The last table is by how much {metric} looks better at the best test epoch, as mean and "
+        "half the width of its 95 % interval over seeds."
+    )
+    if any(paper.tuning == "own tuned" for paper in tax.papers):
+        untuned = f"{comparison.baseline} is not"
+        sentences.append(
+            f"own tuned: the loss is, {untuned}; held against the verdict on both tuned."
+        )
+    tables = list(sheets.build_peeking(tax))
+    yield Block(comparison, title, explain_papers(comparison), tables, sentences)
+
+
 def _count(seeds: object) -> str:
     return "1 seed" if str(seeds) == "1" else f"{seeds} seeds"
 
@@ -100,10 +131,12 @@ def _of_group(group: Group) -> Block:
     return Block(group, title, sheets.LEGEND, list(sheets.build_group(group)), group.conclusion)
 
 
-def print_table(comparisons: Sequence[Comparison], by: str | None, console: Console) -> None:
+def print_table(
+    comparisons: Sequence[Comparison], by: str | None, console: Console, peek: bool = False
+) -> None:
     """In the console's width; where that is less than the numbers need, they run over it."""
     width = console.width
-    for part in list_blocks(comparisons, by):
+    for part in list_blocks(comparisons, by, peek):
         console.print(Text(f"{part.title}\n{part.subtitle}"))
         for sheet in part.sheets:
             console.width = max(width, sheets.measure_width(sheet))
@@ -113,20 +146,20 @@ def print_table(comparisons: Sequence[Comparison], by: str | None, console: Cons
         console.print()
 
 
-def as_markdown(comparisons: Sequence[Comparison], by: str | None) -> str:
+def as_markdown(comparisons: Sequence[Comparison], by: str | None, peek: bool = False) -> str:
     """Headings, tables and lists."""
     blocks: list[str] = []
-    for _, title, subtitle, tables, sentences in list_blocks(comparisons, by):
+    for _, title, subtitle, tables, sentences in list_blocks(comparisons, by, peek):
         blocks += map(sheets.escape_markdown, (title, subtitle))
         blocks += map(sheets.render_markdown, tables)
         blocks.append("\n".join(f"- {sheets.escape_markdown(line)}" for line in sentences))
     return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
-def as_latex(comparisons: Sequence[Comparison], by: str | None) -> str:
+def as_latex(comparisons: Sequence[Comparison], by: str | None, peek: bool = False) -> str:
     """Tabulars for booktabs; titles and sentences are comments."""
     blocks: list[str] = []
-    for _, title, subtitle, tables, sentences in list_blocks(comparisons, by):
+    for _, title, subtitle, tables, sentences in list_blocks(comparisons, by, peek):
         head = _comment([title, subtitle])
         blocks += [head, *map(sheets.render_latex, tables), _comment(sentences)]
     return "\n".join(block for block in blocks if block)
@@ -136,11 +169,11 @@ def _comment(lines: Iterable[str]) -> str:
     return "".join(f"% {' '.join(line.split())}\n" for line in lines)
 
 
-FORMATS: dict[str, Callable[[Sequence[Comparison], str | None], str]] = {
+FORMATS: dict[str, Callable[..., str]] = {
     "markdown": as_markdown,
     "latex": as_latex,
-    "csv": lambda comparisons, _: as_csv(comparisons),
-    "json": lambda comparisons, _: as_json(comparisons),
+    "csv": lambda comparisons, *_: as_csv(comparisons),
+    "json": lambda comparisons, _, peek=False: as_json(comparisons, peek),
 }
 
 
