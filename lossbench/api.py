@@ -16,6 +16,7 @@ from lossbench.contract import UserError, declaration_of
 from lossbench.registry.schema import convert, unknown_key, within
 from lossbench.results import Result
 from lossbench.tasks import Task, task_class
+from lossbench.tasks.foreign import fit_form
 from lossbench.training.tuning import train_and_write
 
 
@@ -32,7 +33,7 @@ def get_loss(name: str, *, task: str) -> Callable[..., Any]:
     """
     kind = task_class(task)
     plugin = registry.find_for_task(name, task)
-    loss = registry.load(plugin)
+    loss = fit_form(plugin, registry.load(plugin), kind.small())
     if inspect.isclass(loss):
         return _checked_class(loss, plugin, kind)
 

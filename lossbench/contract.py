@@ -26,7 +26,9 @@ objects keep the way in which they are called:
     optimizer    (parameters, /, *, parameters) -> torch.optim.Optimizer
     schedule     (progress, /, *, parameters) -> the learning rate's factor; progress is in [0, 1)
     config       "package:folder", a folder of YAML laid out as `conf/` is
-Without packaging they are named by their file: `loss=mine.py:f`, `dataset=mine.py:points`.
+Without packaging they are named by their file or module: `loss=mine.py:f`, `loss=torch.nn:L1Loss`.
+Such a loss need not keep the contract: how it reduces and which form of predictions and targets it
+takes is found by trying, and said with the result.
 A parameter with an entry for each class says so by a note, and other sizes or values are refused:
 `Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]`, and for each pair of classes
 `Annotated[list[list[float]], "(C, C) in [0, inf), 0 on the diagonal"]`.

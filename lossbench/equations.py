@@ -31,12 +31,13 @@ def _computed(test: Identity) -> Tensor:
     import torch
 
     from lossbench.tasks import task_class
+    from lossbench.tasks.foreign import fit_form
 
     values = dict(test.loss) if isinstance(test.loss, dict) else {"name": test.loss}
     name = str(values.pop("name", ""))
     plugin = registry.find_for_task(name, test.task)
     kind = task_class(test.task)
-    loss = registry.load(plugin)
+    loss = fit_form(plugin, registry.load(plugin), kind.small())
     if inspect.isclass(loss):
         raise UserError(f"loss={name} has weights of its own, so that it has no identities.")
     given = {key: torch.as_tensor(value) for key, value in (test.facts or {}).items()}

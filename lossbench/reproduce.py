@@ -52,14 +52,20 @@ def refuse_places(old: Result, name: str, folder: Path) -> None:
     """
     chosen = [old.config.choice(kind).name for kind in CHOICES]
     names = [*chosen, *old.config.metrics, old.config.metric or ""]
-    code = sorted({name for name in names if name.rpartition(":")[0].endswith(".py")})
+    code = sorted({name for name in names if _is_code(name.rpartition(":")[0])})
     data = [] if code else sorted(_files_outside(old.config, folder.resolve()))
     if code or data:
-        what = "code in a file" if code else "a file outside the results folder"
+        what = "a file outside the results folder"
+        if code:
+            what = f"code in a {'file' if '.py:' in code[0] else 'module'}"
         raise UserError(
             f"{name} names {what}, {' and '.join(code or data)}, which would be "
             f"{'run' if code else 'read'}. If you know where this result comes from, add --trust."
         )
+
+
+def _is_code(place: str) -> bool:
+    return place.endswith(".py") or registry.is_module(place)
 
 
 def _files_outside(config: Configuration, folder: Path) -> Iterator[str]:

@@ -19,7 +19,7 @@ from lossbench.check import (
     properties,
     rows,
 )
-from lossbench.check.find import object_of, plugins_of, task_of
+from lossbench.check.find import in_form, object_of, plugins_of, task_of
 from lossbench.check.findings import (
     CheckOutcome,
     CheckReport,
@@ -78,6 +78,7 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
         torch.set_num_threads(1)
         with undisturbed():
             posed = task_of(plugin, loss, task)
+            loss = in_form(plugin, loss, posed)
         subject = Subject(plugin, loss, posed, tuple(moved), tuple(changed))
         outcomes: list[CheckOutcome] = []
         broken = ""

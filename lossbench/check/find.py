@@ -15,28 +15,18 @@ from lossbench.check.basics import reduction_of
 from lossbench.check.subject import Subject
 from lossbench.contract import UserError, declaration_of
 from lossbench.registry import Plugin
-from lossbench.registry.modules import spec_of
 from lossbench.tasks import Task, task_class
+from lossbench.tasks.foreign import fit_form
 
 NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates
 
 
 def plugins_of(name: str, task: str | None) -> list[Plugin]:
     """The plugins to check: for one task, or all of the name; UserError where there is none."""
-    place, _, attribute = name.rpartition(":")
-    if place and not place.endswith(".py") and not _is_installed(name) and spec_of(place):
-        return [Plugin("loss", name, place, attribute, package=place.partition(".")[0])]
     if task is not None:
         task_class(task)  # a task that does not exist is refused by its own name
         return [registry.find_for_task(name, task)]
     return list(registry.find("loss", name))
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return bool(registry.find("loss", name))
-    except UserError:
-        return False
 
 
 def object_of(plugin: Plugin) -> Any:
@@ -58,6 +48,11 @@ def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
     text = plugin.module + plugin.attribute + _text(loss)
     fits = {each: _fit(plugin, loss, each) + _likeness(each, text, loss) for each in tasks}
     return max(sorted(tasks, key=_axes), key=fits.__getitem__)
+
+
+def in_form(plugin: Plugin, loss: Callable[..., Any], task: Task) -> Callable[..., Any]:
+    """A loss of a library as the task calls it; one of the user's own has to keep the contract."""
+    return fit_form(plugin, loss, task) if plugin.library else loss
 
 
 def _axes(task: Task) -> int:
@@ -83,8 +78,8 @@ def _text(loss: Callable[..., Any]) -> str:
 
 def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
     """From 6, each example of the task has a value of its own, to 0, it fails on the task."""
-    subject = Subject(plugin, loss, task)
     try:
+        subject = Subject(plugin, in_form(plugin, loss, task), task)
         values = subject(*subject.example)
     except Exception:
         return 0

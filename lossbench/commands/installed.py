@@ -130,7 +130,7 @@ def show(loss: str | None, task: str | None, picture: str | None, folder: str | 
 def check(loss: str, task: str | None) -> int:
     """Check that a loss is what every loss must be.
 
-    LOSS is a name, package:name, or file.py:function.
+    LOSS is a name, package:name, file.py:function, or package.module:Loss.
     """
     from lossbench.check import check_loss, render
 

@@ -58,8 +58,8 @@ def run(
     One run, or several with -m and commas, or those of experiment=NAME. Words follow Hydra's
     override grammar and may stand before and after flags; loss.focal.gamma=1,2 is for the
     runs of focal alone. Besides what is installed, dataset,
-    loss, model and the others take a function in a file: loss=mine.py:my_loss,
-    dataset=mine.py:my_data.
+    loss, model and the others take a function in a file, dataset=mine.py:my_data, or in a
+    module, loss=torch.nn:SmoothL1Loss.
     """
     from lossbench.configuration.experiments import configurations
 

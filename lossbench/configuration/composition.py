@@ -70,8 +70,7 @@ class PluginSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         group, name = _split(config_path)
-        in_file = name.partition(":")[0].endswith(".py")
-        return group in CHOICES and (in_file or name.rpartition(":")[2] in registry.names(group))
+        return group in CHOICES and (":" in name or name in registry.names(group))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         group = config_path.strip("/")

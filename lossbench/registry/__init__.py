@@ -10,6 +10,7 @@ from lossbench.registry.lookup import (
     find_for_task,
     imported,
     installed,
+    is_module,
     load,
     meddled,
     missing_modules,

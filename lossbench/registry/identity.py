@@ -12,12 +12,19 @@ from lossbench.registry.digests import code_digest, reach_of, strings_in, with_c
 
 
 def code_of(plugin: Plugin) -> str:
-    """The digest of the code that decides a plugin's numbers, as this process first saw it."""
+    """The digest of the code that decides a plugin's numbers, as this process first saw it.
+
+    Of a library that no plugin of it is registered in, the version.
+    """
+    if plugin.library:
+        return f"version {plugin.version.partition('+')[0]}"
     return code_digest(reach_of(plugin.module, plugin.attribute, plugin.package))
 
 
 def not_looked_at(plugin: Plugin, values: Mapping[str, Any]) -> list[str]:
     """What decides a plugin's numbers, or might, and is in no digest: a line each."""
+    if plugin.library:
+        return []
     lines = list(reach_of(plugin.module, plugin.attribute, plugin.package).unseen)
     for p in parameters(plugin):
         for path in () if p.kind.names else strings_in(values.get(p.name)):

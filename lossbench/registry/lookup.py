@@ -9,6 +9,7 @@ import functools
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,24 +21,28 @@ from lossbench.registry.entry_points import PREFIX, EntryPoint, entry_points
 from lossbench.registry.hints import choices, file_meant, meant, package_meant
 from lossbench.registry.imports import forget_edited, import_of
 from lossbench.registry.kinds import KINDS, PLURALS
-from lossbench.registry.modules import file_of, spec_of, tree_of
+from lossbench.registry.modules import SHARED, file_of, spec_of, tree_of
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.registry.signatures import (
     Signature,
     facts_in_text,
+    is_plain,
     signature_in_text,
     signature_of_object,
 )
 from lossbench.registry.statements import source_of
 from lossbench.undisturbed import undisturbed
 
-PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point. task is set where it is registered for one; module may be a file."""
+    """One entry point, or an object named by its file or module, which is not registered.
+
+    task is set where it is registered for one. library: whether it is of an installed package that
+    may never have heard of lossbench, and is known by its version.
+    """
 
     kind: str
     name: str
@@ -46,6 +51,17 @@ class Plugin:
     package: str = "file"
     version: str = ""
     task: str | None = None
+    library: bool = False
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether an entry point names it, and not a file or a module."""
+        return ":" not in self.name
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it need not keep the contract."""
+        return self.kind == "loss" and not self.is_registered
 
     @property
     def origin(self) -> str:
@@ -80,12 +96,15 @@ def names(kind: str) -> list[str]:
 def find(kind: str, name: str) -> tuple[Plugin, ...]:
     """The plugins that a name means (a loss has one for each task); UserError where none does.
 
-    name is `focal`, `package:focal` where two packages use one name, or `file.py:my_loss`.
+    name is `focal`, `package:focal` where two packages use one name, `file.py:my_loss`, or
+    `package.module:Loss`.
     """
     package, _, plain = name.rpartition(":")
     if package.endswith(".py"):
         return (_from_file(kind, package, plain),)
     matches = [p for p in installed(kind) if p.name == plain and package in ("", p.package)]
+    if is_module(package) and not file_meant(kind, name):
+        return (_from_module(kind, package, plain),)
     if not matches:
         raise no_such(kind, name, names(kind))
     packages = sorted({p.package for p in matches})
@@ -95,6 +114,12 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
             f"Choose with {kind}={packages[0]}:{name} or {kind}={packages[1]}:{name}."
         )
     return tuple(matches)
+
+
+def is_module(place: str) -> bool:
+    """Whether what stands before the colon of a name is a module, and no package with plugins."""
+    packages = {plugin.package for kind in KINDS for plugin in installed(kind)}
+    return bool(place) and place not in packages and spec_of(place) is not None
 
 
 def no_such(kind: str, name: str, allowed: Iterable[str]) -> UserError:
@@ -134,9 +159,23 @@ def _from_file(kind: str, path: str, attribute: str) -> Plugin:
     return Plugin(kind, f"{path}:{attribute}", str(file), attribute)
 
 
+def _from_module(kind: str, module: str, attribute: str) -> Plugin:
+    top = module.partition(".")[0]
+    package = next(iter(_distributions().get(top, ())), "")
+    version = metadata.version(package) if package else ""
+    library = bool(SHARED & {*Path(file_of(top) or "").parts})
+    return Plugin(
+        kind, f"{module}:{attribute}", module, attribute, package or top, version, library=library
+    )
+
+
+_distributions = functools.cache(metadata.packages_distributions)
+
+
 def load(plugin: Plugin) -> Any:
     """Import the plugin's object; UserError names package, entry point and cause."""
-    reach_of(plugin.module, plugin.attribute, plugin.package)  # the code as it is imported
+    if not plugin.library:
+        reach_of(plugin.module, plugin.attribute, plugin.package)  # the code as it is imported
     target = _imported_undisturbed(plugin)
     if plugin.kind not in ("task", "config"):
         signature(plugin)
@@ -176,7 +215,9 @@ def imported(plugin: Plugin) -> Any:
         raise plugin.refused(reason) from error
     if not callable(target):
         raise plugin.refused(f"it is a {type(target).__name__}, not a function or a class.")
-    if plugin.kind != "task" and (fault := _fault(plugin, signature_of_object(target))):
+    if plugin.kind != "task" and (
+        fault := _fault(plugin, signature_of_object(target, plugin.is_foreign))
+    ):
         raise plugin.refused(fault)
     return target
 
@@ -200,7 +241,7 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
     for p in signature.keywords:
         if p.name == "name":
             return "no keyword may be called name; rename it."
-        if not isinstance(p.default, PLAIN) and p.default is not REQUIRED:
+        if not is_plain(p.default) and p.default is not REQUIRED:
             return (
                 f"the default of {p.name} is a {type(p.default).__name__}; expected a number, a "
                 "string, true, false, null or a list of them."
@@ -240,6 +281,8 @@ def parameters(plugin: Plugin) -> tuple[Parameter, ...]:
 def facts(plugin: Plugin) -> tuple[str, ...]:
     """The keywords that the task supplies."""
     required = (p.name for p in signature(plugin) if p.default is REQUIRED)
+    if plugin.is_foreign:  # else it is for the user to give
+        return tuple(name for name in required if name in _supplied(None)[0])
     return tuple(required) if KINDS[plugin.kind].has_facts else ()
 
 
@@ -247,9 +290,9 @@ def facts(plugin: Plugin) -> tuple[str, ...]:
 def signature(plugin: Plugin) -> tuple[Parameter, ...]:
     """The keywords; UserError where no configuration can hold them, or nobody supplies a fact."""
     try:
-        read = signature_in_text(plugin.module, plugin.attribute)
+        read = signature_in_text(plugin.module, plugin.attribute, plugin.is_foreign)
         if read is None:
-            read = signature_of_object(_imported_undisturbed(plugin))
+            read = signature_of_object(_imported_undisturbed(plugin), plugin.is_foreign)
     except (ValueError, SyntaxError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else error
         raise plugin.refused(f"its signature cannot be read: {reason}.") from error
@@ -260,7 +303,7 @@ def signature(plugin: Plugin) -> tuple[Parameter, ...]:
 
 def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:
     """What to say of a keyword without default that no task supplies, or nothing."""
-    if not KINDS[plugin.kind].has_facts:
+    if not KINDS[plugin.kind].has_facts or plugin.is_foreign:
         return ""
     facts, attributes = _supplied(plugin.task)
     for name in (p.name for p in keywords if p.default is REQUIRED):

@@ -10,7 +10,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-SHARED = ("site-packages", "dist-packages")  # folders that hold packages of many
+SHARED = {"site-packages", "dist-packages"}  # folders that hold packages of many
 DEEPEST = 10  # imports that are followed from one module to the next
 
 

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from lossbench.registry.modules import Module, binding_in, definition_in
-from lossbench.registry.schema import Parameter, keywords_of, parameters_of_object
+from lossbench.registry.schema import Parameter, keywords_of
 
 TRANSPARENT = ("declare", "metric", "dataclass")  # decorators that leave a signature as it is
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 DEEPEST = 10  # names that stand for names
+PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
+REDUCTIONS = ("reduction", "reduce", "size_average")  # how torch and others name what they do
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,11 @@ class Signature:
     is_class: bool = False
 
 
-def signature_in_text(module: str, attribute: str) -> Signature | None:
-    """The signature of a function or class as it is written; None where that is not enough."""
+def signature_in_text(module: str, attribute: str, foreign: bool) -> Signature | None:
+    """The signature of a function or class as it is written; None where that is not enough.
+
+    foreign: as in `signature_of_object`.
+    """
     definition = definition_in(module, attribute)
     if definition is None or not all(map(_is_transparent, definition.node.decorator_list)):
         return None
@@ -43,6 +49,8 @@ def signature_in_text(module: str, attribute: str) -> Signature | None:
     is_class = isinstance(node, ast.ClassDef)
     inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
     try:
+        if is_class and not inits and foreign:
+            return None
         if is_class and not inits:  # a dataclass
             fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
             rows = [(ast.unparse(f.target), f.annotation, f.value) for f in fields]
@@ -50,15 +58,48 @@ def signature_in_text(module: str, attribute: str) -> Signature | None:
             return Signature(keywords, is_class=True)
         args = inits[0].args if is_class else node.args  # type: ignore[union-attr]
         parameters = list(_parameters(args, home))[int(is_class) :]
+        parameters = contract_form(parameters, is_class) if foreign else parameters
         return Signature(keywords_of(parameters), *_shape(parameters), is_class)
     except (ValueError, SyntaxError):  # a default that is computed
         return None
 
 
-def signature_of_object(target: Callable[..., Any]) -> Signature:
-    """The signature of something imported."""
-    shape = _shape(inspect.signature(target).parameters.values())
-    return Signature(parameters_of_object(target), *shape, inspect.isclass(target))
+def signature_of_object(target: Callable[..., Any], foreign: bool = False) -> Signature:
+    """The signature of something imported.
+
+    foreign: of a loss that was written for nobody's contract, in the form that ours has.
+    """
+    is_class, parameters = inspect.isclass(target), [*parameters_of(target).values()]
+    parameters = contract_form(parameters, is_class) if foreign else parameters
+    return Signature(keywords_of(parameters, is_class), *_shape(parameters), is_class)
+
+
+@functools.cache
+def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What it is called with, by name; of a module that is already made, what its forward is."""
+    called = target if inspect.isclass(target) else getattr(target, "forward", target)
+    return dict(inspect.signature(called).parameters)
+
+
+def contract_form(
+    parameters: Iterable[inspect.Parameter], is_class: bool
+) -> list[inspect.Parameter]:
+    """The parameters of a foreign loss as ours has them: what has a default is keyword-only.
+
+    How it reduces is not for the user to say, and what no configuration can hold stays as it is.
+    """
+    return [
+        p.replace(kind=p.KEYWORD_ONLY) if is_class or p.default is not p.empty else p
+        for p in parameters
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and p.name not in REDUCTIONS
+        and (p.default is p.empty or is_plain(p.default))
+    ]
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a configuration can hold it."""
+    return isinstance(value, PLAIN)
 
 
 def facts_in_text(module: str, attribute: str) -> tuple[set[str], set[str]]:

@@ -25,6 +25,7 @@ from lossbench.datasets import Splits, prepare, share_in_validation
 from lossbench.metrics import metrics_of, primary_of, score
 from lossbench.results import Result
 from lossbench.tasks import Task
+from lossbench.tasks.foreign import fit_form
 from lossbench.training.boundary import (
     check_loss,
     check_output,
@@ -101,7 +102,7 @@ def _train_stack(
     place = place_of(folder, config, seeds, splits.task.name, versions())
     saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None
     history, unmapped = fit_stack(config, recipe, splits, chunk_seeds, report, saved=saved)
-    notes, origin = splits.notes, splits.origin
+    notes, origin = (*splits.notes, *recipe.notes), splits.origin
     return Trained(chunk_seeds, splits.task, recipe, origin, notes, history, unmapped)
 
 
@@ -199,8 +200,10 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     task, name, hyper = splits.task, config.loss.name, config.loss.values
     plugin = find_loss(config, task)
     check_tables(plugin, config.loss, task)
-    function = registry.load(plugin)
-    declaration = declaration_of(function)
+    known = task.facts(splits.train[1][0])
+    wanted = wanted_facts(plugin, known, task)
+    function = fit_form(plugin, registry.load(plugin), task, **hyper, **wanted)
+    declaration, forms = declaration_of(function), getattr(function, "words", None)
 
     def loss(facts: dict[str, Any]) -> Callable[..., Tensor]:
         if inspect.isclass(function):
@@ -208,8 +211,6 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
         return partial(function, **hyper, **fixed)
 
-    known = task.facts(splits.train[1][0])
-    wanted = wanted_facts(plugin, known, task)
     outputs = wanted.get("embedding_dim", declaration.outputs)
     through_loss = task.scores_classes and "embedding_dim" in wanted
     if through_loss and not hasattr(function, "logits"):
@@ -239,6 +240,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         clip_norm=config.trainer.clip_norm,
         metrics=metrics,
         primary=primary_of(task, metrics, config.metric),
+        notes=(f"loss={name} is given {forms}.",) if forms else (),
     )
 
 

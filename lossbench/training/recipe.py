@@ -22,6 +22,7 @@ class Recipe:
     schedule: the share of training that is done -> a factor of the learning rate.
     clip_norm: the longest gradient of a replica, if there is one.
     metrics: what every split is scored by; primary: the one that chooses epochs.
+    notes: what a reader of the results must know of how the loss is called.
     """
 
     model: Callable[[], nn.Module]
@@ -38,6 +39,7 @@ class Recipe:
     clip_norm: float | None
     metrics: Mapping[str, Metric]
     primary: Metric
+    notes: tuple[str, ...] = ()
 
     def batches(self, count: int) -> int:
         """How many batches, of equal size but for one example, an epoch is cut into."""

@@ -1,0 +1,198 @@
+"""Losses of other libraries and of no contract: found by name, given a batch in the right form."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lossbench import api, registry
+from lossbench.contract import UserError, declaration_of
+from lossbench.tasks import task_class
+from lossbench.tasks.foreign import fit_form
+
+
+def one_hot(target: Tensor) -> Tensor:
+    return F.one_hot(target, 4).float()
+
+
+def two_logits(prediction: Tensor) -> Tensor:
+    return torch.stack([torch.zeros_like(prediction), prediction], 1)
+
+
+# loss, task, form, hyper-parameters, the same by the library's own call on a batch
+# fmt: off
+TABLE = [
+    ("SmoothL1Loss", "regression", "raw predictions and targets", {"beta": 0.5},
+     lambda p, t: F.smooth_l1_loss(p, t, beta=0.5, reduction="none")),
+    ("CrossEntropyLoss", "multiclass", "raw predictions and targets", {"label_smoothing": 0.1},
+     lambda p, t: F.cross_entropy(p, t, label_smoothing=0.1, reduction="none")),
+    ("NLLLoss", "multiclass", "logarithms of the estimates and targets", {},
+     lambda p, t: F.nll_loss(p.log_softmax(1), t, reduction="none")),
+    ("NLLLoss", "binary", "log-probabilities of two classes and indices", {},
+     lambda p, t: F.nll_loss(two_logits(p).log_softmax(1), t.long(), reduction="none")),
+    ("BCELoss", "binary", "estimates and targets", {},
+     lambda p, t: F.binary_cross_entropy(p.sigmoid(), t, reduction="none")),
+    ("BCELoss", "multiclass", "estimates and one-hot targets", {},
+     lambda p, t: F.binary_cross_entropy(p.softmax(1), one_hot(t), reduction="none").mean(1)),
+    ("BCEWithLogitsLoss", "multilabel", "raw predictions and targets", {},
+     lambda p, t: F.binary_cross_entropy_with_logits(p, t, reduction="none").mean(1)),
+    ("SoftMarginLoss", "binary", "raw predictions and targets of -1 and 1", {},
+     lambda p, t: F.soft_margin_loss(p, 2 * t - 1, reduction="none")),
+    ("SoftMarginLoss", "multiclass", "raw predictions and one-hot targets of -1 and 1", {},
+     lambda p, t: F.soft_margin_loss(p, 2 * one_hot(t) - 1, reduction="none").mean(1)),
+    ("MultiMarginLoss", "multiclass", "raw predictions and targets", {"margin": 2.0},
+     lambda p, t: F.multi_margin_loss(p, t, margin=2.0, reduction="none")),
+    ("CrossEntropyLoss", "binary", "logits of two classes and indices", {},
+     lambda p, t: F.cross_entropy(two_logits(p), t.long(), reduction="none")),
+    ("CrossEntropyLoss", "segmentation", "logits of two classes and indices", {},
+     lambda p, t: F.cross_entropy(two_logits(p), t.long(), reduction="none").mean((1, 2))),
+    ("KLDivLoss", "distribution", "logarithms of the estimates and targets", {},
+     lambda p, t: F.kl_div(p.log_softmax(1), t, reduction="none").mean(1)),
+    ("MSELoss", "multiclass", "raw predictions and one-hot targets", {},
+     lambda p, t: F.mse_loss(p, one_hot(t), reduction="none").mean(1)),
+    ("MultiLabelSoftMarginLoss", "multilabel", "raw predictions and targets", {},
+     lambda p, t: F.multilabel_soft_margin_loss(p, t, reduction="none")),
+]
+# fmt: on
+
+
+def fitted(name: str, task: str, **given):
+    (plugin,) = registry.find("loss", name)
+    return fit_form(plugin, registry.load(plugin), task_class(task).small(), **given)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "words", "hyper", "own"), TABLE, ids=[f"{r[0]}-{r[1]}" for r in TABLE]
+)
+def test_a_torch_loss_is_given_what_it_is_written_for(name, task, words, hyper, own):
+    """The form is found by trying, and values are those of the library's own call."""
+    loss = fitted(f"torch.nn:{name}", task)
+    assert loss.words == words
+    prediction, target = task_class(task).small().example()
+    torch.testing.assert_close(loss(prediction, target, **hyper), own(prediction, target))
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "reason"),
+    [
+        ("torch.nn:NLLLoss", "regression", "no form of a batch of the task regression serves it"),
+        ("torch.nn:BCEWithLogitsLoss", "regression", "a right answer does not cost less than a"),
+        ("torch.nn:TripletMarginLoss", "multiclass", "serves it"),
+        ("torch.nn:NoSuchLoss", "multiclass", "it has no attribute 'NoSuchLoss'"),
+        ("torch.no_such:Loss", "multiclass", "there is no such loss"),
+    ],
+)
+def test_a_loss_that_no_form_serves_is_refused(name, task, reason):
+    with pytest.raises(UserError, match=reason):
+        fitted(name, task)
+
+
+FILE = """
+from functools import partial
+import torch
+from torch.nn import functional as F
+
+soft = partial(F.smooth_l1_loss, beta=0.5)
+instance = torch.nn.HuberLoss(delta=0.7)
+
+def reducing(input, target, power=1.5, reduction="mean"):
+    values = (input - target).abs() ** power
+    return values.mean() if reduction == "mean" else values
+
+def batch_only(input, target, scale=1.0):
+    return scale * ((input - target) ** 2).mean()
+
+class Weighted(torch.nn.Module):
+    def __init__(self, scale=1.0, reduction="mean"):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.scale, self.reduction = scale, reduction
+
+    def forward(self, input, target):
+        values = (input - target) ** 2 * self.weight * self.scale
+        return values if self.reduction == "none" else values.mean()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("soft", lambda e: F.smooth_l1_loss(e, torch.zeros_like(e), beta=0.5, reduction="none")),
+        ("instance", lambda e: F.huber_loss(e, torch.zeros_like(e), delta=0.7, reduction="none")),
+        ("reducing", lambda e: e.abs() ** 1.5),
+        ("batch_only", lambda e: (e**2).mean()),
+    ],
+)
+def test_what_a_file_holds_is_called_without_its_reduction(here, name, own):
+    """A partial, an object, a function with a reduction, and one that knows no other value."""
+    (here / "mine.py").write_text(FILE)
+    loss = fitted("mine.py:" + name, "regression")
+    prediction, target = task_class("regression").small().example()
+    torch.testing.assert_close(loss(prediction, target), own(prediction - target))
+
+
+def test_a_loss_with_weights_of_its_own_is_a_class_of_modules(here):
+    (here / "mine.py").write_text(FILE)
+    loss = fitted("mine.py:Weighted", "regression")
+    assert inspect.isclass(loss)
+    module = loss(scale=3.0)
+    assert isinstance(module, nn.Module)
+    assert len([*module.parameters()]) == 1
+    error = torch.tensor([1.0, -2.0])
+    torch.testing.assert_close(module(error, torch.zeros(2)), 3 * error**2)
+    assert [p.name for p in registry.parameters(registry.find("loss", "mine.py:Weighted")[0])] == [
+        "scale"
+    ]
+
+
+def test_what_defaults_to_something_becomes_a_key_but_for_reductions():
+    (plugin,) = registry.find("loss", "torch.nn:CrossEntropyLoss")
+    assert {p.name for p in registry.parameters(plugin)} == {
+        "weight",
+        "ignore_index",
+        "label_smoothing",
+    }
+    assert plugin.library
+    assert plugin.package == "torch"
+
+
+def test_a_list_reaches_a_parameter_that_is_a_tensor():
+    """class weights are a list in YAML, and the module that holds them has memory of its own."""
+    loss = fitted("torch.nn:CrossEntropyLoss", "multiclass", weight=[1.0, 2.0, 3.0, 4.0])
+    prediction, target = task_class("multiclass").small().example()
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    expected = F.cross_entropy(prediction, target, weight, reduction="none")
+    torch.testing.assert_close(loss(weight=[1.0, 2.0, 3.0, 4.0])(prediction, target), expected)
+
+
+def test_one_value_for_a_batch_is_declared_to_couple(here):
+    (here / "mine.py").write_text(FILE)
+    assert declaration_of(fitted("mine.py:batch_only", "regression")).couples
+    assert not declaration_of(fitted("mine.py:reducing", "regression")).couples
+
+
+def test_python_gets_it_by_the_same_name():
+    loss = api.get_loss("torch.nn:NLLLoss", task="multiclass")
+    assert loss(torch.zeros(2, 4), torch.tensor([0, 3])).tolist() == pytest.approx([1.3862944] * 2)
+
+
+def test_check_holds_a_library_loss_to_the_rules_of_numbers(command):
+    """What is the library's own affair is skipped; the task is found."""
+    done = command("check", "torch.nn:MultiMarginLoss", "--task", "multiclass")
+    assert "they are the library's own" in " ".join(done.out.split())
+    assert "right_costs_less" in done.out
+
+
+def test_a_run_trains_what_libraries_and_files_offer_and_says_how(command):
+    losses = "squared_error,torch.nn:SmoothL1Loss,mine.py:soft,mine.py:Weighted"
+    words = ("dataset=diabetes", "seeds=3", "trainer.max_epochs=1", "tracking=none")
+    done = command("run", "-m", f"loss={losses}", *words, files={"mine.py": FILE})
+    assert done.code == 0, done.err
+    assert "loss=torch.nn:SmoothL1Loss is given raw predictions and targets." in done.out
+    assert "loss.beta" not in done.err
+    again = command("run", "-m", f"loss={losses}", *words)
+    assert "trained" not in again.err
