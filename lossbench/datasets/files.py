@@ -25,7 +25,7 @@ from lossbench.datasets.columns import (
     read_targets,
     spell,
 )
-from lossbench.datasets.reading import Spelling, named_file, read_table
+from lossbench.datasets.reading import PLAIN, Spelling, named_file, read_table
 from lossbench.datasets.splitting import TEST, TRAIN
 from lossbench.datasets.suspects import (
     REPEATED_ID,
@@ -47,14 +47,14 @@ class Wanted:
     """What of a table is wanted, and how: the parameters of `csv`."""
 
     target: str
-    task: str | None
-    features: tuple[str, ...] | None
-    drop: tuple[str, ...]
-    impute: bool
-    positive: str | None
-    split: str | None
-    group: str | None
-    spelling: Spelling
+    task: str | None = None
+    features: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    impute: bool = False
+    positive: str | None = None
+    split: str | None = None
+    group: str | None = None
+    spelling: Spelling = PLAIN
 
     @property
     def roles(self) -> dict[str, str]:
@@ -133,20 +133,30 @@ def csv(
 def _read_sample(files: tuple[tuple[Path, int], ...], wanted: Wanted) -> Sample:
     """The same for every seed, so read once for each version of the files."""
     (file, _), *others = files
-    table = _choose_columns(file, read_table(file, wanted.spelling, "dataset.path"), wanted)
-    learnt = len(table)
-    for other, _ in others:
-        table = _append(file, table, other, read_table(other, wanted.spelling, "dataset.test"))
-        file = Path(f"{file} + {other.name}")  # as messages name the two
+    table = choose_columns(file, read_table(file, wanted.spelling, "dataset.path"), wanted)
+    if not others:
+        return sample_of(file, table, wanted)
+    other, _ = others[0]
+    rows = read_table(other, wanted.spelling, "dataset.test")
+    both = _append(file, table, other, rows)
+    parts = np.where(np.arange(len(both)) < len(table), TRAIN, TEST)
+    return sample_of(Path(f"{file} + {other.name}"), both, wanted, parts)
+
+
+def sample_of(
+    file: Path, table: pd.DataFrame, wanted: Wanted, parts: np.ndarray | None = None
+) -> Sample:
+    """The examples of a table of features and of columns with roles; parts: (N,) the given ones.
+
+    file: what messages name.
+    """
     columns = table.drop(columns=list(wanted.roles))
     if len(table) < 10 or columns.empty:
         raise UserError(
             f"{file}: {len(table)} rows and {table.shape[1]} columns; "
             "give at least 10 rows, and a feature next to the target."
         )
-    parts = _read_parts(file, table, wanted)
-    if others:
-        parts = np.where(np.arange(len(table)) < learnt, TRAIN, TEST)
+    parts = _read_parts(file, table, wanted) if parts is None else parts
     groups = None if wanted.group is None else table[wanted.group].astype(str).to_numpy()
     notes = list[str]()
     if wanted.impute:
@@ -168,7 +178,7 @@ def _read_sample(files: tuple[tuple[Path, int], ...], wanted: Wanted) -> Sample:
     return Sample(inputs, targets, kind, notes=tuple(notes), fill=fill, split=parts, groups=groups)
 
 
-def _choose_columns(file: Path, table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+def choose_columns(file: Path, table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
     """The columns that have a role and those that are to be features, in the order of the file."""
     roles = [(wanted.target, "target"), (wanted.split, "split"), (wanted.group, "group")]
     named = [(name, role) for name, role in roles if name is not None]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +74,11 @@ def _read_sample(
 ) -> Sample:
     """The same for every seed, so read once for each version of the files."""
     found = _sort_files(root, files)
-    inputs = _read_images([each.image for each in found], size, colour)
+    inputs = read_images([each.image for each in found], size, colour)
     parts = None if found[0].part is None else np.array([each.part for each in found])
     if isinstance(found[0].target, Path):
         masks = [Path(each.target) for each in found]
-        targets: np.ndarray = _read_images(masks, size, False, nearest=True)[:, 0] > 0
+        targets: np.ndarray = read_images(masks, size, False, nearest=True)[:, 0] > 0
         if targets.shape[1:] != inputs.shape[2:]:
             raise UserError(
                 f"{root}: images have {_measure(inputs.shape[2:])} pixels, masks "
@@ -147,30 +149,31 @@ def _refuse_classes(
         )
 
 
-def _read_images(
-    files: Sequence[Path], size: int | None, colour: bool | None, *, nearest: bool = False
+def read_images(
+    files: Sequence[Path | bytes], size: int | None, colour: bool | None, *, nearest: bool = False
 ) -> np.ndarray:
-    """(N, 1 or 3, H, W) of uint8; UserError names the file that cannot be read."""
-    shapes: dict[tuple[int, int], Path] = {}
-    for file in files:
-        with _opened(file) as image:
-            shapes.setdefault(image.size, file)
+    """(N, 1 or 3, H, W) of uint8, from files or their contents; UserError names what is none."""
+    shapes: dict[tuple[int, int], str] = {}
+    for row, file in enumerate(files):
+        with _opened(file, row) as image:
+            shapes.setdefault(image.size, _name(file, row))
             if image.mode in DEEP:
                 raise UserError(
-                    f"{file}: more than 8 bits a channel; convert it, or give dataset=arrays."
+                    f"{_name(file, row)}: more than 8 bits a channel; convert it, or give "
+                    "dataset=arrays."
                 )
             if colour is None and image.mode not in GREY:
                 colour = True
     if len(shapes) > 1 and size is None:
-        (one, file), (other, second), *_ = shapes.items()
+        (one, first), (other, second), *_ = shapes.items()
         raise UserError(
-            f"images of {len(shapes)} sizes: {file} has {_measure(one[::-1])} pixels, {second} "
+            f"images of {len(shapes)} sizes: {first} has {_measure(one[::-1])} pixels, {second} "
             f"{_measure(other[::-1])}; dataset.size=64 scales all to 64 x 64."
         )
     width, height = (size, size) if size else next(iter(shapes))
     pixels = np.empty((len(files), 3 if colour else 1, height, width), np.uint8)
     for row, file in enumerate(files):
-        with _opened(file) as image:
+        with _opened(file, row) as image:
             shown = (
                 image if nearest and image.mode == "P" else image.convert("RGB" if colour else "L")
             )
@@ -181,15 +184,19 @@ def _read_images(
     return pixels
 
 
+def _name(file: Path | bytes, row: int) -> str:
+    return str(file) if isinstance(file, Path) else f"image {row + 1}"
+
+
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
+def _opened(file: Path | bytes, row: int) -> Iterator[Image.Image]:
     """An image that is open; UserError where it cannot be read."""
     try:
-        with Image.open(file) as image:
+        with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
             yield image
     except BROKEN as error:
-        reason = str(error).replace(f" {str(file)!r}", "")
-        raise UserError(f"{file}: it cannot be read as an image: {reason}.") from error
+        reason = re.sub(r" '.*?'| <.*?>", "", str(error))
+        raise UserError(f"{_name(file, row)}: it cannot be read as an image: {reason}.") from error
 
 
 def _measure(shape: Sequence[int]) -> str:

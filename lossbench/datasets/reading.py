@@ -33,6 +33,9 @@ class Spelling:
         return (self.decimal, self.thousands) == (".", "")
 
 
+PLAIN = Spelling()
+
+
 def named_file(path: str, key: str, what: str) -> tuple[Path, int]:
     """The file that a parameter names, and its version; UserError where there is none."""
     try:
