@@ -235,6 +235,42 @@ def test_what_cannot_be_mapped_is_run_replica_by_replica_and_says_so():
     torch.testing.assert_close(stack.state["model.inner.weight"], plain.state["model.weight"])
 
 
+def masked(prediction: Tensor, target: Tensor, /) -> Tensor:
+    """Cross-entropy written by a boolean index, which cannot be mapped."""
+    losses = nn.functional.cross_entropy(prediction, target, reduction="none")
+    capped = losses.clone()
+    capped[losses > 2] = 2 * losses[losses > 2] - 2
+    return capped
+
+
+def compared(prediction: Tensor, target: Tensor, /) -> Tensor:
+    """Its rows know the largest of their batch."""
+    losses = masked(prediction, target)
+    return losses * losses.max()
+
+
+def test_a_loss_that_cannot_be_mapped_is_called_once_on_the_rows_of_all_replicas():
+    """The numbers are those of the loop to rounding, and of a seed alone bit for bit."""
+    config = configured("dataset=digits", "trainer.max_epochs=2")
+    folded = stack_of(config, [1, 5, 2], loss=lambda facts: masked)
+    assert folded.folded
+    assert folded.unmapped is None
+    assert "rows of all replicas at once" in folded.history.notes[0]
+    alone = stack_of(config, [5], loss=lambda facts: masked)
+    for name in alone.state:
+        assert torch.equal(alone.state[name][0], folded.state[name][1])
+    batch = folded.first_batch()
+    looped = folded.looped(folded.objective, folded.state, *batch)
+    torch.testing.assert_close(folded.objectives(folded.state, *batch), looped)
+
+
+def test_a_loss_that_compares_the_rows_of_a_batch_is_not_called_on_those_of_others():
+    config = configured("dataset=digits", "trainer.max_epochs=1")
+    stack = stack_of(config, [1, 2], loss=lambda facts: compared)
+    assert not stack.folded
+    assert "vmap" in (stack.unmapped or "")
+
+
 LAYERS = [
     nn.Linear(5, 3),
     nn.Linear(5, 3, bias=False),

@@ -159,6 +159,8 @@ def _snapshot(stack: Stack) -> Snapshot:
         "epochs": stack.epoch + 1,
         "steps_done": stack.steps_done,
         "unmapped": stack.unmapped,
+        "folded": stack.folded,
+        "notes": stack.history.notes,
         "state": {name: value.detach() for name, value in stack.state.items()},
         "best": stack.best,
         "optimizer": stack.optimizer.state_dict(),
@@ -172,7 +174,7 @@ def _snapshot(stack: Stack) -> Snapshot:
 def _restore(stack: Stack, snapshot: Snapshot) -> None:
     stack.epochs_before = snapshot["epochs"]
     stack.steps_done = snapshot["steps_done"]
-    stack.unmapped = snapshot["unmapped"]
+    stack.unmapped, stack.folded = snapshot["unmapped"], snapshot["folded"]
     for name, value in stack.state.items():
         value.copy_(snapshot["state"][name])
     stack.best = {name: value.to(stack.device) for name, value in snapshot["best"].items()}
@@ -181,6 +183,7 @@ def _restore(stack: Stack, snapshot: Snapshot) -> None:
     curves = [(epoch, name, value) for (epoch, name), value in places]
     stack.history = History(
         **snapshot["history"],
+        notes=snapshot["notes"],
         curves=[curve for curve in curves if not curve[1].startswith("test/")],
         test_curves=[curve for curve in curves if curve[1].startswith("test/")],
         earlier=snapshot["seconds"],

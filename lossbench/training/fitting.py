@@ -102,7 +102,7 @@ def _train_stack(
     place = place_of(folder, config, seeds, splits.task.name, versions())
     saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None
     history, unmapped = fit_stack(config, recipe, splits, chunk_seeds, report, saved=saved)
-    notes, origin = (*splits.notes, *recipe.notes), splits.origin
+    notes, origin = (*splits.notes, *recipe.notes, *history.notes), splits.origin
     return Trained(chunk_seeds, splits.task, recipe, origin, notes, history, unmapped)
 
 

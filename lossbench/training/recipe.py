@@ -55,6 +55,7 @@ class History:
 
     curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
     test_curves: the same of the test split, empty unless asked for; apart, to choose nothing.
+    notes: how the replicas were run, where not all was mapped.
     details: name -> numbers (R, K), for figures. predictions: as in `predictions.Predictions`.
     diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
     one spent.
@@ -69,6 +70,7 @@ class History:
     details: dict[str, Tensor] = field(default_factory=dict)
     predictions: dict[str, Tensor] = field(default_factory=dict)
     test_curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def first(self, count: int) -> History:
         """The history of the first replicas alone."""
@@ -82,4 +84,5 @@ class History:
             {name: values[:count] for name, values in self.details.items()},
             {name: values[:count] for name, values in self.predictions.items()},
             [(epoch, name, values[:count]) for epoch, name, values in self.test_curves],
+            self.notes,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -70,6 +70,7 @@ class Stack(LightningModule):
             missing.clone(), missing.clone(), torch.full(missing.shape, -torch.inf)
         )
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
+        self.folded = False  # whether the loss is called once on the rows of all replicas
         self.room = 0.0  # bytes of predictions that may be kept of each replica
         self.peek = False  # whether to keep test curves
         self.steps_done = 0
@@ -139,9 +140,12 @@ class Stack(LightningModule):
             values = functional_call(loss, layers.under(state, "loss."), (prediction, target))
         else:
             values = loss(prediction, target, **layers.under(state, "fact."))
+        return values.mean() + self.penalty(state)
+
+    def penalty(self, state: State) -> Tensor:
+        """What a replica's regularizer makes of its weights."""
         weights = [state[name] for name in self.weights]
-        strength = layers.under(state, "regularizer.")
-        return values.mean() + self.recipe.regularizer(weights, **strength)
+        return self.recipe.regularizer(weights, **layers.under(state, "regularizer."))
 
     def objective(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
         """What a replica's training step makes smaller."""
@@ -168,7 +172,12 @@ class Stack(LightningModule):
         """Every replica's objective, at once or one by one where that cannot be, (R,)."""
         if self.unmapped is not None:
             return self.looped(self.objective, state, inputs, target)
-        return vmap(self.loss_of)(state, self.predictions(state, inputs), target)
+        prediction = self.predictions(state, inputs)
+        if not self.folded:
+            return vmap(self.loss_of)(state, prediction, target)
+        values = self.form[1](prediction.flatten(0, 1), target.flatten(0, 1))
+        means = values.unflatten(0, target.shape[:2]).mean(1)
+        return cast(Tensor, means + vmap(self.penalty)(state))
 
     def all_scored(self, state: State, inputs: Tensor) -> Tensor:
         """What every replica's link meets, likewise."""
@@ -190,20 +199,32 @@ class Stack(LightningModule):
         return torch.stack(results)
 
     def choose_mapping(self) -> None:
-        """Find by trying whether model and loss can be mapped, and whether it is the same."""
-        batch = self.first_batch()
-        first = [part[:TRIED] for part in batch]
-        with torch.no_grad():
-            try:
-                mapped = self.objectives(self.state, *batch)
-            except Exception as error:
-                self.looped(self.objective, self.state, *first)  # a broken loss fails here too
-                self.unmapped = (str(error).splitlines() or [type(error).__name__])[0]
-                return
-            looped = self.looped(self.objective, self.state, *first)
-        mapped = mapped[:TRIED]
-        if not torch.allclose(mapped, looped, TOLERANCE, 1e-6, equal_nan=True):
-            self.unmapped = f"mapped values differ by {(mapped - looped).abs().max():.1e}"
+        """Find by trying whether model and loss can be mapped, else the loss called on all rows.
+
+        A loss that compares rows has other values among those of other replicas.
+        """
+        looped = self.looped(self.objective, self.state, *(b[:TRIED] for b in self.first_batch()))
+        reason = self._fault_of_trying(looped)
+        if reason and not any(name.startswith(("loss.", "fact.")) for name in self.state):
+            self.folded = True
+            self.folded = not self._fault_of_trying(looped)
+        if self.folded:
+            self.history.notes.append(
+                f"The loss is called on the rows of all replicas at once, unmapped: {reason}"
+            )
+        elif reason:
+            self.unmapped = reason
+
+    @torch.no_grad()
+    def _fault_of_trying(self, looped: Tensor) -> str:
+        """Why the replicas cannot be run as one as it stands, or nothing."""
+        try:
+            together = self.objectives(self.state, *self.first_batch())[:TRIED]
+        except Exception as error:
+            return (str(error).splitlines() or [type(error).__name__])[0]
+        if torch.allclose(together, looped, TOLERANCE, 1e-6, equal_nan=True):
+            return ""
+        return f"mapped values differ by {(together - looped).abs().max():.1e}"
 
     def first_batch(self) -> tuple[Tensor, Tensor]:
         """Each replica's first few examples, to try things on."""
