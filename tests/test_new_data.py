@@ -152,6 +152,18 @@ def test_an_interval_leaves_out_0_exactly_where_a_difference_is_shown(drawn, shi
             assert (row.p <= 0.05) == (not inside or not beyond)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_interval_holds_0_where_few_seeds_agree_and_can_show_nothing(sign):
+    """Student's interval alone would leave it out."""
+    gains = sign * np.array([0.010, 0.011, 0.009, 0.010, 0.012])
+    row, _ = of(None, result("cross_entropy", BASE[:5]), result("focal", BASE[:5] + gains))
+    student = statistics.t_interval(gains)
+    assert student.low * student.high > 0
+    assert row.p == 1 / 16
+    assert row.difference.low <= 0 <= row.difference.high
+    assert row.difference.estimate == pytest.approx(gains.mean())
+
+
 # --- the rule for the epoch -----------------------------------------------------------------------
 
 
@@ -287,6 +299,17 @@ def test_losses_that_may_be_the_best_are_named_after_correction_over_all_pairs()
     assert set(comparison.leading) == {"focal", "poly"}
     p = statistics.sign_flip_test(BETTER - near.seeds["test/accuracy"].to_numpy())
     assert 3 * p > 0.05  # three pairs
+
+
+def test_a_loss_whose_distance_from_the_best_fails_the_correction_may_be_the_best():
+    """Of three losses p counts three times, whichever pair it is of."""
+    behind = 0.005 + 0.0083 * np.random.default_rng(4).standard_normal(20)
+    assert 0.05 / 3 < statistics.sign_flip_test(behind) < 0.05
+    losses = result("cross_entropy", BASE), result("poly", BETTER - behind)
+    _, comparison = of(None, *losses, result("focal", BETTER))
+    assert comparison.leading == ("focal", "poly")
+    _, comparison = of(None, losses[1], result("focal", BETTER))
+    assert comparison.leading == ("focal",)
 
 
 def test_the_first_stays_first_where_the_lead_is_clear():

@@ -72,7 +72,7 @@ def judge(
     overrides = [f"loss={yardstick},{loss}", *overrides]
     configs, _ = configurations(overrides, sweep=True, config_dir=config_dir)
     number = _number(configs, campaign) if campaign else 1
-    tried = number * (number + 1) if campaign else 1
+    tried = correction_of(number) if campaign else 1
     console = a_console(stderr=True)
     jobs, results = settle(configs, yardstick, console, tried=tried)
     if len(results) < len(configs):
@@ -145,6 +145,14 @@ def _number(configs: Sequence[Configuration], campaign: str) -> int:
             temporary.write_text(json.dumps(known))
             temporary.replace(file)
     return known.index(proposal) + 1
+
+
+def correction_of(number: int) -> int:
+    """What p of a campaign's proposal is multiplied by, so that all of them share the level.
+
+    By the union bound, however many follow: 1/2 + 1/6 + 1/12 + … = 1.
+    """
+    return number * (number + 1)
 
 
 def _judged(comparisons: Sequence[Comparison]) -> list[tuple[Row, Comparison]]:

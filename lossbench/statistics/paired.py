@@ -63,13 +63,13 @@ def gridded_sign_flip_test(differences: ArrayLike) -> float:
     threshold = abs(d.sum()) - rounding
     if threshold <= 0:
         return 1.0
-    chances = np.zeros(counts.sum() + 1)  # of so many steps on the minus side
+    most = int((counts.sum() - threshold / step) // 2)  # steps on the minus side
+    chances = np.zeros(most + 1)
     chances[0] = 1.0
     for steps in counts[counts > 0]:
         chances /= 2
         chances[steps:] += chances[:-steps]
-    most = int((counts.sum() - threshold / step) // 2)
-    return float(2 * chances[: most + 1].sum())  # the other tail is the mirror image
+    return float(2 * chances.sum())  # the other tail is the mirror image
 
 
 def mean_test(differences: ArrayLike) -> float:
