@@ -66,9 +66,7 @@ class Stack(LightningModule):
         self.register_buffer("first_rows", starts[:, None], persistent=False)
         self._build(per_replica)
         missing = torch.full((len(seeds),), -1)
-        self.history = History(
-            missing.clone(), missing.clone(), torch.full(missing.shape, -torch.inf)
-        )
+        self.history = History(missing, missing.clone(), torch.full((len(seeds),), -torch.inf))
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
         self.folded = False  # whether the loss is called once on the rows of all replicas
         self.room = 0.0  # bytes of predictions that may be kept of each replica
@@ -198,6 +196,7 @@ class Stack(LightningModule):
             results.append(_seeded(key, partial(function, *parts)))
         return torch.stack(results)
 
+    @torch.no_grad()
     def choose_mapping(self) -> None:
         """Find by trying whether model and loss can be mapped, else the loss called on all rows.
 
@@ -215,7 +214,6 @@ class Stack(LightningModule):
         elif reason:
             self.unmapped = reason
 
-    @torch.no_grad()
     def _fault_of_trying(self, looped: Tensor) -> str:
         """Why the replicas cannot be run as one as it stands, or nothing."""
         try:
