@@ -6,8 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from made_results import result
 
 from lossbench import statistics
+from lossbench.commands.judging import correction_of
+from lossbench.comparison import compare
 
 FLAT = """
 def flat(logits, target, /, *, size: float = 0.0):
@@ -75,6 +78,18 @@ def test_a_faulty_question_gets_one_line(words, said, command, place):
     assert "Traceback" not in judged.err
 
 
+def test_a_better_loss_is_found_however_many_were_tried_before():
+    """One deviation better on 60 seeds, as the hundredth proposal, looks counted."""
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal(60)
+    both = result("cross_entropy", base), result("focal", base + 1 + rng.standard_normal(60))
+    for each in both:
+        each.summary["planned_looks"] = 4
+    (comparison,) = compare(both, tried=correction_of(100))
+    assert comparison.row("focal").verdict == "better"
+    assert sum(1 / correction_of(number) for number in range(1, 1_000)) <= 1
+
+
 def test_hundreds_of_proposals_without_effect_are_rarely_accepted():
     """Of 300 campaigns of 200 proposals on 16 normal seeds at most 5 % accept one."""
     rng, accepted = np.random.default_rng(0), 0
@@ -83,7 +98,7 @@ def test_hundreds_of_proposals_without_effect_are_rarely_accepted():
         t = np.abs(d.mean(1)) / (d.std(1, ddof=1) / 4)
         for number in np.flatnonzero(t > 2.5) + 1:
             p = statistics.mean_test(d[number - 1])
-            if number * (number + 1) * p <= 0.05 and d[number - 1].mean() > 0:
+            if correction_of(number) * p <= 0.05 and d[number - 1].mean() > 0:
                 accepted += 1
                 break
     assert accepted / 300 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
