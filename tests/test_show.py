@@ -14,7 +14,7 @@ import torch
 from lossbench import registry
 from lossbench.contract import UserError
 from lossbench.registry import Plugin
-from lossbench.show import describe, draw, text, write_catalogue
+from lossbench.show import describe, draw, others, text, write_catalogue
 from lossbench.show.anatomy import find_entries
 from lossbench.show.canvas import plot
 from lossbench.show.curves import draw_panels
@@ -258,3 +258,41 @@ def test_the_catalogue_follows_light_and_dark(site):
     assert "prefers-color-scheme: dark" in page
     assert "currentColor" in page
     assert page.count("<svg ") == 2 * sum(len(draw_panels(e).panels) for e in find_entries("focal"))
+
+
+# --- what is no loss -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", others.SHOWN)
+def test_every_plugin_of_every_kind_is_shown(kind):
+    """With its docstring and, where it has some, its parameters as they are typed."""
+    for name in registry.names(kind):
+        shown = others.describe_others(f"{kind}={name}", 100)
+        assert shown.startswith(f"{name}\n  {kind}={name}\n"), shown
+        assert "no docstring" not in shown
+        for parameter in (
+            registry.parameters(registry.find(kind, name)[0]) if kind != "task" else ()
+        ):
+            assert f"\n  {kind}.{parameter.name} " in shown
+
+
+def test_all_that_a_name_means_is_shown(command):
+    """A dataset and a model of one name; a loss comes first, and kind=name chooses."""
+    said = command("show", "linear").out
+    assert "dataset=linear" in said
+    assert "model=linear" in said
+    assert "model=linear" not in command("show", "dataset=linear").out
+    assert "Formula" in command("show", "loss=focal").out
+    assert "nats" in command("show", "log_loss").out
+    assert re.search(r"optimizer.lr +a number +\(0, inf\) +0.001", command("show", "adam").out)
+    assert "Licence: CC BY-SA 3.0" in command("show", "mnist5k").out
+    refused = command("show", "foccal")
+    assert refused.code == 2
+    assert "Did you mean focal" in refused.err
+
+
+def test_a_dataset_from_a_file_is_shown(command):
+    source = 'def points(rng, /, *, n: int = 5):\n    """Points of mine."""\n'
+    said = command("show", "dataset=mine.py:points", files={"mine.py": source}).out
+    assert "Points of mine." in said
+    assert re.search(r"dataset.n +a whole number +5", said)

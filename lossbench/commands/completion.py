@@ -122,6 +122,11 @@ def losses(_context: click.Context, _parameter: click.Parameter, word: str) -> l
     return _starting(registry.names("loss"), word)
 
 
+def plugins(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The plugins of any kind that a word may become."""
+    return _starting({name for kind in KINDS for name in registry.names(kind)}, word)
+
+
 def experiments(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
     """The experiments that a word may become."""
     return _starting(experiment_files(), word)

@@ -105,23 +105,40 @@ def _list_experiments() -> list[str]:
 
 
 @command()
-@click.argument("loss", required=False, shell_complete=completion.losses)
+@click.argument("name", required=False, shell_complete=completion.plugins)
 @click.option("--task", help="The task to show first, where the loss is for several.")
 @click.option("--picture", metavar="FILE", help="Draw it to an SVG or PNG file instead.")
 @click.option("--all", "folder", metavar="DIR", help="Write every loss as a static page into DIR.")
-def show(loss: str | None, task: str | None, picture: str | None, folder: str | None) -> int:
-    """Show a loss: formula, parameters, properties, picture."""
-    from lossbench.show import describe, draw, write_catalogue
+def show(name: str | None, task: str | None, picture: str | None, folder: str | None) -> int:
+    """Show a loss (formula, parameters, properties, picture), or anything else by its name.
+
+    NAME is a loss, dataset, corruption, model, regularizer, optimizer, task or metric;
+    dataset=linear says which of several is meant.
+    """
+    from lossbench.show import describe, describe_others, draw, write_catalogue
 
     if folder:
         say(f"{write_catalogue(Path(folder))} losses in {Path(folder) / 'index.html'}")
-    elif not loss:
+    elif not name:
         raise UserError("show: name a loss, or give --all DIR. Names: lossbench list losses")
     elif picture:
-        say(str(draw(loss, Path(picture), task=task)))
+        say(str(draw(name, Path(picture), task=task)))
+    elif not _is_loss(name) and (text := describe_others(name, width())):
+        say(text)
     else:
+        loss = name.removeprefix("loss=").removeprefix("regularizer=")
         say(describe(loss, task=task, columns=width()).removesuffix("\n"))
     return 0
+
+
+def _is_loss(name: str) -> bool:
+    """Whether a name is shown as a loss, though others may have it too; in a file it is one."""
+    return (
+        (":" in name
+        and "=" not in name)
+        or name in registry.names("loss")
+        or name in registry.names("regularizer")
+    )
 
 
 @command()

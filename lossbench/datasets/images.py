@@ -19,20 +19,29 @@ def _load_digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def digit_images(rng: np.random.Generator, /) -> Sample:
-    """1,797 handwritten digits as images of 1 x 8 x 8 pixels in [0, 1]: ten classes."""
+    """1,797 handwritten digits as images of 1 x 8 x 8 pixels in [0, 1]: ten classes.
+
+    Licence: CC BY 4.0, as of digits.
+    """
     inputs, targets = _load_digits()
     return Sample(inputs.reshape(-1, 1, DIGIT, DIGIT), targets, "multiclass", standardise=False)
 
 
 def digit_identities(rng: np.random.Generator, /) -> Sample:
-    """Digit images (1, 8, 8) to be embedded: 0 to 6 to learn from, 7 to 9 the test split."""
+    """Digit images (1, 8, 8) to be embedded: 0 to 6 to learn from, 7 to 9 the test split.
+
+    Licence: CC BY 4.0, as of digits.
+    """
     inputs, targets = _load_digits()
     images = inputs.reshape(-1, 1, DIGIT, DIGIT)
     return Sample(images, targets, "embedding", held_out=targets >= 7, standardise=False)
 
 
 def digit_pixels(rng: np.random.Generator, /) -> Sample:
-    """1,797 handwritten digits (64,) in [0, 1] to be reconstructed: the target is the input."""
+    """1,797 handwritten digits (64,) in [0, 1] to be reconstructed: the target is the input.
+
+    Licence: CC BY 4.0, as of digits.
+    """
     inputs, _ = _load_digits()
     return Sample(inputs, inputs, "generative", standardise=False)
 
@@ -49,7 +58,8 @@ def digit_strips(
     inputs: (N, steps, 16), two columns of 8 pixels in [-1, 1] at each step, with at least one empty
     column between digits. Label d + 1 is digit d; a step's class is that of its second column.
     A fifth of the strips is held out for the test, and so is a fifth of the digits they are made
-    of; in the others a digit may occur again, so that validation flatters.
+    of; in the others a digit may occur again, so that validation flatters. Licence: CC BY 4.0, as
+    of digits.
     """
     images, labels = _load_digits()
     images = images.reshape(-1, DIGIT, DIGIT).transpose(0, 2, 1)

@@ -1,9 +1,10 @@
-"""What a loss is: as text in a terminal, as a picture, and all of them as a site."""
+"""What a loss or another plugin is: as text, and losses as pictures and as a site."""
 
 from __future__ import annotations
 
 from lossbench.show.catalogue import write_catalogue
+from lossbench.show.others import describe_others
 from lossbench.show.pictures import draw
 from lossbench.show.text import describe
 
-__all__ = ["describe", "draw", "write_catalogue"]
+__all__ = ["describe", "describe_others", "draw", "write_catalogue"]

@@ -67,52 +67,54 @@ def _parts(
     places = ", ".join(other.place for other in others)
     tasks = f"{entry.place} (shown here), {places}" if others else entry.place
     yield Text(entry.plugin.name)
-    yield _indented(f"for {tasks}\nfrom {entry.plugin.origin}\n")
-    yield _indented(docstring.summary or "It has no docstring.")
-    yield from _block("Formula", docstring.formula)
-    yield from _block("Arguments and result", docstring.arguments)
+    yield indented(f"for {tasks}\nfrom {entry.plugin.origin}\n")
+    yield indented(docstring.summary or "It has no docstring.")
+    yield from block("Formula", docstring.formula)
+    yield from block("Arguments and result", docstring.arguments)
     yield from _parameters(entry)
     yield Text("\nProperties" + (", at the default hyper-parameters" if entry.parameters else ""))
-    yield _table(list_properties(entry))
-    yield from _block("Neighbours, limits and traps", docstring.notes)
-    yield from _block("Measured traps", "\n".join(measure_traps(entry, drawn)))
-    yield from _block("Source", docstring.source or entry.declaration.source or "None is given.")
+    yield table(list_properties(entry))
+    yield from block("Neighbours, limits and traps", docstring.notes)
+    yield from block("Measured traps", "\n".join(measure_traps(entry, drawn)))
+    yield from block("Source", docstring.source or entry.declaration.source or "None is given.")
     if others:
         formulas = [(other.place, other.docstring.formula) for other in others]
         same = docstring.formula
         yield Text("\nOther tasks")
-        yield _table([(p, "the same formula" if f == same else f) for p, f in formulas])
-    yield from _block("Picture", drawn.reason)
+        yield table([(p, "the same formula" if f == same else f) for p, f in formulas])
+    yield from block("Picture", drawn.reason)
     for panel in drawn.panels[:1]:
         title = f" ({panel.title})" if panel.title else ""
-        yield from _block("Picture", f"value against {panel.axis}{title}")
+        yield from block("Picture", f"value against {panel.axis}{title}")
         yield Text("\n".join(plot(panel, columns, braille=braille)))
 
 
-def _block(title: str, text: str) -> Iterator[RenderableType]:
+def block(title: str, text: str) -> Iterator[RenderableType]:
     """A heading and its text; nothing where the text is empty."""
     if text:
         yield Text(f"\n{title}")
-        yield _indented(text)
+        yield indented(text)
 
 
 def _parameters(entry: Entry) -> Iterator[RenderableType]:
     facts = registry.facts(entry.plugin)
     yield Text("\nParameters")
     if entry.parameters:
-        yield _table([HEADINGS, *list_parameters(entry)])
+        yield table([HEADINGS, *list_parameters(entry)])
     elif not facts:
-        yield _indented("none")
+        yield indented("none")
     if facts:
-        yield _indented(f"supplied by the task: {', '.join(facts)}")
+        yield indented(f"supplied by the task: {', '.join(facts)}")
 
 
-def _indented(text: str) -> Padding:
+def indented(text: str) -> Padding:
+    """A text, two columns to the right."""
     return Padding(Text(text), (0, 0, 0, 2))
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> Padding:
-    table = Table.grid(padding=(0, 2, 0, 0))
+def table(rows: Sequence[tuple[str, ...]]) -> Padding:
+    """Rows of cells, each column as wide as it needs."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
     for row in rows:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    return Padding(table, (0, 0, 0, 2))
+        grid.add_row(*(Text(cell, overflow="fold") for cell in row))
+    return Padding(grid, (0, 0, 0, 2))
