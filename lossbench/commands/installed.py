@@ -134,8 +134,7 @@ def show(name: str | None, task: str | None, picture: str | None, folder: str | 
 def _is_loss(name: str) -> bool:
     """Whether a name is shown as a loss, though others may have it too; in a file it is one."""
     return (
-        (":" in name
-        and "=" not in name)
+        (":" in name and "=" not in name)
         or name in registry.names("loss")
         or name in registry.names("regularizer")
     )
