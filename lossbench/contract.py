@@ -6,6 +6,7 @@ declaration_of  reads it back, empty where nothing is declared.
 metric       makes a `Metric` of a function of estimate and target.
 Metric       a score of estimates: its function, and which values are better and possible.
 Sample       what a dataset returns for one seed.
+Corrupted    what a corruption returns: what is to be different in a training split.
 File, Folder  annotate a parameter that names one: `path: File`, `paths: list[File]`, `File | None`.
              What is in it decides whether a result is still valid; where it is does not.
              `Annotated[Folder, "decides no numbers"]` leaves it, or any value, out of that.
@@ -20,7 +21,7 @@ objects keep the way in which they are called:
     metric       (estimate, target, /, *, facts) -> (...), from (..., N, ...); NaN where undefined
     task         a subclass of `lossbench.tasks.Task`, which is public too
     dataset      (rng, /, *, parameters) -> Sample
-    corruption   (inputs, targets, rng, /, *, parameters, facts) -> (inputs, targets)
+    corruption   (inputs, targets, rng, /, *, parameters, facts) -> Corrupted
     model        (input_shape, output_shape, /, *, parameters) -> torch.nn.Module
     regularizer  (weights, /, *, parameters) -> ()
     optimizer    (parameters, /, *, parameters) -> torch.optim.Optimizer
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "Corrupted",
     "Declaration",
     "File",
     "Folder",
@@ -223,3 +225,20 @@ class Sample:
     fill: Callable[[np.ndarray], np.ndarray] | None = None
     split: np.ndarray | None = None
     groups: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """What a corruption makes different in a training split of N examples; None: nothing.
+
+    It is called with inputs, standardised and in float64, of which `inputs[rows]` gives rows and
+    `np.asarray(inputs)` all; and with targets (N, ...), labels as int64.
+
+    rows: (n,) the examples that remain, as places in the split. targets: (n, ...), of what remains.
+    moved: (k,) places in what remains of examples whose inputs are others, and inputs: (k, ...).
+    """
+
+    rows: np.ndarray | None = None
+    targets: np.ndarray | None = None
+    moved: np.ndarray | None = None
+    inputs: np.ndarray | None = None

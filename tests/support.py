@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -21,6 +22,14 @@ class Done:
     code: int
     out: str
     err: str
+
+
+class Whole:
+    """Splits as (inputs, targets) of all replicas, which training never holds at once."""
+
+    def __init__(self, splits: Any) -> None:
+        self.task, self.notes, self.origin = splits.task, splits.notes, splits.origin
+        self.train, self.validation, self.test = map(splits.first, ("train", "validation", "test"))
 
 
 def put(folder: Path, files: Files) -> None:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import Whole
 
 from lossbench.contract import UserError
 from lossbench.datasets import corruptions, prepare, real, synthetic
+from lossbench.datasets.examples import Examples
 
 torch.set_num_threads(1)
 
@@ -27,6 +29,16 @@ CORRUPTIONS = [
 ]
 
 
+def applied(corruption, inputs, targets, rng, **options):
+    """Inputs and targets as they are after a corruption of all rows of an array."""
+    made = corruption(Examples(inputs, np.arange(len(inputs))), targets, rng, **options)
+    rows = np.arange(len(inputs)) if made.rows is None else made.rows
+    after = inputs[rows]
+    if made.moved is not None:
+        after[made.moved] = made.inputs
+    return after, targets[rows] if made.targets is None else made.targets
+
+
 @pytest.mark.parametrize(("recipe", "corruption", "options"), CORRUPTIONS)
 def test_a_corruption_touches_the_training_split_only(recipe, corruption, options):
     """Validation and test are those of the clean data, bit for bit; training is not."""
@@ -35,8 +47,8 @@ def test_a_corruption_touches_the_training_split_only(recipe, corruption, option
         known = {"num_classes": task.num_classes} if hasattr(task, "num_classes") else {}
         return functools.partial(corruption, **known, **options)
 
-    dirty = prepare(recipe, corruption_for, [0, 1])
-    pure = prepare(recipe, lambda task: corruptions.none, [0, 1])
+    dirty = Whole(prepare(recipe, corruption_for, [0, 1]))
+    pure = Whole(prepare(recipe, lambda task: corruptions.none, [0, 1]))
     for part in ("validation", "test"):
         for after, before in zip(getattr(dirty, part), getattr(pure, part), strict=True):
             assert torch.equal(after, before)
@@ -68,8 +80,14 @@ def test_imbalance_leaves_the_ratio_that_was_asked_for(before, ratio, kind, afte
     inputs, targets = _classes(before)
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        kept, labels = corruptions.imbalance(
-            inputs, targets, rng, num_classes=len(before), ratio=ratio, kind=kind
+        kept, labels = applied(
+            corruptions.imbalance,
+            inputs,
+            targets,
+            rng,
+            num_classes=len(before),
+            ratio=ratio,
+            kind=kind,
         )
         assert np.bincount(labels, minlength=len(before)).tolist() == after
         assert (np.diff(kept[:, 0]) > 0).all()
@@ -89,8 +107,8 @@ def test_label_noise_flips_exactly_the_share_that_was_asked_for(kind, classes, r
     rng = np.random.default_rng(seed)
     inputs, targets = rng.standard_normal((size, 2)), np.arange(size) % classes
     copies = inputs.copy(), targets.copy()
-    _, noisy = corruptions.label_noise(
-        inputs, targets, rng, num_classes=classes, rate=rate, kind=kind
+    _, noisy = applied(
+        corruptions.label_noise, inputs, targets, rng, num_classes=classes, rate=rate, kind=kind
     )
     assert (noisy != targets).sum() == round(rate * size)
     assert set(noisy) <= set(range(classes))
@@ -104,7 +122,9 @@ def test_symmetric_noise_is_even_among_the_other_classes():
     """Of 30,000 flips among four classes a third goes to each other one."""
     targets = np.zeros(60_000, dtype=np.int64)
     rng = np.random.default_rng(0)
-    _, noisy = corruptions.label_noise(targets[:, None], targets, rng, num_classes=4, rate=0.5)
+    _, noisy = applied(
+        corruptions.label_noise, targets[:, None], targets, rng, num_classes=4, rate=0.5
+    )
     assert np.bincount(noisy) / 60_000 == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6], abs=0.01)
 
 
@@ -113,8 +133,14 @@ def test_feature_dependent_noise_falls_near_the_boundary():
     rng = np.random.default_rng(0)
     targets = np.arange(2000) % 2
     inputs = rng.standard_normal((2000, 1)) + 4.0 * targets[:, None]
-    _, noisy = corruptions.label_noise(
-        inputs, targets, rng, num_classes=2, rate=0.1, kind="feature_dependent"
+    _, noisy = applied(
+        corruptions.label_noise,
+        inputs,
+        targets,
+        rng,
+        num_classes=2,
+        rate=0.1,
+        kind="feature_dependent",
     )
     distance = np.abs(inputs[:, 0] - 2)
     assert distance[noisy != targets].mean() < 0.75 * distance.mean()
@@ -134,7 +160,9 @@ def test_noise_that_drowns_the_true_label_is_refused(kind, classes, rate):
     inputs, targets = _classes([10] * classes)
     rng = np.random.default_rng(0)
     with pytest.raises(UserError, match=f"rate={rate}.*most frequent"):
-        corruptions.label_noise(inputs, targets, rng, num_classes=classes, rate=rate, kind=kind)
+        applied(
+            corruptions.label_noise, inputs, targets, rng, num_classes=classes, rate=rate, kind=kind
+        )
 
 
 def test_vertical_outliers_move_targets_by_deviations():
@@ -143,8 +171,15 @@ def test_vertical_outliers_move_targets_by_deviations():
     inputs, targets = rng.standard_normal((200, 3)), 2 * rng.standard_normal(200)
     signs = {"positive": {1.0}, "negative": {-1.0}, "both": {-1.0, 1.0}}
     for sign, directions in signs.items():
-        moved, after = corruptions.outliers(
-            inputs, targets, rng, share=0.25, size=5.0, kind="vertical", sign=sign
+        moved, after = applied(
+            corruptions.outliers,
+            inputs,
+            targets,
+            rng,
+            share=0.25,
+            size=5.0,
+            kind="vertical",
+            sign=sign,
         )
         change = (after - targets) / (5 * targets.std())
         assert set(np.sign(change[change != 0])) == directions
@@ -158,7 +193,9 @@ def test_leverage_outliers_move_the_first_feature_and_zero_the_target():
     rng = np.random.default_rng(0)
     inputs, targets = rng.standard_normal((200, 3)), rng.standard_normal(200)
     before = inputs.copy()
-    moved, after = corruptions.outliers(inputs, targets, rng, share=0.1, size=7.0, kind="leverage")
+    moved, after = applied(
+        corruptions.outliers, inputs, targets, rng, share=0.1, size=7.0, kind="leverage"
+    )
     rows = after == 0
     assert rows.sum() == 20
     assert moved[rows, 0] == pytest.approx(inputs[rows, 0] + 7)
@@ -171,7 +208,7 @@ def test_outliers_take_targets_of_several_columns():
     """Each column moves by its own deviation."""
     rng = np.random.default_rng(0)
     targets = rng.standard_normal((50, 2)) * np.array([1.0, 10.0])
-    _, after = corruptions.outliers(targets, targets, rng, share=0.2, size=3.0)
+    _, after = applied(corruptions.outliers, targets, targets, rng, share=0.2, size=3.0)
     change = (after - targets)[(after != targets).any(1)]
     assert change == pytest.approx(np.tile(3 * targets.std(0), (10, 1)))
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import Whole
 
 from lossbench import datasets
-from lossbench.contract import Sample, UserError
-from lossbench.datasets import Splits, corruptions, prepare, real, splitting, synthetic
+from lossbench.contract import Corrupted, Sample, UserError
+from lossbench.datasets import corruptions, prepare, real, splitting, synthetic
 from lossbench.registry import facts, installed, load
 
 torch.set_num_threads(1)
@@ -32,12 +33,12 @@ NAMES = ["blobs2", "blobs7", "moons", "linear", "friedman", "digits", "cancer", 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=NAMES)
 
 
-def clean(recipe, seeds=(0, 1, 2)) -> Splits:
+def clean(recipe, seeds=(0, 1, 2)) -> Whole:
     """The splits without corruption."""
-    return prepare(recipe, lambda task: corruptions.none, seeds)
+    return Whole(prepare(recipe, lambda task: corruptions.none, seeds))
 
 
-def tensors(splits: Splits) -> list[torch.Tensor]:
+def tensors(splits: Whole) -> list[torch.Tensor]:
     return [*splits.train, *splits.validation, *splits.test]
 
 
@@ -317,16 +318,26 @@ def test_seeds_of_different_shape_are_refused():
         clean(classes, range(8))
 
 
-def test_a_corruption_that_gives_nothing_or_nan_is_refused():
+def test_a_corruption_that_gives_what_cannot_be_trained_on_is_refused_in_a_line():
     """A third-party corruption is held to the contract at the boundary."""
+    some = np.arange(3)
     cases = [
-        (lambda x, y, rng: (x[:0], y[:0]), "at least one"),
-        (lambda x, y, rng: (x * np.nan, y), "NaN"),
-        (lambda x, y, rng: (x, y[1:]), "18 inputs and 17 targets"),
+        (lambda x, y, rng: Corrupted(rows=some[:0]), "at least one"),
+        (lambda x, y, rng: Corrupted(moved=some, inputs=x[some] * np.nan), "NaN"),
+        (lambda x, y, rng: Corrupted(targets=y[1:]), "18 rows and 17 targets"),
+        (lambda x, y, rng: Corrupted(rows=some, targets=y), "3 rows and 18 targets"),
+        (lambda x, y, rng: Corrupted(targets=y + 5), "not valid.*class 5"),
+        (lambda x, y, rng: Corrupted(rows=some + 16), "rows are not integers from 0 to 17"),
+        (lambda x, y, rng: Corrupted(rows=some / 2), "rows are not integers"),
+        (lambda x, y, rng: Corrupted(moved=some - 1, inputs=x[some]), "moved are not integers"),
+        (lambda x, y, rng: Corrupted(moved=some, inputs=x[some][:, :1]), r"\(3, 1\).*\(3, 2\)"),
+        (lambda x, y, rng: (x, y), "gave a tuple; give a lossbench.contract.Corrupted"),
+        (lambda x, y, rng: (x.copy(), y), "AttributeError.*copy.*np.asarray"),
     ]
     for corruption, word in cases:
-        with pytest.raises(UserError, match=word):
+        with pytest.raises(UserError, match=word) as error:
             prepare(table(GOOD, HALVES), lambda task, chosen=corruption: chosen, [0])
+        assert "\n" not in str(error.value)
 
 
 # --- gaps ----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.special import softmax
 from structured_tasks import scored
+from support import Whole
 
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import Sample, UserError
@@ -35,7 +36,7 @@ rng = np.random.default_rng
 
 def clean(recipe, seeds=(0, 1, 2)):
     """The splits without corruption."""
-    return prepare(recipe, lambda task: corruptions.none, seeds)
+    return Whole(prepare(recipe, lambda task: corruptions.none, seeds))
 
 
 def table(inputs, targets, task, held_out=None):
@@ -234,7 +235,7 @@ def test_label_noise_turns_judgements_round():
     """A ranking has two orders: a fifth of the training pairs shows the other one."""
     recipe = functools.partial(structured.scored_pairs, samples=100)
     noise = functools.partial(corruptions.label_noise, rate=0.2)
-    noisy = prepare(recipe, lambda task: functools.partial(noise, num_classes=2), [0])
+    noisy = Whole(prepare(recipe, lambda task: functools.partial(noise, num_classes=2), [0]))
     assert (noisy.train[1] != clean(recipe, [0]).train[1]).sum() == 12
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import Whole
 
 from lossbench.contract import Sample, UserError
 from lossbench.datasets import corruptions, files, prepare
@@ -56,7 +57,7 @@ def test_columns_become_numbers(save):
     assert np.array_equal(sample.inputs[:, 2], data["colour"] == "blue")
     assert np.array_equal(sample.inputs[:, 3], data["colour"] == "red")
     assert np.array_equal(sample.inputs[:, 4], data["count"])
-    splits = prepare(lambda rng: sample, lambda task: corruptions.none, [0, 1, 2])
+    splits = Whole(prepare(lambda rng: sample, lambda task: corruptions.none, [0, 1, 2]))
     assert splits.train[0].shape == (3, 12, 5)
 
 
@@ -187,7 +188,7 @@ def test_gaps_are_left_open_and_marked(save):
     assert sample.inputs[:4, 5:].tolist() == [[0, 0, 0], [1, 0, 1], [0, 1, 0], [0, 0, 0]]
     assert sample.fill(sample.inputs).tolist() == [3, 1, 0, 0, 1, 0, 0, 0]
     assert "15 missing values in x, land, flag: filled" in about(sample, "missing")[0]
-    splits = prepare(lambda rng: sample, lambda task: corruptions.none, [0, 1])
+    splits = Whole(prepare(lambda rng: sample, lambda task: corruptions.none, [0, 1]))
     assert splits.train[0].isfinite().all()
 
 

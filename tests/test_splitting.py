@@ -6,22 +6,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import Whole
 
 from lossbench.contract import Sample, UserError
-from lossbench.datasets import Splits, corruptions, prepare, splitting
+from lossbench.datasets import corruptions, prepare, splitting
 
 N = 100
 INPUTS, HALVES = np.arange(float(N))[:, None], np.arange(N) % 2
 THIRDS = np.repeat([0, 1, 2], [60, 20, 20])
 
 
-def splits_of(seeds=(0, 1, 2), targets=HALVES, task="binary", **fields) -> Splits:
+def splits_of(seeds=(0, 1, 2), targets=HALVES, task="binary", **fields) -> Whole:
     """The splits of a table whose only feature is the row."""
     sample = Sample(INPUTS, targets, task, standardise=False, **fields)
-    return prepare(lambda rng: sample, lambda task: corruptions.none, seeds)
+    return Whole(prepare(lambda rng: sample, lambda task: corruptions.none, seeds))
 
 
-def rows_of(splits: Splits) -> list[list[set[int]]]:
+def rows_of(splits: Whole) -> list[list[set[int]]]:
     """Of each part and seed the rows."""
     parts = (splits.train, splits.validation, splits.test)
     return [[set(map(int, seed.flatten().tolist())) for seed in inputs] for inputs, _ in parts]
@@ -141,7 +142,7 @@ def test_a_class_of_a_given_part_that_is_not_in_training_is_refused():
 def test_pixels_that_are_not_standardised_become_0_to_1():
     images = np.arange(N * 4).reshape(N, 1, 2, 2).astype(np.uint8)
     sample = Sample(images, HALVES, "binary", standardise=False, split=THIRDS)
-    splits = prepare(lambda rng: sample, lambda task: corruptions.none, [0])
+    splits = Whole(prepare(lambda rng: sample, lambda task: corruptions.none, [0]))
     assert np.array_equal(splits.test[0][0].numpy(), (images[80:] / 255).astype(np.float32))
 
 
@@ -149,7 +150,9 @@ def test_channels_are_standardised_over_their_pixels():
     rng = np.random.default_rng(0)
     images = (rng.integers(0, 50, (N, 2, 3, 3)) * np.array([[[1]], [[5]]])).astype(np.uint8)
     sample = Sample(images, HALVES, "binary", standardise="channels")
-    train = prepare(lambda rng: sample, lambda task: corruptions.none, [0, 1]).train[0].double()
+    train = (
+        Whole(prepare(lambda rng: sample, lambda task: corruptions.none, [0, 1])).train[0].double()
+    )
     assert train.mean((1, 3, 4)).abs().max() < 1e-6
     assert (train.std((1, 3, 4), correction=0) - 1).abs().max() < 1e-6
     assert train.std((1,), correction=0).min() < 0.99

@@ -146,7 +146,7 @@ def test_a_diverging_replica_leaves_the_others_bit_identical_and_has_no_numbers(
     words = ["dataset=digits", "corruption=label_noise", "trainer.max_epochs=3"]
     config, seeds = configured(*words), list(range(8))
     splits = training.data(config, seeds)
-    counts = [int((target == 0).sum()) for target in splits.train[1]]
+    counts = [int((target == 0).sum()) for target in splits.first("train")[1]]
     victim = next(i for i, c in enumerate(counts) if counts.count(c) == 1)
     recipe = training.make_recipe(config, splits)
     bad = partial(poisoned, recipe.loss({}), counts[victim])
@@ -190,7 +190,7 @@ def test_two_losses_see_the_same_weights_data_and_order_also_when_one_draws_rand
     orders = [s._order(epoch) for s in stacks for epoch in (0, 1)]
     assert torch.equal(orders[0], orders[2])
     assert torch.equal(orders[1], orders[3])
-    assert torch.equal(stacks[0].train_inputs, stacks[1].train_inputs)
+    assert torch.equal(*(s.splits.first("train")[0] for s in stacks))
     fresh = [Stack(s.recipe, training.data(config, [3, 4]), [3, 4]) for s in stacks]
     for name in fresh[0].state:
         assert torch.equal(fresh[0].state[name], fresh[1].state[name])
@@ -326,8 +326,11 @@ def test_embeddings_are_scored_through_the_logits_of_the_loss_however_many_class
     data = ["dataset=blobs", f"dataset.classes={classes}", "dataset.samples=200"]
     config = configured(*data, "loss=center", "trainer.max_epochs=1")
     stack = stack_of(config, [0, 1])
-    scored = stack.all_scored(stack.state, stack.test_inputs)
-    embeddings = stack.predictions(stack.state, stack.test_inputs)
+    inputs, _ = stack.splits.first("test")
+    scored, embeddings = (
+        stack.all_scored(stack.state, inputs),
+        stack.predictions(stack.state, inputs),
+    )
     weight, bias = stack.state["loss.weight"], stack.state["loss.bias"]
     torch.testing.assert_close(scored, embeddings @ weight.mT + bias[:, None])
 
@@ -392,7 +395,7 @@ def test_stacked_training_equals_a_plain_loop(words):
     weights = {n.removeprefix("model."): p[0].detach() for n, p in fresh.state.items()}
     model.load_state_dict(weights)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
-    inputs, targets = fresh.train_inputs[0], fresh.train_targets[0]
+    inputs, targets = (part[0] for part in fresh.splits.first("train"))
     per_epoch = -(-len(targets) // 64)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2 * per_epoch)
     for epoch in range(2):

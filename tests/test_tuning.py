@@ -150,7 +150,7 @@ def test_tuning_seeds_are_none_that_a_configuration_can_name():
         with pytest.raises(UserError, match="whole numbers from 0"):
             configured(f"seeds={given_seeds}")
     config = configured("dataset=moons", "tune.trials=1", "seeds=[1,2]")
-    (mine, theirs) = (training.data(config, s).train[0] for s in ([-1, -2], [1, 2]))
+    (mine, theirs) = (training.data(config, s).first("train")[0] for s in ([-1, -2], [1, 2]))
     assert not torch.equal(mine, theirs)
 
 
@@ -170,7 +170,7 @@ def test_a_candidate_in_the_stack_equals_a_training_of_its_own_with_its_values(w
     splits, seeds = training.data(config, [4]), [4]
     together = Stack(
         training.make_recipe(config, splits),
-        training.part_of(splits, [0] * 5),
+        splits.of([0] * 5),
         seeds * 5,
         tuning.per_replica_of(chosen),
     )

@@ -139,11 +139,11 @@ def usual(problem: Problem, seeds: list[int]) -> None:
 def stacked(problem: Problem, seeds: list[int]) -> None:
     """lossbench, with `trainer.max_replicas=auto`."""
     gpu = problem.device != "cpu"
-    one = Stack(problem.recipe, training.part_of(problem.splits, [0]), [0])
-    idle = idle_replicas(problem.recipe.smallest_batch(problem.splits.train[1].shape[1]))
+    one = Stack(problem.recipe, problem.splits.of([0]), [0])
+    idle = idle_replicas(problem.recipe.smallest_batch(problem.splits.train.size))
     for chunk in in_chunks(seeds, most_replicas(one, gpu)):
         replicas = [*chunk, *[chunk[0]] * idle]
-        stack = Stack(problem.recipe, training.part_of(problem.splits, replicas), replicas)
+        stack = Stack(problem.recipe, problem.splits.of(replicas), replicas)
         training.fit(stack, problem.config, lambda done: None)
 
 

@@ -45,13 +45,14 @@ class Problem:
 
     @property
     def steps(self) -> int:
-        return self.epochs * self.recipe.batches(self.splits.train[1].shape[1])
+        return self.epochs * self.recipe.batches(self.splits.train.size)
 
     def of(self, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
         """One seed's training, validation and test data, on the device."""
-        parts = {name: getattr(self.splits, name) for name in ("train", "validation", "test")}
+        own = self.splits.of([seed])
         return {
-            n: (x[seed].to(self.device), y[seed].to(self.device)) for n, (x, y) in parts.items()
+            name: tuple(part[0].to(self.device) for part in own.first(name))
+            for name in ("train", "validation", "test")
         }
 
     def products(self) -> list[tuple[int, int, int]]:
@@ -65,7 +66,7 @@ class Problem:
         for layer in model.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
                 layer.register_forward_hook(note)
-        model(self.splits.train[0][0, : self.recipe.batch_size])
+        model(self.splits.first("train", self.recipe.batch_size)[0][0])
         return found
 
 

@@ -1,93 +1,83 @@
-"""From a dataset and seeds to stacked tensors: drawn, split, standardised, corrupted."""
+"""From a dataset and seeds to the rows of a pool: drawn, split, standardised, corrupted."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import Sample, UserError
-from lossbench.datasets.splitting import PARTS, TEST, TRAIN, draw_rows, given_parts
+from lossbench.contract import Corrupted, Sample, UserError
+from lossbench.datasets.corruptions import none
+from lossbench.datasets.examples import Examples, measured
+from lossbench.datasets.pool import Changed, Origin, Split, Splits, Unit
+from lossbench.datasets.samples import Draw, Posed, Samples
+from lossbench.datasets.splitting import TEST, draw_rows, given_parts
 from lossbench.streams import stream
-from lossbench.tasks import Task, task_class
+from lossbench.tasks import Task
 
-Draw = Callable[[np.random.Generator], Sample]
-Corruption = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-Part = tuple[np.ndarray, np.ndarray]
+__all__ = ["Origin", "Samples", "Splits", "prepare", "share_in_validation"]
 
-PIXEL = 255  # of the largest uint8
-FEWEST = 10
-FEWEST_PER_CLASS = 5  # one in each split
+Measures = tuple[np.ndarray, ...] | None  # mean and scale, and what fills gaps
+Corruption = Callable[[Examples, np.ndarray, np.random.Generator], Corrupted]
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a seed's examples come from, which decides what can be concluded on new data.
+class _Replica(NamedTuple):
+    """What one seed has: rows of each split in the pool, and what is its own."""
 
-    drawn: "anew" for each seed, "split" from one finite data set, or "held out": a split whose test
-    part is the same for every seed. learnt: examples in training and validation; test: in test.
-    """
-
-    drawn: str
-    learnt: int
-    test: int
-
-
-@dataclass(frozen=True)
-class Splits:
-    """(inputs, targets) of each split, stacked over seeds: (R, N, ...), inputs float32.
-
-    notes: what a reader of the results must know of the data.
-    """
-
-    task: Task
-    train: tuple[Tensor, Tensor]
-    validation: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
-    origin: Origin
-    notes: tuple[str, ...] = ()
+    rows: list[np.ndarray]
+    unit: Measures
+    target_unit: Measures
+    corrupted: Corrupted
 
 
 def prepare(
-    draw: Draw, corruption_for: Callable[[Task], Corruption], seeds: Sequence[int]
+    draw: Draw | Samples, corruption_for: Callable[[Task], Corruption], seeds: Sequence[int]
 ) -> Splits:
     """The data of every seed; a seed's numbers do not depend on the other seeds.
 
     Only the training split is corrupted, after inputs (and the targets of a regression) are
     standardised with its clean mean and standard deviation. Held-out examples are the test split.
     """
-    samples, used = zip(*[_draw(draw, seed) for seed in seeds], strict=True)
-    task = _pose_task(samples, seeds)
-    corruption = corruption_for(task)
-    parts = [
-        _split_and_corrupt(sample, task, corruption, seed)
-        for sample, seed in zip(samples, seeds, strict=True)
-    ]
-    train, validation, test = (_stack(split, task, seeds) for split in zip(*parts, strict=True))
-    notes = tuple(dict.fromkeys(note for sample in samples for note in sample.notes))
-    sizes = [len(rows) for rows in _rows_of(samples[0], task, seeds[0])]
-    if left := len(samples[0].inputs) - sum(sizes):
-        notes += (f"groups differ in size: {left} examples are in no split, others of each seed.",)
-    origin = Origin(_find_origin(samples[0], any(used)), sum(sizes[:2]), sizes[2])
-    return Splits(task, train, validation, test, origin, notes)
+    samples = draw if isinstance(draw, Samples) else Samples(draw)
+    pool: list[Sample] = []
+    replicas: list[_Replica] = []
+    for seed in seeds:
+        drawn = samples(seed)
+        if not pool:
+            first, rows = drawn, _rows_of(drawn, seed)
+            corruption, origin = corruption_for(first.task), _find_origin(first, rows)
+        _refuse_other_task(drawn, first, seed, seeds[0])
+        if not pool or drawn.sample.inputs is not pool[-1].inputs:
+            pool.append(drawn.sample)
+        start = sum(len(sample.inputs) for sample in pool[:-1])
+        replicas.append(_prepare_seed(drawn, corruption, seed, start))
+        _refuse_other_sizes(replicas, first, seed, seeds[0])
+    notes = dict.fromkeys(note for sample in pool for note in sample.notes)
+    if left := len(first.sample.inputs) - origin.learnt - origin.test:
+        notes[f"groups differ in size: {left} examples are in no split, others of each seed."] = (
+            None
+        )
+    return _stack(pool, replicas, first.task, origin, tuple(notes), first.anew)
 
 
-def _draw(draw: Draw, seed: int) -> tuple[Sample, bool]:
-    """A seed's sample, and whether its generator was used."""
-    rng = np.random.default_rng(stream(seed, "data"))
-    before = rng.bit_generator.state
-    sample = draw(rng)
-    return sample, rng.bit_generator.state != before
-
-
-def _find_origin(sample: Sample, used: bool) -> str:
+def _find_origin(drawn: Posed, rows: list[np.ndarray]) -> Origin:
+    sizes = [len(part) for part in rows]
+    sample, used = drawn.sample, drawn.anew
     if used if sample.fresh is None else sample.fresh:
-        return "anew"
-    return "held out" if (given_parts(sample) == TEST).any() and not used else "split"
+        kind = "anew"
+    else:
+        kind = "held out" if (given_parts(sample) == TEST).any() and not used else "split"
+    return Origin(kind, sum(sizes[:2]), sizes[2])
+
+
+def _rows_of(drawn: Posed, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(stream(seed, "split"))
+    return draw_rows(drawn.sample, drawn.task, rng)
 
 
 def share_in_validation(draw: Draw, seeds: Sequence[int], others: Sequence[int]) -> float:
@@ -95,145 +85,220 @@ def share_in_validation(draw: Draw, seeds: Sequence[int], others: Sequence[int])
 
     Rows are the same examples only where two seeds draw the same data, split anew.
     """
-    judged = [(sample.inputs, rows[1]) for sample, rows in map(partial(_drawn, draw), others)]
+    samples = Samples(draw)
+
+    def drawn(seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        one = samples(seed)
+        return one.sample.inputs, _rows_of(one, seed)
+
+    def same(one: np.ndarray, other: np.ndarray) -> bool:
+        return one is other or np.array_equal(one, other, equal_nan=True)
+
+    judged = [drawn(seed) for seed in others]
     shares = []
-    for sample, (*_, tested) in map(partial(_drawn, draw), seeds):
-        seen = [
-            rows for inputs, rows in judged if np.array_equal(inputs, sample.inputs, equal_nan=True)
-        ]
+    for inputs, (*_, tested) in map(drawn, seeds):
+        seen = [rows[1] for other, rows in judged if same(inputs, other)]
         shares.append(np.isin(tested, np.concatenate(seen)).mean() if seen else 0.0)
     return float(np.mean(shares))
 
 
-def _drawn(draw: Draw, seed: int) -> tuple[Sample, list[np.ndarray]]:
-    """A seed's examples, and the rows of its splits."""
-    sample = draw(np.random.default_rng(stream(seed, "data")))
-    task = _pose_task([sample], [seed])
-    return sample, _rows_of(sample, task, seed)
+def _refuse_other_task(drawn: Posed, first: Posed, seed: int, first_seed: int) -> None:
+    if (drawn.task, drawn.sample.task) != (first.task, first.sample.task):
+        raise UserError(
+            f"dataset: seed {seed} poses {drawn.task}, seed {first_seed} {first.task}; "
+            "a dataset must pose one task for every seed."
+        )
+    if drawn.sample.inputs.dtype != first.sample.inputs.dtype:
+        raise UserError(
+            f"dataset: inputs are {drawn.sample.inputs.dtype} for seed {seed}, "
+            f"{first.sample.inputs.dtype} for seed {first_seed}; give one type."
+        )
 
 
-def _rows_of(sample: Sample, task: Task, seed: int) -> list[np.ndarray]:
-    return draw_rows(sample, task, np.random.default_rng(stream(seed, "split")))
-
-
-def _pose_task(samples: Sequence[Sample], seeds: Sequence[int]) -> Task:
-    """The one task that the samples of all seeds pose."""
-    kind = task_class(samples[0].task)
-    tasks = []
-    for sample in samples:
-        _refuse_invalid(sample)
-        parts = given_parts(sample)
-        learnt = parts == TRAIN
-        tasks.append(kind.of(sample.inputs[learnt], sample.targets[learnt]))
-        _refuse_small(tasks[-1], sample.targets[learnt], len(np.unique(parts)) == len(PARTS))
-        if not learnt.all():
-            _refuse_other_targets(tasks[-1], sample.targets[~learnt])
-    for task, sample, seed in zip(tasks, samples, seeds, strict=True):
-        if (task, sample.task) != (tasks[0], samples[0].task):
+def _refuse_other_sizes(replicas: list[_Replica], first: Posed, seed: int, first_seed: int) -> None:
+    for part, other in zip(replicas[-1].rows, replicas[0].rows, strict=True):
+        if len(part) != len(other):
+            shape = first.sample.inputs.shape[1:]
             raise UserError(
-                f"dataset: seed {seed} poses {task}, seed {seeds[0]} {tasks[0]}; "
-                "a dataset must pose one task for every seed."
+                f"dataset: a split has inputs of shape {(len(part), *shape)} for seed {seed} and "
+                f"{(len(other), *shape)} for seed {first_seed}; give every seed the same number of "
+                "examples in every class."
             )
-    return tasks[0]
 
 
-def _refuse_invalid(sample: Sample) -> None:
-    inputs = sample.inputs
-    if inputs.ndim < 2 or inputs.dtype.kind not in "fiub" or 0 in inputs.shape:
-        raise UserError(
-            f"dataset: inputs are {inputs.dtype} of shape {inputs.shape}; give numbers (N, ...) "
-            "with at least one feature."
-        )
-    flat = inputs.reshape(len(inputs), -1)
-    with np.errstate(over="ignore"):
-        broken = ~np.isfinite(flat.astype(np.float32))
-    if sample.fill:
-        broken &= ~np.isnan(flat)
-    if broken.any():
-        feature = int(broken.any(0).argmax())
-        raise UserError(
-            f"dataset: feature {feature} has {broken[:, feature].sum()} of {len(flat)} values NaN, "
-            f"infinite or beyond float32 (first in row {broken[:, feature].argmax()}; "
-            f"{broken.any(0).sum()} such features); remove or repair those rows."
-        )
+# ---- one seed ----------------------------------------------------------------------------------
+def _prepare_seed(drawn: Posed, corruption: Corruption, seed: int, start: int) -> _Replica:
+    """The rows of a seed's splits in the pool, where its sample starts, the first corrupted."""
+    sample, task = drawn.sample, drawn.task
+    rows = _rows_of(drawn, seed)
+    examples, unit, corrupted = measured(sample, rows[0]), None, Corrupted()
+    if task.in_target_unit:
+        unit = task.units(sample.targets[rows[0]])
+    if getattr(corruption, "func", corruption) is not none:
+        targets = task.typed(sample.targets[rows[0]])
+        if unit:
+            targets = (targets - unit[0]) / unit[1]
+        rng = np.random.default_rng(stream(seed, "corruption"))
+        corrupted = _corrupt(corruption, examples, targets, task, rng)
+        if corrupted.rows is not None:
+            rows[0] = rows[0][corrupted.rows]
+    return _Replica([start + part for part in rows], examples.measures, unit, corrupted)
 
 
-def _refuse_small(task: Task, targets: np.ndarray, split: bool) -> None:
-    """UserError for too few to train on, or of a class to be in every split that is drawn."""
-    if len(targets) < FEWEST:
-        raise UserError(f"dataset: {len(targets)} examples; give at least {FEWEST}.")
-    groups, counts = np.unique(task.strata(targets), return_counts=True)
-    if counts.min() < FEWEST_PER_CLASS and not split:
-        raise UserError(
-            f"dataset: class {groups[counts.argmin()]} has {counts.min()} examples; "
-            f"give at least {FEWEST_PER_CLASS}, so that every split has one."
-        )
-
-
-def _refuse_other_targets(task: Task, targets: np.ndarray) -> None:
-    """UserError for held-out targets that the task learnt from the others does not have."""
-    prediction = torch.zeros(len(targets), *task.output_shape(1))
-    try:
-        target = torch.from_numpy(targets.astype(np.float64)).to(task.target_dtype)
-        task.check(prediction, target)
-    except UserError as error:
-        raise UserError(
-            f"dataset: examples of the given test or validation split (held_out, split) cannot be "
-            f"scored. {error}"
-        ) from None
-
-
-def _split_and_corrupt(sample: Sample, task: Task, corruption: Corruption, seed: int) -> list[Part]:
-    """Training, validation and test of one seed, standardised, the first then corrupted."""
-    rows = _rows_of(sample, task, seed)
-    inputs = sample.inputs.astype(np.float64)
-    if sample.fill:
-        inputs = np.where(np.isnan(inputs), sample.fill(inputs[rows[0]]), inputs)
-    if sample.standardise:
-        inputs = _standardise(inputs, rows[0], sample.standardise == "channels")
-    elif sample.inputs.dtype == np.uint8:
-        inputs = inputs / PIXEL
-    targets = task.scaled(sample.targets, sample.targets[rows[0]])
-    train, *others = [(inputs[chosen], targets[chosen]) for chosen in rows]
-    corrupted = corruption(*train, np.random.default_rng(stream(seed, "corruption")))
-    return [_check_corrupted(*corrupted, task), *others]
-
-
-def _standardise(inputs: np.ndarray, train: np.ndarray, channels: bool) -> np.ndarray:
-    """Each feature, or channel, less its training mean, in training standard deviations."""
-    reference = inputs[train]
-    axes = (0, *range(2, inputs.ndim)) if channels else (0,)
-    spread = reference.std(axes, keepdims=True)
-    largest = np.abs(reference).max(axes, keepdims=True)
-    constant = spread <= 1e-12 * largest  # not 0: the mean is rounded
-    return (inputs - reference.mean(axes, keepdims=True)) / np.where(constant, 1, spread)
-
-
-def _check_corrupted(inputs: np.ndarray, targets: np.ndarray, task: Task) -> Part:
+def _corrupt(
+    corruption: Corruption,
+    examples: Examples,
+    targets: np.ndarray,
+    task: Task,
+    rng: np.random.Generator,
+) -> Corrupted:
     """What a corruption gave back, refused where nothing could be trained on it."""
-    if len(inputs) != len(targets) or not len(inputs):
+    try:
+        given = corruption(examples, targets, rng)
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(
-            f"corruption: it gave {len(inputs)} inputs and {len(targets)} targets; "
+            f"corruption: it fails on {len(targets)} training examples, {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}. inputs[rows] gives rows of its inputs, "
+            "np.asarray(inputs) all."
+        ) from error
+    if not isinstance(given, Corrupted):
+        raise UserError(
+            f"corruption: it gave a {type(given).__name__}; give a lossbench.contract.Corrupted "
+            "(rows, targets, moved, inputs) of what is to be different."
+        )
+    _refuse_rows(given, examples)
+    if given.targets is not None:
+        _refuse_targets(given.targets, task)
+    return given
+
+
+def _refuse_rows(given: Corrupted, examples: Examples) -> None:
+    """UserError for rows that there are not, or that do not fit what else a corruption gave."""
+    count = len(examples) if given.rows is None else len(given.rows)
+    targets = count if given.targets is None else len(given.targets)
+    if not count or targets != count:
+        raise UserError(
+            f"corruption: it gave {count} rows and {targets} targets; "
             "give as many of one as of the other, at least one."
         )
-    if not (np.isfinite(inputs).all() and np.isfinite(targets).all()):
+    for name, rows, most in (("rows", given.rows, len(examples)), ("moved", given.moved, count)):
+        valid = rows is None or (rows.dtype.kind in "iu" and np.isin(rows, np.arange(most)).all())
+        if not valid:
+            raise UserError(f"corruption: {name} are not integers from 0 to {most - 1}.")
+    moved = None if given.moved is None else (len(given.moved), *examples.shape[1:])
+    shape = None if given.inputs is None else given.inputs.shape
+    if moved != shape:
+        raise UserError(f"corruption: it gave inputs of shape {shape}; moved asks for {moved}.")
+    if given.inputs is not None and not np.isfinite(given.inputs).all():
         raise UserError("corruption: it gave NaN or infinite values; give finite ones.")
-    prediction = torch.zeros(len(targets), *task.output_shape(1))
+
+
+def _refuse_targets(targets: np.ndarray, task: Task) -> None:
+    if not np.isfinite(targets).all():
+        raise UserError("corruption: it gave NaN or infinite values; give finite ones.")
+    prediction = torch.zeros(()).expand(len(targets), *task.output_shape(1))
     try:
         task.check(prediction, torch.from_numpy(targets).to(task.target_dtype))
     except UserError as error:
         raise UserError(f"corruption: it gave targets that are not valid. {error}") from None
-    return inputs, targets
 
 
-def _stack(parts: Sequence[Part], task: Task, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-    for seed, (inputs, _) in zip(seeds, parts, strict=True):
-        if inputs.shape != parts[0][0].shape:
-            raise UserError(
-                f"dataset: a split has inputs of shape {inputs.shape} for seed {seed} and "
-                f"{parts[0][0].shape} for seed {seeds[0]}; give every seed the same number of "
-                "examples in every class."
-            )
-    inputs = np.stack([inputs for inputs, _ in parts]).astype(np.float32)
-    targets = torch.from_numpy(np.stack([targets for _, targets in parts]))
-    return torch.from_numpy(inputs), targets.to(task.target_dtype)
+# ---- all seeds ---------------------------------------------------------------------------------
+def _stack(
+    pool: list[Sample],
+    replicas: list[_Replica],
+    task: Task,
+    origin: Origin,
+    notes: tuple[str, ...],
+    anew: bool,
+) -> Splits:
+    """All of them as tensors; the pool's samples are let go."""
+    mapped = len(pool) == 1 and _is_mapped(pool[0].inputs)
+    targets = _tensor([sample.targets for sample in pool])
+    inputs = _tensor([pool.pop(0).inputs for _ in range(len(pool))])
+    stacked = [np.stack(parts) for parts in zip(*(r.rows for r in replicas), strict=True)]
+    changed = _stack_changed(replicas, stacked[0], len(inputs))
+    small = len(inputs) + (0 if changed is None else len(changed.rows)) < 2**31
+    train, validation, test = (
+        Split(torch.from_numpy(rows.astype(np.int32 if small else np.int64))) for rows in stacked
+    )
+    splits = Splits(
+        task=task,
+        inputs=inputs,
+        targets=targets,
+        train=train,
+        validation=validation,
+        test=test,
+        changed=changed,
+        unit=_stack_units([replica.unit for replica in replicas]),
+        target_unit=_stack_units([replica.target_unit for replica in replicas]),
+        origin=origin,
+        notes=notes,
+        shared=not anew,
+        mapped=mapped,
+    )
+    return _with_targets(splits, [r.corrupted.targets for r in replicas])
+
+
+def _is_mapped(array: np.ndarray | None) -> bool:
+    """Whether an array, or what it is a view of, is on disk."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
+
+
+def _tensor(arrays: list[np.ndarray]) -> Tensor:
+    """Arrays one after the other, each let go when it is copied; a single one is not copied."""
+    array = arrays.pop()
+    if arrays:
+        arrays.append(array)
+        array = np.empty((sum(map(len, arrays)), *array.shape[1:]), array.dtype)
+        end = len(array)
+        while arrays:
+            last = arrays.pop()
+            array[end - len(last) : end] = last
+            end -= len(last)
+    if not array.dtype.isnative or any(step < 0 for step in array.strides):
+        array = array.astype(array.dtype.newbyteorder("="), order="C")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it may not be written to, which nobody does
+        return torch.from_numpy(array)
+
+
+def _stack_units(measures: list[Measures]) -> Unit | None:
+    if measures[0] is None:
+        return None
+    parts = zip(*(each for each in measures if each), strict=True)
+    return Unit(*(torch.from_numpy(np.stack(part)) for part in parts))
+
+
+def _stack_changed(replicas: list[_Replica], rows: np.ndarray, size: int) -> Changed | None:
+    """The changed inputs of all seeds; rows (R, N) point behind the pool where there are some."""
+    inputs, originals = [], []
+    for replica, own in zip((r.corrupted for r in replicas), rows, strict=True):
+        if replica.moved is not None and replica.inputs is not None:
+            originals.append(own[replica.moved])
+            inputs.append(replica.inputs.astype(np.float32))
+            own[replica.moved] = size + np.arange(len(replica.moved))
+            size += len(replica.moved)
+    if not inputs:
+        return None
+    kept = torch.from_numpy(np.concatenate(originals).astype(np.int32))
+    return Changed(torch.from_numpy(np.concatenate(inputs)), kept)
+
+
+def _with_targets(splits: Splits, targets: list[np.ndarray | None]) -> Splits:
+    """With the training targets that corruptions changed."""
+    if all(changed is None for changed in targets):
+        return splits
+    own = [
+        splits.targets_of("train", r)
+        if changed is None
+        else torch.from_numpy(changed).to(splits.task.target_dtype)
+        for r, changed in enumerate(targets)
+    ]
+    return replace(splits, train=Split(splits.train.rows, torch.stack(own)))

@@ -1,4 +1,4 @@
-"""Named changes to the training split: standardised inputs and targets of one seed -> the same.
+"""Named changes to the training split of one seed: which rows, targets and inputs are others.
 
 A corruption that asks for `num_classes` is for classification; labels are integers from 0.
 """
@@ -9,18 +9,17 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from lossbench.contract import UserError
+from lossbench.contract import Corrupted, UserError
+from lossbench.datasets.examples import Examples
 
 
-def none(
-    inputs: np.ndarray, targets: np.ndarray, rng: np.random.Generator, /
-) -> tuple[np.ndarray, np.ndarray]:
+def none(inputs: Examples, targets: np.ndarray, rng: np.random.Generator, /) -> Corrupted:
     """The training split as it is."""
-    return inputs, targets
+    return Corrupted()
 
 
 def imbalance(
-    inputs: np.ndarray,
+    inputs: Examples,
     targets: np.ndarray,
     rng: np.random.Generator,
     /,
@@ -28,7 +27,7 @@ def imbalance(
     num_classes: int,
     ratio: Annotated[float, "(0, 1]"] = 0.1,
     kind: Literal["long_tailed", "step"] = "long_tailed",
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Corrupted:
     """Examples of the later classes removed until smallest / largest class = ratio.
 
     long_tailed: class k keeps the share ratio^(k / (C - 1)) of the largest that the data allow;
@@ -46,12 +45,11 @@ def imbalance(
         rng.permutation(np.flatnonzero(targets == k))[:count]
         for k, count in zip(classes, kept, strict=True)
     ]
-    order = np.sort(np.concatenate(rows))
-    return inputs[order], targets[order]
+    return Corrupted(rows=np.sort(np.concatenate(rows)))
 
 
 def label_noise(
-    inputs: np.ndarray,
+    inputs: Examples,
     targets: np.ndarray,
     rng: np.random.Generator,
     /,
@@ -59,7 +57,7 @@ def label_noise(
     num_classes: int,
     rate: Annotated[float, "[0, 1)"] = 0.2,
     kind: Literal["symmetric", "asymmetric", "feature_dependent"] = "symmetric",
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Corrupted:
     """Exactly round(rate * N) labels are made wrong.
 
     symmetric: any examples, to any other class; asymmetric: any examples, k to k + 1 mod C (for
@@ -78,7 +76,7 @@ def label_noise(
     flipped = np.argsort(-keys, kind="stable")[: round(rate * len(targets))]
     noisy = targets.copy()
     noisy[flipped] = others[flipped]
-    return inputs, noisy
+    return Corrupted(targets=noisy)
 
 
 def _refuse_drowned(rate: float, kind: str, num_classes: int) -> None:
@@ -91,12 +89,14 @@ def _refuse_drowned(rate: float, kind: str, num_classes: int) -> None:
 
 
 def _find_nearest_other(
-    inputs: np.ndarray, targets: np.ndarray, num_classes: int
+    inputs: Examples, targets: np.ndarray, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of each example: the other class of nearest centroid, and its margin against that one."""
-    points = inputs.reshape(len(inputs), -1)
-    centroids = [points[targets == k].mean(0) for k in range(num_classes)]
-    distances = np.stack([((points - c) ** 2).sum(1) for c in centroids], axis=1)
+    centroids = [inputs.mean(np.flatnonzero(targets == k)).ravel() for k in range(num_classes)]
+    points = (block.reshape(len(block), -1) for block in inputs.blocks())
+    distances = np.concatenate(
+        [np.stack([((block - c) ** 2).sum(1) for c in centroids], axis=1) for block in points]
+    )
     rows = np.arange(len(targets))
     to_own = distances[rows, targets].copy()
     distances[rows, targets] = np.inf
@@ -104,7 +104,7 @@ def _find_nearest_other(
 
 
 def outliers(
-    inputs: np.ndarray,
+    inputs: Examples,
     targets: np.ndarray,
     rng: np.random.Generator,
     /,
@@ -113,7 +113,7 @@ def outliers(
     size: Annotated[float, "(0, inf)"] = 10.0,
     kind: Literal["vertical", "leverage"] = "vertical",
     sign: Literal["positive", "negative", "both"] = "positive",
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Corrupted:
     """Exactly round(share * N) examples of a regression are moved by `size`.
 
     vertical: the target, by that many of its standard deviations; leverage: the first feature, by
@@ -127,10 +127,11 @@ def outliers(
     rows = rng.permutation(len(targets))[: round(share * len(targets))]
     choices = {"positive": [1.0], "negative": [-1.0], "both": [-1.0, 1.0]}[sign]
     signs = rng.choice(choices, len(rows))
-    inputs, targets = inputs.copy(), targets.copy()
+    targets = targets.copy()
     if kind == "leverage":
-        inputs.reshape(len(inputs), -1)[rows, 0] += size * signs  # a view; its deviation is 1
+        moved = inputs[rows]
+        moved.reshape(len(rows), -1)[:, 0] += size * signs  # a view; its deviation is 1
         targets[rows] = 0
-    else:
-        targets[rows] += size * targets.std(0) * signs.reshape(-1, *[1] * (targets.ndim - 1))
-    return inputs, targets
+        return Corrupted(targets=targets, moved=rows, inputs=moved)
+    targets[rows] += size * targets.std(0) * signs.reshape(-1, *[1] * (targets.ndim - 1))
+    return Corrupted(targets=targets)

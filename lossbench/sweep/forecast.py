@@ -146,13 +146,13 @@ def _timed(config: Configuration, seeds: list[int], report: Any) -> Pace:
         begin = min(begin, time.monotonic() - began)
         if begin > TIMED_SECONDS:
             break
-    examples = splits.train[1].shape[1]
+    examples = splits.train.size
     epoch = _epoch_seconds(config, splits, seeds[:1], TIMED_EXAMPLES)
     count = min(len(seeds), replicas_at_once(config, make_recipe(config, splits), splits))
     for size in (config.trainer.batch_size, examples):
         if (begin + 3 * epoch * min(1, size / examples)) * count > TIMED_SECONDS:
             break
-        if splits.train[1].shape[0] < count:
+        if splits.replicas < count:
             splits = data(config, seeds[:count])
         epoch = _epoch_seconds(config, splits, seeds[:count], size)
     return Pace(begin, epoch, "timing a part of an epoch")
@@ -164,19 +164,14 @@ def _epoch_seconds(config: Configuration, splits: Any, seeds: list[int], size: i
     from lossbench.training.stack import idle_replicas
 
     moments: list[float] = []
-    examples = splits.train[1].shape[1]
+    examples = splits.train.size
     share = min(size, examples) / examples
+    parts = {"train": splits.train, "validation": splits.validation}
     few = replace(
-        splits, train=_first(splits.train, share), validation=_first(splits.validation, share)
+        splits, **{n: part.first(max(2, round(share * part.size))) for n, part in parts.items()}
     )
     short = replace(config, trainer=replace(config.trainer, max_epochs=2, checkpoint=None))
     recipe = make_recipe(config, splits)
     fit_stack(short, recipe, few, seeds, lambda *_: moments.append(time.monotonic()), test=False)
-    idle = idle_replicas(recipe.smallest_batch(few.train[1].shape[1]))
+    idle = idle_replicas(recipe.smallest_batch(few.train.size))
     return (moments[1] - moments[0]) / share / (len(seeds) + idle)
-
-
-def _first(split: tuple[Any, Any], share: float) -> tuple[Any, Any]:
-    """The first examples of a split, such a share of them, at least two."""
-    count = max(2, round(share * split[1].shape[1]))
-    return split[0][:, :count], split[1][:, :count]

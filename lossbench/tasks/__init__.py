@@ -82,7 +82,10 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Task:
-        """The task that these data pose; UserError where the targets are not valid."""
+        """The task that these data pose; UserError where the targets are not valid.
+
+        inputs: the first example, repeated so often that their shape and type are true.
+        """
 
     @classmethod
     def like(cls, prediction: Tensor, target: Tensor) -> Task:
@@ -184,9 +187,16 @@ class Task(ABC):
         """The group of each example; every split gets the same share of every group."""
         return np.asarray(targets).astype(np.int64)
 
-    def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Targets as corruptions meet them: labels int64, numbers in units of the reference."""
+    def typed(self, targets: np.ndarray) -> np.ndarray:
+        """Targets in the type in which corruptions meet them: labels int64."""
         return np.asarray(targets).astype(np.int64)
+
+    def units(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The mean and the scale by which targets are standardised, from the training ones.
+
+        None: they are not.
+        """
+        return None
 
 
 def task_class(name: str) -> type[Task]:
@@ -206,6 +216,8 @@ def _fault(plugin: registry.Plugin, task: Any) -> str:
     lacking = {word for word in attributes if not hasattr(task, word)} | task.__abstractmethods__
     if lacking:
         return f"it does not define {', '.join(sorted(lacking))}"
+    if hasattr(task, "scaled"):
+        return "scaled(targets, reference) is now typed(targets) and units(targets)"
     directions = {metric.name: metric.direction for metric in task.metrics}
     if not directions.get(task.primary):
         return f"primary={task.primary!r} is not one of its metrics with a direction"

@@ -139,7 +139,7 @@ class Distribution(Task):
         """One group: a distribution belongs to no class."""
         return np.zeros(len(targets), dtype=np.int64)
 
-    def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    def typed(self, targets: np.ndarray) -> np.ndarray:
         """Probabilities as they are."""
         return targets.astype(np.float64)
 

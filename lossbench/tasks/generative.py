@@ -192,6 +192,6 @@ class Generative(Task):
         """One group: data belong to no class."""
         return np.zeros(len(targets), dtype=np.int64)
 
-    def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    def typed(self, targets: np.ndarray) -> np.ndarray:
         """Data as they are."""
         return targets.astype(np.float64)

@@ -221,7 +221,11 @@ class Regression(Task):
         """One group: the splits of a regression are drawn without regard to the target."""
         return np.zeros(len(targets), dtype=np.int64)
 
-    def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Targets in standard deviations of the training split from its mean, per column."""
-        spread = reference.std(0)
-        return (targets - reference.mean(0)) / np.where(spread > 0, spread, 1)
+    def typed(self, targets: np.ndarray) -> np.ndarray:
+        """Numbers as they are."""
+        return targets
+
+    def units(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation, per column."""
+        spread = targets.std(0)
+        return targets.mean(0), np.where(spread > 0, spread, 1)

@@ -8,7 +8,6 @@ from lossbench.training.fitting import (
     fit_stack,
     latest_point,
     make_recipe,
-    part_of,
     replicas_at_once,
     silent,
     train,

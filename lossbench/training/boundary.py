@@ -124,8 +124,8 @@ def refuse_schedule(config: Configuration) -> None:
 
 def check_targets(name: str, interval: str, splits: Splits) -> None:
     for split in ("train", "validation", "test"):
-        targets = getattr(splits, split)[1]
-        for value in (targets.min().item(), targets.max().item()):
+        each = [splits.targets_of(split, r) for r in range(splits.replicas)]
+        for value in (min(t.min().item() for t in each), max(t.max().item() for t in each)):
             if not within(interval, value):
                 raise UserError(
                     f"loss={name} needs targets in {interval}; the {split} split has {value:.3g} "

@@ -9,11 +9,13 @@ import psutil
 import torch
 from torch import Tensor
 
+from lossbench.datasets.pool import SCORED_NUMBERS
 from lossbench.training.stack import Stack
 
 CACHE = 32 * 2**20  # bytes that a training step goes through before its speed falls
 FEWEST = 8  # below it, calls cost more than memory
-PREPARING = 6  # copies of its data that a replica needs at once, in bytes of its float32 splits
+PREPARING = 3  # times its own rows and data that a replica needs at once
+MADE = 12  # bytes of a number of a batch while it is made: float64, float32
 STATE = 5  # a parameter, its gradient, two moments, its best value
 SHARE = 0.5  # of the memory that is free, among all processes that train
 
@@ -29,7 +31,8 @@ def most_replicas(stack: Stack, gpu: bool) -> int:
     """How many replicas like the stack's only one; speed and memory depend on it, results not."""
     parameters = sum(map(_bytes, stack.stacked))
     step = 2 * _saved(stack) + (STATE - 1) * parameters
-    held = PREPARING * sum(map(_bytes, stack.buffers())) + STATE * parameters
+    scored = MADE * max(SCORED_NUMBERS, stack.splits.inputs[0].numel())
+    held = PREPARING * stack.splits.bytes_of_replica + scored + STATE * parameters
     if gpu:
         return max(1, int(SHARE * torch.cuda.mem_get_info()[0] / (step + held)))
     free = psutil.virtual_memory().available / (os.cpu_count() or 1)
@@ -48,8 +51,7 @@ def _saved(stack: Stack) -> int:
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    examples = stack.train_targets.shape[1]
-    batch = stack.batch(torch.arange(min(stack.recipe.batch_size, examples))[None])
+    batch = stack.splits.first("train", stack.recipe.batch_size)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         objective = stack.looped(stack.objective, stack.state, *batch)
     del objective  # until here: what is let go may lend its address to another

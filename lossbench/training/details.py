@@ -7,27 +7,35 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lossbench.datasets.pool import Batch
 from lossbench.tasks import Task
 
-Split = tuple[Tensor, Tensor]
 GRID = 60  # places along each axis of a plane of inputs
 EDGE = 3.0  # where it ends, in standard deviations of the inputs
 POINTS = 200  # training examples shown on it
 
 
 def collect_details(
-    task: Task, estimate: Callable[[Tensor], Tensor], train: Split, test: Split
+    task: Task,
+    estimate: Callable[[Tensor], Tensor],
+    train: Callable[[int], Batch],
+    test_estimate: Tensor,
+    test_target: Tensor,
 ) -> dict[str, Tensor]:
-    """Name -> (R, K): the task's details of the test split, and of a plane where inputs are one."""
-    shown = task.details(estimate(test[0]), test[1])
+    """Name -> (R, K): the task's details of the test split, and of a plane where inputs are one.
+
+    train: gives so many examples.
+    """
+    shown = task.details(test_estimate, test_target)
     if task.input_shape == (2,):
-        decided = task.decisions(estimate(list_places().to(test[0]).expand(len(test[0]), -1, -1)))
-        inputs, targets = (part[:, :POINTS] for part in train)
+        replicas = len(test_estimate)
+        decided = task.decisions(estimate(list_places().to(test_estimate).expand(replicas, -1, -1)))
         if decided:
+            inputs, targets = train(POINTS)
             shown = {
                 **shown,
                 **{name: values.float().round(decimals=2) for name, values in decided.items()},
-                "plane.extent": torch.tensor([-EDGE, EDGE]).expand(len(inputs), 2),
+                "plane.extent": torch.tensor([-EDGE, EDGE]).expand(replicas, 2),
                 "points.x": inputs[..., 0],
                 "points.y": inputs[..., 1],
                 "points.class": targets,

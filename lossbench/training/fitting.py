@@ -8,7 +8,6 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -21,7 +20,7 @@ from lossbench import registry
 from lossbench.configuration import Choice, Configuration
 from lossbench.configuration.settings import Trainer
 from lossbench.contract import UserError, declaration_of
-from lossbench.datasets import Splits, prepare, share_in_validation
+from lossbench.datasets import Samples, Splits, prepare, share_in_validation
 from lossbench.metrics import metrics_of, primary_of, score
 from lossbench.results import Result
 from lossbench.tasks import Task
@@ -71,13 +70,12 @@ def train(
     torch.set_num_threads(1)
     began = time.monotonic()
     epochs = config.trainer.max_epochs
-    first = data(config, seeds[:1])
-    width = replicas_at_once(config, tried_recipe(config, first), first)
-    chunks = in_chunks([*range(len(seeds))], width)
+    samples = samples_of(config)
+    chunks = in_chunks([*range(len(seeds))], _width(config, data(config, seeds[:1], samples)))
     stacks: list[Trained] = []
     for number, chunk in enumerate(chunks):
         chunk_report = partial(_shifted, report, number * epochs, len(chunks) * epochs)
-        stacks.append(_train_stack(config, seeds, chunk, chunk_report, folder))
+        stacks.append(_train_stack(config, seeds, chunk, chunk_report, folder, samples))
         if stacks[-1].task != stacks[0].task:
             raise UserError(
                 f"dataset: seed {seeds[chunk[0]]} poses {stacks[-1].task}, seed {seeds[0]} "
@@ -87,16 +85,22 @@ def train(
     return result_of(config, stacks, time.monotonic() - began + earlier)
 
 
+def _width(config: Configuration, first: Splits) -> int:
+    """How many replicas to train as one, after trying the first."""
+    return replicas_at_once(config, tried_recipe(config, first), first)
+
+
 def _train_stack(
     config: Configuration,
     seeds: list[int],
     chunk: list[int],
     report: StackReport,
     folder: Path | None,
+    samples: Samples,
 ) -> Trained:
     """Prepare the data of a chunk of the seeds, train them as one, and let the data go."""
     chunk_seeds = [seeds[i] for i in chunk]
-    splits = data(config, chunk_seeds)
+    splits = data(config, chunk_seeds, samples)
     recipe = make_recipe(config, splits)
     report(0, None)
     place = place_of(folder, config, seeds, splits.task.name, versions())
@@ -110,7 +114,7 @@ def replicas_at_once(config: Configuration, recipe: Recipe, splits: Splits) -> i
     """How many replicas like the first to train as one."""
     if config.trainer.max_replicas != "auto":
         return config.trainer.max_replicas
-    return most_replicas(Stack(recipe, part_of(splits, [0]), [0]), _on_gpu(config.trainer))
+    return most_replicas(Stack(recipe, splits.of([0]), [0]), _on_gpu(config.trainer))
 
 
 def fit_stack(
@@ -131,10 +135,10 @@ def fit_stack(
     saved: the stack's checkpoints, if it has any.
     Gives what training left, and why replicas were run one by one, where they were.
     """
-    idle = idle_replicas(recipe.smallest_batch(splits.train[1].shape[1]))
+    idle = idle_replicas(recipe.smallest_batch(splits.train.size))
     replicas = [*range(len(seeds)), *[0] * idle]
     repeated = {name: values[replicas] for name, values in (per_replica or {}).items()}
-    stack = Stack(recipe, part_of(splits, replicas), [seeds[i] for i in replicas], repeated)
+    stack = Stack(recipe, splits.of(replicas), [seeds[i] for i in replicas], repeated)
     stack.room = config.results.predictions * 2**20 / len(config.seeds)
     stack.peek = test and bool(config.trainer.peek)
 
@@ -162,9 +166,13 @@ def share_seen(config: Configuration, seeds: list[int], tuning_seeds: list[int])
     return share_in_validation(_bound("dataset", config.dataset), seeds, tuning_seeds)
 
 
-def data(config: Configuration, seeds: list[int]) -> Splits:
+def samples_of(config: Configuration) -> Samples:
+    """Where the samples of seeds are drawn."""
+    return Samples(_bound("dataset", config.dataset))
+
+
+def data(config: Configuration, seeds: list[int], samples: Samples | None = None) -> Splits:
     """Every seed's splits, the training split corrupted."""
-    recipe = _bound("dataset", config.dataset)
     corruption = registry.find("corruption", config.corruption.name)[0]
 
     def corrupt_for(task: Task) -> Callable[..., Any]:
@@ -178,7 +186,7 @@ def data(config: Configuration, seeds: list[int]) -> Splits:
             facts[name] = getattr(task, name)
         return partial(_bound("corruption", config.corruption), **facts)
 
-    return prepare(recipe, corrupt_for, seeds)
+    return prepare(samples or samples_of(config), corrupt_for, seeds)
 
 
 def _bound(kind: str, choice: Choice) -> Callable[..., Any]:
@@ -186,21 +194,12 @@ def _bound(kind: str, choice: Choice) -> Callable[..., Any]:
     return partial(registry.load(registry.find(kind, choice.name)[0]), **choice.values)
 
 
-def part_of(splits: Splits, replicas: list[int]) -> Splits:
-    """The splits of some replicas."""
-    train, validation, test = (
-        (inputs[replicas], targets[replicas])
-        for inputs, targets in (splits.train, splits.validation, splits.test)
-    )
-    return replace(splits, train=train, validation=validation, test=test)
-
-
 def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     """Look the loss up for the task, try it on the task's example, and put the parts together."""
     task, name, hyper = splits.task, config.loss.name, config.loss.values
     plugin = find_loss(config, task)
     check_tables(plugin, config.loss, task)
-    known = task.facts(splits.train[1][0])
+    known = task.facts(splits.targets_of("train", 0))
     wanted = wanted_facts(plugin, known, task)
     function = fit_form(plugin, registry.load(plugin), task, **hyper, **wanted)
     declaration, forms = declaration_of(function), getattr(function, "words", None)
@@ -254,7 +253,7 @@ def tried_recipe(config: Configuration, splits: Splits) -> Recipe:
     recipe = make_recipe(config, splits)
     try:
         with torch.random.fork_rng():
-            _try_step(config, recipe, part_of(splits, [0]))
+            _try_step(config, recipe, splits.of([0]))
     except UserError:
         raise
     except (Exception, SystemExit) as error:
@@ -270,16 +269,16 @@ def _try_step(config: Configuration, recipe: Recipe, splits: Splits) -> None:
     stack = Stack(recipe, splits, list(config.seeds[:1]))
     stack.unmapped = "it is one replica"
     model, name = stack.form[0].eval(), config.model.name
-    check_output(model, splits.train[0][0, :2], recipe.output_shape, name, splits.task.name)
+    count = min(TRIED, recipe.smallest_batch(splits.train.size))
+    inputs, targets = splits.first("train", count)
+    check_output(model, inputs[0, :2], recipe.output_shape, name, splits.task.name)
     model.train()
-    count = min(TRIED, recipe.smallest_batch(splits.train[1].shape[1]))
-    inputs, targets = (part[:, :count] for part in splits.train)
     stack.looped(stack.objective, stack.state, inputs, targets).sum().backward()
     optimizer = stack.configure_optimizers()
     optimizer.step()
     if not all("lr" in group for group in optimizer.param_groups):
         refuse_schedule(config)
-    inputs, targets = (part[:, :TRIED_SCORES] for part in splits.validation)
+    inputs, targets = splits.first("validation", TRIED_SCORES)
     score(recipe.metrics, stack.estimate(stack.state, inputs), targets)
 
 

@@ -6,7 +6,7 @@ and the gradient of the sum over replicas is every replica's own, since none tou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -15,18 +15,19 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lossbench.datasets import Splits
+from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
 from lossbench.metrics import score
 from lossbench.optimizers import VECTOR
 from lossbench.streams import stream
+from lossbench.tasks import Task
 from lossbench.training import layers
 from lossbench.training.details import collect_details
 from lossbench.training.recipe import History, Recipe
+from lossbench.training.steps import clip, set_rate, step
 
 State = dict[str, Tensor]
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
 TRIED = 4  # replicas whose mapped values are held against looped ones
-SCORED_AT_ONCE = 2048  # examples of each replica in one forward pass of an evaluation
 
 
 def idle_replicas(batch: int) -> int:
@@ -50,20 +51,12 @@ class Stack(LightningModule):
         function, and `regularizer.strength` one of the regularizer.
         """
         super().__init__()
-        self.train_inputs: Tensor
-        self.train_targets: Tensor
         self.rates: Tensor | None
-        self.first_rows: Tensor
         per_replica = dict(per_replica or {})
         self.register_buffer("rates", per_replica.pop("lr", None), persistent=False)
         self.automatic_optimization = False
         self.recipe, self.task, self.seeds = recipe, splits.task, seeds
-        for name in ("train", "validation", "test"):
-            inputs, targets = getattr(splits, name)
-            self.register_buffer(f"{name}_inputs", inputs, persistent=False)
-            self.register_buffer(f"{name}_targets", targets, persistent=False)
-        starts = torch.arange(len(seeds)) * splits.train[1].shape[1]
-        self.register_buffer("first_rows", starts[:, None], persistent=False)
+        self._splits = splits
         self._build(per_replica)
         missing = torch.full((len(seeds),), -1)
         self.history = History(missing, missing.clone(), torch.full((len(seeds),), -torch.inf))
@@ -77,8 +70,8 @@ class Stack(LightningModule):
     def _build(self, per_replica: State) -> None:
         """Make each replica from its own streams; stack what is trained and what is not."""
         trained, fixed, forms = [], [], []
-        for r, (seed, target) in enumerate(zip(self.seeds, self.train_targets, strict=True)):
-            facts = {n: v for n, v in self.task.facts(target).items() if n in self.recipe.facts}
+        for r, seed in enumerate(self.seeds):
+            facts = self._facts(r)
             model = _seeded(stream(seed, "weights"), self.recipe.model)
             loss = _seeded(stream(seed, "loss weights"), partial(self.recipe.loss, facts))
             forms.append(nn.ModuleDict({"model": model}))
@@ -100,6 +93,19 @@ class Stack(LightningModule):
         self.weights = [n for n in self.names if n.startswith("model.") and trained[0][n].ndim > 1]
         # One replica is the form that the parameters of each are poured into.
         self.form = (forms[0]["model"], loss)
+
+    def _facts(self, replica: int) -> dict[str, Any]:
+        """What the loss asks for of a replica's training targets."""
+        if not self.recipe.facts:
+            return {}
+        known = self.task.facts(self.splits.targets_of("train", replica))
+        return {name: value for name, value in known.items() if name in self.recipe.facts}
+
+    @property
+    def splits(self) -> Splits:
+        """The data, on the stack's device and in its precision."""
+        self._splits = self._splits.to(self.device, cast(torch.dtype, self.dtype))
+        return self._splits
 
     @property
     def state(self) -> State:
@@ -224,25 +230,25 @@ class Stack(LightningModule):
             return ""
         return f"mapped values differ by {(together - looped).abs().max():.1e}"
 
-    def first_batch(self) -> tuple[Tensor, Tensor]:
+    def first_batch(self) -> Batch:
         """Each replica's first few examples, to try things on."""
-        count = min(8, self.train_targets.shape[1])
-        return self.batch(torch.arange(count, device=self.device).expand(len(self.seeds), -1))
+        return self.splits.first("train", 8)
 
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The training examples of each replica at its own indices (R, B)."""
-        rows = (self.first_rows + index).flatten()
-        inputs, targets = (
-            part.flatten(0, 1).index_select(0, rows).unflatten(0, index.shape)
-            for part in (self.train_inputs, self.train_targets)
-        )
-        return inputs, targets
+    def train_batches(self, order: Tensor) -> Iterator[Batch]:
+        """The training examples in batches, each replica's in its own order (R, N)."""
+        indices = order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
+        yield from self.splits.batches("train", indices)
 
     def _order(self, epoch: int) -> Tensor:
         """Each replica's order of its training examples in an epoch, (R, N), on the CPU."""
-        generators = [torch.Generator().manual_seed(stream(s, "order", epoch)) for s in self.seeds]
-        pairs = zip(self.train_targets.cpu(), generators, strict=True)
-        return torch.stack([self.task.order(target, generator) for target, generator in pairs])
+        splits, orders = self.splits, []
+        blind = type(self.task).order is Task.order  # then any targets will do
+        for r, seed in enumerate(self.seeds):
+            generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
+            size = splits.train.size
+            targets = torch.empty(size) if blind else splits.targets_of("train", r).cpu()
+            orders.append(self.task.order(targets, generator))
+        return torch.stack(orders)
 
     # ---- Lightning -----------------------------------------------------------------------------
     def on_train_start(self) -> None:
@@ -256,20 +262,19 @@ class Stack(LightningModule):
         """One epoch of optimiser steps."""
         optimizer = self.optimizer
         self.form[0].train()
-        order = self._order(self.epoch).to(self.device)
-        batches = order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
-        steps = len(batches) * self.recipe.epochs
+        order = self._order(self.epoch)
+        steps = self.recipe.batches(order.shape[1]) * self.recipe.epochs
         state = self.state  # changed in place by the optimiser
         total = torch.zeros(len(self.seeds), device=self.device, dtype=self.stacked[0].dtype)
-        for index in batches:
-            losses = self.objectives(state, *self.batch(index))
+        for inputs, targets in self.train_batches(order):
+            losses = self.objectives(state, inputs, targets)
             optimizer.zero_grad()
             losses.sum().backward()
             if self.recipe.clip_norm is not None:
                 clip(self.stacked, self.recipe.clip_norm)
             set_rate(optimizer, self.recipe.schedule(self.steps_done / steps))
             step(optimizer, self.stacked, self.rates)
-            total += losses.detach() * (index.shape[1] / order.shape[1])
+            total += losses.detach() * (targets.shape[1] / order.shape[1])
             self.steps_done += 1
         self._mark_diverged(total)
         self._record(self.epoch + 1, "train", {"loss": total})
@@ -304,76 +309,58 @@ class Stack(LightningModule):
         """Read the test split once, with the last and with the best-validation parameters."""
         kept: dict[str, Tensor] = {}
         for split, place in (("validation", "val"), ("test", "test")):
-            inputs, targets = self._split(split)
-            kept[f"{split}_target"] = targets
             for state, suffix in ((self.state, ""), (self.best, "_best")):
-                estimate = kept[f"{split}{suffix}"] = self.estimate(state, inputs)
+                estimate, targets = self.estimates(state, split)
                 for name, values in score(self.recipe.metrics, estimate, targets).items():
                     self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
-        train, test = (self._split(name) for name in ("train", "test"))
-        self.history.details = collect_details(
-            self.task, partial(self.estimate, self.state), train, test
-        )
-        self.history.predictions = self._within_room(kept)
-
-    def _within_room(self, kept: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Predictions in float32 on the CPU, or none where a replica's are larger than its room."""
+                if (split, suffix) == ("test", ""):
+                    first = partial(self.splits.first, "train")
+                    self.history.details = collect_details(
+                        self.task, partial(self.estimate, self.state), first, estimate, targets
+                    )
+                if self._has_room(estimate, targets):
+                    kept[f"{split}_target"] = targets
+                    kept[f"{split}{suffix}"] = estimate
         kept = {n: v.float() if v.is_floating_point() else v for n, v in kept.items()}
-        size = sum(values[0].nbytes for values in kept.values())
-        return {n: v.cpu() for n, v in kept.items()} if size <= self.room else {}
+        self.history.predictions = {n: v.cpu() for n, v in kept.items()}
+
+    def _has_room(self, estimate: Tensor, targets: Tensor) -> bool:
+        """Whether a replica's estimates, in float32, and targets of both splits may be kept."""
+        numbers = 2 * 4 * estimate[0, 0].numel()
+        size = 4 if targets.is_floating_point() else targets.element_size()
+        examples = self.splits.validation.size + self.splits.test.size
+        return examples * (numbers + size * targets[0, 0].numel()) <= self.room
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
         """The metrics on a split, each (R,)."""
-        inputs, targets = self._split(split)
-        return score(self.recipe.metrics, self.estimate(state, inputs), targets)
+        return score(self.recipe.metrics, *self.estimates(state, split))
 
-    def _split(self, name: str) -> tuple[Tensor, Tensor]:
-        return getattr(self, f"{name}_inputs"), getattr(self, f"{name}_targets")
+    @torch.no_grad()
+    def estimates(self, state: State, split: str) -> tuple[Tensor, Tensor]:
+        """What every replica makes of a split (R, N, ...), as the metrics score it; the targets."""
+        targets = []
+
+        def inputs() -> Iterator[Tensor]:
+            for batch in self.splits.in_order(split):
+                targets.append(batch[1])
+                yield batch[0]
+
+        return self._estimate(state, inputs()), torch.cat(targets, dim=1)
 
     @torch.no_grad()
     def estimate(self, state: State, inputs: Tensor) -> Tensor:
-        """What every replica makes of its inputs (R, N, ...), as the metrics score it."""
+        """The same of inputs (R, N, ...)."""
+        return self._estimate(state, inputs.split(SCORED_AT_ONCE, dim=1))
+
+    def _estimate(self, state: State, inputs: Iterable[Tensor]) -> Tensor:
         self.form[0].eval()
-        parts = inputs.split(SCORED_AT_ONCE, dim=1)
-        prediction = torch.cat([self.all_scored(state, part) for part in parts], dim=1)
+        prediction = torch.cat([self.all_scored(state, part) for part in inputs], dim=1)
         return self.task.estimate(prediction, self.recipe.link)
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             self.history.curves.append((epoch, f"{place}/{name}", value.cpu()))
-
-
-def step(
-    optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], rates: Tensor | None
-) -> None:
-    """One step; with rates (R,) each replica goes its own share of the step at learning rate 1."""
-    if rates is None:
-        optimizer.step()
-        return
-    before = [parameter.detach().clone() for parameter in parameters]
-    optimizer.step()
-    with torch.no_grad():
-        for parameter, old in zip(parameters, before, strict=True):
-            share = rates.reshape(-1, *[1] * (parameter.ndim - 1))
-            parameter.copy_(old.lerp(parameter, share))
-
-
-def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Give every group its first learning rate times a factor."""
-    for group in optimizer.param_groups:
-        if "lr" in group:
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-
-
-def clip(parameters: Iterable[Tensor], longest: float) -> None:
-    """Shorten each replica's gradient (R, ...), as one vector, to a length: longer ones alone."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    lengths = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
-    length = torch.linalg.vector_norm(torch.stack(lengths), dim=0)
-    shares = (longest / (length + 1e-6)).clamp(max=1.0)  # 1e-6 as PyTorch's clip_grad_norm_ has it
-    for gradient in gradients:
-        gradient *= shares.reshape(-1, *[1] * (gradient.ndim - 1))
 
 
 class _Logits(nn.Module):

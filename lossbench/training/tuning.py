@@ -36,14 +36,14 @@ from lossbench.training.fitting import (
     data,
     fit_stack,
     make_recipe,
-    part_of,
     replicas_at_once,
     share_seen,
     silent,
     tried_recipe,
 )
 from lossbench.training.recipe import History, Recipe
-from lossbench.training.stack import TOLERANCE, Stack, State, step
+from lossbench.training.stack import TOLERANCE, Stack, State
+from lossbench.training.steps import step
 
 RATE = "optimizer.lr"
 RATE_SPAN = 32.0  # the learning rate is searched from the configured one / this to it * this
@@ -213,7 +213,7 @@ class Judge:
         if self.obstacle:
             scores = [self._alone(candidate) for candidate in candidates]
         else:
-            splits = part_of(self.splits, [*range(count)] * len(candidates))
+            splits = self.splits.of([*range(count)] * len(candidates))
             per_replica = {
                 n: v.repeat_interleave(count) for n, v in per_replica_of(candidates).items()
             }
@@ -242,7 +242,7 @@ class Judge:
             history, _ = fit_stack(
                 config,
                 recipe,
-                part_of(splits, chunk),
+                splits.of(chunk),
                 [seeds[i] for i in chunk],
                 partial(report_share, number, len(chunks)),
                 {name: values[chunk] for name, values in (per_replica or {}).items()},
@@ -265,14 +265,14 @@ class Judge:
         if not proportional(self.recipe.optimizer):
             return f"{self.config.optimizer.name} is not proportional to its learning rate"
         tried = candidates[: replicas_at_once(self.config, self.recipe, self.splits)]
-        seed, one = self.seeds[:1], part_of(self.splits, [0])
+        seed, one = self.seeds[:1], self.splits.of([0])
         alone = []
         for candidate in tried:
             stack = Stack(make_recipe(with_values(self.config, candidate), one), one, seed)
             alone.append(stack.looped(stack.objective, stack.state, *stack.first_batch()))
         if isinstance(stack.form[1], nn.Module) and any(k.startswith("loss.") for k in tried[0]):
             return "a loss with weights of its own is made with its hyper-parameters"
-        many = part_of(one, [0] * len(tried))
+        many = one.of([0] * len(tried))
         try:
             stack = Stack(self.recipe, many, seed * len(tried), per_replica_of(tried))
             together = stack.objectives(stack.state, *stack.first_batch())

@@ -118,7 +118,7 @@ class Angle(Task):
         """One group: an angle belongs to no class."""
         return np.zeros(len(targets), dtype=np.int64)
 
-    def scaled(self, targets: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    def typed(self, targets: np.ndarray) -> np.ndarray:
         """Angles as they are."""
         return targets.astype(np.float64)
 

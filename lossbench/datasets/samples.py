@@ -1,0 +1,129 @@
+"""What a dataset gives for a seed, refused where nothing could be trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from lossbench.contract import Sample, UserError
+from lossbench.datasets.splitting import PARTS, TRAIN, given_parts
+from lossbench.streams import stream
+from lossbench.tasks import Task, task_class
+
+Draw = Callable[[np.random.Generator], Sample]
+
+FEWEST = 10
+FEWEST_PER_CLASS = 5  # one in each split
+BLOCK = 2**20  # numbers that are looked at at once
+# Types that torch has no operations for, and one that holds all their values.
+WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.float64, "longdouble": np.float64}
+
+
+class Posed(NamedTuple):
+    """A sample, the task that it poses, and whether it was drawn for its seed alone."""
+
+    sample: Sample
+    task: Task
+    anew: bool
+
+
+class Samples:
+    """Draws a dataset's samples; one that no random number decides is drawn once for all seeds."""
+
+    def __init__(self, draw: Draw) -> None:
+        self.draw = draw
+        self.same: Posed | None = None
+
+    def __call__(self, seed: int) -> Posed:
+        if self.same:
+            return self.same
+        rng = np.random.default_rng(stream(seed, "data"))
+        before = rng.bit_generator.state
+        sample = self.draw(rng)
+        _refuse_invalid(sample)
+        drawn = Posed(_widened(sample), _pose(sample), rng.bit_generator.state != before)
+        if not drawn.anew:
+            self.same = drawn
+        return drawn
+
+
+def _widened(sample: Sample) -> Sample:
+    """With types that torch knows."""
+
+    def known(array: np.ndarray) -> np.ndarray:
+        kind = WIDER.get(array.dtype.name)
+        return array if kind is None else array.astype(kind)
+
+    return replace(sample, inputs=known(sample.inputs), targets=known(sample.targets))
+
+
+def _pose(sample: Sample) -> Task:
+    parts, kind = given_parts(sample), task_class(sample.task)
+    learnt = parts == TRAIN
+    fits = len(sample.targets) == len(sample.inputs)  # if not, the task says so
+    targets = sample.targets[learnt] if fits else sample.targets
+    count = len(targets) if fits else len(sample.inputs)
+    task = kind.of(np.broadcast_to(sample.inputs[:1], (count, *sample.inputs.shape[1:])), targets)
+    _refuse_small(task, targets, len(np.unique(parts)) == len(PARTS))
+    if not learnt.all():
+        _refuse_other_targets(task, sample.targets[~learnt])
+    return task
+
+
+def _refuse_invalid(sample: Sample) -> None:
+    inputs = sample.inputs
+    if inputs.ndim < 2 or inputs.dtype.kind not in "fiub" or 0 in inputs.shape:
+        raise UserError(
+            f"dataset: inputs are {inputs.dtype} of shape {inputs.shape}; give numbers (N, ...) "
+            "with at least one feature."
+        )
+    if inputs.dtype.kind != "f":
+        return
+    counts = np.zeros(int(np.prod(inputs.shape[1:])), np.int64)
+    first = np.full(len(counts), -1)
+    size = max(1, BLOCK // len(counts))
+    for start in range(0, len(inputs), size):
+        flat = np.asarray(inputs[start : start + size]).reshape(-1, len(counts))
+        with np.errstate(over="ignore"):
+            broken = ~np.isfinite(flat.astype(np.float32))
+        if sample.fill:
+            broken &= ~np.isnan(flat)
+        new = broken.any(0) & (counts == 0)
+        first[new] = start + broken[:, new].argmax(0)
+        counts += broken.sum(0)
+    if counts.any():
+        feature = int((counts > 0).argmax())
+        raise UserError(
+            f"dataset: feature {feature} has {counts[feature]} of {len(inputs)} values NaN, "
+            f"infinite or beyond float32 (first in row {first[feature]}; "
+            f"{np.count_nonzero(counts)} such features); remove or repair those rows."
+        )
+
+
+def _refuse_small(task: Task, targets: np.ndarray, split: bool) -> None:
+    """UserError for too few to train on, or of a class to be in every split that is drawn."""
+    if len(targets) < FEWEST:
+        raise UserError(f"dataset: {len(targets)} examples; give at least {FEWEST}.")
+    groups, counts = np.unique(task.strata(targets), return_counts=True)
+    if counts.min() < FEWEST_PER_CLASS and not split:
+        raise UserError(
+            f"dataset: class {groups[counts.argmin()]} has {counts.min()} examples; "
+            f"give at least {FEWEST_PER_CLASS}, so that every split has one."
+        )
+
+
+def _refuse_other_targets(task: Task, targets: np.ndarray) -> None:
+    """UserError for held-out targets that the task learnt from the others does not have."""
+    prediction = torch.zeros(()).expand(len(targets), *task.output_shape(1))
+    try:
+        target = torch.from_numpy(targets.astype(np.float64)).to(task.target_dtype)
+        task.check(prediction, target)
+    except UserError as error:
+        raise UserError(
+            f"dataset: examples of the given test or validation split (held_out, split) cannot be "
+            f"scored. {error}"
+        ) from None
