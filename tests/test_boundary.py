@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -117,3 +118,11 @@ def test_a_table_that_may_pose_another_task_is_said_to(here):
     assert "the data pose the task regression.\n" in message
     assert "give dataset.task=binary or multiclass." in message
     assert "dataset.task=" not in refused(f"{words} dataset.task=regression")
+
+
+def test_arrays_that_may_pose_another_task_are_said_to(here):
+    """Whole numbers are read as classes; the tasks that the loss is for are named."""
+    np.savez(here / "data.npz", x=np.eye(40), y=np.arange(40) % 8)
+    message = refused("dataset=arrays dataset.path=data.npz loss=huber")
+    assert "the data pose the task multiclass.\n" in message
+    assert "give dataset.task=regression." in message

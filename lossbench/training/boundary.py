@@ -27,7 +27,8 @@ def find_loss(config: Configuration, task: Task) -> Plugin:
     except UserError as error:
         tasks = {plugin.task for plugin in registry.find("loss", name)}
         kinds = [p.kind for p in _parameters("dataset", dataset.name) if p.name == "task"]
-        posable = [other for kind in kinds for other in kind.choices if other in tasks]
+        posable = [t for kind in kinds for t in kind.choices or sorted(filter(None, tasks))]
+        posable = [other for other in posable if other in tasks]
         if not posable or dataset.values["task"]:
             raise
         first, _, rest = str(error).partition("\n")
