@@ -52,8 +52,8 @@ TABLE = [
      lambda p, t: F.cross_entropy(two_logits(p), t.long(), reduction="none").mean((1, 2))),
     ("KLDivLoss", "distribution", "logarithms of the estimates and targets", {},
      lambda p, t: F.kl_div(p.log_softmax(1), t, reduction="none").mean(1)),
-    ("MSELoss", "multiclass", "raw predictions and one-hot targets", {},
-     lambda p, t: F.mse_loss(p, one_hot(t), reduction="none").mean(1)),
+    ("MSELoss", "multiclass", "estimates and one-hot targets", {},
+     lambda p, t: F.mse_loss(p.softmax(1), one_hot(t), reduction="none").mean(1)),
     ("MultiLabelSoftMarginLoss", "multilabel", "raw predictions and targets", {},
      lambda p, t: F.multilabel_soft_margin_loss(p, t, reduction="none")),
 ]
@@ -83,7 +83,7 @@ def test_a_torch_loss_is_given_what_it_is_written_for(name, task, words, hyper, 
         ("torch.nn:BCEWithLogitsLoss", "regression", "a right answer does not cost less than a"),
         ("torch.nn:TripletMarginLoss", "multiclass", "serves it"),
         ("torch.nn:NoSuchLoss", "multiclass", "it has no attribute 'NoSuchLoss'"),
-        ("torch.no_such:Loss", "multiclass", "there is no such loss"),
+        ("torch.no_such:Loss", "multiclass", "there is no module torch.no_such"),
     ],
 )
 def test_a_loss_that_no_form_serves_is_refused(name, task, reason):

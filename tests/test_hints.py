@@ -63,7 +63,7 @@ def test_what_was_meant_is_said(word, said, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("word", "kind"), [("folder", "dataset"), ("gce", "loss"), ("zzz", "loss"), ("cuda", "model")]
+    ("word", "kind"), [("planet", "dataset"), ("gce", "loss"), ("zzz", "loss"), ("cuda", "model")]
 )
 def test_nothing_is_proposed_that_is_only_spelt_alike(word, kind):
     assert not meant(word, [p.name for p in registry.installed(kind) if p.package == "lossbench"])

@@ -127,6 +127,9 @@ def no_such(kind: str, name: str, allowed: Iterable[str]) -> UserError:
     allowed = list(allowed)
     if kind not in KINDS:
         return UserError(f"{kind}={name}: there is no such {kind}. {choices(name, allowed)}")
+    place = name.rpartition(":")[0]
+    if "." in place and "/" not in place and not spec_of(place):
+        return UserError(f"{kind}={name}: there is no module {place}. Is its package installed?")
     packages = {p.package for each in KINDS for p in installed(each)}
     package = functools.partial(package_meant, PREFIX + PLURALS[kind], name, packages)
     hint = file_meant(kind, name) or package(exactly=True)

@@ -24,8 +24,8 @@ from lossbench.registry.signatures import REDUCTIONS, contract_form, parameters_
 from lossbench.tasks import Task
 
 UNREDUCED: tuple[dict[str, Any], ...] = ({"reduction": "none"}, {"reduce": False}, {})
-USUAL, SURE = 2.0, 50.0  # sizes of answers
-REWARD = 10.0  # what a surer right answer may cost less; beyond it there would be no end
+USUAL, SURER, SUREST = 2.0, 10.0, 50.0  # sizes of answers
+REWARD = 2.0  # what a surer right answer may cost less; beyond it there would be no end
 
 
 Turn = Callable[[Tensor], Tensor]
@@ -89,16 +89,17 @@ class ForeignLoss:
             return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
     def _reversed(self, task: Task, given: dict[str, Any]) -> str:
-        usual, sure = task.answers(USUAL), task.answers(SURE)
-        if usual is None or sure is None or task.couples:
+        usual, surer, surest = (task.answers(size) for size in (USUAL, SURER, SUREST))
+        if usual is None or surer is None or surest is None or task.couples:
             return ""
-        right, wrong, surest = (
+        wrong, *costs = (
             self._costs(given, prediction, usual.target)
-            for prediction in (usual.right, usual.wrong, sure.right)
+            for prediction in (usual.wrong, usual.right, surer.right, surest.right)
         )
-        if not (right < wrong).all():
+        if not all((each < wrong).all() for each in costs[:2]):
             return "a right answer does not cost less than a wrong one"
-        return "" if (surest > right - REWARD).all() else "surer answers are rewarded without end"
+        endless = (costs[2] < costs[0] - REWARD).any()
+        return "surer answers are rewarded without end" if endless else ""
 
     def _costs(self, given: dict[str, Any], prediction: Tensor, target: Tensor) -> Tensor:
         """Of each example by itself, where one alone has a cost."""
@@ -157,7 +158,8 @@ BATCH = ("prediction", "target")
 def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable[..., Any]:
     """A loss that keeps the contract by calling this one, or this one where it does so itself.
 
-    given: values of its parameters, for trying. The words of the form are in its `words`. UserError
+    given: values of its parameters; the form is the same for all but those that it has to be given.
+    The words of the form are in its `words`. UserError
     where no form of the task's batches serves it.
     """
     if not plugin.is_foreign or _keeps_contract(loss):
@@ -165,12 +167,14 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     if isinstance(loss, nn.Module) and "reduction" in vars(loss):
         loss = copy.copy(loss)
         loss.reduction = "none"
+    parameters = parameters_of(loss)
+    needed = {n: v for n, v in given.items() if parameters[n].default is inspect.Parameter.empty}
     faults = []
-    reductions = [each for each in UNREDUCED if each.keys() <= parameters_of(loss).keys()]
+    reductions = [each for each in UNREDUCED if each.keys() <= parameters.keys()]
     for per_example, unreduced in itertools.product((True, False), reductions):
         for form in _forms(task):
             foreign = ForeignLoss(loss, unreduced, form)
-            if not (fault := foreign.fault(task, given, per_example)):
+            if not (fault := foreign.fault(task, needed, per_example)):
                 return foreign.as_contract(plugin, task, given)
             faults.append(f"With {form.words}: {fault}")
     raise plugin.refused(f"no form of a batch of the task {task.name} serves it. {faults[0]}.")
@@ -202,6 +206,7 @@ def _forms(task: Task) -> Iterator[Form]:
     prediction, target = task.example()
     predictions: dict[str, Turn] = {"raw predictions": lambda p: p}
     targets: dict[str, Turn] = {"targets": lambda t: t}
+    signed: dict[str, Turn] = {}  # late: a loss of probabilities makes something of them too
     binary = target.is_floating_point() and bool(((target == 0) | (target == 1)).all())
     if task.estimate_range == (0, 1):
         log = functional.log_softmax if task.sums_to_one else _log_sigmoid
@@ -209,14 +214,19 @@ def _forms(task: Task) -> Iterator[Form]:
         predictions["estimates"] = task.link
     if binary:
         targets["targets as integers"] = lambda t: t.long()
-        targets["targets of -1 and 1"] = lambda t: 2 * t - 1
+        if target.ndim < 3:
+            signed["targets of -1 and 1"] = lambda t: 2 * t - 1
     elif not target.is_floating_point():
         targets["targets as floats"] = lambda t: t.float()
         if prediction.ndim == target.ndim + 1 and task.sums_to_one:
             classes = prediction.shape[-1]
             targets["one-hot targets"] = lambda t: _one_hot(t, classes)
-            targets["one-hot targets of -1 and 1"] = lambda t: 2 * _one_hot(t, classes) - 1
-    pairs = itertools.product(predictions.items(), targets.items())
+            signed["one-hot targets of -1 and 1"] = lambda t: 2 * _one_hot(t, classes) - 1
+    raw, *others = predictions.items()
+    with_signs = itertools.product([raw], signed.items())
+    as_labels = itertools.product(others, targets.items())
+    later = (with_signs, as_labels) if task.sums_to_one else (as_labels, with_signs)
+    pairs = itertools.chain(itertools.product([raw], targets.items()), *later)
     forms = [Form(f"{p} and {t}", to_p, to_t) for (p, to_p), (t, to_t) in pairs]
     if prediction.shape == target.shape:
         channelled = [_with_channel(form) for form in forms]
