@@ -121,6 +121,16 @@ def test_an_unknown_metric_or_baseline_is_refused_by_name():
         compare(losses, baseline="foccal")
 
 
+def test_a_yardstick_is_the_baseline_though_another_loss_is_in_more_settings():
+    blobs, wine = ({"sections": on(name)} for name in ("blobs", "wine"))
+    losses = result("cross_entropy", BASE, **blobs), result("focal", BETTER, **blobs)
+    first, second = compare(
+        [*losses, result("focal", BETTER, **wine), result("poly", SAME, **wine)]
+    )
+    assert (first.baseline, second.baseline) == ("cross_entropy", "focal")
+    assert "cross_entropy was not trained here, so the baseline is focal." in second.notes
+
+
 def test_losses_identical_to_each_other_are_said_to_be():
     _, comparison = rows_of(
         result("cross_entropy", BASE), result("focal", BETTER), result("poly", BETTER)
