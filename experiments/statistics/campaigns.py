@@ -20,7 +20,7 @@ from lossbench.commands.judging import correction_of
 from lossbench.sweep.settling import HOPELESS, may_settle, plan_looks
 
 PROPOSALS = 200
-CAMPAIGNS = 1_000
+CAMPAIGNS = 400
 PLACES = (1, 10, 100)
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]  # seeds x losses
 
