@@ -29,6 +29,10 @@ import torch
 def noisy(logits, target, /, *, scale: float = 1.0):
     noise = 1 + scale * torch.rand(())
     return noise * torch.nn.functional.cross_entropy(logits, target, reduction="none")
+
+def net(input_shape, output_shape, /):
+    inner = torch.nn.Linear(*input_shape, 9), torch.nn.BatchNorm1d(9), torch.nn.Dropout()
+    return torch.nn.Sequential(*inner, torch.nn.Linear(9, *output_shape))
 """
 # Overrides, the epochs done when it is cut off, the first that the resumed run tells of.
 SETTINGS = [
@@ -39,6 +43,7 @@ SETTINGS = [
     (["dataset=wine", "loss=center", "seeds=2", "optimizer=adamw"], 3, 2),
     (["dataset=wine", "loss=noisy.py:noisy", "seeds=2", "trainer.peek=true"], 5, 4),
     (["dataset=diabetes", "loss=squared_error", "optimizer=sgd", "optimizer.lr=0.7"], 4, 2),
+    (["dataset=digits", "model=noisy.py:net", "schedule=step", "seeds=2"], 5, 4),
 ]
 DIVERGING = ["dataset=diabetes", "optimizer=sgd", "optimizer.lr=1e20", "loss=squared_error"]
 

@@ -46,8 +46,8 @@ def vae(
 ) -> nn.Module:
     """A variational autoencoder of two perceptrons: (B, *input_shape) -> (B, P + 2Z).
 
-    P is the size of an input; what is left of the outputs is Z means and Z log-variances. It
-    draws random numbers in training, so that replicas are trained one by one.
+    P is the size of an input; what is left of the outputs is Z means and Z log-variances, of which
+    latents are drawn in training.
     """
     pixels = math.prod(input_shape)
     latents, odd = divmod(math.prod(output_shape) - pixels, 2)

@@ -96,6 +96,7 @@ class Generative(Task):
     latent_dim: int = 4
 
     name = "generative"
+    version = 2  # latents are drawn from counters
     metrics = (negative_elbo, reconstruction, kl, squared_error, active_units)
     primary = "negative_elbo"
     target_dtype = torch.float32

@@ -161,6 +161,7 @@ def _snapshot(stack: Stack) -> Snapshot:
         "unmapped": stack.unmapped,
         "folded": stack.folded,
         "notes": stack.history.notes,
+        "draws": stack.draws,
         "state": {name: value.detach() for name, value in stack.state.items()},
         "best": stack.best,
         "optimizer": stack.optimizer.state_dict(),
@@ -175,6 +176,7 @@ def _restore(stack: Stack, snapshot: Snapshot) -> None:
     stack.epochs_before = snapshot["epochs"]
     stack.steps_done = snapshot["steps_done"]
     stack.unmapped, stack.folded = snapshot["unmapped"], snapshot["folded"]
+    stack.draws = snapshot["draws"]
     for name, value in stack.state.items():
         value.copy_(snapshot["state"][name])
     stack.best = {name: value.to(stack.device) for name, value in snapshot["best"].items()}

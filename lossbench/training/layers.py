@@ -10,19 +10,26 @@ from functools import partial
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from lossbench.training.draws import Draws
+
 ELEMENT_WISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softplus)
 
 
 def stacked(
-    module: nn.Module, parameters: dict[str, Tensor], inputs: Tensor, prefix: str = ""
+    module: nn.Module,
+    parameters: dict[str, Tensor],
+    inputs: Tensor,
+    prefix: str = "",
+    draws: Draws | None = None,
 ) -> Tensor:
     """Every replica's module on its own inputs: parameters {prefix + name: (R, ...)}, (R, B, ...).
 
+    draws: the random numbers of all replicas, its key (R,), if the module may draw.
     A kind is compared and not asked for with isinstance: a subclass may do something else.
     """
     if type(module) is nn.Sequential:
         for name, child in module.named_children():
-            inputs = stacked(child, parameters, inputs, f"{prefix}{name}.")
+            inputs = stacked(child, parameters, inputs, f"{prefix}{name}.", draws)
         return inputs
     if type(module) is nn.Linear and inputs.ndim == 3 and module.bias is not None:
         # Features before examples: then no gradient has to be transposed for its parameter.
@@ -34,6 +41,8 @@ def stacked(
         return inputs.flatten(module.start_dim + 1, module.end_dim)
     if type(module) is nn.Unflatten and isinstance(module.dim, int) and module.dim > 0:
         return inputs.unflatten(module.dim + 1, module.unflattened_size)
+    if draws:
+        return vmap(partial(_drawing, module, draws))(draws.key, under(parameters, prefix), inputs)
     return vmap(partial(_one, module))(under(parameters, prefix), inputs)
 
 
@@ -44,3 +53,10 @@ def under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _one(module: nn.Module, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
     return functional_call(module, parameters, (inputs,))
+
+
+def _drawing(
+    module: nn.Module, draws: Draws, key: Tensor, parameters: dict[str, Tensor], inputs: Tensor
+) -> Tensor:
+    with draws.of(key):
+        return _one(module, parameters, inputs)

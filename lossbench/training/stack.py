@@ -7,6 +7,7 @@ and the gradient of the sum over replicas is every replica's own, since none tou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -22,10 +23,11 @@ from lossbench.streams import stream
 from lossbench.tasks import Task
 from lossbench.training import layers
 from lossbench.training.details import collect_details
+from lossbench.training.draws import Draws, key_at
 from lossbench.training.recipe import History, Recipe
+from lossbench.training.replicas import Logits, State, copied, replica_of, seeded
 from lossbench.training.steps import clip, set_rate, step
 
-State = dict[str, Tensor]
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
 TRIED = 4  # replicas whose mapped values are held against looped ones
 
@@ -62,6 +64,8 @@ class Stack(LightningModule):
         self.history = History(missing, missing.clone(), torch.full((len(seeds),), -torch.inf))
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
         self.folded = False  # whether the loss is called once on the rows of all replicas
+        self.draws = True  # whether `Draws` has answers for model or loss, or may have
+        self.latest: dict[str, Draws] = {}  # of each stream
         self.room = 0.0  # bytes of predictions that may be kept of each replica
         self.peek = False  # whether to keep test curves
         self.steps_done = 0
@@ -72,8 +76,8 @@ class Stack(LightningModule):
         trained, fixed, forms = [], [], []
         for r, seed in enumerate(self.seeds):
             facts = self._facts(r)
-            model = _seeded(stream(seed, "weights"), self.recipe.model)
-            loss = _seeded(stream(seed, "loss weights"), partial(self.recipe.loss, facts))
+            model = seeded(stream(seed, "weights"), self.recipe.model)
+            loss = seeded(stream(seed, "loss weights"), partial(self.recipe.loss, facts))
             forms.append(nn.ModuleDict({"model": model}))
             if isinstance(loss, nn.Module):
                 forms[-1]["loss"] = loss
@@ -81,7 +85,8 @@ class Stack(LightningModule):
             trained.append(dict(forms[-1].named_parameters()))
             tensors = {f"fact.{n}": v for n, v in facts.items() if isinstance(v, Tensor)}
             buffers = dict(forms[-1].named_buffers())
-            fixed.append({**buffers, **tensors, **_replica(per_replica, r)})
+            keys = {f"draw.{n}": torch.tensor(stream(seed, n)) for n in ("dropout", "loss")}
+            fixed.append({**buffers, **tensors, **keys, **replica_of(per_replica, r)})
         self.names, self.fixed_names = list(trained[0]), list(fixed[0])
         self.stacked = nn.ParameterList(
             torch.stack([t[n].detach() for t in trained]) for n in self.names
@@ -134,16 +139,18 @@ class Stack(LightningModule):
     # ---- one replica ---------------------------------------------------------------------------
     def predict(self, state: State, inputs: Tensor) -> Tensor:
         """A replica's raw predictions, in the precision of its parameters."""
-        prediction = functional_call(self.form[0], layers.under(state, "model."), (inputs,))
+        with self.drawing(state, "dropout") or nullcontext():
+            prediction = functional_call(self.form[0], layers.under(state, "model."), (inputs,))
         return prediction.to(self.stacked[0].dtype)
 
     def loss_of(self, state: State, prediction: Tensor, target: Tensor) -> Tensor:
         """A replica's mean loss over the batch, with its regularizer: the one mean there is."""
         loss = self.form[1]
-        if isinstance(loss, nn.Module):
-            values = functional_call(loss, layers.under(state, "loss."), (prediction, target))
-        else:
-            values = loss(prediction, target, **layers.under(state, "fact."))
+        with self.drawing(state, "loss") or nullcontext():
+            if isinstance(loss, nn.Module):
+                values = functional_call(loss, layers.under(state, "loss."), (prediction, target))
+            else:
+                values = loss(prediction, target, **layers.under(state, "fact."))
         return values.mean() + self.penalty(state)
 
     def penalty(self, state: State) -> Tensor:
@@ -155,12 +162,19 @@ class Stack(LightningModule):
         """What a replica's training step makes smaller."""
         return self.loss_of(state, self.predict(state, inputs), target)
 
+    def drawing(self, state: State, name: str) -> Draws | None:
+        """The random numbers of a stream at this step, of a replica or of all, where they draw."""
+        if not self.draws:
+            return None
+        self.latest[name] = Draws(key_at(state[f"draw.{name}"], self.steps_done))
+        return self.latest[name]
+
     def logits(self, state: State, prediction: Tensor) -> Tensor:
         """What a replica's link meets: its predictions, or the loss's logits of them."""
         if not self.recipe.through_loss:
             return prediction
         weights = {name: value for name, value in state.items() if name.startswith("loss.")}
-        return functional_call(_Logits(self.form[1]), weights, (prediction,))
+        return functional_call(Logits(self.form[1]), weights, (prediction,))
 
     def scored(self, state: State, inputs: Tensor) -> Tensor:
         """The logits of a replica's own predictions."""
@@ -169,7 +183,8 @@ class Stack(LightningModule):
     # ---- all replicas --------------------------------------------------------------------------
     def predictions(self, state: State, inputs: Tensor) -> Tensor:
         """Every replica's raw predictions at once."""
-        prediction = layers.stacked(self.form[0], state, inputs, "model.")
+        draws = self.drawing(state, "dropout")
+        prediction = layers.stacked(self.form[0], state, inputs, "model.", draws)
         return prediction.to(self.stacked[0].dtype)
 
     def objectives(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
@@ -197,18 +212,21 @@ class Stack(LightningModule):
         """
         results = []
         for r, seed in enumerate(self.seeds[: len(arguments[-1])]):
-            parts = [_replica(argument, r) for argument in arguments]
+            parts = [replica_of(argument, r) for argument in arguments]
             key = stream(seed, "loss", self.steps_done)
-            results.append(_seeded(key, partial(function, *parts)))
+            results.append(seeded(key, partial(function, *parts)))
         return torch.stack(results)
 
     @torch.no_grad()
     def choose_mapping(self) -> None:
         """Find by trying whether model and loss can be mapped, else the loss called on all rows.
 
-        A loss that compares rows has other values among those of other replicas.
+        A loss that compares rows has other values among those of other replicas. The states are
+        copies, since statistics of batches are kept in place.
         """
-        looped = self.looped(self.objective, self.state, *(b[:TRIED] for b in self.first_batch()))
+        first = [part[:TRIED] for part in self.first_batch()]
+        looped = self.looped(self.objective, copied(self.state), *first)
+        self.draws = any(draws.used for draws in self.latest.values())
         reason = self._fault_of_trying(looped)
         if reason and not any(name.startswith(("loss.", "fact.")) for name in self.state):
             self.folded = True
@@ -223,7 +241,7 @@ class Stack(LightningModule):
     def _fault_of_trying(self, looped: Tensor) -> str:
         """Why the replicas cannot be run as one as it stands, or nothing."""
         try:
-            together = self.objectives(self.state, *self.first_batch())[:TRIED]
+            together = self.objectives(copied(self.state), *self.first_batch())[:TRIED]
         except Exception as error:
             return (str(error).splitlines() or [type(error).__name__])[0]
         if torch.allclose(together, looped, TOLERANCE, 1e-6, equal_nan=True):
@@ -361,26 +379,3 @@ class Stack(LightningModule):
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             self.history.curves.append((epoch, f"{place}/{name}", value.cpu()))
-
-
-class _Logits(nn.Module):
-    """A loss with weights of its own, called for the scores that it gives to classes."""
-
-    def __init__(self, loss: Any) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, embedding: Tensor) -> Tensor:
-        logits: Tensor = self.loss.logits(embedding)
-        return logits
-
-
-def _replica(argument: Any, r: int) -> Any:
-    return {n: v[r] for n, v in argument.items()} if isinstance(argument, dict) else argument[r]
-
-
-def _seeded(seed: int, make: Callable[[], Any]) -> Any:
-    """Call with the global generator at a seed, and put the generator back."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return make()
