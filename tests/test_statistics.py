@@ -221,6 +221,17 @@ def test_on_a_grid_p_is_the_exact_one_or_hardly_larger(name: str) -> None:
     assert exact * (1 - 1e-9) <= s.gridded_sign_flip_test(d) <= 1.02 * exact
 
 
+def test_sign_flip_counts_ties_of_scores_in_single_precision() -> None:
+    """Shares of 200 and of 10,000 examples, as metrics give them, have the p of whole counts."""
+    rng = np.random.default_rng(0)
+    for examples in (200, 10_000):
+        right = rng.integers(examples * 0.9, examples * 0.92, (30, 2, 10))
+        shares = (right / examples).astype(np.float32).astype(float)
+        for counts, scores in zip(right, shares, strict=True):
+            expected = s.sign_flip_test((counts[0] - counts[1]).astype(float))
+            assert s.sign_flip_test(scores[0] - scores[1]) == expected
+
+
 def test_many_differences_that_agree_have_the_smallest_p_of_their_number() -> None:
     """However small it is, so that a correction over many comparisons can be met."""
     assert s.sign_flip_test(np.ones(60)) == s.smallest_p(60)

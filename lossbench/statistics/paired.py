@@ -13,7 +13,7 @@ from lossbench.statistics.basic import Array, deviation_of, finite
 EXACT_LIMIT = 36  # differences that a sign-flip test enumerates: two halves of 2^18 sums
 GRID = 2**18  # steps that the summed magnitudes of more differences are rounded to
 SKEWED = 1.0  # sample skewness beyond which a sign-flip test on a mean finds too much
-ROUNDING = 1e-9  # sums nearer than this share of the summed magnitudes are ties
+ROUNDING = 1e-4  # sums nearer than this share of all magnitudes are ties: metrics are float32
 
 
 def sign_flip_test(differences: ArrayLike) -> float:
