@@ -151,8 +151,29 @@ def test_a_loss_is_placed_by_its_mean_with_diverged_replicas_as_the_worst():
     assert [row.label for row in comparison.rows] == ["cross_entropy", "focal"]
     assert rows["focal"].metrics["accuracy"].estimate > rows["cross_entropy"].score
     assert rows["focal"].leads < 0.05
-    assert "12 seeds diverged and count as the worst" in comparison.conclusion[0]
-    assert "over the 8 seeds on which both finished" in comparison.conclusion[0]
+    said = comparison.conclusion[0]
+    assert "Diverged: 12 of 20 seeds of focal; each counts as the worst outcome." in said
+    assert "over the 8 seeds on which both finished, +0.0215, which is the other way." in said
+    assert "+0.0215" not in said.partition(";")[0]
+
+
+def test_seeds_of_the_baseline_that_diverged_are_named_and_one_seed_is_singular():
+    ill = result("cross_entropy", BASE, diverged=range(19))
+    _, comparison = rows_of(ill, result("focal", BETTER))
+    said = comparison.conclusion[0]
+    assert "Diverged: 19 of 20 seeds of cross_entropy; each counts as the worst outcome." in said
+    assert "over the seed on which both finished." in said
+
+
+def test_a_difference_that_rounding_left_is_none_and_a_small_one_keeps_its_size():
+    turns = np.tile([0.01, -0.01], 10) + 1e-10
+    _, comparison = rows_of(result("cross_entropy", BASE), result("focal", BASE + turns))
+    assert "difference +0.0000 (" in comparison.conclusion[0]
+    _, comparison = rows_of(
+        result("cross_entropy", BASE * 1e-6), result("focal", BASE * 1e-6 + 2e-8)
+    )
+    assert "by +2.0e-08 (95 % interval +2.0e-08 to +2.0e-08)" in comparison.conclusion[0]
+    assert "| +2.0e-08 |" in tables.as_markdown([comparison], None)
 
 
 def test_p_is_corrected_over_every_comparison_of_the_call():

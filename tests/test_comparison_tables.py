@@ -137,6 +137,22 @@ def test_the_interquartile_gain_over_datasets_is_that_of_the_pooled_scores():
     assert gain.low > 0
 
 
+def test_the_interquartile_gain_is_at_the_epoch_that_is_compared_with_failures_at_chance():
+    made = where(studied(), ["corruption.rate=0.05"])
+    for each in made:
+        each.summary["chance"] = 0.5
+        if each.config.loss.name == "focal":
+            each.seeds.loc[:9, "test_best/accuracy"] = np.nan
+            each.seeds.loc[:9, "status"] = "diverged"
+    (group,) = datasets(compare(made, at="best"))
+    gain = rank_losses(group).gains["focal"]
+    scores = {name: [] for name in LOSSES}
+    for each in made:
+        scores[each.config.loss.name].append(each.seeds["test_best/accuracy"].fillna(0.5))
+    focal, base = (stats.trim_mean(np.ravel(scores[x]), 0.25) for x in ("focal", "cross_entropy"))
+    assert gain.estimate == pytest.approx(focal - base)
+
+
 def test_too_few_datasets_are_said_with_the_number_needed():
     (group,) = datasets(compare(where(studied(), ["corruption.rate=0.05"])))
     assert "nothing can be concluded from ranks below" not in rank_losses(group).conclusion[0]

@@ -12,6 +12,7 @@ from scipy import stats
 
 from lossbench import results, statistics
 from lossbench.comparison import compare, datasets, rank_losses
+from lossbench.report.html import summarise
 from lossbench.report.tables import as_json, as_markdown
 from lossbench.results import Result
 from lossbench.results.predictions import Predictions
@@ -61,12 +62,21 @@ def test_new_examples_for_each_seed_make_one_question_of_two():
     assert "p (Holm)" in as_markdown([comparison], None)
 
 
-def test_both_p_values_are_printed_where_they_differ():
-    _, comparison = of(SPLIT, *pair(SLIGHT))
+@pytest.mark.parametrize("values", [SLIGHT, BASE + 0.02])
+def test_both_p_values_are_printed_where_there_are_two_questions(values):
+    _, comparison = of(SPLIT, *pair(values))
     table = as_markdown([comparison], None)
     assert "p here" in table
     assert "p new" in table
     assert "p here is on these 100 examples" in table
+
+
+def test_the_headline_names_the_baseline_and_the_metric_of_what_holds_on_these_data_only():
+    _, comparison = of(SPLIT, *pair(SLIGHT))
+    (line,) = summarise(comparison)
+    assert line == (
+        "Better than cross_entropy in accuracy on these data only, not shown on new ones: focal."
+    )
 
 
 def test_a_large_difference_holds_on_new_data_too():
@@ -209,7 +219,7 @@ def test_a_diverged_seed_counts_as_chance_where_the_task_knows_it():
     values = np.where(np.arange(20) == 3, 0.1, BASE + 0.04)
     assert row.score == pytest.approx(values.mean())
     assert row.verdict == "open"
-    assert "count as accuracy 0.1" in said_of(comparison, "focal")
+    assert "each counts as accuracy 0.1" in said_of(comparison, "focal")
 
 
 def test_a_bound_stands_in_where_chance_is_unknown():

@@ -362,6 +362,8 @@ def test_a_failed_replica_counts_as_chance_or_as_what_is_worse_still() -> None:
     np.testing.assert_array_equal(scores, [-0.2, -0.9, -0.9])
     scores = s.oriented_scores([0.2, np.nan, 0.6], higher_is_better=False, failed=0.7)
     np.testing.assert_array_equal(scores, [-0.2, -0.7, -0.6])
+    scores = s.oriented_scores([np.nan, np.nan], higher_is_better=False, failed=0.7)
+    np.testing.assert_array_equal(scores, [-0.7, -0.7])
 
 
 def test_two_values_have_no_interval_and_bounds_hold() -> None:

@@ -185,7 +185,8 @@ def exit_code(jobs: list[Job], results: list[Result], console: Console) -> int:
         return 3
     diverged = sum(result.diverged for result in results)
     if diverged:
-        console.print(f"{diverged} replicas diverged; each counts as its loss's worst outcome.")
+        which = "replicas diverged; each counts" if diverged > 1 else "replica diverged; it counts"
+        console.print(f"{diverged} {which} against its loss.")
         return 3
     return 0
 

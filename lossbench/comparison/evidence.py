@@ -163,6 +163,8 @@ def simultaneous_interval(
     extra = evidence.hidden if known else 0.0
     level = 1 - ALPHA / family / contest.looks(label) / contest.tried
     interval = statistics.t_interval(finished, level, extra=extra)
+    if abs(finished.sum()) <= statistics.ROUNDING * np.abs(finished).sum():
+        interval = replace(interval, estimate=0.0)  # what rounding leaves
     p = evidence.p if known else evidence.p_here
     mean, low, high = interval.estimate, interval.low, interval.high
     if p > ALPHA:

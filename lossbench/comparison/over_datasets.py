@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from lossbench import statistics
-from lossbench.comparison.contests import on_common_seeds
+from lossbench.comparison.contests import PLACES, on_common_seeds
 from lossbench.comparison.select import Group
 from lossbench.comparison.sentences import ALPHA, write_p
 from lossbench.comparison.structure import Comparison
@@ -39,8 +39,8 @@ class DatasetRanking:
     def gains(self) -> dict[str, Interval] | None:
         """Interquartile mean over seeds and datasets less the baseline's, positive where better.
 
-        A diverged seed is the worst of its dataset; seeds are drawn in pairs within each dataset.
-        None where datasets have metrics or baselines of their own.
+        A diverged seed counts as in the comparison of its dataset; seeds are drawn in pairs within
+        each dataset. None where datasets have metrics or baselines of their own.
         """
         return _gains(list(self.group.comparisons.values()), list(self.ranks))
 
@@ -127,9 +127,11 @@ def _gains(comparisons: list[Comparison], shared: list[str]) -> dict[str, Interv
 
 def _scores(comparison: Comparison, shared: list[str]) -> statistics.Array:
     """Seeds x losses, higher better, diverged ones worst."""
-    column = f"test/{comparison.metric}"
+    column = f"{PLACES[comparison.at]}/{comparison.metric}"
     alike = on_common_seeds([comparison.results[label] for label in shared])
     values = [result.seeds[column].to_numpy(float) for result in alike]
     return statistics.oriented_scores(
-        np.stack(values, axis=1), higher_is_better=comparison.direction > 0
+        np.stack(values, axis=1),
+        higher_is_better=comparison.direction > 0,
+        failed=comparison.failed,
     )

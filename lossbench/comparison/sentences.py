@@ -85,6 +85,12 @@ def write_p(p: float | None) -> str:
     return "?" if p is None else f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
 
 
+def write_number(value: float, places: int = 4, sign: str = "") -> str:
+    """A score or a difference as it is printed; one too small for the places as a power of ten."""
+    small = 0 < abs(value) < 0.5 * 10**-places
+    return f"{value + 0.0:{sign}.{'1e' if small else f'{places}f'}}"
+
+
 def describe_row(comparison: Comparison, row: Row) -> str:
     """What is shown of a loss against the baseline."""
     versus = f"{comparison.baseline} in {comparison.metric} {RULES[comparison.at]}"
@@ -108,10 +114,10 @@ def describe_row(comparison: Comparison, row: Row) -> str:
     if row.same_p is not None and row.same_p <= ALPHA:
         close = f" The difference is real but within {comparison.margin:g}: practically the same."
     only = " on these data only" if here else ""
+    by = "" if _turned(comparison, row) else _by(comparison, row, " by")
     p = row.p_here if here else row.p
     return (
-        f"{row.label} is {word} than {versus}{only}{_by(comparison, row, ' by')}; "
-        f"p = {write_p(p)}, "
+        f"{row.label} is {word} than {versus}{only}{by}; p = {write_p(p)}, "
         f"better on {_count_gains(row)}.{_lost(comparison, row)}{_collapse(row)}{close}"
         f"{_beyond(comparison, row) if here else ''}"
     )
@@ -130,8 +136,17 @@ def _by(comparison: Comparison, row: Row, lead: str) -> str:
     known = np.isfinite(d.low)  # one or two seeds have no interval
     on = "" if row.p is not None else " on these data"
     kind = "simultaneous 95 % interval" if comparison.family > 1 else "95 % interval"
-    ends = f" ({kind}{on} {d.low:+.4f} to {d.high:+.4f})" if known else ""
-    return f"{lead} {d.estimate:+.4f}{ends}"
+    estimate, low, high = (write_number(x, sign="+") for x in (d.estimate, d.low, d.high))
+    ends = f" ({kind}{on} {low} to {high})" if known else ""
+    return f"{lead} {estimate}{ends}"
+
+
+def _turned(comparison: Comparison, row: Row) -> bool:
+    """Whether failed seeds decide against what the seeds say on which both finished."""
+    gained = 1 if row.verdict.startswith("better") else -1
+    return (
+        row.difference is not None and row.difference.estimate * comparison.direction * gained < 0
+    )
 
 
 def _beyond(comparison: Comparison, row: Row) -> str:
@@ -155,18 +170,24 @@ def _beyond(comparison: Comparison, row: Row) -> str:
 
 def _lost(comparison: Comparison, row: Row) -> str:
     """Where a seed diverged: what it counts as, and what the difference was taken over."""
-    base = comparison.row(comparison.baseline).diverged
-    if not row.diverged and not base:
-        return ""
-    both = int(np.isfinite(row.differences).sum())
-    over = f"the difference is over the {both} seeds on which both finished" if both else ""
+    base = comparison.row(comparison.baseline)
+    lost = [f"{x.diverged} of {x.seeds} seeds of {x.label}" for x in (row, base) if x.diverged]
     worst = "the worst outcome"
     if comparison.failed is not None:
-        worst = f"{comparison.metric} {comparison.failed:.4g} or the worst seen, if that is worse"
-    return (
-        f" {row.diverged} seeds diverged and count as {worst} ({base} of "
-        f"{comparison.baseline}){'; ' if over else ''}{over}."
-    )
+        worst = (
+            f"{comparison.metric} {comparison.failed:.4g}, or as the worst seen if that is worse"
+        )
+    diverged = f" Diverged: {' and '.join(lost)}; each counts as {worst}." if lost else ""
+    both = int(np.isfinite(row.differences).sum())
+    if both == len(row.differences):
+        return diverged
+    if not both:
+        return f"{diverged} There is no seed on which both finished."
+    turned = ""
+    if row.verdict != "open" and row.difference and _turned(comparison, row):
+        turned = f", {write_number(row.difference.estimate, sign='+')}, which is the other way"
+    over = f"{both} seeds on which both finished" if both > 1 else "seed on which both finished"
+    return f"{diverged} The difference is over the {over}{turned}."
 
 
 def _collapse(row: Row) -> str:
@@ -181,8 +202,8 @@ def _collapse(row: Row) -> str:
     if not usual or not against or sizes.max() <= RARE * usual:
         return ""
     return (
-        f" On one seed the difference is {differences[place]:+.4f}, the other way and "
-        f"{sizes.max() / usual:.0f} times the usual one."
+        f" On one seed the difference is {write_number(differences[place], sign='+')}, the other "
+        f"way and {sizes.max() / usual:.0f} times the usual one."
     )
 
 
@@ -194,7 +215,7 @@ def _open(comparison: Comparison, row: Row) -> str:
     if row.detectable is not None and np.isfinite(row.detectable):
         seen += (
             f" With {row.seeds} seeds the smallest true difference found 4 times in 5 is "
-            f"{row.detectable:.4f}."
+            f"{write_number(row.detectable)}."
         )
     return f"{seen}{_settling(comparison, row)}"
 
@@ -242,9 +263,8 @@ def _leading(comparison: Comparison) -> Iterator[str]:
 def _rerun(comparison: Comparison) -> Iterator[str]:
     margins = [row.rerun for row in comparison.rows if row.rerun]
     if margins:
-        yield (
-            f"A rerun with as many other seeds should give each mean within ±{max(margins):.4f}."
-        )
+        margin = write_number(max(margins))
+        yield f"A rerun with as many other seeds should give each mean within ±{margin}."
 
 
 def _looks(comparison: Comparison, rows: list[Row]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lossbench.comparison import (
@@ -61,9 +62,11 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
             **_interval("best_epoch_", row.best_epoch.get(metric)),
             "baseline": comparison.baseline if compared else None,
             **_interval("difference_", row.difference if compared else None),
+            "difference_seeds": int(np.isfinite(row.differences).sum()) if compared else None,
             "p_holm": row.p if compared else None,
             "p_these_data": row.p_here if compared else None,
             "comparisons": comparison.family if compared else None,
+            "looks": row.looks if compared else None,
             "probability_of_improvement": row.improvement if compared else None,
             "effect_size": row.effect if compared else None,
             "leads": row.leads if compared else None,

@@ -97,17 +97,20 @@ def _together(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
 
 def summarise(comparison: Comparison) -> list[str]:
     """Who is better, who is worse, and of whom nothing can be said."""
-    sentences = []
+    sentences, versus = [], f"{comparison.baseline} in {comparison.metric}"
     for verdict, start in (
-        ("better", f"Better than {comparison.baseline} in {comparison.metric}"),
-        ("worse", f"Worse than {comparison.baseline}"),
-        ("better here", "Better on these data only, not shown on new ones"),
-        ("worse here", "Worse on these data only, not shown on new ones"),
-        ("same", f"Practically the same as {comparison.baseline}"),
+        ("better", f"Better than {versus}"),
+        ("worse", f"Worse than {versus}"),
+        ("better here", f"Better than {versus} on these data only, not shown on new ones"),
+        ("worse here", f"Worse than {versus} on these data only, not shown on new ones"),
+        ("same", f"Practically the same as {versus}"),
         ("identical", f"Identical to {comparison.baseline}"),
-        ("same here", "Practically the same on these data only"),
+        (
+            "same here",
+            f"Practically the same as {versus} on these data only, not shown on new ones",
+        ),
         ("undefined", f"{comparison.metric} is undefined for"),
-        ("open", f"Not settled against {comparison.baseline} in {comparison.metric}"),
+        ("open", f"Not settled against {versus}"),
     ):
         labels = [row.label for row in comparison.rows if row.verdict == verdict]
         if labels:

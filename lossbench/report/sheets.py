@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lossbench.comparison import Comparison, DatasetRanking, Group, PeekingTax
 from lossbench.comparison.peeking import EPOCHS, Paper
-from lossbench.comparison.sentences import write_p
+from lossbench.comparison.sentences import write_number, write_p
 from lossbench.report.export import Record, list_records
 from lossbench.statistics import Interval
 
@@ -59,7 +59,7 @@ def build_primary(comparison: Comparison) -> Sheet:
     """Mean, interval and paired difference in the compared metric, last epoch next to best."""
     records = [r for r in list_records([comparison]) if r["metric"] == comparison.metric]
     head = ["loss", "mean", "95 % interval", OTHER[comparison.at], "difference", "P(better)"]
-    both = any(record["p_holm"] != record["p_these_data"] for record in records)
+    both = comparison.origin.get("drawn") != "anew"
     head[5:5] = ["p here", "p new"] if both else ["p (Holm)"]
     cells = [_primary_cells(record, both) for record in records]
     if any(record["diverged"] for record in records):
@@ -72,13 +72,14 @@ def _primary_cells(record: Record, both: bool) -> list[str]:
     shown, other = PREFIXES[record["at"]], PREFIXES["last" if record["at"] == "best" else "best"]
     mean = _mean(record, shown)
     ends = [record[f"{shown}low"], record[f"{shown}high"]]
-    interval = "{:.4f} {:.4f}".format(*ends) if _are_ends(*ends) else ""
+    interval = " ".join(map(write_number, ends)) if _are_ends(*ends) else ""
     versus = [record["verdict"], *[""] * (3 if both else 2)]
     if record["verdict"] not in ("baseline", "identical", "undefined"):
         difference = record["difference_mean"]
         p = [write_p(record[name]) for name in ("p_these_data", "p_holm")[not both :]]
         better = f"{record['probability_of_improvement']:.0%}"
-        versus = ["-" if difference is None else f"{difference:+.4f}", *p, better]
+        versus = ["-" if difference is None else write_number(difference, sign="+"), *p, better]
+        versus[0] += "*" if 0 < record["difference_seeds"] < record["seeds"] else ""
     return [record["loss"], mean, interval, _mean(record, other), *versus]
 
 
@@ -87,7 +88,7 @@ def _mean(record: Record, prefix: str) -> str:
     mean = record[f"{prefix}mean"]
     if mean is None:
         return "diverged" if record["diverged"] == record["seeds"] else ""
-    return f"{mean:.4f}" + ("*" if record["diverged"] else "")
+    return write_number(mean) + ("*" if record["diverged"] else "")
 
 
 def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
@@ -107,8 +108,10 @@ def _short(record: Record) -> str:
     mean, low, high = (record[f"{prefix}{name}"] for name in ("mean", "low", "high"))
     if mean is None:
         return "-"
-    half = f" ±{(high - low) / 2:.3f}" if _are_ends(low, high) else ""
-    return f"{mean:.3f}{half}"
+    half = ""
+    if _are_ends(low, high):  # one of them may be cut at a bound of the metric
+        half = f" ±{write_number(max(high - mean, mean - low), 3)}"
+    return f"{write_number(mean, 3)}{half}"
 
 
 def _are_ends(low: float | None, high: float | None) -> bool:
@@ -141,8 +144,9 @@ def build_ranks(ranking: DatasetRanking) -> Sheet:
         head += ["interquartile gain", "95 % interval"]
         for row in rows:
             gain = ranking.gains.get(row[0])
-            ends = [f"{gain.estimate:+.4f}", f"{gain.low:+.4f} {gain.high:+.4f}"] if gain else None
-            row += ends or ["baseline", ""]
+            ends = (gain.estimate, gain.low, gain.high) if gain else ()
+            cells = [write_number(end, sign="+") for end in ends]
+            row += [cells[0], f"{cells[1]} {cells[2]}"] if gain else ["baseline", ""]
     return Sheet(tuple(head), tuple(map(tuple, rows)))
 
 
@@ -155,7 +159,7 @@ def build_ledger(comparison: Comparison) -> Sheet | None:
     rows = []
     for label, tuning in tuned.items():
         values = [tuning[name] for name in ("value", "configured_value")]
-        cells = ["diverged" if value is None else f"{value:.4f}" for value in values]
+        cells = ["diverged" if value is None else write_number(value) for value in values]
         chosen = ", ".join(f"{key} {value:g}" for key, value in tuning["chosen"].items())
         rows.append((label, f"{tuning['trials']} x {tuning['seeds']}", *cells, chosen))
     head = ("loss", "trials x seeds", metric, "as configured", "chosen")
@@ -255,6 +259,6 @@ def render_latex(sheet: Sheet) -> str:
 
 
 def _latex(cell: str) -> str:
-    if re.fullmatch(r"[+-][\d.]+", cell):
+    if re.fullmatch(r"[+-][\d.]+\*?", cell):
         return f"${cell}$"
     return "".join(LATEX.get(sign, sign) for sign in " ".join(cell.split()))

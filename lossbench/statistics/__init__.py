@@ -21,6 +21,7 @@ from lossbench.statistics.basic import (
 from lossbench.statistics.budget import expected_best
 from lossbench.statistics.paired import (
     EXACT_LIMIT,
+    ROUNDING,
     equivalence_test,
     exact_sign_flip_test,
     finite_data_variance,

@@ -61,7 +61,7 @@ def oriented_scores(
     oriented = np.array(scores, dtype=np.float64) * sign
     finite = oriented[np.isfinite(oriented)]
     if failed is not None:
-        worst = min(sign * failed, *finite)
+        worst = min([sign * failed, *finite])
     else:
         worst = finite.min() - (np.ptp(finite) or 1.0) if finite.size else 0.0
     return np.where(np.isfinite(oriented), oriented, worst)
