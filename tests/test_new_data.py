@@ -294,6 +294,15 @@ def test_seeds_that_were_added_are_a_second_look():
     assert once.looks == 1
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_seeds_that_were_added_to_one_of_two_losses_are_a_second_look_too(which):
+    once, _ = of(None, *pair(SLIGHT))
+    results = list(pair(SLIGHT))
+    results[which] = replace(results[which], summary={**results[which].summary, "looks": 2})
+    twice, _ = of(None, *results)
+    assert twice.p == pytest.approx(2 * once.p)
+
+
 def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
     parts = [
         result("focal", BASE[at], seeds=list(range(20))[at]) for at in (slice(12), slice(12, 20))
