@@ -97,6 +97,12 @@ def test_a_verdict_counts_the_seeds_that_gained_and_those_that_tied(tied, words)
     assert words in comparison.conclusion[0]
 
 
+def test_seeds_that_gained_tied_and_lost_are_counted_apart():
+    gains = np.repeat([0.01, 0.0, -0.01], [9, 4, 7])
+    rows, _ = rows_of(result("cross_entropy", BASE), result("focal", BASE + gains))
+    assert (rows["focal"].gained, rows["focal"].ties) == (9, 4)
+
+
 def test_an_open_question_is_never_called_no_difference():
     _, comparison = rows_of(result("cross_entropy", BASE), result("poly", SAME))
     said = " ".join(comparison.conclusion)

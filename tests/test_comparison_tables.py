@@ -162,6 +162,13 @@ def test_too_few_datasets_are_said_with_the_number_needed():
     assert "nothing can be concluded from ranks below 3 datasets" in said
 
 
+def test_ranks_that_lie_apart_show_nothing_where_friedmans_test_does_not():
+    (group,) = datasets(compare(where(studied(), ["corruption.rate=0.05"])))
+    ranking = replace(rank_losses(group), ranks={"a": 1.0, "b": 3.0}, critical_difference=0.5)
+    assert "a ranks above b" in replace(ranking, p=0.04).conclusion[0]
+    assert "No loss is shown to rank above" in replace(ranking, p=0.06).conclusion[0]
+
+
 def test_comparisons_ranks_and_robustness_are_drawn(tmp_path):
     drawn = write_figures(compare(studied()), tmp_path / "figures", "study")
     numbers = {"": 6, "-robustness": 3, "-ranks": 2}

@@ -264,7 +264,9 @@ def test_a_rare_collapse_is_named():
     assert row.verdict == "open"
     assert "On one seed the difference is -0.2" in said_of(comparison, "focal")
     _, comparison = of(None, *pair(BETTER))
-    assert any("may not have been met in 20 seeds" in line for line in comparison.conclusion)
+    assert any(
+        "1 seed in 7 may not have been met in 20 seeds" in line for line in comparison.conclusion
+    )
 
 
 def test_two_seeds_have_no_interval():
@@ -292,6 +294,18 @@ def test_seeds_that_were_added_are_a_second_look():
     assert twice.difference.low < once.difference.low
     assert any(line.startswith("Seeds were added 1 time,") for line in comparison.conclusion)
     assert once.looks == 1
+
+
+def test_what_seeds_can_show_is_corrected_for_all_comparisons_and_looks():
+    """Two comparisons at the second of their looks; more seeds would be the third."""
+    results = *pair(SLIGHT), result("poly", SAME)
+    results = [replace(r, summary={**r.summary, "looks": 2}) for r in results]
+    row, _ = of(None, *results)
+    d = SAME - BASE
+    expected = statistics.smallest_detectable_difference(d.std(ddof=1), 20, comparisons=2 * 2)
+    assert row.detectable == pytest.approx(expected)
+    assert row.settled_by == statistics.seeds_to_settle(d, comparisons=2 * 3)
+    assert row.settled_by > statistics.seeds_to_settle(d, comparisons=2)
 
 
 @pytest.mark.parametrize("which", [0, 1])
