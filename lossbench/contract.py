@@ -15,13 +15,14 @@ UnusableError  the same for the disk, the network or the machine.
 
 Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.metrics.<task>`,
 `lossbench.tasks`, `lossbench.datasets`, `lossbench.corruptions`, `lossbench.models`,
-`lossbench.regularizers`, `lossbench.optimizers`, `lossbench.schedules`, `lossbench.configs`), and
-objects keep the way in which they are called:
+`lossbench.regularizers`, `lossbench.optimizers`, `lossbench.schedules`,
+`lossbench.augmentations`, `lossbench.configs`), and objects keep the way in which they are called:
     loss         (prediction, target, /, *, hyper-parameters, facts) -> (B,) or ()
     metric       (estimate, target, /, *, facts) -> (...), from (..., N, ...); NaN where undefined
     task         a subclass of `lossbench.tasks.Task`, which is public too
     dataset      (rng, /, *, parameters) -> Sample
     corruption   (inputs, targets, rng, /, *, parameters, facts) -> Corrupted
+    augmentation (inputs, targets, /, *, parameters) -> (inputs, targets), of a training batch
     model        (input_shape, output_shape, /, *, parameters) -> torch.nn.Module
     regularizer  (weights, /, *, parameters) -> ()
     optimizer    (parameters, /, *, parameters) -> torch.optim.Optimizer

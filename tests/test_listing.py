@@ -9,7 +9,7 @@ from lossbench import registry
 from lossbench.cli import main
 
 KINDS = ["losses", "datasets", "corruptions", "models", "regularizers", "optimizers", "schedules"]
-KINDS += ["tasks"]
+KINDS += ["augmentations", "tasks"]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "configs", "experiments"])

@@ -30,10 +30,10 @@ KINDS = {plural: kind for kind, plural in PLURALS.items()}
 def list_installed(kind: str, verify: bool) -> int:
     """List what is installed, of a kind.
 
-    KIND is losses (default), datasets, corruptions, models, regularizers, optimizers,
-    schedules, tasks, metrics, configs or experiments. What is not packaged can be used as well:
-    dataset=csv dataset.path=FILE for a table, and FILE.py:FUNCTION for a function of your own, in
-    place of any name.
+    KIND is losses (default), datasets, corruptions, augmentations, models, regularizers,
+    optimizers, schedules, tasks, metrics, configs or experiments. What is not packaged can be
+    used as well: dataset=csv dataset.path=FILE for a table, and FILE.py:FUNCTION for a function of
+    your own, in place of any name.
     """
     if kind == "experiments":
         return 3 if _list_experiments() and verify else 0

@@ -84,6 +84,7 @@ class Configuration:
     regularizer: Choice
     optimizer: Choice
     schedule: Choice
+    augmentation: Choice
     metric: str | None
     metrics: tuple[str, ...]
     trainer: Trainer

@@ -27,6 +27,7 @@ class Role:
 KINDS = {
     "dataset": Role("datasets", ("rng",), chosen=True),
     "corruption": Role("corruptions", ("inputs", "targets", "rng"), chosen=True, has_facts=True),
+    "augmentation": Role("augmentations", ("inputs", "targets"), chosen=True, default="none"),
     "model": Role("models", ("input_shape", "output_shape"), chosen=True),
     "loss": Role("losses", ("prediction", "target"), chosen=True, by_task=True, has_facts=True),
     "regularizer": Role("regularizers", ("weights",), chosen=True),

@@ -123,6 +123,26 @@ def refuse_schedule(config: Configuration) -> None:
         )
 
 
+def try_augmentation(
+    name: str, augment: Callable[[Tensor, Tensor], Any], inputs: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """An augmented batch; UserError where it fails or gives examples of another form."""
+    try:
+        given, given_targets = augment(inputs, targets)
+        shapes = [tuple(part.shape[1:]) for part in (given, given_targets)]
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(
+            f"augmentation={name} fails on a batch: {reason}\nIt is given inputs and targets, and "
+            "gives both. Use tensor arithmetic, and torch.rand or randn for random numbers."
+        ) from error
+    if shapes != (expected := [tuple(part.shape[1:]) for part in (inputs, targets)]):
+        raise UserError(f"augmentation={name} gives shapes {shapes} for {expected}; keep them.")
+    return given, given_targets
+
+
 def check_targets(name: str, interval: str, splits: Splits) -> None:
     for split in ("train", "validation", "test"):
         each = [splits.targets_of(split, r) for r in range(splits.replicas)]

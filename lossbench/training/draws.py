@@ -94,6 +94,12 @@ class Draws(TorchFunctionMode):
         return make(key_at(self.key, self.count), shape)
 
 
+def drawing(function: Callable[..., Any], key: Tensor, *arguments: Any) -> Any:
+    """Call a function that may draw with one replica's key."""
+    with Draws(key):
+        return function(*arguments)
+
+
 def _dropout(
     draws: Draws,
     input: Tensor,

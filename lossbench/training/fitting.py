@@ -33,6 +33,7 @@ from lossbench.training.boundary import (
     checked_schedule,
     find_loss,
     refuse_schedule,
+    try_augmentation,
     wanted_facts,
 )
 from lossbench.training.checkpoint import Checkpoint, place_of
@@ -233,6 +234,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         through_loss=through_loss,
         regularizer=_bound("regularizer", config.regularizer),
         optimizer=_bound("optimizer", config.optimizer),
+        augmentation=_augmentation(config),
         schedule=checked_schedule(config.schedule.name, _bound("schedule", config.schedule)),
         epochs=config.trainer.max_epochs,
         batch_size=config.trainer.batch_size,
@@ -241,6 +243,11 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         primary=primary_of(task, metrics, config.metric),
         notes=(f"loss={name} is given {forms}.",) if forms else (),
     )
+
+
+def _augmentation(config: Configuration) -> Callable[..., Any] | None:
+    decides = "augmentation" in config.decisive_kinds
+    return _bound("augmentation", config.augmentation) if decides else None
 
 
 def tried_recipe(config: Configuration, splits: Splits) -> Recipe:
@@ -273,6 +280,7 @@ def _try_step(config: Configuration, recipe: Recipe, splits: Splits) -> None:
     inputs, targets = splits.first("train", count)
     check_output(model, inputs[0, :2], recipe.output_shape, name, splits.task.name)
     model.train()
+    inputs, targets = try_augmentation(config.augmentation.name, stack.augmented, inputs, targets)
     stack.looped(stack.objective, stack.state, inputs, targets).sum().backward()
     optimizer = stack.configure_optimizers()
     optimizer.step()

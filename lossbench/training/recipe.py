@@ -19,6 +19,7 @@ class Recipe:
     output_shape: of a prediction of one example.
     loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
     through_loss: whether the module's `logits` stand between a prediction and its link.
+    augmentation: of a replica's training batches, if there is one.
     schedule: the share of training that is done -> a factor of the learning rate.
     clip_norm: the longest gradient of a replica, if there is one.
     metrics: what every split is scored by; primary: the one that chooses epochs.
@@ -33,6 +34,7 @@ class Recipe:
     through_loss: bool
     regularizer: Callable[..., Tensor]
     optimizer: Callable[..., torch.optim.Optimizer]
+    augmentation: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None
     schedule: Callable[[float], float]
     epochs: int
     batch_size: int

@@ -23,12 +23,13 @@ from lossbench.streams import stream
 from lossbench.tasks import Task
 from lossbench.training import layers
 from lossbench.training.details import collect_details
-from lossbench.training.draws import Draws, key_at
+from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.recipe import History, Recipe
 from lossbench.training.replicas import Logits, State, copied, replica_of, seeded
 from lossbench.training.steps import clip, set_rate, step
 
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
+STREAMS = ("dropout", "loss", "augmentation")  # of random numbers, while replicas are trained
 TRIED = 4  # replicas whose mapped values are held against looped ones
 
 
@@ -85,7 +86,7 @@ class Stack(LightningModule):
             trained.append(dict(forms[-1].named_parameters()))
             tensors = {f"fact.{n}": v for n, v in facts.items() if isinstance(v, Tensor)}
             buffers = dict(forms[-1].named_buffers())
-            keys = {f"draw.{n}": torch.tensor(stream(seed, n)) for n in ("dropout", "loss")}
+            keys = {f"draw.{n}": torch.tensor(stream(seed, n)) for n in STREAMS}
             fixed.append({**buffers, **tensors, **keys, **replica_of(per_replica, r)})
         self.names, self.fixed_names = list(trained[0]), list(fixed[0])
         self.stacked = nn.ParameterList(
@@ -255,7 +256,15 @@ class Stack(LightningModule):
     def train_batches(self, order: Tensor) -> Iterator[Batch]:
         """The training examples in batches, each replica's in its own order (R, N)."""
         indices = order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
-        yield from self.splits.batches("train", indices)
+        for batch in self.splits.batches("train", indices):
+            yield self.augmented(*batch)
+
+    def augmented(self, inputs: Tensor, targets: Tensor) -> Batch:
+        """A training batch with the changes that belong to this step."""
+        if self.recipe.augmentation is None:
+            return inputs, targets
+        keys = key_at(self.state["draw.augmentation"], self.steps_done)
+        return vmap(partial(drawing, self.recipe.augmentation))(keys, inputs, targets)
 
     def _order(self, epoch: int) -> Tensor:
         """Each replica's order of its training examples in an epoch, (R, N), on the CPU."""
