@@ -18,7 +18,15 @@ from scipy import stats
 
 from lossbench import results
 from lossbench.cli import main
-from lossbench.comparison import compare, datasets, grouped, rank_losses, robustness, where
+from lossbench.comparison import (
+    compare,
+    datasets,
+    grouped,
+    rank_losses,
+    robustness,
+    value_at,
+    where,
+)
 from lossbench.contract import UserError
 from lossbench.drawing import INK
 from lossbench.report import tables
@@ -61,6 +69,12 @@ def printed(found, width=100, by=None) -> str:
 )
 def test_filters_keep_what_meets_all_of_them(conditions, kept):
     assert len(where(studied(), conditions)) == kept
+
+
+def test_the_value_under_a_key_is_written_as_on_the_command_line():
+    facts = {"a": {"b": None, "c": True, "d": [1, 2], "e": "text"}, "f": {"name": "focal"}}
+    values = [value_at(facts, key) for key in ("a.b", "a.c", "a.d", "a.e", "f", "g")]
+    assert values == ["null", "true", "[1, 2]", "text", "focal", "-"]
 
 
 @pytest.mark.parametrize(

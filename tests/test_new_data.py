@@ -269,6 +269,20 @@ def test_a_rare_collapse_is_named():
     )
 
 
+def test_a_rare_seed_in_the_usual_direction_is_no_collapse():
+    gains = np.append(np.full(19, 0.01) + 0.001 * np.arange(19) / 19, 0.4)
+    _, comparison = of(None, *pair(BASE + gains))
+    assert "the other way" not in " ".join(comparison.conclusion)
+
+
+def test_no_number_of_seeds_is_named_that_there_are_already():
+    """Twenty skewed differences are open, though six like their mean would be enough."""
+    row, comparison = of(None, *pair(BASE + np.repeat([0.01, 0.0, -0.01], [17, 2, 1])))
+    assert row.verdict == "open"
+    assert row.settled_on_new_by < 20
+    assert "would settle it" not in said_of(comparison, "focal")
+
+
 def test_two_seeds_have_no_interval():
     _, comparison = of(None, result("cross_entropy", BASE[:2]), result("focal", SAME[:2]))
     assert "nan" not in as_markdown([comparison], None)

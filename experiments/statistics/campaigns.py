@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from lossbench.commands.judging import correction_of
 from lossbench.sweep.settling import HOPELESS, may_settle, plan_looks
 
 PROPOSALS = 200
-CAMPAIGNS = 400
+CAMPAIGNS = 300
 PLACES = (1, 10, 100)
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]  # seeds x losses
 
@@ -81,34 +82,48 @@ def may_be_near(gains: np.ndarray, level: float) -> bool:
     return bool((effect / wanted) ** 2 * (HOPELESS * MOST + 1) >= 1)
 
 
-def accepts_one(generator: np.random.Generator, draw: Draw) -> bool:
-    """Whether a campaign of proposals without any effect, against one yardstick, accepts one."""
-    values = draw(generator, (MOST, PROPOSALS + 1))
-    return any(accepted(gains_of(values, number), number)[0] for number in range(1, PROPOSALS + 1))
+def false_share(job: tuple[int, int]) -> float:
+    """The share of campaigns without any effect, against one yardstick, that accept a proposal."""
+    number, campaigns = job
+    draw = [*NULLS.values()][number]
+    accepting = 0
+    for campaign in range(campaigns):
+        values = draw(np.random.default_rng([number, campaign]), (MOST, PROPOSALS + 1))
+        accepting += any(accepted(gains_of(values, k), k)[0] for k in range(1, PROPOSALS + 1))
+    return accepting / campaigns
+
+
+def power_at(job: tuple[int, int]) -> tuple[float, float]:
+    """How often a proposal that is better by one deviation is accepted at a place, and its seeds."""
+    number, trials = job
+    generators = [np.random.default_rng([len(NULLS) + number, trial]) for trial in range(trials)]
+    judged = [accepted(gains_of(better_by(1.0)(g), 1), PLACES[number]) for g in generators]
+    found, seeds = np.mean(judged, axis=0)
+    return float(found), float(seeds)
+
+
+def measure(campaigns: int) -> Iterator[list[str]]:
+    """The lines as they finish."""
+    with Pool(2) as pool:
+        shares = pool.imap(false_share, [(number, campaigns) for number in range(len(NULLS))])
+        powers = pool.imap(power_at, [(number, campaigns) for number in range(len(PLACES))])
+        for name, share in zip(NULLS, shares, strict=True):
+            noise = 3 * np.sqrt(max(share * (1 - share), 1 / campaigns) / campaigns)
+            verdict = "kept" if share <= ALPHA + noise else "FALLS SHORT"
+            what = f"{name}: one of {PROPOSALS} without effect is accepted"
+            yield [str(campaigns), what, "at most 0.05", f"{share:.4f}", verdict]
+        for place, (found, seeds) in zip(PLACES, powers, strict=True):
+            what = f"better by 1 deviation, proposal {place}"
+            yield [str(campaigns), f"{what}: accepted", "", f"{found:.4f}", ""]
+            yield [str(campaigns), f"{what}: seeds", "", f"{seeds:.1f}", ""]
 
 
 def main(share: float) -> None:
     """The error of whole campaigns, and the power at some places of one."""
-    campaigns = max(20, round(CAMPAIGNS * share))
     rows = [["campaigns", "what", "promised", "measured", "verdict"]]
-
-    def add(what: str, promised: str, value: float, kept: bool) -> None:
-        verdict = ("kept" if kept else "FALLS SHORT") if promised else ""
-        rows.append([str(campaigns), what, promised, f"{value:.4f}", verdict])
-        print(*rows[-1], sep="  ", flush=True)
-
-    for number, (name, draw) in enumerate(NULLS.items()):
-        generators = [np.random.default_rng([number, k]) for k in range(campaigns)]
-        false = float(np.mean([accepts_one(generator, draw) for generator in generators]))
-        noise = 3 * np.sqrt(max(false * (1 - false), 1 / campaigns) / campaigns)
-        what = f"{name}: one of {PROPOSALS} without effect is accepted"
-        add(what, "at most 0.05", false, false <= ALPHA + noise)
-    for number, place in enumerate(PLACES, len(NULLS)):
-        generators = [np.random.default_rng([number, k]) for k in range(campaigns)]
-        judged = [accepted(gains_of(better_by(1.0)(g), 1), place) for g in generators]
-        found, seeds = np.mean(judged, axis=0)
-        add(f"better by 1 deviation, proposal {place}: accepted", "", found, True)
-        add(f"better by 1 deviation, proposal {place}: seeds", "", seeds, True)
+    for row in measure(max(20, round(CAMPAIGNS * share))):
+        rows.append(row)
+        print(*row, sep="  ", flush=True)
     if share >= 1:
         with Path(__file__).with_name("campaigns.csv").open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
