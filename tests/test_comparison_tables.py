@@ -100,12 +100,28 @@ def test_grouping_gives_a_line_for_each_value_numbers_ascending():
     assert {group.fixed["dataset"]["name"] for group in by_rate} == {"moons", "blobs", "digits"}
     (group,) = robustness(where_dataset(found, "moons"))
     assert "focal: better than the baseline at 0.05, 0.4, of 2 compared." in group.conclusion
+    assert not any(line.startswith("cross_entropy") for line in group.conclusion)
     with pytest.raises(UserError, match=r"--by corruption.rat: .*corruption.rate"):
         grouped(found, "corruption.rat")
 
 
 def where_dataset(found, name):
     return [c for c in found if c.setting["dataset"]["name"] == name]
+
+
+def noisy(**noise):
+    """All losses under label noise of these parameters."""
+    sections = {"corruption": {"name": "label_noise", **noise}}
+    return [result(loss, values, sections=sections) for loss, values in LOSSES.items()]
+
+
+def test_a_group_differs_in_its_key_alone():
+    """Two kinds of noise at two rates each are two groups by the rate."""
+    made = [(k, r) for k in ("symmetric", "asymmetric") for r in (100, 20)]
+    found = compare([r for kind, rate in made for r in noisy(kind=kind, rate=rate)])
+    groups = grouped(found, "corruption.rate")
+    assert [group.fixed["corruption"]["kind"] for group in groups] == ["asymmetric", "symmetric"]
+    assert [list(group.comparisons) for group in groups] == [["20", "100"]] * 2
 
 
 def test_one_dataset_with_two_parameters_is_two_lines():

@@ -94,7 +94,7 @@ def false_share(job: tuple[int, int]) -> float:
 
 
 def power_at(job: tuple[int, int]) -> tuple[float, float]:
-    """How often a proposal that is better by one deviation is accepted at a place, and its seeds."""
+    """How often a proposal better by one deviation is accepted at a place, and its seeds."""
     number, trials = job
     generators = [np.random.default_rng([len(NULLS) + number, trial]) for trial in range(trials)]
     judged = [accepted(gains_of(better_by(1.0)(g), 1), PLACES[number]) for g in generators]
