@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from made_results import BASE, BETTER, RNG, SAME, on, result
@@ -161,6 +163,36 @@ def test_a_loss_is_placed_by_its_mean_with_diverged_replicas_as_the_worst():
     assert "Diverged: 12 of 20 seeds of focal; each counts as the worst outcome." in said
     assert "over the 8 seeds on which both finished, +0.0215, which is the other way." in said
     assert "+0.0215" not in said.partition(";")[0]
+
+
+def test_of_every_two_losses_it_is_counted_on_which_of_their_seeds_the_first_is_better():
+    """Ties count half, failed seeds lose, and seeds that a third loss lacks count."""
+    values = {"cross_entropy": [3, 3, 3, 3], "focal": [3, 4, 4, 1], "poly": [5, 2]}
+    made = [result(name, scores) for name, scores in values.items()]
+    made[0].seeds.loc[3, ["test/accuracy", "status"]] = [np.nan, "diverged"]
+    (comparison,) = compare(made)
+    assert comparison.better_shares == {
+        "cross_entropy": {"focal": 0.125, "poly": 0.5},
+        "focal": {"cross_entropy": 0.875, "poly": 0.5},
+        "poly": {"cross_entropy": 0.5, "focal": 0.5},
+    }
+    table = tables.as_markdown([comparison], None)
+    assert "| P(better) than | " in table
+    assert "88%" in table
+    (told,) = json.loads(tables.as_json([comparison]))["conclusions"]
+    assert told["better_shares"] == comparison.better_shares
+    two = compare(made[:2])[0]
+    assert "P(better) than" not in tables.as_markdown([two], None)
+
+
+def test_a_metric_that_was_chosen_by_hand_is_not_counted_and_that_is_said():
+    losses = result("cross_entropy", BASE), result("focal", BETTER)
+    note = "p is corrected over losses, not over the metrics that could have been chosen."
+    _, chosen = rows_of(*losses, metric="log_loss")
+    _, named = rows_of(*losses, metric="accuracy")
+    assert chosen.conclusion[-1].startswith("Compared by log_loss, while accuracy is what")
+    assert chosen.conclusion[-1].endswith(note)
+    assert not any(note in line for line in named.conclusion)
 
 
 def test_seeds_of_the_baseline_that_diverged_are_named_and_one_seed_is_singular():

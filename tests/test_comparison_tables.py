@@ -343,6 +343,13 @@ def test_what_was_noted_in_training_stands_below_the_tables_once(command):
     assert out.count(NOTE) == 1
 
 
+def test_results_that_are_left_out_by_hand_are_counted(command):
+    _, out, _ = command("compare", "--format", "markdown", "--where", "corruption.rate=0.05")
+    note = "- --where leaves out 9 of 18 results: p is corrected over what is compared here alone."
+    assert out.count(note) == 3
+    assert "leaves out" not in command("compare", "--format", "markdown")[1]
+
+
 def test_a_heading_leaves_out_what_is_not_set():
     dataset = {"name": "csv", "path": "a.csv", "task": None, "drop": [], "header": False}
     title = tables.describe_setting({"dataset": dataset})

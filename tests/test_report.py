@@ -87,6 +87,7 @@ def three(**others) -> list[results.Result]:
 def test_every_number_of_the_table_is_the_one_of_the_comparison():
     (comparison,) = compare(three())
     text = render_page([comparison], Words("title"))
+    assert "<details><summary>P(better) for every pair</summary>" in text
     cells = {row[0]: row for row in Tables(text).rows if len(row) > 5}
     assert set(cells) == set(comparison.results)
     for row in comparison.rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,8 +97,9 @@ def compare(
 
     folder = Path(results).absolute()
     stored, question = _stored(experiment, results, folder, config_dir)
+    kept = those_where(stored, where)
     comparisons = compare_results(
-        those_where(stored, where),
+        kept,
         baseline=baseline or (question.baseline if question else None),
         metric=metric,
         same_within=same_within,
@@ -106,7 +107,8 @@ def compare(
         at=at,
     )
     decisions = decisions_on(question, stored)
-    answer = Answer(folder, question, comparisons, decisions)
+    noted = _note_left_out(comparisons, len(stored) - len(kept), len(stored))
+    answer = Answer(folder, question, noted, decisions)
     if peek:
         _name_missing_for_peek(answer, results, metric, form)
     _print(answer, by, form, peek)
@@ -114,6 +116,17 @@ def compare(
         _write_page(answer, Path(html))
     _draw(answer)
     return _changed(decisions) if check else 0
+
+
+def _note_left_out(comparisons: list[Comparison], left_out: int, of: int) -> list[Comparison]:
+    """The comparisons, which say so where results were left out by hand."""
+    if not left_out:
+        return comparisons
+    note = (
+        f"--where leaves out {left_out} of {of} results: p is corrected over what is compared here "
+        "alone."
+    )
+    return [replace(c, notes=(*c.notes, note)) for c in comparisons]
 
 
 @dataclass(frozen=True)

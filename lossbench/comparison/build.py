@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from lossbench import statistics
-from lossbench.comparison.contests import PLACES, Array, Contest, bounds_of, contests_of
+from lossbench.comparison.contests import (
+    PLACES,
+    Array,
+    Contest,
+    bounds_of,
+    contests_of,
+    on_common_seeds,
+)
 from lossbench.comparison.evidence import (
     Evidence,
     examples_needed,
@@ -99,10 +107,22 @@ def _comparison(
         stays=statistics.first_stays(scores) if len(scores) > 1 else None,
         paired=contest.paired,
         family=family,
+        better_shares=_better_shares(contest) if contest.defined else {},
         notes=contest.notes,
         rows=tuple(sorted(rows.values(), key=lambda row: -row.score)),
         results=contest.results,
     )
+
+
+def _better_shares(contest: Contest) -> dict[str, dict[str, float]]:
+    shares: dict[str, dict[str, float]] = {label: {} for label in contest.results}
+    for first, second in itertools.permutations(contest.results, 2):
+        sides = on_common_seeds([contest.results[first], contest.results[second]])
+        gains = statistics.paired_differences(
+            *contest.values(sides), higher_is_better=contest.direction > 0, failed=contest.failed
+        )
+        shares[first][second] = statistics.probability_of_improvement(gains)
+    return shares
 
 
 def _row(contest: Contest, label: str, metrics: set[str], score: float, leads: float) -> Row:

@@ -247,6 +247,11 @@ def _contest(
         notes.append(f"{summary['task']} is compared by {summary['primary']}: it has no {metric}.")
         metric = None
     metric = metric or summary["primary"]
+    if metric != summary["primary"]:
+        notes.append(
+            f"Compared by {metric}, while {summary['primary']} is what these runs are judged by: p "
+            "is corrected over losses, not over the metrics that could have been chosen."
+        )
     here = [name for each in baselines if (name := _named(each, labelled))]
     base = here[0] if here else _baselines([labelled], labelled)[0]
     if not _named(baselines[0], labelled):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -82,6 +82,8 @@ class Comparison:
     family: comparisons that the p values are corrected over: all that one call of `compare` makes.
     margin: difference within which losses count as practically the same, where one was stated.
     stays: how often the loss that is first on one half of the seeds is so on the other.
+    better_shares: of every two losses the share of their common seeds on which the first is better
+        than the second, a tie counting half.
     leading: the loss with the best mean, then those not told apart from it on new data.
     notes: what a reader must know of how results were chosen.
     """
@@ -102,6 +104,7 @@ class Comparison:
     stays: float | None = None
     margin: float | None = None
     leading: tuple[str, ...] = ()
+    better_shares: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @cached_property
     def conclusion(self) -> list[str]:

@@ -124,6 +124,7 @@ def as_json(comparisons: Sequence[Comparison], peek: bool = False) -> str:
                 "at": c.at,
                 "question": explain_question(c),
                 "conclusion": c.conclusion,
+                "better_shares": c.better_shares,
             }
             for c in comparisons
         ],

@@ -103,6 +103,16 @@ def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
         yield Sheet(head, rows, title="Other metrics")
 
 
+def build_pairs(comparison: Comparison) -> Iterator[Sheet]:
+    """P(better) of the loss of each line against that of each column; of three losses and more."""
+    shares, labels = comparison.better_shares, [row.label for row in comparison.rows]
+    for shown in _few(labels, LOSSES_ABREAST) if len(shares) > 2 else ():
+        rows = (
+            (x, *(f"{shares[x][y]:.0%}" if y in shares[x] else "" for y in shown)) for x in labels
+        )
+        yield Sheet(("P(better) than", *shown), tuple(rows), title="P(better) for every pair")
+
+
 def _short(record: Record) -> str:
     prefix = PREFIXES[record["at"]]
     mean, low, high = (record[f"{prefix}{name}"] for name in ("mean", "low", "high"))

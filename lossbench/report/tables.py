@@ -89,6 +89,7 @@ def _of_comparison(comparison: Comparison) -> Block:
     tables = [
         sheets.build_primary(comparison),
         *sheets.build_metrics(comparison),
+        *sheets.build_pairs(comparison),
         sheets.build_ledger(comparison),
     ]
     sentences = [*comparison.conclusion, *list_tuning_notes(comparison)]
