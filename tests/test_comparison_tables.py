@@ -124,6 +124,14 @@ def test_a_group_differs_in_its_key_alone():
     assert [list(group.comparisons) for group in groups] == [["20", "100"]] * 2
 
 
+def test_only_several_strengths_or_datasets_make_a_group():
+    """One dataset is none, and true or false is no strength of a corruption."""
+    assert datasets(compare(noisy(rate=0.1))) == []
+    found = compare([r for whole in (True, False) for r in noisy(whole=whole)])
+    assert len(grouped(found, "corruption.whole")) == 1
+    assert robustness(found) == []
+
+
 def test_one_dataset_with_two_parameters_is_two_lines():
     made = [
         result(loss, values, sections={"dataset": {"name": "blobs", "spread": spread}})
