@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from lossbench import registry
+from lossbench import registry, statistics
 from lossbench.claims import Identity, matches, read_claims
 from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations, experiment_files
@@ -138,6 +138,57 @@ def test_more_claims_make_each_harder_to_support():
     among = decide(read_claims(written, "file"), [r.config for r in found], found)
     assert alone <= 0.05
     assert among[0].findings[0].p == pytest.approx(10 * alone)
+
+
+@pytest.mark.parametrize(("of_result", "of_claim", "times"), [(3, 1, 3), (1, 4, 4), (3, 4, 4)])
+def test_looks_at_growing_numbers_of_seeds_are_counted(of_result, of_claim, times):
+    """p is multiplied by them, the interval is wider, and more seeds are one look more."""
+    once = decided([planted("a", BASE + 0.001 + NOISE), planted("b", BASE)], better()).findings[0]
+    looked = planted("a", BASE + 0.001 + NOISE)
+    looked.summary["looks"] = of_result
+    found = [looked, planted("b", BASE)]
+    finding = decided(found, better(), looks=of_claim).findings[0]
+    assert finding.p == pytest.approx(min(1, times * once.p))
+    half = stats.t.isf(0.025 / times, 19) * stats.sem(0.001 + NOISE)
+    assert finding.difference.high == pytest.approx(np.mean(0.001 + NOISE) + half)
+    needed = statistics.seeds_to_settle(0.001 + NOISE, comparisons=times + 1)
+    assert finding.seeds_needed == needed
+
+
+def test_more_seeds_are_counted_for_all_tests_of_the_family():
+    """Requirements and identities are not of it."""
+    found = [planted("a", BASE + 0.001 + NOISE), planted("b", BASE)]
+    finding = decided(found, better(), better()).findings[0]
+    assert finding.seeds_needed == statistics.seeds_to_settle(0.001 + NOISE, comparisons=2 * 2)
+
+
+@pytest.mark.parametrize(("at", "verdict"), [("last", "SUPPORTED"), ("best", "REFUTED")])
+def test_a_claim_is_of_the_epoch_that_it_names(at, verdict):
+    found = [planted("a", BASE + 0.02 + NOISE), planted("b", BASE)]
+    for result, shift in zip(found, (-0.02, 0.02), strict=True):
+        result.seeds["test_best/accuracy"] = BASE + shift + NOISE * (shift > 0)
+    assert decided(found, better(), at=at).verdict == verdict
+
+
+def test_claims_are_paired_by_seed_whatever_rows_there_are():
+    """Rows in reverse order, and of other seeds too, change nothing."""
+    a, b = planted("a", BASE + 0.003 + NOISE), planted("b", BASE)
+    expected = decided([a, b], better()).findings[0]
+    more = pd.concat([a.seeds[::-1], a.seeds[:3].assign(seed=[97, 98, 99])], ignore_index=True)
+    finding = decided([replace(a, seeds=more[::-1]), b], better()).findings[0]
+    assert (finding.p, finding.seeds) == (expected.p, 20)
+
+
+def test_claims_on_splits_of_one_data_set_are_judged_on_new_data():
+    found = [planted("a", BASE + 0.003 + NOISE), planted("b", BASE)]
+    for result in found:
+        result.summary["examples"] = {"drawn": "split", "learnt": 80, "test": 20}
+    d = 0.003 + NOISE
+    extra = 0.25 * d.var(ddof=1)
+    finding = decided(found, better()).findings[0]
+    assert finding.p == pytest.approx(statistics.new_data_test(d, extra))
+    finding = decided(found, equal(0.008)).findings[0]
+    assert finding.p == pytest.approx(statistics.equivalence_test(d, 0.008, extra=extra))
 
 
 def test_a_claim_needs_all_of_its_tests_and_falls_with_one():
