@@ -54,8 +54,8 @@ def test_the_numbers_are_those_of_splitmix64_on_every_machine():
     "draw",
     [
         lambda: uniform(KEY, (10**6,)),
-        lambda: torch.cat([uniform(key_at(KEY, step), (10,)) for step in range(20_000)]),
-        lambda: torch.cat([uniform(key_at(torch.tensor(k), 1), (10,)) for k in range(20_000)]),
+        lambda: torch.cat([uniform(key_at(KEY, step), (50,)) for step in range(3_000)]),
+        lambda: torch.cat([uniform(key_at(torch.tensor(k), 1), (50,)) for k in range(3_000)]),
     ],
     ids=["positions", "steps", "keys"],
 )
@@ -130,10 +130,20 @@ def net(tmp_path) -> str:
     return f"model={tmp_path}/net.py:Net"
 
 
-def test_a_model_with_batch_norm_and_dropout_is_mapped_alone_as_among_others(net):
-    config = configured("dataset=digit_images", net, "trainer.max_epochs=2")
-    rows, curves = tables(config, list(range(12)))
-    for alone in ([7], [0, 11]):
+WITH_NORM = [
+    ["{net}"],
+    ["model=tabular", "model.hidden=[17,9]"],
+    ["model=transformer", "model.patch=2", "model.width=12"],
+    ["model=resnet", "model.width=3"],
+]
+
+
+@pytest.mark.parametrize("words", WITH_NORM, ids=" ".join)
+def test_a_model_with_batch_norm_and_dropout_is_mapped_alone_as_among_others(words, net):
+    words = [word.format(net=net) for word in words]
+    config = configured("dataset=digit_images", "trainer.max_epochs=1", *words)
+    rows, curves = tables(config, list(range(6)))
+    for alone in ([3], [0, 5]):
         own_rows, own_curves = tables(config, alone)
         among = rows[rows.seed.isin(alone)].reset_index(drop=True)
         pd.testing.assert_frame_equal(own_rows, among, check_exact=True)

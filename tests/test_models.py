@@ -10,10 +10,13 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from lossbench.contract import UserError
+from lossbench.models.attention import transformer
 from lossbench.models.convolutional import conv, unet
 from lossbench.models.linear import linear
 from lossbench.models.mlp import mlp
+from lossbench.models.residual import resnet
 from lossbench.models.sequential import gru, temporal_conv
+from lossbench.models.tabular import tabular
 from lossbench.models.two_sided import bilinear, keeps_sides_apart, pair_scorer, two_tower
 from lossbench.models.variational import vae
 from lossbench.registry import installed, load
@@ -36,6 +39,11 @@ MODELS = [
     (temporal_conv, (20, 3), (20, 11), True),
     (gru, (20, 3), (20, 11), False),
     (vae, (6,), (6 + 2 * 2,), True),
+    (partial(resnet, width=4), (3, 8, 8), (10,), True),
+    (partial(resnet, width=3, depth=18, norm="group"), (1, 9, 7), (), True),
+    (tabular, (7,), (3,), True),
+    (transformer, (5, 3), (5, 4), True),
+    (partial(transformer, patch=2), (3, 8, 6), (2, 3), True),
 ]
 NAMES = [f"{getattr(m, '__name__', 'deep')} {i} {o}" for m, i, o, _ in MODELS]
 every_model = pytest.mark.parametrize(("model", "inputs", "outputs", "mapped"), MODELS, ids=NAMES)
@@ -43,11 +51,11 @@ every_model = pytest.mark.parametrize(("model", "inputs", "outputs", "mapped"), 
 
 @every_model
 def test_a_model_keeps_its_shapes_and_learns_with_every_parameter(model, inputs, outputs, mapped):
-    """(B, *input_shape) -> (B, *output_shape), for a batch of one as well."""
+    """(B, *input_shape) -> (B, *output_shape), in evaluation for a batch of one as well."""
     module = model(inputs, outputs)
-    for count in (1, 3):
-        prediction = module(torch.randn(count, *inputs))
-        assert prediction.shape == (count, *outputs)
+    assert module.eval()(torch.randn(1, *inputs)).shape == (1, *outputs)
+    prediction = module.train()(torch.randn(3, *inputs))
+    assert prediction.shape == (3, *outputs)
     prediction.square().sum().backward()
     assert all(parameter.grad is not None for parameter in module.parameters())
 
@@ -56,7 +64,8 @@ def test_a_model_keeps_its_shapes_and_learns_with_every_parameter(model, inputs,
 def test_replicas_are_mapped_with_the_numbers_of_each_alone(model, inputs, outputs, mapped):
     """What cannot be mapped says so, and does not give other numbers."""
     modules = [model(inputs, outputs).eval() for _ in range(3)]
-    state, _ = stack_module_state(modules)
+    parameters, buffers = stack_module_state(modules)
+    state = {**parameters, **buffers}
     batch = torch.randn(3, 4, *inputs)
 
     def one(parameters, inputs):
@@ -72,7 +81,7 @@ def test_replicas_are_mapped_with_the_numbers_of_each_alone(model, inputs, outpu
 
 @every_model
 def test_an_example_does_not_depend_on_the_rest_of_its_batch(model, inputs, outputs, mapped):
-    """No statistics of the batch anywhere."""
+    """In evaluation: no statistics of the batch anywhere."""
     module, batch = model(inputs, outputs).eval(), torch.randn(5, *inputs)
     assert torch.allclose(module(batch)[2:3], module(batch[2:3]), rtol=1e-4, atol=1e-6)
 
@@ -165,6 +174,10 @@ REFUSED = [
     (gru, (64,), (10,), ["model=gru", "(64,)"]),
     (vae, (6,), (7,), ["model=vae", "6 + 2Z", "(7,)"]),
     (vae, (6,), (6,), ["model=vae"]),
+    (resnet, (64,), (10,), ["model=resnet", "(64,)"]),
+    (transformer, (64,), (10,), ["model=transformer", "(64,)", "tabular"]),
+    (transformer, (1, 9, 8), (10,), ["model.patch=4", "9 x 8"]),
+    (partial(transformer, heads=3), (5, 3), (10,), ["model.width=32", "model.heads=3"]),
 ]
 
 
@@ -175,6 +188,12 @@ def test_a_model_refuses_shapes_that_it_is_not_for(model, inputs, outputs, words
         model(inputs, outputs)
     assert "\n" not in str(error.value)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize(("depth", "millions"), [(18, 11.173962), (20, 0.27), (56, 0.85)])
+def test_a_residual_network_has_the_published_number_of_parameters(depth, millions):
+    count = sum(p.numel() for p in resnet((3, 32, 32), (10,), depth=depth).parameters())
+    assert count / 1e6 == pytest.approx(millions, rel=1e-9 if depth == 18 else 0.02)
 
 
 def test_every_installed_model_loads():
