@@ -5,6 +5,7 @@ Declaration  what `declare` attaches: the fields may grow, none goes or changes 
 declaration_of  reads it back, empty where nothing is declared.
 metric       makes a `Metric` of a function of estimate and target.
 Metric       a score of estimates: its function, and which values are better and possible.
+DEVIATIONS   the unit of a metric that gets the targets of a regression standardised.
 Sample       what a dataset returns for one seed.
 Corrupted    what a corruption returns: what is to be different in a training split.
 File, Folder  annotate a parameter that names one: `path: File`, `paths: list[File]`, `File | None`.
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "DEVIATIONS",
     "Corrupted",
     "Declaration",
     "File",
@@ -69,6 +71,8 @@ __all__ = [
     "declare",
     "metric",
 ]
+
+DEVIATIONS = "standard deviations"  # the unit of a metric of standardised targets
 
 File = Annotated[str, "file"]
 Folder = Annotated[str, "folder"]
@@ -155,7 +159,9 @@ class Metric:
 
     direction: +1 where more is better, -1 where less is, 0 for neither.
     bounds: the least and the largest value there can be. unit: as in "nats", or "" where the values
-    have none, or that of the target.
+    have none, or that of the target. Estimates and targets of a regression are in the target's own
+    unit; a metric with the unit DEVIATIONS gets them divided by the deviation of the training
+    targets.
     """
 
     name: str

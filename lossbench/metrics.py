@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lossbench import registry
-from lossbench.contract import Metric, UserError
+from lossbench.contract import DEVIATIONS, Metric, UserError
 from lossbench.registry.hints import choices
 from lossbench.tasks import Task
 from lossbench.tasks.scores import sharing
@@ -50,10 +50,22 @@ def primary_of(task: Task, metrics: Mapping[str, Metric], name: str | None) -> M
     return primary
 
 
-def score(metrics: Mapping[str, Metric], estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """The value of each metric, NaN for a replica whose estimates are not all finite."""
+def score(
+    metrics: Mapping[str, Metric], estimate: Tensor, target: Tensor, scale: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The value of each metric, NaN for a replica whose estimates are not all finite.
+
+    scale: the deviation (R, ...) of each replica's training targets, where they have one.
+    """
+    each = (estimate, target)
+    divided = (
+        each if scale is None else (estimate / scale.unsqueeze(1), target / scale.unsqueeze(1))
+    )
     with sharing():
-        values = {name: metric(estimate, target) for name, metric in metrics.items()}
+        values = {
+            name: metric(*(divided if metric.unit == DEVIATIONS else each))
+            for name, metric in metrics.items()
+        }
     replicas = next(iter(values.values())).ndim
     broken = ~estimate.isfinite().flatten(replicas).all(-1)
     return {name: value.masked_fill(broken, torch.nan) for name, value in values.items()}

@@ -47,6 +47,10 @@ class Unit(NamedTuple):
             values = torch.where(values.isnan(), self.fill.unsqueeze(1), values)
         return values.sub_(self.mean.unsqueeze(1)).div_(self.scale.unsqueeze(1))
 
+    def back(self, values: Tensor) -> Tensor:
+        """Of values that are measured so (R, B, ...), what they are."""
+        return values.to(self.mean.dtype) * self.scale.unsqueeze(1) + self.mean.unsqueeze(1)
+
 
 class Split(NamedTuple):
     """What each replica has of a split.
@@ -115,6 +119,15 @@ class Splits:
     @property
     def replicas(self) -> int:
         return len(self.train.rows)
+
+    @property
+    def target_scale(self) -> Tensor | None:
+        """The deviation (R, ...) that targets are trained in, None for as they are."""
+        return self.target_unit and self.target_unit.scale
+
+    def own(self, values: Tensor) -> Tensor:
+        """Targets or estimates (R, N, ...) in the target's own unit, then in float64."""
+        return self.target_unit.back(values) if self.target_unit else values
 
     def of(self, replicas: Sequence[int]) -> Splits:
         """What some replicas have, repeated where they are."""

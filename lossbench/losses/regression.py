@@ -146,7 +146,8 @@ def huber(
 
     Args:
         prediction, target: (B,) or (B, D), any real.
-        delta: in (0, inf), in units of the target.
+        delta: in (0, inf), in the unit of the residual: in a run, standard deviations of the
+            training targets.
 
     Returns:
         (B,), in squared units of the target; its gradient is -clip(r, -delta, delta).
@@ -176,7 +177,8 @@ def smooth_l1(
 
     Args:
         prediction, target: (B,) or (B, D), any real.
-        beta: in [0, inf), in units of the target.
+        beta: in [0, inf), in the unit of the residual: in a run, standard deviations of the
+            training targets.
 
     Returns:
         (B,), in units of the target.

@@ -21,7 +21,8 @@ class Predictions:
     """Of some seeds.
 
     load: -> `validation`, `validation_best`, `test`, `test_best`, estimates (R, N, ...) after the
-    last and after the best epoch, and `validation_target`, `test_target`, in the order of seeds.
+    last and after the best epoch, and `validation_target`, `test_target`, in the order of seeds;
+    of a regression in the target's unit, and `target_scale`, the deviation of training targets.
     """
 
     seeds: tuple[int, ...]

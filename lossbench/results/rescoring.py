@@ -61,13 +61,18 @@ def _columns(
     diverged = (result.seeds.status == "diverged").to_numpy()
     columns = {}
     for split, place in SPLITS:
-        target = torch.from_numpy(arrays[f"{split}_target"])
+        target, scale = torch.from_numpy(arrays[f"{split}_target"]), _scale(arrays)
         for suffix in ("", "_best"):
             estimate = torch.from_numpy(arrays[f"{split}{suffix}"])
-            for name, values in score(metrics, estimate, target).items():
+            for name, values in score(metrics, estimate, target, scale).items():
                 numbers = values.double().numpy()
                 columns[f"{place}{suffix}/{name}"] = np.where(diverged, np.nan, numbers)
     return columns
+
+
+def _scale(arrays: dict[str, np.ndarray]) -> torch.Tensor | None:
+    """The deviation of each replica's training targets, where they have one."""
+    return torch.from_numpy(arrays["target_scale"]) if "target_scale" in arrays else None
 
 
 def row_variance(sides: Sequence[Result], metric: str, place: str) -> float:
@@ -84,12 +89,15 @@ def row_variance(sides: Sequence[Result], metric: str, place: str) -> float:
     if len(arrays) < len(sides):
         return float("nan")
     target = torch.from_numpy(arrays[0]["test_target"])
-    estimates = [torch.from_numpy(each[place]) for each in arrays]
+    estimates, scale = [torch.from_numpy(each[place]) for each in arrays], _scale(arrays[0])
     generator = torch.Generator().manual_seed(0)
     means = []
     for _ in range(RESAMPLES):
         rows = torch.randint(target.shape[1], (target.shape[1],), generator=generator)
-        values = [known[metric](e[:, rows], target[:, rows]).double() for e in estimates]
+        values = [
+            score({metric: known[metric]}, e[:, rows], target[:, rows], scale)[metric].double()
+            for e in estimates
+        ]
         means.append(float((values[0] - values[1] if values[1:] else values[0]).nanmean()))
     finite = np.array(means)[np.isfinite(means)]
     return float(np.var(finite, ddof=1)) if len(finite) > RESAMPLES / 2 else float("nan")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import Declaration, Metric, UserError, metric
+from lossbench.contract import DEVIATIONS, Declaration, Metric, UserError, metric
 from lossbench.tasks import Answers, Population, Section, Study, Task, line
 
 RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
@@ -27,7 +27,7 @@ def _residual(estimate: Tensor, target: Tensor, target_shape: tuple[int, ...]) -
 def root_mean_squared_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
-    """Square root of the mean square of all residuals."""
+    """Square root of the mean square of all residuals, in the unit of the target."""
     return _residual(estimate, target, target_shape).square().mean(-1).sqrt()
 
 
@@ -35,7 +35,7 @@ def root_mean_squared_error(
 def mean_absolute_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
-    """Mean size of all residuals."""
+    """Mean size of all residuals, in the unit of the target."""
     return _residual(estimate, target, target_shape).abs().mean(-1)
 
 
@@ -43,24 +43,40 @@ def mean_absolute_error(
 def median_absolute_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
-    """Median size of all residuals."""
+    """Median size of all residuals, in the unit of the target."""
     error = _residual(estimate, target, target_shape).abs()
     ordered, count = error.sort(-1).values, error.shape[-1]
     return (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
 
 
+@metric(direction=-1, bounds=(0, math.inf), unit=DEVIATIONS)
+def standardised_error(
+    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+) -> Tensor:
+    """root_mean_squared_error in standard deviations of the training targets, per column."""
+    return _residual(estimate, target, target_shape).square().mean(-1).sqrt()
+
+
+@metric(direction=-1, bounds=(0, math.inf), unit=DEVIATIONS)
+def standardised_absolute_error(
+    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+) -> Tensor:
+    """mean_absolute_error in standard deviations of the training targets, per column."""
+    return _residual(estimate, target, target_shape).abs().mean(-1)
+
+
 @metric(direction=1, bounds=(-math.inf, 1))
 def r2(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
-    """1 - squared residuals / squared distances from the mean of each column."""
+    """1 - squared residuals / squared distances from the mean, on average over columns."""
     axis = -1 - len(target_shape)
-    spread = (target - target.mean(axis, keepdim=True)).flatten(axis).square().sum(-1)
-    squared = _residual(estimate, target, target_shape).square().sum(-1)
-    return 1 - squared / spread.masked_fill(spread == 0, torch.nan)
+    spread = (target - target.mean(axis, keepdim=True)).square().sum(axis)
+    share = (estimate - target).square().sum(axis) / spread.masked_fill(spread == 0, torch.nan)
+    return 1 - (share.mean(-1) if target_shape else share)
 
 
 def _pinball(q: float) -> Metric:
     def pinball(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
-        """Mean of q times what was predicted too low and 1 - q times what too high."""
+        """Mean of q times what was too low and 1 - q times what was too high, in its unit."""
         residual = _residual(estimate, target, target_shape)
         return torch.maximum(-q * residual, (1 - q) * residual).mean(-1)
 
@@ -81,11 +97,14 @@ class Regression(Task):
     target_shape: tuple[int, ...] = ()
 
     name = "regression"
+    version = 2
     metrics = (
         root_mean_squared_error,
         mean_absolute_error,
         median_absolute_error,
         r2,
+        standardised_error,
+        standardised_absolute_error,
         *map(_pinball, (0.1, 0.5, 0.9)),
         coverage,
     )

@@ -338,7 +338,8 @@ class Stack(LightningModule):
         for split, place in (("validation", "val"), ("test", "test")):
             for state, suffix in ((self.state, ""), (self.best, "_best")):
                 estimate, targets = self.estimates(state, split)
-                for name, values in score(self.recipe.metrics, estimate, targets).items():
+                scores = score(self.recipe.metrics, estimate, targets, self.splits.target_scale)
+                for name, values in scores.items():
                     self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
                 if (split, suffix) == ("test", ""):
                     first = partial(self.splits.first, "train")
@@ -348,20 +349,25 @@ class Stack(LightningModule):
                 if self._has_room(estimate, targets):
                     kept[f"{split}_target"] = targets
                     kept[f"{split}{suffix}"] = estimate
-        kept = {n: v.float() if v.is_floating_point() else v for n, v in kept.items()}
+        if self.splits.target_scale is None:
+            kept = {n: v.float() if v.is_floating_point() else v for n, v in kept.items()}
+        elif kept:
+            kept["target_scale"] = self.splits.target_scale
         self.history.predictions = {n: v.cpu() for n, v in kept.items()}
 
     def _has_room(self, estimate: Tensor, targets: Tensor) -> bool:
-        """Whether a replica's estimates, in float32, and targets of both splits may be kept."""
-        numbers = 2 * 4 * estimate[0, 0].numel()
-        size = 4 if targets.is_floating_point() else targets.element_size()
+        """Whether a replica's estimates, as they are kept, and targets of both splits may be."""
+        width = 4 if self.splits.target_scale is None else 8
+        numbers = 2 * width * estimate[0, 0].numel()
+        size = width if targets.is_floating_point() else targets.element_size()
         examples = self.splits.validation.size + self.splits.test.size
         return examples * (numbers + size * targets[0, 0].numel()) <= self.room
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
         """The metrics on a split, each (R,)."""
-        return score(self.recipe.metrics, *self.estimates(state, split))
+        estimate, targets = self.estimates(state, split)
+        return score(self.recipe.metrics, estimate, targets, self.splits.target_scale)
 
     @torch.no_grad()
     def estimates(self, state: State, split: str) -> tuple[Tensor, Tensor]:
@@ -373,7 +379,8 @@ class Stack(LightningModule):
                 targets.append(batch[1])
                 yield batch[0]
 
-        return self._estimate(state, inputs()), torch.cat(targets, dim=1)
+        estimate = self._estimate(state, inputs())
+        return self.splits.own(estimate), self.splits.own(torch.cat(targets, dim=1))
 
     @torch.no_grad()
     def estimate(self, state: State, inputs: Tensor) -> Tensor:
