@@ -20,6 +20,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "trainer": {
         "max_epochs": 7,
         "batch_size": 9,
+        "sampler": "balanced",
         "clip_norm": 0.5,
         "device": "gpu",
         "precision": "64-true",

@@ -20,6 +20,7 @@ from lossbench.contract import UserError
 from lossbench.training import latest_point, layers, outcome
 from lossbench.training.chunks import FEWEST, in_chunks, most_replicas
 from lossbench.training.recipe import History
+from lossbench.training.sampling import balanced_order
 from lossbench.training.stack import Stack
 
 torch.set_num_threads(1)
@@ -334,6 +335,29 @@ def test_embeddings_are_scored_through_the_logits_of_the_loss_however_many_class
     )
     weight, bias = stack.state["loss.weight"], stack.state["loss.bias"]
     torch.testing.assert_close(scored, embeddings @ weight.mT + bias[:, None])
+
+
+def test_a_balanced_epoch_visits_each_class_alike_and_a_class_round_by_round():
+    labels = torch.tensor([0] * 70 + [1] * 25 + [2] * 5)
+    order = balanced_order(labels, torch.Generator().manual_seed(3))
+    visits = torch.bincount(order, minlength=100)
+    shares = [visits[labels == label] for label in range(3)]
+    assert [share.sum().item() for share in shares] == [33, 33, 34]
+    assert [(s.min().item(), s.max().item()) for s in shares] == [(0, 1), (1, 2), (6, 7)]
+    assert labels[order[:30]].bincount(minlength=3).min() > 3, "shuffled"
+
+
+def test_a_balanced_epoch_is_trained_on_and_the_same_alone():
+    words = ["dataset=moons", "corruption=imbalance", "trainer.max_epochs=1"]
+    config = configured(*words, "trainer.sampler=balanced")
+    (_, curves), (_, own) = (tables(config, seeds) for seeds in ([0, 1, 2], [1]))
+    expected = curves[curves.seed == 1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, expected, check_exact=True)
+    assert not curves.value.equals(tables(configured(*words), [0, 1, 2])[1].value)
+    with pytest.raises(UserError, match=r"sampler=balanced needs one class .* task regression"):
+        training.train(
+            configured("dataset=diabetes", "loss=huber", "trainer.sampler=balanced"), [0]
+        )
 
 
 SCHEDULES = [

@@ -20,6 +20,7 @@ class Trainer:
     """How a stack is trained.
 
     batch_size is the most examples in a batch; an epoch is cut into batches of equal size (+-1).
+    sampler balanced visits each class as often in an epoch, which has as many examples as before.
     clip_norm is the longest gradient, all parameters of a replica as one vector; null: any length.
     max_replicas is the most replicas trained as one; more seeds are trained stack after stack.
     auto is as many as cache and memory hold well; results do not depend on it.
@@ -30,6 +31,7 @@ class Trainer:
 
     max_epochs: Annotated[int, "[1, inf)"]
     batch_size: Annotated[int, "[1, inf)"]
+    sampler: Literal["balanced"] | None
     clip_norm: Annotated[float, "(0, inf)"] | None
     device: Literal["auto", "cpu", "gpu"]
     precision: Literal["32-true", "64-true", "bf16-mixed"]

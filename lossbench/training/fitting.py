@@ -40,6 +40,7 @@ from lossbench.training.checkpoint import Checkpoint, place_of
 from lossbench.training.chunks import in_chunks, most_replicas
 from lossbench.training.outcome import Trained, result_of, versions
 from lossbench.training.recipe import History, Recipe
+from lossbench.training.sampling import refuse_sampler
 from lossbench.training.stack import Stack, State, idle_replicas
 
 Point = tuple[int, dict[str, float]]  # an epoch and the value of each curve
@@ -220,6 +221,8 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         )
     check_loss(name, loss, wanted, task, outputs)
     facts = tuple(wanted)
+    if config.trainer.sampler:
+        refuse_sampler(task, splits.targets_of("train", 0))
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
     if declaration.target and "lowest" in known and not inspect.isclass(function):
         facts, function = (*facts, "lowest"), _above_lowest(function)
@@ -238,6 +241,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         schedule=checked_schedule(config.schedule.name, _bound("schedule", config.schedule)),
         epochs=config.trainer.max_epochs,
         batch_size=config.trainer.batch_size,
+        balanced=config.trainer.sampler == "balanced",
         clip_norm=config.trainer.clip_norm,
         metrics=metrics,
         primary=primary_of(task, metrics, config.metric),

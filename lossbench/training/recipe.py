@@ -21,6 +21,7 @@ class Recipe:
     through_loss: whether the module's `logits` stand between a prediction and its link.
     augmentation: of a replica's training batches, if there is one.
     schedule: the share of training that is done -> a factor of the learning rate.
+    balanced: whether an epoch visits each class alike.
     clip_norm: the longest gradient of a replica, if there is one.
     metrics: what every split is scored by; primary: the one that chooses epochs.
     notes: what a reader of the results must know of how the loss is called.
@@ -38,6 +39,7 @@ class Recipe:
     schedule: Callable[[float], float]
     epochs: int
     batch_size: int
+    balanced: bool
     clip_norm: float | None
     metrics: Mapping[str, Metric]
     primary: Metric

@@ -26,6 +26,7 @@ from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.recipe import History, Recipe
 from lossbench.training.replicas import Logits, State, copied, replica_of, seeded
+from lossbench.training.sampling import balanced_order
 from lossbench.training.steps import clip, set_rate, step
 
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
@@ -269,12 +270,13 @@ class Stack(LightningModule):
     def _order(self, epoch: int) -> Tensor:
         """Each replica's order of its training examples in an epoch, (R, N), on the CPU."""
         splits, orders = self.splits, []
-        blind = type(self.task).order is Task.order  # then any targets will do
+        draw = balanced_order if self.recipe.balanced else self.task.order
+        blind = type(self.task).order is Task.order and not self.recipe.balanced  # any targets do
         for r, seed in enumerate(self.seeds):
             generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
             size = splits.train.size
             targets = torch.empty(size) if blind else splits.targets_of("train", r).cpu()
-            orders.append(self.task.order(targets, generator))
+            orders.append(draw(targets, generator))
         return torch.stack(orders)
 
     # ---- Lightning -----------------------------------------------------------------------------
