@@ -16,6 +16,7 @@ from sklearn.impute import SimpleImputer
 from lossbench.contract import UserError
 from lossbench.registry.schema import Faults
 
+SMALL = ("float32", "float16", "int8", "int16", "uint8", "uint16", "bool")  # float32 holds them
 MOST_LEVELS = 50
 MOST_CLASSES = 20
 FEWEST = 5  # rows of a class
@@ -151,7 +152,7 @@ def encode_features(file: Path, columns: pd.DataFrame) -> tuple[np.ndarray, Fill
     faults.tell()
     gaps = columns.isna().loc[:, columns.isna().any()]
     filler = Filler(tuple(numbers), tuple(levels)) if len(gaps.columns) else None
-    return np.concatenate([*parts, gaps.to_numpy(dtype=np.float64)], axis=1), filler
+    return np.concatenate([*parts, gaps.to_numpy(dtype=np.float32)], axis=1), filler
 
 
 def _encode(file: Path, column: pd.Series) -> np.ndarray:
@@ -165,7 +166,7 @@ def _encode(file: Path, column: pd.Series) -> np.ndarray:
     part = _encode_known(file, column[known].infer_objects())
     if known.all():
         return part
-    encoded = np.full((len(column), part.shape[1]), np.nan)
+    encoded = np.full((len(column), part.shape[1]), np.nan, part.dtype)
     encoded[known] = part
     return encoded
 
@@ -181,13 +182,13 @@ def _encode_known(file: Path, column: pd.Series) -> np.ndarray:
             f"{MOST_LEVELS} (an identifier?); leave it out with "
             f"dataset.drop=[{quote(column.name)}], or make it numbers."
         )
-    return (text.to_numpy()[:, None] == np.array(levels, dtype=object)).astype(np.float64)
+    return (text.to_numpy()[:, None] == np.array(levels, dtype=object)).astype(np.float32)
 
 
 def _to_numbers(file: Path, column: pd.Series) -> np.ndarray:
     if types.is_complex_dtype(column):
         raise UserError(f"{file}: column {column.name!r} is complex; give real numbers.")
-    values = column.to_numpy(dtype=np.float64)
+    values = column.to_numpy(dtype=np.float32 if str(column.dtype) in SMALL else np.float64)
     broken = int((~np.isfinite(values)).sum())
     if broken:
         raise UserError(

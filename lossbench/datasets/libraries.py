@@ -26,7 +26,6 @@ from lossbench.datasets.suspects import SPLITS, hash_rows, note_rare, note_repea
 from lossbench.paths import expanded
 from lossbench.registry.hints import choices
 
-Task = Literal["binary", "multiclass", "regression"]
 SUFFIXES = (".arrow", ".parquet")
 
 
@@ -39,7 +38,7 @@ def openml(
     *,
     id: Annotated[int, "[1, inf)"],
     target: str | None = None,
-    task: Task | None = None,
+    task: Literal["binary", "multiclass", "regression"] | None = None,
     drop: tuple[str, ...] = (),
     missing: Literal["refuse", "impute"] | None = None,
     positive: str | int | float | bool | None = None,

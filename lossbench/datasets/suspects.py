@@ -92,7 +92,8 @@ def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
     if classes and not known.all() and _follows(target, ~known):
         return "gives the class away by its gaps"
     column, target = column[known], target[known]
-    words = {str(value).strip().lower() for value in column.unique()[:10]}
+    numeric = types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
+    words = set() if numeric else {str(v).strip().lower() for v in column.unique()[:10]}
     if len(words) > 1 and words <= set(SPLITS):
         return f"{SAYS_SPLIT} ({', '.join(sorted(words))})"
     if str(column.name).lower() in SPLIT_NAMES:
@@ -105,23 +106,23 @@ def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
 
 def _identify(column: pd.Series) -> str:
     """How the column identifies rows, or nothing."""
-    name, distinct = str(column.name), column.is_unique
+    name = str(column.name)
     named = bool(NAMED_ID.search(name)) or name.lower() in ROW_NAMES
     alike = REPEATED_ID if named else ""
     if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
-        return "differs in every row" if distinct else alike
+        return "differs in every row" if column.is_unique else alike
     values = column.to_numpy(dtype=np.float64)
     steps = np.diff(values)
     if not len(steps):
         return ""
-    if distinct and np.allclose(steps, steps[0], rtol=1e-9, atol=0):
+    if steps[0] and np.allclose(steps, steps[0], rtol=1e-9, atol=0):
         return "is the row number" if abs(steps[0]) == 1 else "rises evenly from row to row"
-    whole = _is_whole(column)
-    if distinct and whole and np.ptp(values) == len(values) - 1:
-        return "numbers the rows"
-    if distinct and whole and ((steps > 0).all() or (steps < 0).all()):
+    if not _is_whole(column):
+        return ""
+    if (steps > 0).all() or (steps < 0).all():
         return "rises from row to row" if steps[0] > 0 else "falls from row to row"
-    return alike if whole else ""
+    numbers = np.ptp(values) == len(values) - 1 and column.is_unique
+    return "numbers the rows" if numbers else alike
 
 
 def _is_whole(column: pd.Series) -> bool:
@@ -147,11 +148,13 @@ def _follows(target: np.ndarray, values: np.ndarray) -> bool:
 def _find_copy(column: pd.Series, target: np.ndarray, classes: bool) -> str:
     """Whether the target can be read off the column, by its values or by their order."""
     if not classes:
-        if not types.is_numeric_dtype(column) or column.nunique() < 2:
+        if not types.is_numeric_dtype(column) or (column == column.iloc[0]).all():
             return ""
         same = abs(np.corrcoef(column.to_numpy(dtype=np.float64), target)[0, 1]) > 1 - 1e-9
         return "is the target, up to its unit" if same else ""
-    levels = column.nunique()
+    # most columns of numbers show in a few rows that they have too many values
+    few = column[: 4 * MOST_VALUES].nunique() <= MOST_VALUES
+    levels = column.nunique() if few else len(column)
     if levels <= min(MOST_VALUES, len(column) // 2):
         if _follows(target, column.to_numpy()):
             return f"gives the class away (each of its {levels} values occurs in one class only)"

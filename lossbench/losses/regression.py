@@ -232,7 +232,9 @@ def squared_log_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     L = (log(1 + prediction) - log(1 + target))^2, mean over features
 
     Args:
-        prediction, target: (B,) or (B, D), above -1; at -1 the value is inf, below it NaN.
+        prediction, target: (B,) or (B, D), above -1; at -1 the value is inf, below it NaN. In a
+            run both are measured from the lowest training target, in standard deviations of the
+            training targets, so that it is not the log error of the target itself.
 
     Returns:
         (B,), in squared nats.
