@@ -198,13 +198,12 @@ class Splits:
         starts = range(0, count, size)
         yield from self.batches(split, (self._range(a, min(a + size, count)) for a in starts))
 
-    def targets_of(self, split: str, replica: int) -> Tensor:
-        """One replica's targets (N, ...)."""
-        one = self.of([replica])
-        part: Split = getattr(one, split)
-        index = one._range(0, part.size)
-        targets = one._fetch_targets(part, index, one._places(part, index)[0])
-        return one._make_targets(part, targets, index.shape)[0]
+    def targets_of(self, split: str) -> Tensor:
+        """All targets of a split (R, N, ...)."""
+        part: Split = getattr(self, split)
+        index = self._range(0, part.size)
+        targets = self._fetch_targets(part, index, self._places(part, index)[0])
+        return self._make_targets(part, targets.to(self.device), index.shape)
 
     def _range(self, start: int, end: int) -> Tensor:
         index = torch.arange(start, end, device=self.train.rows.device)

@@ -145,7 +145,7 @@ def try_augmentation(
 
 def check_targets(name: str, interval: str, splits: Splits) -> None:
     for split in ("train", "validation", "test"):
-        each = [splits.targets_of(split, r) for r in range(splits.replicas)]
+        each = [splits.of([r]).targets_of(split) for r in range(splits.replicas)]
         for value in (min(t.min().item() for t in each), max(t.max().item() for t in each)):
             if not within(interval, value):
                 raise UserError(

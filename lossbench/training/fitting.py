@@ -201,7 +201,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     task, name, hyper = splits.task, config.loss.name, config.loss.values
     plugin = find_loss(config, task)
     check_tables(plugin, config.loss, task)
-    known = task.facts(splits.targets_of("train", 0))
+    known = task.facts(splits.of([0]).targets_of("train")[0])
     wanted = wanted_facts(plugin, known, task)
     function = fit_form(plugin, registry.load(plugin), task, **hyper, **wanted)
     declaration, forms = declaration_of(function), getattr(function, "words", None)

@@ -105,7 +105,7 @@ class Stack(LightningModule):
         """What the loss asks for of a replica's training targets."""
         if not self.recipe.facts:
             return {}
-        known = self.task.facts(self.splits.targets_of("train", replica))
+        known = self.task.facts(self.splits.of([replica]).targets_of("train")[0])
         return {name: value for name, value in known.items() if name in self.recipe.facts}
 
     @property
@@ -275,7 +275,7 @@ class Stack(LightningModule):
         for r, seed in enumerate(self.seeds):
             generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
             size = splits.train.size
-            targets = torch.empty(size) if blind else splits.targets_of("train", r).cpu()
+            targets = torch.empty(size) if blind else splits.of([r]).targets_of("train")[0].cpu()
             orders.append(draw(targets, generator))
         return torch.stack(orders)
 
@@ -374,25 +374,26 @@ class Stack(LightningModule):
     @torch.no_grad()
     def estimates(self, state: State, split: str) -> tuple[Tensor, Tensor]:
         """What every replica makes of a split (R, N, ...), as the metrics score it; the targets."""
-        targets = []
-
-        def inputs() -> Iterator[Tensor]:
-            for batch in self.splits.in_order(split):
-                targets.append(batch[1])
-                yield batch[0]
-
-        estimate = self._estimate(state, inputs())
-        return self.splits.own(estimate), self.splits.own(torch.cat(targets, dim=1))
+        inputs = (batch[0] for batch in self.splits.in_order(split))
+        targets = self.splits.targets_of(split)
+        estimate = self._estimate(state, inputs, targets.shape[1])
+        return self.splits.own(estimate), self.splits.own(targets)
 
     @torch.no_grad()
     def estimate(self, state: State, inputs: Tensor) -> Tensor:
         """The same of inputs (R, N, ...)."""
-        return self._estimate(state, inputs.split(SCORED_AT_ONCE, dim=1))
+        return self._estimate(state, inputs.split(SCORED_AT_ONCE, dim=1), inputs.shape[1])
 
-    def _estimate(self, state: State, inputs: Iterable[Tensor]) -> Tensor:
+    def _estimate(self, state: State, inputs: Iterable[Tensor], size: int) -> Tensor:
         self.form[0].eval()
-        prediction = torch.cat([self.all_scored(state, part) for part in inputs], dim=1)
-        return self.task.estimate(prediction, self.recipe.link)
+        whole, end = torch.empty(0), 0
+        for part in inputs:  # into one tensor: many small ones would leave holes in the memory
+            scored = self.all_scored(state, part)
+            if not end:
+                whole = scored.new_empty(len(scored), size, *scored.shape[2:])
+            whole[:, end : end + scored.shape[1]] = scored
+            end += scored.shape[1]
+        return self.task.estimate(whole, self.recipe.link)
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
