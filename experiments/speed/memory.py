@@ -17,7 +17,7 @@ MADE = Path(__file__).with_name("made.py")
 FEW = 2_000  # examples of the run that a case is held against: model, batch and interpreter alone
 ROOM = 192  # MiB
 SMALL = ["dataset=blobs", "dataset.features=20", "dataset.samples=1065", "trainer.max_epochs=2"]
-ONE_EPOCH = ["model=linear", "trainer.max_epochs=1", "results.predictions=0"]
+ONE_EPOCH = ["model=linear", "trainer.max_epochs=1", "trainer.batch_size=128"]
 
 
 def train(words: list[str], room: int | None = None) -> float:

@@ -15,7 +15,8 @@ from lossbench.tasks import Task
 
 SHARE = 0.5  # of a device's free memory that a pool may take there
 SCORED_AT_ONCE = 2048  # examples of each replica in one forward pass of an evaluation
-SCORED_NUMBERS = 2**19  # the same in numbers, where an example has many
+SCORED_NUMBERS = 2**18  # the same in numbers, where an example has many
+MADE_AT_ONCE = 2**20  # numbers in float64
 CPU = torch.device("cpu")
 Batch = tuple[Tensor, Tensor]
 
@@ -40,12 +41,18 @@ class Unit(NamedTuple):
     scale: Tensor
     fill: Tensor | None = None
 
-    def __call__(self, values: Tensor) -> Tensor:
-        """Of values (R, B, ...) that nobody else holds, in the type of the mean."""
-        values = values.to(self.mean.dtype)
-        if self.fill is not None:
-            values = torch.where(values.isnan(), self.fill.unsqueeze(1), values)
-        return values.sub_(self.mean.unsqueeze(1)).div_(self.scale.unsqueeze(1))
+    def __call__(self, values: Tensor, dtype: torch.dtype) -> Tensor:
+        """Values (R, B, ...) that nobody else holds, computed in the type of the mean."""
+        made = torch.empty(values.shape, dtype=dtype, device=values.device)
+        at_once = max(1, MADE_AT_ONCE // max(1, values[0].numel()))
+        for start in range(0, len(values), at_once):
+            some = slice(start, start + at_once)
+            part = values[some].to(self.mean.dtype)
+            if self.fill is not None:
+                part = torch.where(part.isnan(), self.fill[some].unsqueeze(1), part)
+            mean, scale = (each[some].unsqueeze(1) for each in (self.mean, self.scale))
+            made[some] = part.sub_(mean).div_(scale)
+        return made
 
     def back(self, values: Tensor) -> Tensor:
         """Of values that are measured so (R, B, ...), what they are."""
@@ -239,7 +246,8 @@ class Splits:
     def _make(self, part: Split, raw: Raw, shape: torch.Size) -> Batch:
         """A batch of what was fetched."""
         inputs = raw.inputs.unflatten(0, shape)
-        inputs = (self.unit(inputs) if self.unit else inputs).float()  # whatever the precision
+        floats = torch.float32  # whatever the precision
+        inputs = self.unit(inputs, floats) if self.unit else inputs.to(floats)
         if raw.places is not None and raw.changed is not None:
             inputs.flatten(0, 1).index_copy_(0, raw.places, raw.changed)
         return inputs.to(self.dtype), self._make_targets(part, raw.targets, shape)
@@ -247,6 +255,6 @@ class Splits:
     def _make_targets(self, part: Split, targets: Tensor, shape: torch.Size) -> Tensor:
         targets = targets.unflatten(0, shape)
         if self.target_unit and part.targets is None:  # what a corruption gives is measured so
-            targets = self.target_unit(targets)
+            targets = self.target_unit(targets, self.task.target_dtype)
         targets = targets.to(self.task.target_dtype)
         return targets.to(self.dtype) if targets.is_floating_point() else targets

@@ -222,7 +222,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     check_loss(name, loss, wanted, task, outputs)
     facts = tuple(wanted)
     if config.trainer.sampler:
-        refuse_sampler(task, splits.targets_of("train", 0))
+        refuse_sampler(task, splits.of([0]).targets_of("train")[0])
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
     if declaration.target and "lowest" in known and not inspect.isclass(function):
         facts, function = (*facts, "lowest"), _above_lowest(function)
