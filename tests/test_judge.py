@@ -39,11 +39,14 @@ def test_a_worse_loss_is_not_and_machines_and_people_read_why(command, place):
     answer = json.loads(judged.out)
     assert answer["better"] is False
     assert answer["line"].startswith("NOT BETTER: own.py:flat is worse than cross_entropy")
+    (looks,) = {row["looks"] for row in answer["rows"]} - {None}
+    assert answer["line"].endswith(f"Counted in p are {looks} looks at growing numbers of seeds.")
     assert " judge own.py:flat loss.size=0.5 dataset=blobs" in answer["command"]
     assert {"rows", "conclusions", "versions"} <= set(answer)
     markdown = command(*words, "--format", "markdown")
     assert markdown.code == 3
-    assert "| loss |" in markdown.out
+    assert "\nblobs (samples 1000, " in markdown.out
+    assert ": accuracy\n\n| loss |" in markdown.out
     assert "Versions: lossbench" in markdown.out
 
 
@@ -53,8 +56,8 @@ def test_a_campaign_shares_the_level_among_all_that_it_judged(command, place):
     first = command("judge", "cross_entropy", *words)
     second = command("judge", "brier", *words)
     again = command("judge", "cross_entropy", *words)
-    assert "Proposal 1 of campaign tries: p is multiplied by 2." in first.out
-    assert "Proposal 2 of campaign tries: p is multiplied by 6." in second.out
+    assert "Proposal 1 of campaign tries: p is multiplied by 2 for it." in first.out
+    assert "Proposal 2 of campaign tries: p is multiplied by 6 for it." in second.out
     assert again.out == first.out
 
 

@@ -81,7 +81,7 @@ def judge(
     better = all(row.verdict == "better" for row, _ in _judged(comparisons))
     line = _line(comparisons, better)
     if campaign:
-        line += f" Proposal {number} of campaign {campaign}: p is multiplied by {tried}."
+        line += f" Proposal {number} of campaign {campaign}: p is multiplied by {tried} for it."
     options = {"--against": against, "--on": on, "--campaign": campaign, "--config-dir": config_dir}
     given = [word for key, value in options.items() if value for word in (key, value)]
     again = masked(shlex.join([own_name(), "judge", loss, *words, *given]))
@@ -168,6 +168,9 @@ def _line(comparisons: Sequence[Comparison], better: bool) -> str:
     for row, comparison in _judged(comparisons):
         where = f"{value_at(comparison.setting, 'dataset')}: " if len(comparisons) > 1 else ""
         said.append(f"{where}{describe_row(comparison, row)}")
+    looks = max(row.looks for row, _ in _judged(comparisons))
+    if looks > 1:
+        said.append(f"Counted in p are {looks} looks at growing numbers of seeds.")
     return f"{'BETTER' if better else 'NOT BETTER'}: {' '.join(said)}"
 
 
@@ -181,8 +184,13 @@ def _as_json(line: str, comparisons: Sequence[Comparison], better: bool, command
 
 def _as_markdown(line: str, comparisons: Sequence[Comparison], better: bool, command: str) -> str:
     from lossbench.report import sheets
+    from lossbench.report.tables import describe_setting
 
-    tables = [sheets.render_markdown(sheets.build_primary(each)) for each in comparisons]
+    tables = [
+        f"{sheets.escape_markdown(describe_setting(each.setting))}: {each.metric}\n\n"
+        f"{sheets.render_markdown(sheets.build_primary(each))}"
+        for each in comparisons
+    ]
     versions = ", ".join(f"{name} {value}" for name, value in _versions(comparisons).items())
     seeds = ", ".join(str(row.seeds) for row, _ in _judged(comparisons))
     foot = f"Seeds: {seeds}. Versions: {versions}.\n\n    {command}"

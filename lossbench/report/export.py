@@ -52,6 +52,7 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
     others = [name for name in row.metrics if name != comparison.metric]
     for metric in (comparison.metric, *others):
         compared = metric == comparison.metric
+        versus = compared and row.verdict != "baseline"
         yield {
             "loss": row.label,
             "tuning": row.budget,
@@ -62,11 +63,11 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
             **_interval("best_epoch_", row.best_epoch.get(metric)),
             "baseline": comparison.baseline if compared else None,
             **_interval("difference_", row.difference if compared else None),
-            "difference_seeds": int(np.isfinite(row.differences).sum()) if compared else None,
+            "difference_seeds": int(np.isfinite(row.differences).sum()) if versus else None,
             "p_holm": row.p if compared else None,
             "p_these_data": row.p_here if compared else None,
             "comparisons": comparison.family if compared else None,
-            "looks": row.looks if compared else None,
+            "looks": row.looks if versus else None,
             "probability_of_improvement": row.improvement if compared else None,
             "effect_size": row.effect if compared else None,
             "leads": row.leads if compared else None,
