@@ -296,6 +296,11 @@ def test_rows_are_resampled_with_the_metric_itself():
     assert np.isnan(row_variance([first, replace(second, predictions=())], "accuracy", "test"))
 
 
+def test_rows_are_resampled_with_their_targets():
+    """What is right on every row is so on any draw of them, and does not vary."""
+    assert row_variance([held_out(BASE, 1.0, 0)], "accuracy", "test") == 0
+
+
 # --- looks ----------------------------------------------------------------------------------------
 
 
