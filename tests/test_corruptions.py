@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Whole
 
-from lossbench.contract import UserError
+from lossbench.contract import Sample, UserError
 from lossbench.datasets import corruptions, prepare, real, synthetic
 from lossbench.datasets.examples import Examples
 
@@ -54,6 +54,16 @@ def test_a_corruption_touches_the_training_split_only(recipe, corruption, option
             assert torch.equal(after, before)
     pairs = zip(dirty.train, pure.train, strict=True)
     assert not all(torch.equal(after, before) for after, before in pairs)
+
+
+def test_each_seed_is_corrupted_by_a_stream_of_its_own():
+    """Also where all seeds have the same training split."""
+    split = np.repeat([0, 1, 2], [60, 20, 20])
+    sample = Sample(np.arange(100.0)[:, None], np.arange(100) % 2, "binary", split=split)
+    noise = functools.partial(corruptions.label_noise, num_classes=2)
+    splits = Whole(prepare(lambda rng: sample, lambda task: noise, [0, 1]))
+    first, second = splits.train[1]
+    assert not torch.equal(first, second)
 
 
 def _classes(counts: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -175,6 +175,13 @@ def test_blobs_have_even_classes_and_a_fixed_distance_between_neighbours(samples
     assert sample.task == ("binary" if classes == 2 else "multiclass")
 
 
+def test_the_spread_of_blobs_is_their_deviation_and_digits_lie_between_0_and_1():
+    sample = synthetic.blobs(np.random.default_rng(0), samples=9_000, separation=0.0, spread=0.5)
+    assert sample.inputs.std(axis=0) == pytest.approx([0.5, 0.5], rel=0.05)
+    digits = real.digits(np.random.default_rng(0)).inputs
+    assert (digits.min(), digits.max()) == (0, 1)
+
+
 @pytest.mark.parametrize("noise", ["gaussian", "laplace", "student_t", "heteroscedastic"])
 def test_noise_has_the_deviation_that_was_asked_for(noise):
     """Whatever its kind; the signal of `linear` has variance 1."""

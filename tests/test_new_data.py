@@ -298,7 +298,10 @@ def test_rows_are_resampled_with_the_metric_itself():
 
 def test_rows_are_resampled_with_their_targets():
     """What is right on every row is so on any draw of them, and does not vary."""
-    assert row_variance([held_out(BASE, 1.0, 0)], "accuracy", "test") == 0
+    right, wrong = (held_out(BASE, share, 0).predictions[0].load() for share in (1.0, 0.5))
+    kept = Predictions(tuple(range(20)), lambda: {**right, "validation": wrong["validation"]})
+    perfect = replace(result("cross_entropy", BASE), predictions=(kept,))
+    assert row_variance([perfect], "accuracy", "test") == 0
 
 
 # --- looks ----------------------------------------------------------------------------------------
