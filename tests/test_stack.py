@@ -192,6 +192,8 @@ def test_two_losses_see_the_same_weights_data_and_order_also_when_one_draws_rand
     orders = [s._order(epoch) for s in stacks for epoch in (0, 1)]
     assert torch.equal(orders[0], orders[2])
     assert torch.equal(orders[1], orders[3])
+    assert not torch.equal(orders[0], orders[1])  # another epoch
+    assert not torch.equal(orders[0][0], orders[0][1])  # another seed
     assert torch.equal(*(s.splits.first("train")[0] for s in stacks))
     fresh = [Stack(s.recipe, training.data(config, [3, 4]), [3, 4]) for s in stacks]
     for name in fresh[0].state:
@@ -204,6 +206,25 @@ def test_a_loss_that_draws_random_numbers_gives_a_seed_the_same_draws_alone_and_
     among = stack_of(config, [1, 5, 2], loss=lambda facts: Spy(draws=True))
     for name in alone.state:
         assert torch.equal(alone.state[name][0], among.state[name][1])
+
+
+def test_each_seed_begins_with_weights_of_its_own():
+    config = configured("dataset=moons", "trainer=short")
+    splits = training.data(config, [0, 1])
+    stack = Stack(training.make_recipe(config, splits), splits, [0, 1])
+    first = next(iter(stack.state.values()))
+    assert not torch.equal(first[0], first[1])
+
+
+def test_scores_are_free_of_what_training_drops():
+    config = configured("dataset=moons", "trainer=short")
+    make = training.make_recipe(config, training.data(config, [0, 1])).model
+    stack = stack_of(config, [0, 1], model=lambda: nn.Sequential(make(), nn.Dropout(0.9)))
+    stack.form[0].train()
+    scores = stack.score(stack.state, "validation")
+    stack.form[0].eval()
+    for name, values in stack.score(stack.state, "validation").items():
+        assert torch.equal(values, scores[name])
 
 
 def test_training_leaves_the_global_generator_where_it_was():
