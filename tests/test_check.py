@@ -367,7 +367,7 @@ def test_a_loss_can_be_named_by_its_module():
         ("focal", "regression", "task"),
         ("focal", "regresion", "there is no such task"),
         ("nowhere.py:mine", None, "no file"),
-        ("no.such.module:mine", None, "no such loss"),
+        ("no.such.module:mine", None, "there is no module no.such.module"),
         ("lossbench.losses.binary:no_such", None, "no_such"),
     ],
 )

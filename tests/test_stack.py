@@ -287,9 +287,16 @@ def test_a_loss_that_cannot_be_mapped_is_called_once_on_the_rows_of_all_replicas
     torch.testing.assert_close(folded.objectives(folded.state, *batch), looped)
 
 
-def test_a_loss_that_compares_the_rows_of_a_batch_is_not_called_on_those_of_others():
+def branching(prediction: Tensor, target: Tensor, /) -> Tensor:
+    """Its rows know whether any of their batch has diverged."""
+    losses = masked(prediction, target)
+    return losses if prediction.sum().item() < 1e9 else 2 * losses
+
+
+@pytest.mark.parametrize("loss", [compared, branching])
+def test_a_loss_that_looks_at_the_whole_batch_is_not_called_on_the_rows_of_others(loss):
     config = configured("dataset=digits", "trainer.max_epochs=1")
-    stack = stack_of(config, [1, 2], loss=lambda facts: compared)
+    stack = stack_of(config, [1, 2], loss=lambda facts: loss)
     assert not stack.folded
     assert "vmap" in (stack.unmapped or "")
 

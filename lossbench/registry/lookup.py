@@ -103,7 +103,7 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
     if package.endswith(".py"):
         return (_from_file(kind, package, plain),)
     matches = [p for p in installed(kind) if p.name == plain and package in ("", p.package)]
-    if is_module(package) and not file_meant(kind, name):
+    if is_module(package) and not expanded(f"{package}.py").is_file():
         return (_from_module(kind, package, plain),)
     if not matches:
         raise no_such(kind, name, names(kind))
@@ -244,7 +244,7 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
     for p in signature.keywords:
         if p.name == "name":
             return "no keyword may be called name; rename it."
-        if not is_plain(p.default) and p.default is not REQUIRED:
+        if not (is_plain(p.default) or p.default is REQUIRED or plugin.library):
             return (
                 f"the default of {p.name} is a {type(p.default).__name__}; expected a number, a "
                 "string, true, false, null or a list of them."
@@ -301,7 +301,7 @@ def signature(plugin: Plugin) -> tuple[Parameter, ...]:
         raise plugin.refused(f"its signature cannot be read: {reason}.") from error
     if fault := _fault(plugin, read) or _unsupplied(plugin, read.keywords):
         raise plugin.refused(fault)
-    return read.keywords
+    return tuple(p for p in read.keywords if is_plain(p.default) or p.default is REQUIRED)
 
 
 def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:

@@ -86,14 +86,12 @@ def contract_form(
 ) -> list[inspect.Parameter]:
     """The parameters of a foreign loss as ours has them: what has a default is keyword-only.
 
-    How it reduces is not for the user to say, and what no configuration can hold stays as it is.
+    How it reduces is not for the user to say.
     """
     return [
         p.replace(kind=p.KEYWORD_ONLY) if is_class or i > 1 or p.default is not p.empty else p
         for i, p in enumerate(parameters)
-        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        and p.name not in REDUCTIONS
-        and (p.default is p.empty or is_plain(p.default))
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in REDUCTIONS
     ]
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lossbench.contract import declare
-from lossbench.registry import Plugin
+from lossbench.registry import Plugin, signature
 from lossbench.registry.signatures import REDUCTIONS, contract_form, parameters_of
 from lossbench.tasks import Task
 
@@ -123,7 +123,8 @@ class ForeignLoss:
         loss.__name__, loss.__doc__ = plugin.attribute, self.loss.__doc__
         loss.__module__, loss.words = plugin.module, self.form.words
         parameters = contract_form([*parameters_of(self.loss).values()], inspect.isclass(self.loss))
-        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+        known = {p.name for p in signature(plugin)}
+        keywords = [p for p in parameters if p.name in known]
         batch = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in BATCH]
         loss.__signature__ = inspect.Signature(keywords if own else [*batch, *keywords])
         if not self.values(made, *task.example()).ndim:

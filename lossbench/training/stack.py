@@ -25,13 +25,12 @@ from lossbench.training import layers
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.recipe import History, Recipe
-from lossbench.training.replicas import Logits, State, copied, replica_of, seeded
+from lossbench.training.replicas import Logits, State, replica_of, seeded
+from lossbench.training.roads import choose_road
 from lossbench.training.sampling import balanced_order
 from lossbench.training.steps import clip, set_rate, step
 
-TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
 STREAMS = ("dropout", "loss", "augmentation")  # of random numbers, while replicas are trained
-TRIED = 4  # replicas whose mapped values are held against looped ones
 
 
 def idle_replicas(batch: int) -> int:
@@ -196,9 +195,12 @@ class Stack(LightningModule):
         prediction = self.predictions(state, inputs)
         if not self.folded:
             return vmap(self.loss_of)(state, prediction, target)
+        return self.folded_loss(prediction, target) + vmap(self.penalty)(state)
+
+    def folded_loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Every replica's mean loss (R,), of one call on all rows."""
         values = self.form[1](prediction.flatten(0, 1), target.flatten(0, 1))
-        means = values.unflatten(0, target.shape[:2]).mean(1)
-        return cast(Tensor, means + vmap(self.penalty)(state))
+        return cast(Tensor, values.unflatten(0, target.shape[:2]).mean(1))
 
     def all_scored(self, state: State, inputs: Tensor) -> Tensor:
         """What every replica's link meets, likewise."""
@@ -218,37 +220,6 @@ class Stack(LightningModule):
             key = stream(seed, "loss", self.steps_done)
             results.append(seeded(key, partial(function, *parts)))
         return torch.stack(results)
-
-    @torch.no_grad()
-    def choose_mapping(self) -> None:
-        """Find by trying whether model and loss can be mapped, else the loss called on all rows.
-
-        A loss that compares rows has other values among those of other replicas. The states are
-        copies, since statistics of batches are kept in place.
-        """
-        first = [part[:TRIED] for part in self.first_batch()]
-        looped = self.looped(self.objective, copied(self.state), *first)
-        self.draws = any(draws.used for draws in self.latest.values())
-        reason = self._fault_of_trying(looped)
-        if reason and not any(name.startswith(("loss.", "fact.")) for name in self.state):
-            self.folded = True
-            self.folded = not self._fault_of_trying(looped)
-        if self.folded:
-            self.history.notes.append(
-                f"The loss is called on the rows of all replicas at once, unmapped: {reason}"
-            )
-        elif reason:
-            self.unmapped = reason
-
-    def _fault_of_trying(self, looped: Tensor) -> str:
-        """Why the replicas cannot be run as one as it stands, or nothing."""
-        try:
-            together = self.objectives(copied(self.state), *self.first_batch())[:TRIED]
-        except Exception as error:
-            return (str(error).splitlines() or [type(error).__name__])[0]
-        if torch.allclose(together, looped, TOLERANCE, 1e-6, equal_nan=True):
-            return ""
-        return f"mapped values differ by {(together - looped).abs().max():.1e}"
 
     def first_batch(self) -> Batch:
         """Each replica's first few examples, to try things on."""
@@ -283,7 +254,7 @@ class Stack(LightningModule):
     def on_train_start(self) -> None:
         if self.epochs_before:
             return
-        self.choose_mapping()
+        choose_road(self)
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self._record(0, "val", self.score(self.state, "validation"))
 

@@ -42,7 +42,8 @@ from lossbench.training.fitting import (
     tried_recipe,
 )
 from lossbench.training.recipe import History, Recipe
-from lossbench.training.stack import TOLERANCE, Stack, State
+from lossbench.training.roads import TOLERANCE
+from lossbench.training.stack import Stack, State
 from lossbench.training.steps import step
 
 RATE = "optimizer.lr"

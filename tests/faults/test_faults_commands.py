@@ -52,7 +52,10 @@ def test_a_wrong_argument_gets_a_line_and_leaves_nothing(words, code, said, comm
         ("compare a b", "compare: Got unexpected extra argument (b). See lossbench compare --help"),
         ("compare --same-within x", "--same-within: 'x' is not a valid float. See lossbench comp"),
         ("compare --format xml", "--format: there is no format xml. Allowed: csv, json,"),
-        ("list loses", "list: there is no kind loses. Did you mean losses? Allowed: configs,"),
+        (
+            "list loses",
+            "list: there is no kind loses. Did you mean losses? Allowed: augmentations,",
+        ),
         ("comapre", "comapre: there is no such command. Did you mean compare?"),
         ("run loss=focal --dryrun", "--dryrun: there is no such flag. Did you mean --dry-run? See"),
         ("run --config-dri=x", "--config-dri=x: there is no such flag. Did you mean --config-dir"),

@@ -25,7 +25,7 @@ ROWS = [
     ("F32-text", OWN, COLUMNS.replace(",0\n", ",zero\n", 3), "z"),
     ("F41-nan", OWN, COLUMNS + ",1,1\n" * 3, "missing values in x (3), 3 of 63 rows"),
     ("F41-infinite", OWN, COLUMNS + "inf,1,1\n", "column 'x' has 1 infinite values in 61 rows"),
-    ("F41-target", OWN, COLUMNS + "1,1,\n", "missing values in z (1)"),
+    ("F41-target", OWN, COLUMNS + "1,1,\n", "target 'z' is missing in 1 of 61 rows"),
     ("F42-one", OWN, COLUMNS.replace(",1\n", ",0\n"), "has one value only"),
     ("F42-few", OWN, COLUMNS + "1,1,7\n", "class 7 has 1 rows; give at least 5"),
     ("F45", "loss=sup_con", "", "the data pose the task binary"),

@@ -1,0 +1,62 @@
+"""How the replicas of a stack are run as one: mapped, the loss on all their rows, or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lossbench.training.replicas import copied
+
+if TYPE_CHECKING:
+    from lossbench.training.stack import Stack
+
+TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
+TRIED = 4  # replicas whose mapped values are held against looped ones
+
+
+@torch.no_grad()
+def choose_road(stack: Stack) -> None:
+    """Find by trying whether model and loss can be mapped, else the loss called on all rows.
+
+    A loss that compares rows has other values among those of other replicas. The states are
+    copies, since statistics of batches are kept in place.
+    """
+    first = [part[:TRIED] for part in stack.first_batch()]
+    looped = stack.looped(stack.objective, copied(stack.state), *first)
+    stack.draws = any(draws.used for draws in stack.latest.values())
+    reason = _fault_of_trying(stack, looped)
+    if reason and not any(name.startswith(("loss.", "fact.")) for name in stack.state):
+        stack.folded = True
+        stack.folded = not _fault_of_trying(stack, looped) and _keeps_replicas_apart(stack)
+    if stack.folded:
+        stack.history.notes.append(
+            f"The loss is called on the rows of all replicas at once, unmapped: {reason}"
+        )
+    elif reason:
+        stack.unmapped = reason
+
+
+def _keeps_replicas_apart(stack: Stack) -> bool:
+    """Whether a replica that has diverged leaves the folded loss of the others as it is."""
+    inputs, target = stack.first_batch()
+    prediction = stack.predictions(copied(stack.state), inputs)
+    sound = stack.folded_loss(prediction, target)[1:]
+    for value in (torch.nan, 1e12, -1e12):
+        ill = prediction.clone()
+        ill[0] = value
+        if not torch.equal(stack.folded_loss(ill, target)[1:], sound):
+            return False
+    return True
+
+
+def _fault_of_trying(stack: Stack, looped: Tensor) -> str:
+    """Why the replicas cannot be run as one as it stands, or nothing."""
+    try:
+        together = stack.objectives(copied(stack.state), *stack.first_batch())[:TRIED]
+    except Exception as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    if torch.allclose(together, looped, TOLERANCE, 1e-6, equal_nan=True):
+        return ""
+    return f"mapped values differ by {(together - looped).abs().max():.1e}"
