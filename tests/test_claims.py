@@ -213,6 +213,14 @@ def test_a_diverged_seed_counts_against_the_loss_that_diverged():
     assert "12 diverged" in render_text([decision])
 
 
+def test_a_diverged_seed_counts_against_a_claim_of_less_of_what_is_good_too():
+    """Chance accuracy would speak for it."""
+    found = [planted("a", np.where(np.arange(20) < 12, np.nan, BASE)), planted("b", BASE)]
+    for result in found:
+        result.summary["chance"] = 0.1
+    assert decided(found, {"less": "a", "than": "b", "metric": "accuracy"}).verdict != "SUPPORTED"
+
+
 @pytest.mark.parametrize(
     ("bound", "verdict"),
     [

@@ -198,6 +198,12 @@ def test_vertical_outliers_move_targets_by_deviations():
         assert np.array_equal(moved, inputs)
 
 
+def test_the_number_of_outliers_is_rounded():
+    targets = np.arange(18.0)
+    moved = applied(corruptions.outliers, targets[:, None], targets, np.random.default_rng(0))[1]
+    assert (moved != targets).sum() == 2  # of 1.8
+
+
 def test_leverage_outliers_move_the_first_feature_and_zero_the_target():
     """The other features stay, and so do the caller's arrays."""
     rng = np.random.default_rng(0)

@@ -98,6 +98,24 @@ def test_soft_blobs_follow_bayes_rule():
     assert softmax(np.c_[fitted, np.zeros(500)], axis=1) == pytest.approx(sample.targets, abs=1e-6)
 
 
+def test_soft_blobs_have_variance_1_within_a_class():
+    """The log-odds rise along the line between the centres by the distance of these."""
+    sample = structured.soft_blobs(rng(1), samples=20_000, classes=2, features=3, separation=1.0)
+    odds = np.log(sample.targets[:, 1] / sample.targets[:, 0])
+    slope = np.linalg.lstsq(np.c_[sample.inputs, np.ones(20_000)], odds, rcond=None)[0][:3]
+    centres = sample.targets.T @ sample.inputs / sample.targets.sum(0)[:, None]
+    assert slope == pytest.approx(centres[1] - centres[0], abs=0.06)
+
+
+def test_of_scored_pairs_the_one_of_higher_utility_is_preferred():
+    """Utility rises with a square, so that the preferred ones are longer on average."""
+    sample = structured.scored_pairs(rng(0), samples=20_000, noise=0.1)
+    first = sample.targets == 1
+    lengths = (sample.inputs**2).sum(2)
+    preferred, other = np.where(first, *lengths.T), np.where(first, *lengths.T[::-1])
+    assert preferred.mean() > other.mean() + 0.2
+
+
 def test_scored_pairs_prefer_each_side_alike():
     """The order in a pair means nothing; with noise some judgements turn round, not half."""
     quiet, loud = (
@@ -161,6 +179,24 @@ def test_strips_are_digits_with_a_gap_between_them():
     assert (second_columns[frames == 0] == -1).all()
 
 
+def test_digits_of_a_strip_stand_upright_and_a_column_apart():
+    inputs, _ = images._load_digits()
+    known = {(2 * image.reshape(8, 8).T - 1).tobytes() for image in inputs}
+    strips = images.digit_strips(rng(0), samples=20).inputs.reshape(20, 40, 8)
+    for strip in strips:
+        assert any(strip[start : start + 8].tobytes() in known for start in range(33))
+    for count in (2, 3, 4):
+        starts = images._place_digits(rng(count), count, 36).reshape(count, 8)[:, 0]
+        assert np.diff(starts).min() >= 9
+
+
+def test_where_held_out_images_come_from_is_known():
+    """Identities are held out once; the digits of strips are dealt anew by each seed."""
+    for recipe, drawn in ((images.digit_identities, "held out"), (images.digit_strips, "split")):
+        splits = prepare(recipe, lambda task: corruptions.none, [0])
+        assert splits.origin.drawn == drawn
+
+
 def test_strips_of_the_test_are_of_other_digits():
     """A fifth is held out; what stands alone between empty columns is never in both."""
     sample = images.digit_strips(rng(1), samples=300)
@@ -189,6 +225,16 @@ def test_shapes_cover_the_share_that_was_asked_for(size):
     ink = sample.inputs[:, 0]
     assert ink[sample.targets == 1].mean() == pytest.approx(1, abs=0.02)
     assert ink[sample.targets == 0].std() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_disc_is_as_large_as_a_square():
+    """A square fills the box around it; they are told apart by that."""
+    masks = images.shapes(rng(0), samples=4000, size=24, empty=0.0).targets
+    boxes = masks.any(1).sum(1) * masks.any(2).sum(1)
+    areas = masks.sum((1, 2))
+    large = boxes > 16
+    square = areas == boxes
+    assert areas[large & square].mean() == pytest.approx(areas[large & ~square].mean(), rel=0.07)
 
 
 # --- what is refused -----------------------------------------------------------------------------

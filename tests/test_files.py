@@ -87,6 +87,11 @@ def test_the_target_poses_its_task(save, column, asked, task, first):
     assert sample.targets[:3].tolist() == first
 
 
+@pytest.mark.parametrize(("levels", "task"), [(20, "multiclass"), (21, "regression")])
+def test_twenty_integers_are_classes_and_more_are_numbers(save, levels, task):
+    assert read(save(frame(210, y=np.arange(210) % levels))).task == task
+
+
 DAYS = pd.date_range("2024-01-01", periods=20).astype(str)
 REFUSED_TABLES = [
     (frame(), {"target": "z"}, ["dataset.target=z", "x, y"]),
@@ -404,6 +409,7 @@ SUSPECTS = [
     (STEP % 5, "fold", KINDS, "is named like a split"),
     (np.repeat(["x", "y", "z", "u"], 10), "code", KINDS, "each of its 4 values occurs in one"),
     (NOISE * 3 + 1, "again", NOISE, "is the target, up to its unit"),
+    (1 - NOISE * 3, "turned", NOISE, "is the target, up to its unit"),
     (NOISE, "noise", KINDS, None),
     (STEP % 2, "flag", KINDS, None),
     (SHUFFLED * 37 % 91, "width", KINDS, None),

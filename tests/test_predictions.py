@@ -80,7 +80,15 @@ def test_a_metric_of_other_code_is_computed_again(stored):
     stale = {"metric_sources": {"halved": "another"}}
     wrong = first.seeds.assign(**{"test/halved": 9.0})
     first = replace(first, seeds=wrong, summary={**first.summary, **stale})
-    assert with_metrics(first, ["mine.py:halved"]).seeds["test/halved"].max() <= 0.5
+    again = with_metrics(first, ["mine.py:halved"])
+    assert again.seeds["test/halved"].max() <= 0.5
+    assert again.summary["metric_sources"]["halved"] != "another"
+
+
+def test_a_metric_of_a_diverged_seed_is_undefined_when_it_is_added_later(stored):
+    ill = stored.seeds.assign(status=["diverged", "finished", "finished"])
+    added = with_metrics(replace(stored, seeds=ill), ["mine.py:halved"]).seeds["test/halved"]
+    assert added.isna().tolist() == [True, False, False]
 
 
 def test_predictions_beyond_their_room_are_not_kept_and_that_is_said(folder, monkeypatch):

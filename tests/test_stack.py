@@ -168,6 +168,23 @@ def test_a_diverging_replica_leaves_the_others_bit_identical_and_has_no_numbers(
     assert (curves[curves.seed == seeds[victim]].epoch == 0).all()
 
 
+def test_weights_that_are_not_finite_are_divergence_though_the_loss_is():
+    stack = stack_of(configured("dataset=moons", "trainer=short"), [0, 1, 2])
+    stack.stacked[0].data[1] = torch.inf
+    stack._mark_diverged(torch.zeros(3))
+    assert (stack.history.diverged_epoch >= 0).tolist() == [False, True, False]
+
+
+def test_no_epoch_after_divergence_is_the_best():
+    stack = stack_of(configured("dataset=moons", "trainer=short"), [0, 1])
+    stack.history.best_epoch.fill_(-1)
+    stack.history.best_score.fill_(-torch.inf)
+    stack.history.diverged_epoch[0] = 1
+    stack.validation_step()
+    assert stack.history.best_epoch[0] == -1
+    assert stack.history.best_epoch[1] > 0
+
+
 class Spy:
     """Keeps what the loss was shown."""
 
@@ -348,6 +365,33 @@ def test_a_loss_with_weights_of_its_own_is_trained_for_each_replica():
     scale = stack.state["loss.scale"]
     assert (scale != 1).all()
     assert scale[0] != scale[1]
+    assert stack.weights
+    assert all(n.startswith("model.") and n.endswith("weight") for n in stack.weights)
+
+
+def test_the_weights_of_a_loss_are_drawn_by_seed_and_its_noise_by_step():
+    config = configured("dataset=digits", "trainer=short")
+    splits = training.data(config, [0, 1])
+    make = partial(nn.Linear, 10, 10)
+    stack = Stack(
+        replace(training.make_recipe(config, splits), loss=lambda facts: make()), splits, [0, 1]
+    )
+    first, second = stack.state["loss.weight"]
+    assert not torch.equal(first, second)
+    draws = [stack.looped(lambda row: torch.rand(()), torch.zeros(2, 1))]
+    stack.steps_done += 1
+    draws.append(stack.looped(lambda row: torch.rand(()), torch.zeros(2, 1)))
+    assert len(set(torch.cat(draws).tolist())) == 4
+
+
+def test_the_training_loss_is_the_mean_over_examples_in_batches_of_any_size():
+    """Without a step that is the loss of the whole training split."""
+    words = ["dataset=wine", "trainer.max_epochs=1", "trainer.batch_size=50", "optimizer=sgd"]
+    stack = stack_of(configured(*words, "optimizer.lr=1e-12", "trainer.precision=64-true"), [0, 1])
+    inputs, targets = stack.splits.first("train")
+    whole = stack.objectives(stack.state, inputs.to(stack.stacked[0].dtype), targets)
+    (seen,) = (v for _, name, v in stack.history.curves if name == "train/loss")
+    torch.testing.assert_close(seen, whole.detach().cpu(), rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("classes", [3, 16])
@@ -426,15 +470,21 @@ def still(parameters, /):
 """
 
 
-def test_the_best_epoch_is_chosen_by_the_primary_metric_on_validation():
-    result = training.train(
-        configured("dataset=wine", "trainer.max_epochs=12", "optimizer.lr=0.05"), [0, 1, 2]
-    )
-    validation = result.curves[(result.curves.metric == "val/accuracy") & (result.curves.epoch > 0)]
+@pytest.mark.parametrize(
+    "words", [["dataset=wine"], ["dataset=diabetes", "loss=squared_error"]], ids=str
+)
+def test_the_best_epoch_is_chosen_by_the_primary_metric_on_validation(words):
+    words = [*words, "trainer.max_epochs=12", "optimizer.lr=0.05"]
+    result = training.train(configured(*words), [0, 1, 2])
+    primary = result.summary["primary"]
+    direction = result.summary["directions"][primary]
+    curves = result.curves
+    validation = curves[(curves.metric == f"val/{primary}") & (curves.epoch > 0)]
     for row in result.seeds.itertuples():
-        own = validation[validation.seed == row.seed].set_index("epoch").value
+        own = direction * validation[validation.seed == row.seed].set_index("epoch").value
         assert row.best_epoch == own.idxmax()
-        assert result.seeds.set_index("seed").loc[row.seed, "val_best/accuracy"] == own.max()
+        best = result.seeds.set_index("seed").loc[row.seed, f"val_best/{primary}"]
+        assert best == pytest.approx(direction * own.max())
 
 
 @pytest.mark.parametrize("words", [[], ["schedule=cosine", "trainer.clip_norm=0.3"]], ids=str)
