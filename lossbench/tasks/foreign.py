@@ -12,6 +12,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -26,7 +27,7 @@ from lossbench.tasks import Task
 UNREDUCED: tuple[dict[str, Any], ...] = ({"reduction": "none"}, {"reduce": False}, {})
 USUAL, SURER, SUREST = 2.0, 10.0, 50.0  # sizes of answers
 REWARD = 2.0  # what a surer right answer may cost less; beyond it there would be no end
-
+BATCH = ("prediction", "target")
 
 Turn = Callable[[Tensor], Tensor]
 
@@ -47,13 +48,19 @@ class ForeignLoss:
     unreduced: dict[str, Any]
     form: Form
 
+    @cached_property
+    def tensors(self) -> set[str]:
+        """The parameters that are tensors, which a configuration has as lists."""
+        return {n for n, p in parameters_of(self.loss).items() if "Tensor" in str(p.annotation)}
+
     def made(self, given: dict[str, Any]) -> Callable[..., Any]:
         """What is called with a batch, at these values of its parameters."""
-        annotations = {n: str(p.annotation) for n, p in parameters_of(self.loss).items()}
-        lists = {n for n, v in given.items() if isinstance(v, list) and "Tensor" in annotations[n]}
-        values = {n: torch.tensor(v) if n in lists else v for n, v in given.items()}
         if isinstance(self.loss, nn.Module):
             return copy.deepcopy(self.loss)
+        values = {
+            name: torch.tensor(value) if isinstance(value, list) and name in self.tensors else value
+            for name, value in given.items()
+        }
         if inspect.isclass(self.loss):
             return cast(Callable[..., Any], self.loss(**self.unreduced, **values))
         return lambda p, t: self.loss(p, t, **self.unreduced, **values)
@@ -153,15 +160,11 @@ class ForeignLoss:
         return ForeignModule
 
 
-BATCH = ("prediction", "target")
-
-
 def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable[..., Any]:
     """A loss that keeps the contract by calling this one, or this one where it does so itself.
 
     given: values of its parameters; the form is the same for all but those that it has to be given.
-    The words of the form are in its `words`. UserError
-    where no form of the task's batches serves it.
+    The words of the form are in its `words`. UserError where no form of the task's batches serves.
     """
     if not plugin.is_foreign or _keeps_contract(loss):
         return cast(Callable[..., Any], loss)
@@ -210,8 +213,8 @@ def _forms(task: Task) -> Iterator[Form]:
     signed: dict[str, Turn] = {}  # late: a loss of probabilities makes something of them too
     binary = target.is_floating_point() and bool(((target == 0) | (target == 1)).all())
     if task.estimate_range == (0, 1):
-        log = functional.log_softmax if task.sums_to_one else _log_sigmoid
-        predictions["logarithms of the estimates"] = lambda p: log(p, -1)
+        log = partial(functional.log_softmax, dim=-1) if task.sums_to_one else functional.logsigmoid
+        predictions["logarithms of the estimates"] = log
         predictions["estimates"] = task.link
     if binary:
         targets["targets as integers"] = lambda t: t.long()
@@ -263,10 +266,6 @@ _TWO_CLASSES = (
         lambda t: torch.stack([1 - t, t], 1),
     ),
 )
-
-
-def _log_sigmoid(prediction: Tensor, _: int) -> Tensor:
-    return functional.logsigmoid(prediction)
 
 
 def _one_hot(target: Tensor, classes: int) -> Tensor:
