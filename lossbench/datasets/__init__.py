@@ -296,7 +296,7 @@ def _with_targets(splits: Splits, targets: list[np.ndarray | None]) -> Splits:
     if all(changed is None for changed in targets):
         return splits
     own = [
-        splits.of([r]).targets_of("train")[0]
+        splits.train_targets(r)
         if changed is None
         else torch.from_numpy(changed).to(splits.task.target_dtype)
         for r, changed in enumerate(targets)

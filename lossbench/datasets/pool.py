@@ -212,6 +212,10 @@ class Splits:
         targets = self._fetch_targets(part, index, self._places(part, index)[0])
         return self._make_targets(part, targets.to(self.device), index.shape)
 
+    def train_targets(self, replica: int) -> Tensor:
+        """One replica's targets of training (N, ...)."""
+        return self.of([replica]).targets_of("train")[0]
+
     def _range(self, start: int, end: int) -> Tensor:
         index = torch.arange(start, end, device=self.train.rows.device)
         return index.expand(self.replicas, -1)

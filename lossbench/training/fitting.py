@@ -201,7 +201,8 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     task, name, hyper = splits.task, config.loss.name, config.loss.values
     plugin = find_loss(config, task)
     check_tables(plugin, config.loss, task)
-    known = task.facts(splits.of([0]).targets_of("train")[0])
+    targets = splits.train_targets(0)
+    known = task.facts(targets)
     wanted = wanted_facts(plugin, known, task)
     function = fit_form(plugin, registry.load(plugin), task, **hyper, **wanted)
     declaration, forms = declaration_of(function), getattr(function, "words", None)
@@ -222,7 +223,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     check_loss(name, loss, wanted, task, outputs)
     facts = tuple(wanted)
     if config.trainer.sampler:
-        refuse_sampler(task, splits.of([0]).targets_of("train")[0])
+        refuse_sampler(task, targets)
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
     if declaration.target and "lowest" in known and not inspect.isclass(function):
         facts, function = (*facts, "lowest"), _above_lowest(function)

@@ -104,7 +104,7 @@ class Stack(LightningModule):
         """What the loss asks for of a replica's training targets."""
         if not self.recipe.facts:
             return {}
-        known = self.task.facts(self.splits.of([replica]).targets_of("train")[0])
+        known = self.task.facts(self.splits.train_targets(replica))
         return {name: value for name, value in known.items() if name in self.recipe.facts}
 
     @property
@@ -246,7 +246,7 @@ class Stack(LightningModule):
         for r, seed in enumerate(self.seeds):
             generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
             size = splits.train.size
-            targets = torch.empty(size) if blind else splits.of([r]).targets_of("train")[0].cpu()
+            targets = torch.empty(size) if blind else splits.train_targets(r).cpu()
             orders.append(draw(targets, generator))
         return torch.stack(orders)
 
