@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from lossbench.contract import UserError
 from lossbench.paths import expanded
+from lossbench.registry.schema import reason_of
 
 CAUSE_CHARACTERS = 300
 STORES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")  # MLflow's own
@@ -153,7 +154,7 @@ def cause(error: BaseException) -> str:
     plain = [each for each in chain if isinstance(each, OSError) or hasattr(each, "orig")]
     last = plain[-1] if plain and not isinstance(error, UserError) else error
     last = getattr(last, "orig", last)  # SQLAlchemy's errors hold those of the database
-    words = (str(last).splitlines() or [type(last).__name__])[0]
+    words = reason_of(last)
     if isinstance(last, OSError) and last.strerror:
         words = last.strerror + (f": {last.filename}" if last.filename else "")
     return masked(textwrap.shorten(words, CAUSE_CHARACTERS, placeholder=" …"))

@@ -18,6 +18,7 @@ from lossbench.datasets.reading import named_file
 from lossbench.datasets.splitting import TRAIN
 from lossbench.datasets.suspects import SPLITS, hash_rows, note_rare, note_repeated
 from lossbench.registry.hints import choices
+from lossbench.registry.schema import reason_of
 
 BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 INPUTS = ("x", "inputs", "images", "data", "features")
@@ -104,7 +105,7 @@ def _load(file: Path) -> np.ndarray | dict[str, np.ndarray]:
         with content:
             return {name: content[name] for name in content.files}
     except BROKEN as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         if "pickle" in reason:
             reason = "it holds Python objects; save arrays of numbers (allow_pickle=False)"
         raise UserError(f"{file}: it cannot be read: {reason}.") from error

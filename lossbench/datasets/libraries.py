@@ -25,6 +25,7 @@ from lossbench.datasets.splitting import TRAIN
 from lossbench.datasets.suspects import SPLITS, hash_rows, note_rare, note_repeated
 from lossbench.paths import expanded
 from lossbench.registry.hints import choices
+from lossbench.registry.schema import reason_of
 
 SUFFIXES = (".arrow", ".parquet")
 
@@ -99,7 +100,7 @@ def _fetch(number: int, root: str, download: bool) -> Any:
             f"dataset.download=true, or call {call} once."
         ) from error
     except (ValueError, LookupError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = reason_of(error)
         raise UserError(f"dataset.id={number}: scikit-learn cannot read it: {reason}") from error
 
 
@@ -206,7 +207,7 @@ def _read_arrow(file: Path) -> pa.Table:
         with pa.memory_map(str(file)) as source:
             return pa.ipc.open_stream(source).read_all()
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = reason_of(error)
         raise UserError(f"{file}: it cannot be read: {reason}.") from error
 
 

@@ -22,6 +22,7 @@ from scipy.io import loadmat
 from lossbench.contract import Folder, Sample, UnusableError, UserError
 from lossbench.datasets.splitting import TEST, TRAIN
 from lossbench.paths import expanded
+from lossbench.registry.schema import reason_of
 
 Images = tuple[np.ndarray, np.ndarray]
 
@@ -211,7 +212,7 @@ def _load(name: str, files: tuple[str, ...], root: Path) -> Images:
         if len(pixels) != len(labels) or pixels.dtype != np.uint8 or pixels.ndim != 4:
             raise ValueError(f"it has {len(labels)} labels for images {pixels.shape}")
     except Exception as error:  # what a pickle or a .mat that is none may raise is not known
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = reason_of(error)
         raise UserError(f"{paths[0]}: it cannot be read as {name}: {reason}.") from error
     return pixels, labels
 

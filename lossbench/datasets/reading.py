@@ -14,6 +14,7 @@ import pandas as pd
 from lossbench.contract import UserError
 from lossbench.datasets.columns import is_text, read_numbers
 from lossbench.paths import expanded, regular_file
+from lossbench.registry.schema import reason_of
 
 # What pandas and pyarrow raise for bytes that are not a table; they share no base class.
 READING = (OSError, ValueError, LookupError, TypeError, OverflowError, NotImplementedError)
@@ -58,7 +59,7 @@ def read_table(file: Path, spelling: Spelling, key: str) -> pd.DataFrame:
         reason = f"byte {error.start} is not UTF-8; save it as UTF-8"
         raise UserError(f"{file}: it cannot be read: {reason}.") from error
     except READING as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise UserError(f"{file}: it cannot be read: {reason}") from error
     names = table.columns.astype(str)
     for name in names[names.duplicated()]:

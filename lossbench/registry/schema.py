@@ -159,6 +159,15 @@ def _text(annotation: Any) -> str:
     return inspect.formatannotation(annotation).replace("typing.", "")
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of what an exception says, or its type where it says nothing.
+
+    >>> reason_of(ValueError("no such file\\n  at line 1")), reason_of(KeyError())
+    ('no such file', 'KeyError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class Faults:
     """What is wrong, gathered so that it is reported at once, a line for each."""
 

@@ -15,7 +15,7 @@ from lossbench.contract import UserError
 from lossbench.datasets import Splits
 from lossbench.models import ADVICE, name_type
 from lossbench.registry import Plugin
-from lossbench.registry.schema import Parameter, convert, within
+from lossbench.registry.schema import Parameter, convert, reason_of, within
 from lossbench.tasks import Task
 
 
@@ -133,7 +133,7 @@ def try_augmentation(
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = reason_of(error)[:200]
         raise UserError(
             f"augmentation={name} fails on a batch: {reason}\nIt is given inputs and targets, and "
             "gives both. Use tensor arithmetic, and torch.rand or randn for random numbers."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lossbench.registry.schema import reason_of
 from lossbench.training.replicas import copied
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _fault_of_trying(stack: Stack, looped: Tensor) -> str:
     try:
         together = stack.objectives(copied(stack.state), *stack.first_batch())[:TRIED]
     except Exception as error:
-        return (str(error).splitlines() or [type(error).__name__])[0]
+        return reason_of(error)
     if torch.allclose(together, looped, TOLERANCE, 1e-6, equal_nan=True):
         return ""
     return f"mapped values differ by {(together - looped).abs().max():.1e}"

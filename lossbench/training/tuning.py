@@ -26,6 +26,7 @@ from lossbench import registry, results
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
+from lossbench.registry.schema import reason_of
 from lossbench.results import Result
 from lossbench.training import fitting
 from lossbench.training.checkpoint import clear, place_of
@@ -278,7 +279,7 @@ class Judge:
             stack = Stack(self.recipe, many, seed * len(tried), per_replica_of(tried))
             together = stack.objectives(stack.state, *stack.first_batch())
         except Exception as error:  # whatever a loss may raise that is given a tensor
-            return (str(error).splitlines() or [type(error).__name__])[0]
+            return reason_of(error)
         agree = torch.allclose(together, torch.cat(alone), TOLERANCE, 1e-6, equal_nan=True)
         return None if agree else "the loss takes a tensor for another hyper-parameter"
 
