@@ -30,8 +30,7 @@ def write_report(
     """Write the page and give its place; lost are the runs without result, and why."""
     if experiment:
         title, question = experiment.name, experiment.question.strip()
-        folder = ["--config-dir", experiment.config_dir] if experiment.config_dir else []
-        again = shlex.join(["lossbench", "run", *folder, f"experiment={experiment.name}"])
+        again = shlex.join(["lossbench", "run", *experiment.words])
     else:
         title, question, again = _title(comparisons), "", ""
     try:

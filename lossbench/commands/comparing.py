@@ -183,8 +183,7 @@ def _command(answer: Answer, runs: list[Result], given: str, words: list[str]) -
     """What trains an experiment again, or the first of some runs, with some words changed."""
     experiment = answer.experiment
     if experiment:
-        folder = ["--config-dir", experiment.config_dir] if experiment.config_dir else []
-        asked = [*folder, f"experiment={experiment.name}"]
+        asked = experiment.words
     else:
         keys = {word.partition("=")[0] for word in words}
         asked = [word for word in runs[0].config.words if word.partition("=")[0] not in keys]

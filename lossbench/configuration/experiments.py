@@ -55,6 +55,12 @@ class Experiment:
     claims: tuple[Claim, ...] = ()
     config_dir: str | None = None
 
+    @property
+    def words(self) -> list[str]:
+        """What follows `lossbench run` to train it."""
+        folder = ["--config-dir", self.config_dir] if self.config_dir else []
+        return [*folder, f"experiment={self.name}"]
+
     def configurations(self) -> list[Configuration]:
         """Every run of the experiment as it is written."""
         return configurations([f"experiment={self.name}"], config_dir=self.config_dir)[0]
