@@ -19,6 +19,8 @@ from lossbench.tasks import Task, task_class
 from lossbench.tasks.foreign import fit_form
 from lossbench.training.tuning import train_and_write
 
+MOST_FEWER = 10  # outputs than classes, by which a size is looked for
+
 
 def get_loss(name: str, *, task: str) -> Callable[..., Any]:
     """The loss of this name for a task, which refuses what breaks the task's contract or its own.
@@ -76,16 +78,28 @@ def check_batch(
     target: Tensor,
 ) -> Task:
     """The task of a batch; UserError where the task, or this loss of it, cannot take the batch."""
-    posed = task.like(prediction, target)
+    declared = declaration_of(loss)
+    posed = task.like(_in_size(prediction, declared.outputs), target)
     posed.check(prediction, target)
-    interval = declaration_of(loss).target
-    if interval:
-        for value in (target.min().item(), target.max().item()) if target.numel() else ():
-            if not within(interval, value):
-                raise UserError(f"loss={plugin.name}: target {value:g} is not in {interval}.")
-    elif task.soft_targets and not ((target == 0) | (target == 1)).all():
+    known = task.known(target)
+    if declared.target:
+        for value in (known.min().item(), known.max().item()) if known.numel() else ():
+            if not within(declared.target, value):
+                raise UserError(
+                    f"loss={plugin.name}: target {value:g} is not in {declared.target}."
+                )
+    elif task.soft_targets and not ((known == 0) | (known == 1)).all():
         raise UserError(f"loss={plugin.name} takes hard labels only: every target must be 0 or 1.")
     return posed
+
+
+def _in_size(prediction: Tensor, outputs: int | Callable[[int], int]) -> Tensor:
+    """A prediction of a problem's size, where the loss has outputs that are a function of it."""
+    if not callable(outputs) or prediction.ndim < 2:
+        return prediction
+    width = prediction.shape[-1]
+    size = next((n for n in range(1, width + MOST_FEWER) if outputs(n) == width), width)
+    return prediction[..., :1].expand(*prediction.shape[:-1], size)
 
 
 def checked_keywords(

@@ -97,7 +97,10 @@ class Declaration:
     """What a loss says of itself beyond its signature; `lossbench check` verifies it.
 
     link: raw prediction -> probability or point estimate, on any leading axes; None: the task's.
-    outputs: numbers that the model gives per target (2 for a mean and a log-variance).
+    outputs: numbers that the model gives per target (2 for a mean and a log-variance), or what
+        they are for a problem of so many classes or intervals: `lambda classes: classes - 1`.
+    head: makes the outputs (B, outputs) of one score (B,) and free numbers (outputs,), where the
+        inputs are to move the score alone; None: each output has weights of its own.
     tune: (name, low, high) of each hyper-parameter that is to be searched.
     convex: in the prediction; lipschitz: its constant in the 2-norm of the prediction, or None.
     minimiser: what the population minimiser estimates, after the link: "probability", "mean",
@@ -110,7 +113,7 @@ class Declaration:
     """
 
     link: Callable[[Tensor], Tensor] | None = None
-    outputs: int = 1
+    outputs: int | Callable[[int], int] = 1
     tune: tuple[tuple[str, float, float], ...] = ()
     convex: bool | None = None
     lipschitz: float | None = None
@@ -118,12 +121,13 @@ class Declaration:
     target: str | None = None
     source: str = ""
     couples: bool = False
+    head: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 def declare(
     *,
     link: Callable[[Tensor], Tensor] | None = None,
-    outputs: int = 1,
+    outputs: int | Callable[[int], int] = 1,
     tune: dict[str, tuple[float, float]] | None = None,
     convex: bool | None = None,
     lipschitz: float | None = None,
@@ -131,6 +135,7 @@ def declare(
     target: str | None = None,
     source: str = "",
     couples: bool = False,
+    head: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Callable[[T], T]:
     """Attach a `Declaration` to a loss; the loss itself is returned unchanged.
 
@@ -138,7 +143,7 @@ def declare(
     """
     ranges = tuple((name, low, high) for name, (low, high) in (tune or {}).items())
     declaration = Declaration(
-        link, outputs, ranges, convex, lipschitz, minimiser, target, source, couples
+        link, outputs, ranges, convex, lipschitz, minimiser, target, source, couples, head
     )
 
     def attach(loss: T) -> T:

@@ -63,7 +63,8 @@ def _axes(task: Task) -> int:
 def _likeness(task: Task, text: str, loss: Callable[..., Any]) -> int:
     """How much a loss's text speaks of a task, its name and what it declares counting most."""
     declared = declaration_of(loss)
-    numbers = declared.outputs > 1 or declared.minimiser in NUMBERS
+    several = isinstance(declared.outputs, int) and declared.outputs > 1
+    numbers = several or declared.minimiser in NUMBERS
     is_named = re.search(rf"\b{task.name}s?\b", text, re.IGNORECASE)
     words = {word.lower() for word in re.findall(task.vocabulary, text, re.IGNORECASE)}
     return (5 if is_named or (numbers and task.in_target_unit) else 0) + len(words)

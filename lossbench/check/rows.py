@@ -9,7 +9,7 @@ from lossbench.check.findings import Failed, Hint, Skipped
 from lossbench.check.subject import Batch, Subject, as_dtype, close, one_line
 from lossbench.contract import UserError
 from lossbench.metrics import metrics_of, score
-from lossbench.tasks import Answers
+from lossbench.tasks import Answers, counts_ignored
 
 FAR = 3.0  # a confident prediction
 CERTAIN = (1e2, 1e3)  # predictions of which the larger cannot be surer
@@ -203,6 +203,17 @@ def target_used(subject: Subject) -> None:
             raise Failed(f"examples of the label {label:g} have no gradient anywhere.")
 
 
+def ignored_left_out(subject: Subject) -> None:
+    """An example of which nothing is known costs nothing and teaches nothing."""
+    if subject.task.ignore is None:
+        raise Skipped("every part of a target is known.")
+    if counts_ignored(subject, *subject.example, subject.task):
+        raise Hint(
+            f"targets of {subject.task.ignore} are unknown in {subject.task.name}, and it counts "
+            "them; data that have some are refused."
+        )
+
+
 def right_costs_less(subject: Subject) -> None:
     """A prediction that is right costs less than one that is wrong."""
     answers = _answers(subject, FAR)
@@ -290,6 +301,7 @@ CHECKS = (
     rows_independent,
     labels_not_guessed,
     target_used,
+    ignored_left_out,
     right_costs_less,
     certainty_costs_nothing,
     any_memory_layout,

@@ -71,8 +71,9 @@ class Subject:
     @cached_property
     def outputs(self) -> int:
         """What the model gives: as declared, or an embedding where the loss asks for its size."""
-        size = self.facts.get("embedding_dim", self.declaration.outputs)
-        return self.declaration.outputs if self.task.output_shape(1)[-1:] == (size,) else size
+        declared = self.task.outputs_of(self.declaration)
+        size = self.facts.get("embedding_dim", declared)
+        return declared if self.task.output_shape(1)[-1:] == (size,) else size
 
     @cached_property
     def classes(self) -> int:
@@ -140,7 +141,8 @@ class Subject:
 
     def _tamed(self, prediction: Tensor) -> Tensor:
         """Of several outputs per target, all but the first kept where their exponential is."""
-        if self.declaration.outputs == 1:
+        outputs = self.declaration.outputs
+        if callable(outputs) or outputs == 1:
             return prediction
         first, others = prediction.tensor_split([1], -1)
         return torch.cat([first, others.clamp(-LARGEST_LOG, LARGEST_LOG)], -1)
@@ -177,7 +179,8 @@ class Subject:
     def valid_targets(self, target: Tensor) -> Tensor:
         """Targets that are moved into the interval that the loss declares, where they are not."""
         interval = self.declaration.target
-        if interval is None or all(within(interval, float(t)) for t in target.flatten()):
+        known = self.task.known(target)
+        if interval is None or all(within(interval, float(t)) for t in known.flatten()):
             return target
         return self.into_domain(target)
 

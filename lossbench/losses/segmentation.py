@@ -1,7 +1,8 @@
 """Losses of the segmentation task: logits (B, H, W), targets (B, H, W) in {0, 1}, 1 value an image.
 
 Symbols: z logits, g the target mask, p = sigmoid(z), m = (2g - 1) z and p_t = sigmoid(m), over the
-pixels of one image. Declared properties are those at the default hyper-parameters.
+known pixels of one image: those whose target is 255 do not count, and an image without any costs 0.
+Declared properties are those at the default hyper-parameters.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import declare
+from lossbench.losses.masks import mean_over_known, split_known
 from lossbench.losses.stable import margin_of, sigmoid, softplus
+
+
+def _chances(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, H W) each: p, 1 - p and g, all 0 in pixels that are not known."""
+    mask, known = split_known(target)
+    counted = known.to(logits.dtype).flatten(1)
+    z, g = logits.flatten(1), mask.to(logits.dtype).flatten(1)
+    return sigmoid(z) * counted, sigmoid(-z) * counted, g
 
 
 @declare(convex=True, minimiser="probability", target="[0, 1]", source="Cox 1958; Good 1952")
@@ -29,7 +39,7 @@ def cross_entropy(
 
     Args:
         logits: (B, H, W), any real.
-        target: (B, H, W) in [0, 1], soft masks allowed.
+        target: (B, H, W) in [0, 1], soft masks allowed; 255 is unknown.
         class_weight: (w_0, w_1) >= 0 of background and foreground; None is (1, 1).
 
     Returns:
@@ -43,9 +53,10 @@ def cross_entropy(
     tensor([10.3466])
     """
     negative, positive = class_weight or (1.0, 1.0)
-    g = target.to(logits.dtype)
+    mask, known = split_known(target)
+    g = mask.to(logits.dtype)
     nats = positive * g * softplus(-logits) + negative * (1 - g) * softplus(logits)
-    return nats.flatten(1).mean(1)
+    return mean_over_known(nats, known)
 
 
 @declare(tune={"gamma": (0.1, 5.0)}, convex=False, source="Lin et al. 2017, arXiv 1708.02002")
@@ -58,7 +69,7 @@ def focal(
 
     Args:
         logits: (B, H, W), any real.
-        target: (B, H, W) in {0, 1}.
+        target: (B, H, W) in {0, 1}; 255 is unknown.
         gamma: in [0, inf).
 
     Returns:
@@ -72,9 +83,10 @@ def focal(
     >>> focal(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[[1, 0]]]), gamma=2.0)  # 0.25 log 2
     tensor([0.1733])
     """
-    m = margin_of(logits, target)
+    mask, known = split_known(target)
+    m = margin_of(logits, mask)
     # (1 - p_t)^gamma, written so that 1 - p_t = 0 has a gradient
-    return (torch.exp(-gamma * softplus(m)) * softplus(-m)).flatten(1).mean(1)
+    return mean_over_known(torch.exp(-gamma * softplus(m)) * softplus(-m), known)
 
 
 @declare(
@@ -92,7 +104,7 @@ def dice(
 
     Args:
         logits: (B, H, W), any real.
-        target: (B, H, W) in [0, 1].
+        target: (B, H, W) in [0, 1]; 255 is unknown.
         smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
 
     Returns:
@@ -107,8 +119,7 @@ def dice(
     >>> dice(torch.tensor([[[0.0, 0.0]], [[-99.0, -99.0]]]), torch.tensor([[[1, 0]], [[0, 0]]]))
     tensor([0.2000, 0.0000])
     """
-    g = target.to(logits.dtype).flatten(1)
-    p, rest = sigmoid(logits.flatten(1)), sigmoid(-logits.flatten(1))
+    p, rest, g = _chances(logits, target)
     missed = p * (1 - g) - rest * g  # p - g; p^2 + g^2 - 2 p g is its square
     return missed.square().sum(1) / (p.square().sum(1) + g.square().sum(1) + smooth)
 
@@ -128,7 +139,7 @@ def dice_linear(
 
     Args:
         logits: (B, H, W), any real.
-        target: (B, H, W) in [0, 1].
+        target: (B, H, W) in [0, 1]; 255 is unknown.
         smooth: in (0, inf), in pixels; it makes an empty mask that is predicted as such cost 0.
 
     Returns:
@@ -141,7 +152,6 @@ def dice_linear(
     >>> dice_linear(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[[1, 0]]]))  # 1 - 2/3
     tensor([0.3333])
     """
-    g = target.to(logits.dtype).flatten(1)
-    p, rest = sigmoid(logits.flatten(1)), sigmoid(-logits.flatten(1))
+    p, rest, g = _chances(logits, target)
     missed = p * (1 - g) + rest * g  # p + g - 2 p g, pixel by pixel
     return missed.sum(1) / (p.sum(1) + g.sum(1) + smooth)

@@ -155,7 +155,7 @@ def list_properties(entry: Entry) -> list[tuple[str, str]]:
         ("Lipschitz", _lipschitz(declared.lipschitz)),
         ("estimates", declared.minimiser or "nothing simple is declared"),
         ("link", _link(entry.task, entry.loss)),
-        ("outputs", f"{declared.outputs} per target"),
+        ("outputs", f"{entry.task.outputs_of(declared)} per target"),
         ("targets", _targets(entry.task, declared.target)),
     ]
 

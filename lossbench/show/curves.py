@@ -71,7 +71,7 @@ def build_loss(entry: Entry, **hyper: Any) -> Loss:
     if entry.task is None:
         return lambda weights, _: entry.loss(weights, **hyper)
     asked = registry.facts(entry.plugin)
-    known = entry.task.facts(entry.task.example(entry.declaration.outputs)[1]) if asked else {}
+    known = entry.task.facts(entry.task.example()[1]) if asked else {}
     facts = {name: known[name] for name in asked if name in known}
     if not inspect.isclass(entry.loss):
         return lambda prediction, target: entry.loss(prediction, target, **facts, **hyper)

@@ -53,7 +53,7 @@ def _of_mistakes(entry: Entry) -> list[str]:
 def _is_whole(entry: Entry) -> bool:
     """Whether one number comes back for a batch."""
     assert entry.task
-    prediction, target = entry.task.example(entry.declaration.outputs)
+    prediction, target = entry.task.example(entry.task.outputs_of(entry.declaration))
     try:
         return build_loss(entry)(prediction.double(), target).ndim == 0
     except Exception:

@@ -17,7 +17,17 @@ from lossbench import registry
 from lossbench.contract import Declaration, Metric, UserError
 from lossbench.tasks.sections import Section, Study, line
 
-__all__ = ["Answers", "Backbone", "Population", "Section", "Study", "Task", "line", "task_class"]
+__all__ = [
+    "Answers",
+    "Backbone",
+    "Population",
+    "Section",
+    "Study",
+    "Task",
+    "counts_ignored",
+    "line",
+    "task_class",
+]
 
 Backbone = Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
 
@@ -60,6 +70,7 @@ class Task(ABC):
     in_target_unit: whether targets are real numbers that a prediction is compared with as it is.
     scores_classes: whether an embedding counts only by the logits that the loss makes of it.
     vocabulary: a regular expression of the words by which a loss of the task is recognised.
+    ignore: the value of a part of a target that is not known: no loss and no metric counts it.
     """
 
     input_shape: tuple[int, ...]
@@ -77,6 +88,7 @@ class Task(ABC):
     in_target_unit: ClassVar[bool] = False
     scores_classes: ClassVar[bool] = False
     vocabulary: ClassVar[str] = r"(?!)"
+    ignore: ClassVar[int | None] = None
 
     # ---- which problem it is -------------------------------------------------------------------
     @classmethod
@@ -100,6 +112,21 @@ class Task(ABC):
     @abstractmethod
     def output_shape(self, outputs: int) -> tuple[int, ...]:
         """Shape of one prediction for a loss that needs so many outputs per target."""
+
+    def outputs_of(self, declaration: Declaration) -> int:
+        """How many outputs per target a loss needs here that declares so."""
+        outputs = declaration.outputs
+        return outputs(self.size) if callable(outputs) else outputs
+
+    @classmethod
+    def known(cls, target: Tensor) -> Tensor:
+        """The values of a target, but for those that are to be ignored."""
+        return target if cls.ignore is None else target[target != cls.ignore]
+
+    @property
+    def size(self) -> int:
+        """What outputs that are a function are a function of: the number of classes."""
+        return self.weighed_classes
 
     def assemble(self, backbone: Backbone, outputs: int) -> nn.Module:
         """A model of this task, for a loss that needs so many outputs per target."""
@@ -136,7 +163,7 @@ class Task(ABC):
         Here the way from a wrong to a right answer, where there are answers.
         """
         answers = self.answers(1.0)
-        if answers is None or self.couples or declaration.outputs != 1:
+        if answers is None or self.couples or self.outputs_of(declaration) != 1:
             return ()
         right, wrong, target = answers.right[:1], answers.wrong[:1], answers.target[:1]
 
@@ -197,6 +224,21 @@ class Task(ABC):
         None: they are not.
         """
         return None
+
+
+def counts_ignored(
+    loss: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, target: Tensor, task: Task
+) -> bool:
+    """Whether an example of which nothing is known costs or teaches something, or fails."""
+    assert task.ignore is not None
+    leaf, unknown = prediction.clone().requires_grad_(), target.clone()
+    unknown[0] = task.ignore
+    try:
+        values = loss(leaf, unknown)
+        (gradient,) = torch.autograd.grad(values.sum(), leaf)
+    except Exception:
+        return True
+    return bool(gradient[0].any() or (values.ndim and values[0]))
 
 
 def task_class(name: str) -> type[Task]:

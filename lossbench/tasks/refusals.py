@@ -88,8 +88,10 @@ def refuse_two_sided(task: str, inputs: np.ndarray) -> None:
         )
 
 
-def refuse_not_binary(task: str, targets: np.ndarray) -> None:
-    """UserError where a dataset's targets are not all 0 or 1."""
+def refuse_not_binary(task: str, targets: np.ndarray, other: str = "") -> None:
+    """UserError where a dataset's targets are not all 0 or 1; other: what is valid as well."""
     odd = targets[(targets != 0) & (targets != 1)]
     if odd.size:
-        raise UserError(f"{task}: targets hold {odd[0]} ({odd.size} values); give 0 and 1 only.")
+        raise UserError(
+            f"{task}: targets hold {odd[0]} ({odd.size} values); give 0 and 1 only{other}."
+        )

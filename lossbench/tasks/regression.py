@@ -198,7 +198,7 @@ class Regression(Task):
         """Along the residual, for a few values of a second output where there is one."""
         low = float((declaration.target or "(-inf, inf)")[1:-1].split(",")[0])
         target = low + 4 if math.isfinite(low) else 0.0
-        more = declaration.outputs - 1
+        more = self.outputs_of(declaration) - 1
 
         def section(second: float) -> Section:
             def batch(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, metric
+from lossbench.losses.masks import IGNORED, split_known
 from lossbench.tasks import Answers, Population, Section, Study, Task, line
 from lossbench.tasks.refusals import (
     refuse_not_binary,
@@ -26,10 +27,17 @@ SURE = 20.0  # a logit that is as good as certain
 
 @shared
 def _overlap(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each image, pixels in both masks cut at 0.5, and the sum of the masks' sizes."""
-    predicted = (estimate.flatten(-2) > 0.5).to(estimate.dtype)
-    mask = (target.flatten(-2) > 0.5).to(estimate.dtype)
+    """Of each image, known pixels in both masks cut at 0.5, and the sum of the masks' sizes."""
+    mask, known = split_known(target.flatten(-2))
+    predicted = ((estimate.flatten(-2) > 0.5) & known).to(estimate.dtype)
+    mask = (mask > 0.5).to(estimate.dtype)
     return (predicted * mask).sum(-1), (predicted + mask).sum(-1)
+
+
+def _mean_over_known(values: Tensor, target: Tensor) -> Tensor:
+    """The mean over all pixels whose target is known."""
+    known = (target != IGNORED).to(values.dtype)
+    return (values * known).flatten(-3).sum(-1) / known.flatten(-3).sum(-1)
 
 
 @metric(direction=1, bounds=(0, 1))
@@ -50,19 +58,22 @@ def iou(estimate: Tensor, target: Tensor, /) -> Tensor:
 def pixel_accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
     """Share of pixels on their side of 0.5."""
     correct = (estimate > 0.5) == (target > 0.5)
-    return correct.flatten(-2).to(estimate.dtype).mean(-1).mean(-1)
+    return _mean_over_known(correct.to(estimate.dtype), target)
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
 def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
     """Mean over pixels of -y log p - (1 - y) log(1 - p)."""
-    estimate, target = estimate.flatten(-2), target.flatten(-2).to(estimate.dtype)
-    return -log_likelihood(estimate, target).mean(-1).mean(-1)
+    mask, _ = split_known(target)
+    return -_mean_over_known(log_likelihood(estimate, mask.to(estimate.dtype)), target)
 
 
 @dataclass(frozen=True)
 class Segmentation(Task):
-    """Inputs (N, channels, H, W); predictions and targets (..., N, H, W), targets in {0, 1}."""
+    """Inputs (N, channels, H, W); predictions and targets (..., N, H, W).
+
+    Targets are 0 and 1, or 255 where a pixel is not to count.
+    """
 
     mask_shape: tuple[int, int]
 
@@ -72,6 +83,7 @@ class Segmentation(Task):
     target_dtype = torch.float32
     estimate_range = (0, 1)
     soft_targets = True
+    ignore = IGNORED
     vocabulary = r"logits|segment|\(B, H|pixel|\bmask"
 
     @classmethod
@@ -83,10 +95,12 @@ class Segmentation(Task):
                 f"segmentation: inputs have shape {inputs.shape}, masks {targets.shape}; "
                 "give (N, channels, H, W) and (N, H, W)."
             )
-        refuse_not_binary(cls.name, targets)
-        if (targets == targets.flat[0]).all():
+        known = targets[targets != IGNORED]
+        refuse_not_binary(cls.name, known, ", 255 where a pixel is not to count")
+        if (known == known[:1]).all():
+            value = known[0] if known.size else IGNORED
             raise UserError(
-                f"segmentation: every pixel of the {len(targets)} masks is {targets.flat[0]:g}; "
+                f"segmentation: every pixel of the {len(targets)} masks is {value:g}; "
                 "give masks that vary."
             )
         return cls(tuple(inputs.shape[1:]), (targets.shape[1], targets.shape[2]))
@@ -118,7 +132,8 @@ class Segmentation(Task):
             height, width = self.mask_shape
             refuse_shapes(self.name, prediction, target, f"both (..., N, {height}, {width})")
         refuse_types(self.name, prediction, target)
-        refuse_outside_unit(self.name, target, "0 and 1, 1 for the foreground")
+        advice = "0 and 1, 1 for the foreground, 255 where a pixel is not to count"
+        refuse_outside_unit(self.name, self.known(target), advice)
 
     def answers(self, size: float) -> Answers:
         target = self.example()[1]

@@ -16,7 +16,7 @@ from lossbench.datasets import Splits
 from lossbench.models import ADVICE, name_type
 from lossbench.registry import Plugin
 from lossbench.registry.schema import Parameter, convert, reason_of, within
-from lossbench.tasks import Task
+from lossbench.tasks import Task, counts_ignored
 
 
 def find_loss(config: Configuration, task: Task) -> Plugin:
@@ -94,6 +94,20 @@ def check_loss(
         )
 
 
+def check_ignored(
+    name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
+) -> None:
+    """UserError where a loss counts what the data leave unknown."""
+    loss, (prediction, target) = make(facts), task.example(outputs)
+    tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
+    extra = {} if isinstance(loss, nn.Module) else tensors
+    if counts_ignored(lambda p, t: loss(p, t, **extra), prediction, target, task):
+        raise UserError(
+            f"loss={name} counts targets of {task.ignore}, which are unknown in the task "
+            f"{task.name}. Choose a loss that leaves them out."
+        )
+
+
 def _depends(values: Any, prediction: Tensor) -> bool:
     if not isinstance(values, Tensor) or not values.requires_grad:
         return False
@@ -144,8 +158,9 @@ def try_augmentation(
 
 
 def check_targets(name: str, interval: str, splits: Splits) -> None:
+    known = splits.task.known
     for split in ("train", "validation", "test"):
-        each = [splits.of([r]).targets_of(split) for r in range(splits.replicas)]
+        each = [known(splits.of([r]).targets_of(split)) for r in range(splits.replicas)]
         for value in (min(t.min().item() for t in each), max(t.max().item() for t in each)):
             if not within(interval, value):
                 raise UserError(

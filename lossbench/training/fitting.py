@@ -19,13 +19,15 @@ from torch import Tensor, nn
 from lossbench import registry
 from lossbench.configuration import Choice, Configuration
 from lossbench.configuration.settings import Trainer
-from lossbench.contract import UserError, declaration_of
+from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.datasets import Samples, Splits, prepare, share_in_validation
 from lossbench.metrics import metrics_of, primary_of, score
+from lossbench.models.headed import headed
 from lossbench.results import Result
 from lossbench.tasks import Task
 from lossbench.tasks.foreign import fit_form
 from lossbench.training.boundary import (
+    check_ignored,
     check_loss,
     check_output,
     check_tables,
@@ -213,7 +215,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
         return partial(function, **hyper, **fixed)
 
-    outputs = wanted.get("embedding_dim", declaration.outputs)
+    outputs = wanted.get("embedding_dim", task.outputs_of(declaration))
     through_loss = task.scores_classes and "embedding_dim" in wanted
     if through_loss and not hasattr(function, "logits"):
         raise UserError(
@@ -221,6 +223,8 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
             "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
         )
     check_loss(name, loss, wanted, task, outputs)
+    if task.ignore is not None and (targets == task.ignore).any():
+        check_ignored(name, loss, wanted, task, outputs)
     facts = tuple(wanted)
     if config.trainer.sampler:
         refuse_sampler(task, targets)
@@ -230,7 +234,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     elif declaration.target:
         check_targets(name, declaration.target, splits)
     return Recipe(
-        model=partial(task.assemble, _bound("model", config.model), outputs),
+        model=_model(config, task, declaration, outputs),
         output_shape=task.output_shape(outputs),
         loss=loss,
         facts=facts,
@@ -248,6 +252,16 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         primary=primary_of(task, metrics, config.metric),
         notes=(f"loss={name} is given {forms}.",) if forms else (),
     )
+
+
+def _model(
+    config: Configuration, task: Task, declaration: Declaration, outputs: int
+) -> Callable[[], nn.Module]:
+    """Makes the configured model of the task, with the head that the loss asks for."""
+    backbone = _bound("model", config.model)
+    if declaration.head is None:
+        return partial(task.assemble, backbone, outputs)
+    return partial(headed, backbone, task.input_shape, outputs, declaration.head)
 
 
 def _augmentation(config: Configuration) -> Callable[..., Any] | None:
