@@ -61,8 +61,11 @@ def write_index(folder: Path) -> Path:
     index = folder / "index.html"
     pages = sorted(folder.glob("*.html"), key=lambda render_page: -render_page.stat().st_mtime)
     reports = [
-        {"file": page.name, "written": time.strftime(DATE, time.localtime(page.stat().st_mtime))}
-        | read_heading(page.read_text(encoding="utf-8"))
+        {
+            "file": page.name,
+            "written": time.strftime(DATE, time.localtime(page.stat().st_mtime)),
+            "answer": read_heading(page.read_text(encoding="utf-8")),
+        }
         for page in pages
         if page != index
     ]

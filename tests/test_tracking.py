@@ -98,7 +98,7 @@ def test_the_report_is_kept_with_the_last_run_and_linked_above_all(sweep):
     file = client_of(sweep).download_artifacts(place[2], "report.html")
     page = Path(file).read_text()
     assert "Decision boundaries" in page
-    assert "Not settled against cross_entropy" in note.splitlines()[0]
+    assert "no loss is shown to beat cross_entropy" in note.splitlines()[0]
 
 
 def test_no_number_in_the_store_is_a_nan_in_disguise(sweep):

@@ -12,6 +12,7 @@ import yaml
 from markupsafe import Markup
 
 from lossbench.comparison import Comparison, value_at
+from lossbench.comparison.answers import answer
 from lossbench.drawing import render_inline
 from lossbench.nested import dotted_keys
 from lossbench.report import figures
@@ -48,7 +49,7 @@ def render_page(comparisons: Sequence[Comparison], words: Words) -> str:
             together.append(_section(block.title, block, looks))
     values = {
         "words": words,
-        "headline": _headline(comparisons),
+        "answer": answer(comparisons),
         "conclusions": list_conclusions(comparisons),
         "together": together,
         "sections": sorted(sections, key=lambda section: str(section["name"])),
@@ -60,62 +61,31 @@ def list_conclusions(comparisons: Sequence[Comparison]) -> list[tuple[str, list[
     """What is concluded, under titles: of the only comparison, or of all together, then of each."""
     if len(comparisons) == 1:
         return [("", comparisons[0].conclusion)]
-    each = [f"{_name(c, comparisons)}. {' '.join(summarise(c))}" for c in comparisons]
-    return [*_together(comparisons), ("Each", sorted(each))]
+    answers = {_name(c, comparisons): answer([c]) for c in comparisons}
+    each = [f"{name}. {a.headline}. {' '.join(a.details)}" for name, a in sorted(answers.items())]
+    return [*_together(comparisons), ("Each", each)]
 
 
 def render_description(comparisons: Sequence[Comparison], question: str) -> str:
-    """A description: the conclusion in a line, then question and conclusions."""
-    lines = [_headline(comparisons), "", question.strip(), ""]
+    """A description: the answer in a line, then question and conclusions."""
+    shown = answer(comparisons)
+    lines = [f"**{shown.headline}**", "", " ".join(shown.details), "", question.strip(), ""]
     for title, sentences in list_conclusions(comparisons):
         heading = [f"**{title}**", ""] if title else []
         lines += [*heading, *(f"- {line}" for line in sentences), ""]
     return re.sub(r"([<>`\\|])", r"\\\1", "\n".join(lines)).strip()
 
 
-def _headline(comparisons: Sequence[Comparison]) -> str:
-    """The conclusion in a line."""
-    lines = [line for _, sentences in _together(comparisons) for line in sentences]
-    return " ".join(lines or summarise(comparisons[0]))
-
-
-def read_heading(page: str) -> dict[str, str]:
-    """The title and the headline of a page."""
-    parts = {
-        "title": r"<title>(.*?)</title>",
-        "headline": r'<meta name="description" content="(.*?)">',
-    }
-    matches = {name: re.search(pattern, page, re.DOTALL) for name, pattern in parts.items()}
-    return {name: unescape(match[1]) if match else "" for name, match in matches.items()}
+def read_heading(page: str) -> str:
+    """The answer that a page gives."""
+    title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+    return unescape(title[1]) if title else ""
 
 
 def _together(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
     """What several comparisons show that differ in one thing, under the titles of the page."""
     blocks = list_blocks(comparisons)
     return [(b.title, b.sentences) for b in blocks if not isinstance(b.shown, Comparison)]
-
-
-def summarise(comparison: Comparison) -> list[str]:
-    """Who is better, who is worse, and of whom nothing can be said."""
-    sentences, versus = [], f"{comparison.baseline} in {comparison.metric}"
-    for verdict, start in (
-        ("better", f"Better than {versus}"),
-        ("worse", f"Worse than {versus}"),
-        ("better here", f"Better than {versus} on these data only, not shown on new ones"),
-        ("worse here", f"Worse than {versus} on these data only, not shown on new ones"),
-        ("same", f"Practically the same as {versus}"),
-        ("identical", f"Identical to {comparison.baseline}"),
-        (
-            "same here",
-            f"Practically the same as {versus} on these data only, not shown on new ones",
-        ),
-        ("undefined", f"{comparison.metric} is undefined for"),
-        ("open", f"Not settled against {versus}"),
-    ):
-        labels = [row.label for row in comparison.rows if row.verdict == verdict]
-        if labels:
-            sentences.append(f"{start}: {', '.join(labels)}.")
-    return sentences or [f"{comparison.baseline} has nothing to be compared with."]
 
 
 def _name(comparison: Comparison, among: Sequence[Comparison]) -> str:

@@ -1,0 +1,180 @@
+"""Comparisons -> the answer in a line, and in a few more what must be known with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossbench.comparison.contests import bounds_of
+from lossbench.comparison.sentences import RULES, WORDS
+from lossbench.comparison.structure import Comparison, Row
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A headline and the sentences below it; verdicts are those of the comparison."""
+
+    headline: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """In which unit a metric is printed: a share in percentage points, others as they are."""
+
+    factor: float
+    unit: str
+
+    def write(self, value: float, sign: str = "") -> str:
+        """A value in the unit, with as many digits as say something."""
+        scaled = self.factor * value + 0.0
+        if self.factor == 1:
+            return f"{scaled:{sign}.3g}"
+        return f"{scaled:{sign}.1f}" if abs(scaled) >= 0.1 or not scaled else f"{scaled:{sign}.1g}"
+
+
+def scale_of(comparison: Comparison, metric: str = "") -> Scale:
+    """The unit of a metric, by default the compared one."""
+    summary = next(iter(comparison.results.values())).summary
+    share = bounds_of(summary, metric or comparison.metric) == (0, 1)
+    return Scale(100, "points") if share else Scale(1, "")
+
+
+def answer(comparisons: Sequence[Comparison]) -> Answer:
+    """What all of them show together."""
+    return _answer_one(comparisons[0]) if len(comparisons) == 1 else _answer_all(comparisons)
+
+
+def _answer_one(comparison: Comparison) -> Answer:
+    others = [row for row in comparison.rows if row.verdict != "baseline"]
+    if not others:
+        (row,) = comparison.rows
+        interval = comparison.shown(row).get(comparison.metric)
+        value = scale_of(comparison).write(interval.estimate) if interval else "no value"
+        return Answer(f"{row.label}: {comparison.metric} {value}", ("There is one loss.",))
+    top = next((r for r in others if r.verdict == "better"), None) or next(
+        (r for r in others if r.verdict == "better here"), None
+    )
+    details = [*_evidence(comparison, top), *_rest(others, top), *_reservations(comparison, others)]
+    return Answer(_headline(comparison, others, top), tuple(details))
+
+
+def _headline(comparison: Comparison, others: list[Row], top: Row | None) -> str:
+    base, metric = comparison.baseline, comparison.metric
+    verdicts = {row.verdict for row in others}
+    if top and top.verdict == "better":
+        if not _rivals(comparison, top):
+            return f"{top.label} wins{_by(comparison, top)}"
+        better = sum(row.verdict == "better" for row in others)
+        if better == 1:
+            return f"{top.label} beats {base}{_by(comparison, top, versus=False)}"
+        return f"{better} losses beat {base}, first {top.label}{_by(comparison, top, versus=False)}"
+    if verdicts == {"worse"}:
+        return f"{base} wins{_by(comparison, others[0], reverse=True)}"
+    if top:
+        return (
+            f"No winner yet: {top.label} leads on these data only"
+            f"{_by(comparison, top).replace(':', ',')}"
+        )
+    if verdicts == {"identical"}:
+        return f"No difference: each loss gave the results of {base}, seed for seed"
+    if verdicts <= {"identical", "same"}:
+        return f"No difference in {metric} that matters: all are practically the same as {base}"
+    if verdicts == {"undefined"}:
+        return f"No answer: {metric} is undefined on these data"
+    if len(others) == 1 and others[0].verdict == "open":
+        return f"Not settled: {others[0].label} or {base} in {metric}"
+    return f"No winner yet: no loss is shown to beat {base} in {metric}"
+
+
+def _by(comparison: Comparison, row: Row, versus: bool = True, reverse: bool = False) -> str:
+    """By how much, where the mean difference is known and says what the verdict says."""
+    first, second = row.label, comparison.baseline
+    difference = row.difference.estimate if row.difference else 0.0
+    if reverse:
+        first, second, difference = second, first, -difference
+    if difference * comparison.direction <= 0:
+        return f" over {second} in {comparison.metric}: seeds diverged" if versus else ""
+    scale = scale_of(comparison)
+    if comparison.direction > 0:
+        of = f"{scale.unit} of" if scale.unit else "in"
+        over = f" over {second}" if versus else ""
+        return f": {scale.write(difference, '+')} {of} {comparison.metric}{over}"
+    unit = f" {scale.unit}" if scale.unit else ""
+    than = f" than {second}" if versus else ""
+    return f": {scale.write(-difference)}{unit} less {comparison.metric}{than}"
+
+
+def _evidence(comparison: Comparison, top: Row | None) -> Iterator[str]:
+    if top is None:
+        return
+    if top.difference and np.isfinite(top.difference.low):
+        kind = "Simultaneous 95 % interval" if comparison.family > 1 else "95 % interval"
+        scale = scale_of(comparison)
+        ends = (scale.write(x, "+") for x in (top.difference.low, top.difference.high))
+        new = " on new data" if comparison.origin.get("drawn") == "split" else ""
+        yield f"{kind}{new} {' to '.join(ends)}, better on {top.gained} of {top.seeds} seeds."
+    if top.verdict == "better" and (rivals := _rivals(comparison, top)):
+        yield f"Not told apart from {join_names(rivals)}."
+
+
+def _rivals(comparison: Comparison, top: Row) -> list[str]:
+    """The losses but the baseline that may be as good as this one, or better."""
+    return [x for x in comparison.leading if x not in (top.label, comparison.baseline)]
+
+
+def _rest(others: list[Row], top: Row | None) -> Iterator[str]:
+    """The other losses by their verdicts."""
+    for verdict in dict.fromkeys(row.verdict for row in others):
+        labels = [row.label for row in others if row.verdict == verdict and row is not top]
+        if labels:
+            words = WORDS.get(verdict, verdict)
+            start = f"Also {words}" if top and verdict == top.verdict else words.capitalize()
+            yield f"{start}: {join_names(labels)}."
+
+
+def _reservations(comparison: Comparison, others: list[Row]) -> Iterator[str]:
+    turned = [r.label for r in others if r.other_verdict and r.other_verdict != r.verdict]
+    if turned:
+        (other,) = RULES.keys() - {comparison.at}
+        yield f"Another verdict {RULES[other]}: {join_names(turned)}."
+    if diverged := [r.label for r in comparison.rows if r.diverged]:
+        yield f"Seeds diverged: {join_names(diverged)}."
+
+
+def _answer_all(comparisons: Sequence[Comparison]) -> Answer:
+    """Of each loss the settings in which it is better, and worse."""
+    counts: dict[str, dict[str, int]] = {}
+    for comparison in comparisons:
+        for row in comparison.rows:
+            if row.verdict != "baseline":
+                of = counts.setdefault(row.label, {"better": 0, "worse": 0, "all": 0})
+                of["all"] += 1
+                if row.verdict in of:
+                    of[row.verdict] += 1
+    bases = {comparison.baseline for comparison in comparisons}
+    base = bases.pop() if len(bases) == 1 else "the baseline of each setting"
+    if not counts:
+        return Answer(f"{len(comparisons)} settings, one loss in each: nothing to compare")
+    order = sorted(counts, key=lambda label: counts[label]["worse"] - counts[label]["better"])
+    best = max(order, key=lambda label: counts[label]["better"])
+    details = tuple(f"{x}: {_tally(counts[x])}." for x in order if x != best)
+    if not counts[best]["better"]:
+        settings = f"any of {len(comparisons)} settings"
+        return Answer(f"No loss is shown to beat {base} in {settings}", details)
+    of = counts[best]
+    but = f", and is worse in {of['worse']}" if of["worse"] else ""
+    return Answer(f"{best} beats {base} in {of['better']} of {of['all']} settings{but}", details)
+
+
+def _tally(of: dict[str, int]) -> str:
+    parts = [f"{word} in {of[word]}" for word in ("better", "worse") if of[word]]
+    return f"{' and '.join(parts) or 'not settled anywhere'}, of {of['all']}"
+
+
+def join_names(names: Iterable[str]) -> str:
+    """a, b and c."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,98 @@
+"""The answer in a line: a winner only where one is shown, and by how much."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import made_results
+import numpy as np
+import pytest
+from made_results import BASE, BETTER, SAME, on
+
+from lossbench.comparison import compare
+from lossbench.comparison.answers import answer
+
+WORSE = BASE - (BETTER - BASE)
+FAR = BETTER + 0.03
+TINY = BASE + 1e-5 * np.arange(20)
+
+
+def result(loss, values, **others):
+    """A result whose accuracy is known to be a share."""
+    made = made_results.result(loss, values, **others)
+    return replace(made, summary={**made.summary, "bounds": {"accuracy": [0, 1]}})
+
+
+CE = result("cross_entropy", BASE)
+
+
+def of(*made, **how):
+    return answer(compare([CE, *made], baseline="cross_entropy", **how))
+
+
+@pytest.mark.parametrize(
+    ("made", "how", "headline"),
+    [
+        ([result("focal", BETTER)], {}, "focal wins: +2.0 points of accuracy over cross_entropy"),
+        (
+            [result("focal", BETTER)],
+            {"metric": "log_loss"},
+            "focal wins: 0.0203 less log_loss than cross_entropy",
+        ),
+        (
+            [result("focal", BETTER), result("poly", BETTER + SAME - BASE)],
+            {},
+            "2 losses beat cross_entropy, first poly: +2.2 points of accuracy",
+        ),
+        (
+            [result("focal", WORSE), result("poly", WORSE - 0.01)],
+            {},
+            "cross_entropy wins: +2.0 points of accuracy over focal",
+        ),
+        ([result("poly", SAME)], {}, "Not settled: poly or cross_entropy in accuracy"),
+        (
+            [result("poly", SAME), result("focal", WORSE)],
+            {},
+            "No winner yet: no loss is shown to beat cross_entropy in accuracy",
+        ),
+        (
+            [result("focal", BASE)],
+            {},
+            "No difference: each loss gave the results of cross_entropy, seed for seed",
+        ),
+        (
+            [result("focal", TINY)],
+            {"same_within": 0.01},
+            "focal wins: +0.01 points of accuracy over cross_entropy",
+        ),
+        (
+            [result("focal", SAME)],
+            {"same_within": 0.01},
+            "No difference in accuracy that matters: all are practically the same as cross_entropy",
+        ),
+        (
+            [result("focal", np.full(20, np.nan))],
+            {},
+            "No answer: accuracy is undefined on these data",
+        ),
+    ],
+)
+def test_the_headline_claims_what_the_verdicts_do(made, how, headline):
+    assert of(*made, **how).headline == headline
+
+
+def test_a_loss_that_is_not_told_apart_from_another_does_not_win():
+    shown = of(result("focal", BETTER), result("poly", np.where(BASE > 0.8, FAR, BASE - 0.02)))
+    assert shown.headline == "focal beats cross_entropy: +2.0 points of accuracy"
+    assert "Not told apart from poly." in shown.details
+
+
+def test_of_several_settings_the_wins_are_counted():
+    made = [
+        result(name, values, sections=on(data))
+        for data, focal in (("a", FAR), ("b", SAME), ("c", FAR))
+        for name, values in (("cross_entropy", BASE), ("focal", focal), ("poly", SAME))
+    ]
+    shown = answer(compare(made))
+    assert shown.headline == "focal beats cross_entropy in 2 of 3 settings"
+    assert shown.details == ("poly: not settled anywhere, of 3.",)
