@@ -13,7 +13,7 @@ from lossbench.comparison.structure import Comparison, Row
 
 
 @dataclass(frozen=True)
-class Answer:
+class ShortAnswer:
     """A headline and the sentences below it; verdicts are those of the comparison."""
 
     headline: str
@@ -42,23 +42,23 @@ def scale_of(comparison: Comparison, metric: str = "") -> Scale:
     return Scale(100, "points") if share else Scale(1, "")
 
 
-def answer(comparisons: Sequence[Comparison]) -> Answer:
+def answer(comparisons: Sequence[Comparison]) -> ShortAnswer:
     """What all of them show together."""
     return _answer_one(comparisons[0]) if len(comparisons) == 1 else _answer_all(comparisons)
 
 
-def _answer_one(comparison: Comparison) -> Answer:
+def _answer_one(comparison: Comparison) -> ShortAnswer:
     others = [row for row in comparison.rows if row.verdict != "baseline"]
     if not others:
         (row,) = comparison.rows
         interval = comparison.shown(row).get(comparison.metric)
         value = scale_of(comparison).write(interval.estimate) if interval else "no value"
-        return Answer(f"{row.label}: {comparison.metric} {value}", ("There is one loss.",))
+        return ShortAnswer(f"{row.label}: {comparison.metric} {value}", ("There is one loss.",))
     top = next((r for r in others if r.verdict == "better"), None) or next(
         (r for r in others if r.verdict == "better here"), None
     )
     details = [*_evidence(comparison, top), *_rest(others, top), *_reservations(comparison, others)]
-    return Answer(_headline(comparison, others, top), tuple(details))
+    return ShortAnswer(_headline(comparison, others, top), tuple(details))
 
 
 def _headline(comparison: Comparison, others: list[Row], top: Row | None) -> str:
@@ -144,7 +144,7 @@ def _reservations(comparison: Comparison, others: list[Row]) -> Iterator[str]:
         yield f"Seeds diverged: {join_names(diverged)}."
 
 
-def _answer_all(comparisons: Sequence[Comparison]) -> Answer:
+def _answer_all(comparisons: Sequence[Comparison]) -> ShortAnswer:
     """Of each loss the settings in which it is better, and worse."""
     counts: dict[str, dict[str, int]] = {}
     for comparison in comparisons:
@@ -157,16 +157,18 @@ def _answer_all(comparisons: Sequence[Comparison]) -> Answer:
     bases = {comparison.baseline for comparison in comparisons}
     base = bases.pop() if len(bases) == 1 else "the baseline of each setting"
     if not counts:
-        return Answer(f"{len(comparisons)} settings, one loss in each: nothing to compare")
+        return ShortAnswer(f"{len(comparisons)} settings, one loss in each: nothing to compare")
     order = sorted(counts, key=lambda label: counts[label]["worse"] - counts[label]["better"])
     best = max(order, key=lambda label: counts[label]["better"])
     details = tuple(f"{x}: {_tally(counts[x])}." for x in order if x != best)
     if not counts[best]["better"]:
         settings = f"any of {len(comparisons)} settings"
-        return Answer(f"No loss is shown to beat {base} in {settings}", details)
+        return ShortAnswer(f"No loss is shown to beat {base} in {settings}", details)
     of = counts[best]
     but = f", and is worse in {of['worse']}" if of["worse"] else ""
-    return Answer(f"{best} beats {base} in {of['better']} of {of['all']} settings{but}", details)
+    return ShortAnswer(
+        f"{best} beats {base} in {of['better']} of {of['all']} settings{but}", details
+    )
 
 
 def _tally(of: dict[str, int]) -> str:
