@@ -48,9 +48,11 @@ that drops it; the changelog lists both versions under "Deprecated" and "Removed
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class Declaration:
     """What a loss says of itself beyond its signature; `lossbench check` verifies it.
 
     link: raw prediction -> probability or point estimate, on any leading axes; None: the task's.
+        It may ask by keyword for hyper-parameters and facts of its loss, and meets one replica
+        where these are its own.
     outputs: numbers that the model gives per target (2 for a mean and a log-variance), or what
         they are for a problem of so many classes or intervals: `lambda classes: classes - 1`.
     head: makes the outputs (B, outputs) of one score (B,) and free numbers (outputs,), where the
@@ -106,13 +110,16 @@ class Declaration:
     minimiser: what the population minimiser estimates, after the link: "probability", "mean",
         "median", "quantile", "sign", … or None where nothing simple is known.
     target: the interval of valid targets where it is not the task's own: "(-1, inf)" in a
-        regression, "[0, 1]" for a binary loss that takes soft labels.
+        regression, "[0, 1]" for a binary loss that takes soft labels. A regression then trains on
+        targets as they are, as it does where one output has a link, and not in their deviations.
+    start: training targets (N, ...) -> the prediction that the model's last bias starts at, which
+        counts where targets are trained on as they are; None: the task's.
     source: who published it.
     couples: whether an example's value depends on the others of its batch, or the one value of a
         batch is not a mean of what its examples cost; tasks that compare examples need not say so.
     """
 
-    link: Callable[[Tensor], Tensor] | None = None
+    link: Callable[..., Tensor] | None = None
     outputs: int | Callable[[int], int] = 1
     tune: tuple[tuple[str, float, float], ...] = ()
     convex: bool | None = None
@@ -122,11 +129,26 @@ class Declaration:
     source: str = ""
     couples: bool = False
     head: Callable[[Tensor, Tensor], Tensor] | None = None
+    start: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def link_keywords(self) -> tuple[str, ...]:
+        """What the link asks for of its loss's hyper-parameters and facts."""
+        try:
+            keywords = inspect.signature(self.link).parameters.values() if self.link else ()
+        except ValueError:  # of torch's own functions
+            return ()
+        return tuple(k.name for k in keywords if k.kind is k.KEYWORD_ONLY)
+
+    def link_at(self, values: Mapping[str, Any]) -> Callable[..., Tensor] | None:
+        """The link with those of these values that it asks for."""
+        asked = {name: values[name] for name in self.link_keywords if name in values}
+        return partial(self.link, **asked) if self.link and asked else self.link
 
 
 def declare(
     *,
-    link: Callable[[Tensor], Tensor] | None = None,
+    link: Callable[..., Tensor] | None = None,
     outputs: int | Callable[[int], int] = 1,
     tune: dict[str, tuple[float, float]] | None = None,
     convex: bool | None = None,
@@ -136,6 +158,7 @@ def declare(
     source: str = "",
     couples: bool = False,
     head: Callable[[Tensor, Tensor], Tensor] | None = None,
+    start: Callable[[Tensor], Tensor] | None = None,
 ) -> Callable[[T], T]:
     """Attach a `Declaration` to a loss; the loss itself is returned unchanged.
 
@@ -143,7 +166,7 @@ def declare(
     """
     ranges = tuple((name, low, high) for name, (low, high) in (tune or {}).items())
     declaration = Declaration(
-        link, outputs, ranges, convex, lipschitz, minimiser, target, source, couples, head
+        link, outputs, ranges, convex, lipschitz, minimiser, target, source, couples, head, start
     )
 
     def attach(loss: T) -> T:

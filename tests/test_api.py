@@ -95,7 +95,7 @@ def test_changed_code_of_a_loss_is_trained_again(tmp_path):
 
 
 def test_a_regression_loss_with_weights_may_declare_its_targets(tmp_path, monkeypatch):
-    """What a function is given above the lowest target, a module checks as declared."""
+    """Targets are held against them, and trained on as they are."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
         "import torch\nfrom lossbench.contract import declare\n"

@@ -246,10 +246,25 @@ def test_probabilities_before_a_loss_of_logits_get_a_hint(task, formula, cost, t
     assert "with a hint" in render(report)
 
 
-def test_a_link_with_an_interval_of_targets_gets_a_hint():
-    """What a run then scores may be another estimate than the loss means."""
-    report = report_of("valid_losses", "regression", "poisson")
-    assert "lowest target" in hints(report)["link"]
+LINKS = [
+    ("prediction", 'target="[0, inf)"', "is -"),
+    ("prediction, /, *, slope", "outputs=1", "asks for slope"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "declared", "words"), LINKS)
+def test_a_link_fits_the_targets_and_the_keywords_of_its_loss(tmp_path, arguments, declared, words):
+    file = write(
+        tmp_path,
+        f"def same({arguments}):\n"
+        "    return prediction\n"
+        f"@declare(link=same, {declared})\n"
+        "def mine(prediction: Tensor, target: Tensor, /) -> Tensor:\n"
+        '    """Rewards a rate near the target; regression."""\n'
+        "    return prediction.exp() - target * prediction\n",
+    )
+    failed = {o.check: o.reason for o in check_loss(f"{file}:mine", "regression").parts[0].outcomes}
+    assert words in failed["link"]
 
 
 ELSEWHERE = [

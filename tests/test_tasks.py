@@ -350,7 +350,6 @@ def test_facts_count_the_classes_of_each_replica():
     assert facts["class_counts"].tolist() == [[2, 0, 2], [0, 3, 1]]
     assert torch.equal(facts["class_counts"][0], torch.bincount(target[0], minlength=3))
     assert BINARY.facts(torch.tensor([0.0, 1.0, 1.0]))["class_counts"].tolist() == [1, 2]
-    assert SCALAR.facts(torch.tensor([2.0, -1.0, 3.0])) == {"lowest": -1.0}
 
 
 # --- tasks of plugins ---------------------------------------------------------------------------

@@ -36,7 +36,6 @@ from lossbench.tasks.generative import Generative
 from lossbench.tasks.multilabel import Multilabel
 from lossbench.tasks.pairs import Pairs
 from lossbench.tasks.ranking import Ranking
-from lossbench.tasks.regression import Regression
 from lossbench.tasks.segmentation import Segmentation
 from lossbench.tasks.sequence import Sequence
 
@@ -185,14 +184,11 @@ def test_invalid_data_pose_no_task(kind, inputs, targets, words):
 
 
 def test_facts_are_what_losses_ask_for():
-    """Numbers of classes, labels and dimensions, and the least target of each replica."""
+    """Numbers of classes, labels and dimensions."""
     assert IDENTITIES.facts(torch.tensor([0, 1, 4]))["class_counts"].tolist() == [1, 1, 0, 0, 1]
     assert IDENTITIES.facts(torch.tensor([0]))["embedding_dim"] == 3
     assert PIXELS.facts(torch.zeros(1, 5)) == {"latent_dim": 2}
     assert STEPS.facts(torch.zeros(1, 2, 9)) == {"num_classes": 4}
-    scalar, vector = Regression((2,)), Regression((2,), (2,))
-    assert scalar.facts(torch.tensor([[3.0, -1.0], [2.0, 5.0]]))["lowest"].tolist() == [-1, 2]
-    assert vector.facts(torch.tensor([[3.0, -1.0], [2.0, 5.0]]))["lowest"].item() == -1
 
 
 @settings(max_examples=30, deadline=None)

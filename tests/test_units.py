@@ -8,11 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lossbench.configuration.experiments import configurations
+from lossbench.contract import UserError
+from lossbench.datasets import Splits
 from lossbench.results import Result
 from lossbench.results.rescoring import with_metrics
 from lossbench.training import train
+from lossbench.training.fitting import data, make_recipe
+from lossbench.training.recipe import Recipe
+from lossbench.training.stack import Stack
 
 PRICES = """\
 import numpy as np
@@ -70,3 +76,112 @@ def test_metrics_come_out_of_kept_predictions_to_the_bit(here):
     names = [f"{place}/{name}" for place in ("test", "val_best") for name in (*ERRORS, *FREE)]
     again = with_metrics(emptied, [])
     pd.testing.assert_frame_equal(again.seeds[names], result.seeds[names], check_exact=True)
+
+
+COUNTS = """\
+import numpy as np
+import torch
+from lossbench.contract import Sample, declare
+
+@declare(link=torch.exp, target="[0, inf)", minimiser="mean", convex=True)
+def poisson(prediction, target, /):
+    return prediction.exp() - target * prediction
+
+def _power(prediction, /, *, power):
+    return prediction.abs() ** power
+
+@declare(link=_power)
+def of_power(prediction, target, /, *, power: float = 2.0):
+    return (prediction.abs() ** power - target).square()
+
+def _corrected(prediction, /, *, class_counts):
+    return (prediction + class_counts.log()).softmax(-1)
+
+@declare(link=_corrected)
+def corrected(logits, label, /, *, class_counts):
+    picked = (logits + class_counts.log()).log_softmax(-1)
+    return -picked.gather(-1, label.unsqueeze(-1)).squeeze(-1)
+
+@declare(link=_power)
+def asks_too_much(prediction, target, /):
+    return (prediction - target).square()
+
+def visits(rng, /, *, samples: int = 300):
+    x = rng.normal(size=(samples, 2))
+    return Sample(x, rng.poisson(np.exp(3 + 0.5 * x[:, 0])).astype(float), "regression")
+
+def classes(rng, /):
+    return Sample(rng.normal(size=(60, 2)), np.arange(60) % 3, "multiclass")
+"""
+
+
+def prepared(here: Path, *words: str) -> tuple[Recipe, Splits, list[int]]:
+    (here / "counts.py").write_text(COUNTS)
+    (config,), _ = configurations([*words, "trainer=short", "seeds=2", "tracking=none"])
+    splits = data(config, list(config.seeds))
+    return make_recipe(config, splits), splits, list(config.seeds)
+
+
+@pytest.mark.parametrize("corruption", ["none", "outliers"])
+def test_a_loss_with_a_link_trains_on_targets_as_they_are(here, corruption):
+    """From the mean of each seed's own; what a corruption gives is in their unit too."""
+    words = ("loss=counts.py:poisson", "dataset=counts.py:visits", f"corruption={corruption}")
+    recipe, splits, seeds = prepared(here, *words)
+    stack = Stack(recipe, splits, seeds)
+    biases = [p for n, p in zip(stack.names, stack.stacked, strict=True) if n.endswith("bias")]
+    mean = torch.stack([splits.train_targets(r).mean() for r in range(2)])
+    assert mean[0] != mean[1]
+    torch.testing.assert_close(biases[-1].exp().flatten(), mean, rtol=0.01, atol=0)
+    whole = splits.targets_of("validation")
+    assert torch.equal(whole, whole.round())
+    assert torch.equal(splits.own(whole), whole)
+
+
+def test_its_estimates_are_those_that_it_means(here):
+    """A rate of counts is learnt, and errors in deviations are those in its unit, divided."""
+    (here / "counts.py").write_text(COUNTS)
+    words = ("loss=counts.py:poisson", "dataset=counts.py:visits", "optimizer.lr=0.01")
+    (config,), _ = configurations([*words, "trainer.max_epochs=10", "seeds=2", "tracking=none"])
+    result = train(config, list(config.seeds))
+    kept = result.predictions[0].load()
+    np.testing.assert_allclose(kept["test"].mean(1), kept["test_target"].mean(1), rtol=0.1)
+    assert (column(result, "r2") > 0.6).all()
+    scaled = kept["target_scale"] * column(result, "standardised_error")
+    np.testing.assert_allclose(scaled, column(result, "root_mean_squared_error"), rtol=1e-6)
+
+
+def test_a_link_has_the_hyper_parameters_of_its_loss(here):
+    """Those of the configuration, or of each replica where they are its own."""
+    words = ("loss=counts.py:of_power", "dataset=counts.py:visits", "loss.power=3")
+    recipe, splits, seeds = prepared(here, *words)
+    inputs, _ = splits.first("test", 5)
+    with torch.no_grad():
+        stack = Stack(recipe, splits, seeds)
+        raw = stack.predictions(stack.state, inputs)
+        assert torch.equal(stack.estimate(stack.state, inputs), raw.abs() ** 3)
+        powers = torch.tensor([1.0, 2.0])
+        stack = Stack(recipe, splits, seeds, {"fact.power": powers})
+        expected = raw.abs() ** powers.unsqueeze(1)
+        torch.testing.assert_close(stack.estimate(stack.state, inputs), expected)
+
+
+def test_a_link_has_the_facts_of_each_replica(here):
+    words = ("loss=counts.py:corrected", "dataset=counts.py:classes", "corruption=label_noise")
+    recipe, splits, seeds = prepared(here, *words)
+    counts = torch.stack([torch.bincount(splits.train_targets(r)) for r in range(2)])
+    assert not torch.equal(counts[0], counts[1])
+    inputs, _ = splits.first("test", 5)
+    with torch.no_grad():
+        stack = Stack(recipe, splits, seeds)
+        expected = (stack.predictions(stack.state, inputs) + counts.log().unsqueeze(1)).softmax(-1)
+        torch.testing.assert_close(stack.estimate(stack.state, inputs), expected)
+
+
+def test_a_link_that_asks_for_what_its_loss_has_not_is_refused(here):
+    with pytest.raises(UserError, match="asks for power; a link may ask for keywords of its loss"):
+        prepared(here, "loss=counts.py:asks_too_much", "dataset=counts.py:visits")
+
+
+def test_targets_outside_of_the_interval_of_a_loss_are_refused(here):
+    with pytest.raises(UserError, match=r"needs targets in \(-1, inf\); the train split has -"):
+        prepared(here, "loss=squared_log_error", "dataset=linear")

@@ -60,7 +60,7 @@ def _learns(
     if expected is None:
         raise Skipped(f"there is no check for {word!r} of {task.name}.")
     point = _best(subject, population, hyper)
-    estimate = task.estimate(point.unsqueeze(0), subject.declaration.link)[0]
+    estimate = task.estimate(point.unsqueeze(0), subject.link(**hyper))[0]
     right = _decides if word in ("sign", "class") else _agrees
     if not right(estimate, expected, subject):
         raise Failed(

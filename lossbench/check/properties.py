@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lossbench.check.findings import Failed, Hint, Skipped
+from lossbench.check.findings import Failed, Skipped
+from lossbench.check.hyper import settings, shown
 from lossbench.check.subject import Subject, close
 
 SCALES = (0.3, 1.0, 3.0, 10.0, 100.0)
@@ -95,15 +98,27 @@ def _lengths(subject: Subject, prediction: Tensor, target: Tensor) -> Tensor:
 
 def link(subject: Subject) -> None:
     """The declared link turns any prediction into a valid estimate."""
-    function, task = subject.declaration.link, subject.task
-    if function is None:
+    if subject.declaration.link is None:
         raise Skipped("nothing is declared.")
-    low, high = task.estimate_range
+    known = {p.name for p in subject.parameters} | subject.facts.keys()
+    if lacking := [k for k in subject.declaration.link_keywords if k not in known]:
+        raise Failed(f"it asks for {lacking[0]}, which its loss does not have.")
+    for hyper in settings(subject):
+        _valid_estimates(subject, hyper)
+
+
+def _valid_estimates(subject: Subject, hyper: dict[str, Any]) -> None:
+    """Failed where an estimate is not finite, or not one of those that the targets allow."""
+    function, task = subject.link(**hyper), subject.task
+    assert function
+    numbers = not math.isfinite(task.estimate_range[1])
+    low, high = subject.interval if task.in_target_unit else task.estimate_range
     for seed, scale in enumerate((1.0, 10.0, 1e4)):
         prediction, _ = subject.batch(seed, scale)
         estimate = function(prediction)
-        if not estimate.isfinite().all() and (scale < 1e4 or not task.in_target_unit):
-            raise Failed(f"an estimate is not finite at predictions of about {scale:g}.")
+        if not estimate.isfinite().all() and (scale < 1e4 or not numbers):
+            place = f"predictions of about {scale:g}{shown(hyper)}"
+            raise Failed(f"an estimate is not finite at {place}.")
         outside = estimate[(estimate < low) | (estimate > high)]
         if outside.numel():
             raise Failed(f"an estimate is {outside[0]:.4g}, not in [{low:g}, {high:g}].")
@@ -112,11 +127,6 @@ def link(subject: Subject) -> None:
         stacked = function(torch.stack([prediction, prediction / 2]))[0]
         if not close(stacked, estimate, 1e-9, 1e-12):
             raise Failed("with replicas as a leading axis it gives other estimates.")
-    if subject.bounded:
-        raise Hint(
-            "with an interval of targets too, a run measures predictions and targets from the "
-            "lowest target, and links predictions as they are: what is scored may be off."
-        )
 
 
 CHECKS = (convex, lipschitz, link)

@@ -247,11 +247,12 @@ def certainty_costs_nothing(subject: Subject) -> None:
 
 def _answers(subject: Subject, size: float) -> Answers:
     """The task's right and wrong predictions, as this loss understands them."""
-    task, link = subject.task, subject.declaration.link
+    task, link = subject.task, subject.link()
     answers = task.answers(size)
     if answers is None or subject.is_module:
         raise Skipped(f"right and wrong have no simple form for {task.name}.")
-    if subject.declaration.outputs != 1 or subject.bounded:
+    linked = link is not None and task.in_target_unit
+    if subject.declaration.outputs != 1 or subject.bounded or linked:
         raise Skipped("its predictions are not in units of the target.")
     if answers.right.shape[1:] != subject.example[0].shape[1:]:
         raise Skipped("its predictions are not those of the task.")

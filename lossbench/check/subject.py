@@ -80,6 +80,11 @@ class Subject:
         """Numbers that the model gives for one example, along the last axis."""
         return self.example[0].shape[-1] if self.example[0].ndim > 1 else 2
 
+    def link(self, **hyper: Any) -> Callable[..., Tensor] | None:
+        """The declared link at these hyper-parameters, None for the task's."""
+        defaults = {p.name: p.default for p in self.parameters}
+        return self.declaration.link_at({**defaults, **self.facts, **hyper})
+
     # ---- calling -------------------------------------------------------------------------------
     def made(self, dtype: torch.dtype = torch.float64, **hyper: Any) -> Callable[..., Any]:
         """The loss at these hyper-parameters, its own weights drawn from a fixed seed."""
@@ -155,11 +160,15 @@ class Subject:
 
     @cached_property
     def domain(self) -> tuple[float, float]:
-        """Bounds of predictions: for numbers, those that the loss declares for targets."""
-        if self.declaration.target is None or not self.task.in_target_unit:
-            return -math.inf, math.inf
-        low, high = map(float, self.declaration.target[1:-1].split(","))
-        return low, high
+        """Bounds of predictions: for numbers without a link, those of the targets."""
+        is_number = self.task.in_target_unit and self.declaration.link is None
+        return self.interval if is_number else (-math.inf, math.inf)
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Bounds of targets, where the loss declares some."""
+        low, high = (self.declaration.target or "(-inf, inf)")[1:-1].split(",")
+        return float(low), float(high)
 
     @cached_property
     def bounded(self) -> bool:
@@ -168,13 +177,7 @@ class Subject:
 
     def into_domain(self, prediction: Tensor) -> Tensor:
         """Valid predictions, one to one with any real ones but for the largest."""
-        prediction = self._tamed(prediction)
-        low, high = self.domain
-        if math.isfinite(low) and math.isfinite(high):
-            return low + (high - low) * (0.01 + 0.98 * torch.sigmoid(prediction))
-        if math.isfinite(low):
-            return low + 0.01 + prediction.abs()
-        return high - 0.01 - prediction.abs() if math.isfinite(high) else prediction
+        return _between(*self.domain, self._tamed(prediction))
 
     def valid_targets(self, target: Tensor) -> Tensor:
         """Targets that are moved into the interval that the loss declares, where they are not."""
@@ -182,7 +185,7 @@ class Subject:
         known = self.task.known(target)
         if interval is None or all(within(interval, float(t)) for t in known.flatten()):
             return target
-        return self.into_domain(target)
+        return _between(*self.interval, target)
 
     # ---- what kind of loss it is ---------------------------------------------------------------
     @cached_property
@@ -216,6 +219,15 @@ class Subject:
     def independent(self) -> bool:
         """Whether every example has a value of its own."""
         return not self.couples
+
+
+def _between(low: float, high: float, values: Tensor) -> Tensor:
+    """Any real values moved into an interval."""
+    if math.isfinite(low) and math.isfinite(high):
+        return low + (high - low) * (0.01 + 0.98 * torch.sigmoid(values))
+    if math.isfinite(low):
+        return low + 0.01 + values.abs()
+    return high - 0.01 - values.abs() if math.isfinite(high) else values
 
 
 def as_dtype(target: Tensor, dtype: torch.dtype) -> Tensor:

@@ -131,9 +131,8 @@ def _prepare_seed(drawn: Posed, corruption: Corruption, seed: int, start: int) -
     """The rows of a seed's splits in the pool, where its sample starts, the first corrupted."""
     sample, task = drawn.sample, drawn.task
     rows = _rows_of(drawn, seed)
-    examples, unit, corrupted = measured(sample, rows[0]), None, Corrupted()
-    if task.in_target_unit:
-        unit = task.units(sample.targets[rows[0]])
+    examples, corrupted = measured(sample, rows[0]), Corrupted()
+    unit = task.units(sample.targets[rows[0]])
     if getattr(corruption, "func", corruption) is not none:
         targets = task.typed(sample.targets[rows[0]])
         if unit:

@@ -103,8 +103,8 @@ class Splits:
 
     inputs, targets: the pool's, (M, ...) in their own types. shared: whether all replicas have the
     same examples. mapped: whether inputs are on disk. unit, target_unit: what a replica's inputs
-    and targets are measured in, None for as they are. notes: what a reader of the results must
-    know of the data.
+    and targets are measured in, None for as they are; in_own_unit: whether only metrics measure
+    targets so. notes: what a reader of the results must know of the data.
     """
 
     task: Task
@@ -120,6 +120,7 @@ class Splits:
     notes: tuple[str, ...]
     shared: bool
     mapped: bool
+    in_own_unit: bool = False
     device: torch.device = CPU
     dtype: torch.dtype = torch.float32
 
@@ -129,12 +130,24 @@ class Splits:
 
     @property
     def target_scale(self) -> Tensor | None:
-        """The deviation (R, ...) that targets are trained in, None for as they are."""
+        """The deviation (R, ...) of training targets, None for a task that has none."""
         return self.target_unit and self.target_unit.scale
+
+    @property
+    def trained_unit(self) -> Unit | None:
+        """What targets are trained in, None for as they are."""
+        return None if self.in_own_unit else self.target_unit
 
     def own(self, values: Tensor) -> Tensor:
         """Targets or estimates (R, N, ...) in the target's own unit, then in float64."""
-        return self.target_unit.back(values) if self.target_unit else values
+        return self.trained_unit.back(values) if self.trained_unit else values
+
+    def with_own_unit(self) -> Splits:
+        """With targets that are trained on as they are."""
+        train = self.train
+        if self.target_unit and train.targets is not None:
+            train = Split(train.rows, self.own(train.targets).to(train.targets.dtype))
+        return replace(self, train=train, in_own_unit=True)
 
     def of(self, replicas: Sequence[int]) -> Splits:
         """What some replicas have, repeated where they are."""
@@ -258,7 +271,7 @@ class Splits:
 
     def _make_targets(self, part: Split, targets: Tensor, shape: torch.Size) -> Tensor:
         targets = targets.unflatten(0, shape)
-        if self.target_unit and part.targets is None:  # what a corruption gives is measured so
-            targets = self.target_unit(targets, self.task.target_dtype)
+        if self.trained_unit and part.targets is None:  # what a corruption gives is measured so
+            targets = self.trained_unit(targets, self.task.target_dtype)
         targets = targets.to(self.task.target_dtype)
         return targets.to(self.dtype) if targets.is_floating_point() else targets

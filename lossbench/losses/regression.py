@@ -232,9 +232,8 @@ def squared_log_error(prediction: Tensor, target: Tensor, /) -> Tensor:
     L = (log(1 + prediction) - log(1 + target))^2, mean over features
 
     Args:
-        prediction, target: (B,) or (B, D), above -1; at -1 the value is inf, below it NaN. In a
-            run both are measured from the lowest training target, in standard deviations of the
-            training targets, so that it is not the log error of the target itself.
+        prediction, target: (B,) or (B, D), above -1, as they are; at -1 the value is inf, below it
+            NaN.
 
     Returns:
         (B,), in squared nats.

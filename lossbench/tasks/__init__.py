@@ -201,6 +201,17 @@ class Task(ABC):
         """What a loss may ask for by a keyword without default, from the training targets."""
         return {}
 
+    def in_own_unit(self, declaration: Declaration) -> bool:
+        """Whether a loss that declares so is trained on targets as they are."""
+        return bool(declaration.target) or bool(declaration.link and declaration.outputs == 1)
+
+    def start(self, target: Tensor, declaration: Declaration) -> Tensor | None:
+        """The prediction that the model's last bias starts at, from training targets (N, ...).
+
+        None: wherever the model starts.
+        """
+        return declaration.start(target) if declaration.start else None
+
     def order(self, target: Tensor, generator: torch.Generator) -> Tensor:
         """The order (N,) in which an epoch visits a replica's training examples."""
         return torch.randperm(len(target), generator=generator)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from lossbench.contract import DEVIATIONS, Declaration, Metric, UserError, metri
 from lossbench.tasks import Answers, Population, Section, Study, Task, line
 
 RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
+GRID, PLACES = 20_001, 16.0  # of biases, from -sinh 16 to sinh 16, at which a link is tried
 SAMPLE = 41  # targets of a population: odd, so that its median is one of them
 
 
@@ -232,9 +232,17 @@ class Regression(Task):
         quantile = residual[..., (level * (residual.shape[-1] - 1)).round().long()]
         return {"residuals.level": level.expand_as(quantile), "residuals.quantile": quantile}
 
-    def facts(self, target: Tensor) -> dict[str, Any]:
-        """lowest: the least training target, over examples and columns, replicas kept."""
-        return {"lowest": target.flatten(-1 - len(self.target_shape)).amin(-1)}
+    def start(self, target: Tensor, declaration: Declaration) -> Tensor | None:
+        """As declared, else where the link of the same number for all outputs is the mean."""
+        start = super().start(target, declaration)
+        if start is not None or declaration.outputs != 1 or not self.in_own_unit(declaration):
+            return start
+        mean = target.mean(0)
+        if declaration.link is None:
+            return mean
+        places = torch.sinh(torch.linspace(-PLACES, PLACES, GRID, dtype=mean.dtype))
+        estimate = declaration.link(places.reshape(-1, *[1] * mean.ndim).expand(-1, *mean.shape))
+        return places[(estimate - mean).abs().nan_to_num(torch.inf).argmin(0)]
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: the splits of a regression are drawn without regard to the target."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lossbench import registry
 from lossbench.configuration import Choice, Configuration
-from lossbench.contract import UserError
+from lossbench.contract import Declaration, UserError
 from lossbench.datasets import Splits
 from lossbench.models import ADVICE, name_type
 from lossbench.registry import Plugin
@@ -108,6 +108,15 @@ def check_ignored(
         )
 
 
+def check_link(name: str, declaration: Declaration, values: dict[str, Any]) -> None:
+    """UserError where a link asks for what its loss does not have."""
+    if lacking := [each for each in declaration.link_keywords if each not in values]:
+        raise UserError(
+            f"loss={name}: its link asks for {', '.join(lacking)}; a link may ask for keywords of "
+            f"its loss: {', '.join(values) or 'it has none'}."
+        )
+
+
 def _depends(values: Any, prediction: Tensor) -> bool:
     if not isinstance(values, Tensor) or not values.requires_grad:
         return False
@@ -164,8 +173,8 @@ def check_targets(name: str, interval: str, splits: Splits) -> None:
         for value in (min(t.min().item() for t in each), max(t.max().item() for t in each)):
             if not within(interval, value):
                 raise UserError(
-                    f"loss={name} needs targets in {interval}; the {split} split has {value:.3g} "
-                    "(targets are standardised). Choose another loss."
+                    f"loss={name} needs targets in {interval}; the {split} split has {value:.3g}. "
+                    "Choose another loss."
                 )
 
 

@@ -8,6 +8,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -28,6 +29,7 @@ from lossbench.tasks import Task
 from lossbench.tasks.foreign import fit_form
 from lossbench.training.boundary import (
     check_ignored,
+    check_link,
     check_loss,
     check_output,
     check_tables,
@@ -190,7 +192,9 @@ def data(config: Configuration, seeds: list[int], samples: Samples | None = None
             facts[name] = getattr(task, name)
         return partial(_bound("corruption", config.corruption), **facts)
 
-    return prepare(samples or samples_of(config), corrupt_for, seeds)
+    splits = prepare(samples or samples_of(config), corrupt_for, seeds)
+    declaration = declaration_of(registry.load(find_loss(config, splits.task)))
+    return splits.with_own_unit() if splits.task.in_own_unit(declaration) else splits
 
 
 def _bound(kind: str, choice: Choice) -> Callable[..., Any]:
@@ -225,20 +229,23 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     check_loss(name, loss, wanted, task, outputs)
     if task.ignore is not None and (targets == task.ignore).any():
         check_ignored(name, loss, wanted, task, outputs)
-    facts = tuple(wanted)
     if config.trainer.sampler:
         refuse_sampler(task, targets)
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
-    if declaration.target and "lowest" in known and not inspect.isclass(function):
-        facts, function = (*facts, "lowest"), _above_lowest(function)
-    elif declaration.target:
+    if declaration.target:
         check_targets(name, declaration.target, splits)
+    check_link(name, declaration, {**hyper, **wanted})
+    shared = {n: v for n, v in {**hyper, **wanted}.items() if not isinstance(v, Tensor)}
+    declaration = replace(declaration, link=declaration.link_at(shared))
+    start = partial(task.start, declaration=declaration)
     return Recipe(
         model=_model(config, task, declaration, outputs),
         output_shape=task.output_shape(outputs),
         loss=loss,
-        facts=facts,
+        facts=tuple(wanted),
         link=declaration.link,
+        link_asks=declaration.link_keywords,
+        start=None if start(targets) is None else start,
         through_loss=through_loss,
         regularizer=_bound("regularizer", config.regularizer),
         optimizer=_bound("optimizer", config.optimizer),
@@ -307,15 +314,6 @@ def _try_step(config: Configuration, recipe: Recipe, splits: Splits) -> None:
         refuse_schedule(config)
     inputs, targets = splits.first("validation", TRIED_SCORES)
     score(recipe.metrics, stack.estimate(stack.state, inputs), targets)
-
-
-def _above_lowest(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """For a loss that needs large enough targets: both sides measured from the lowest target."""
-
-    def measured(prediction: Tensor, target: Tensor, /, *, lowest: Tensor, **others: Any) -> Tensor:
-        return function(prediction - lowest, target - lowest, **others)
-
-    return measured
 
 
 class _Progress(pl.Callback):

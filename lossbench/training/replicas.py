@@ -38,3 +38,11 @@ def seeded(seed: int, make: Callable[[], Any]) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return make()
+
+
+@torch.no_grad()
+def start_at(model: nn.Module, prediction: Tensor | None) -> None:
+    """Have the last bias be this prediction, where the model ends in a bias of its size."""
+    biases = [p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"]
+    if prediction is not None and biases and biases[-1].numel() == prediction.numel():
+        biases[-1].copy_(prediction.reshape(biases[-1].shape))

@@ -25,7 +25,7 @@ from lossbench.training import layers
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.recipe import History, Recipe
-from lossbench.training.replicas import Logits, State, replica_of, seeded
+from lossbench.training.replicas import Logits, State, replica_of, seeded, start_at
 from lossbench.training.roads import choose_road
 from lossbench.training.sampling import balanced_order
 from lossbench.training.steps import clip, set_rate, step
@@ -78,6 +78,8 @@ class Stack(LightningModule):
         for r, seed in enumerate(self.seeds):
             facts = self._facts(r)
             model = seeded(stream(seed, "weights"), self.recipe.model)
+            if self.recipe.start:
+                start_at(model, self.recipe.start(self.splits.train_targets(r)))
             loss = seeded(stream(seed, "loss weights"), partial(self.recipe.loss, facts))
             forms.append(nn.ModuleDict({"model": model}))
             if isinstance(loss, nn.Module):
@@ -364,7 +366,13 @@ class Stack(LightningModule):
                 whole = scored.new_empty(len(scored), size, *scored.shape[2:])
             whole[:, end : end + scored.shape[1]] = scored
             end += scored.shape[1]
-        return self.task.estimate(whole, self.recipe.link)
+        asked = self.recipe.link_asks
+        own = {n: v for n, v in layers.under(state, "fact.").items() if n in asked}
+        if not own or not self.recipe.link:
+            return self.task.estimate(whole, self.recipe.link)
+        links = [partial(self.recipe.link, **replica_of(own, r)) for r in range(len(whole))]
+        pairs = zip(whole, links, strict=True)
+        return torch.stack([self.task.estimate(each, link) for each, link in pairs])
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
