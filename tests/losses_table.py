@@ -59,6 +59,47 @@ TABLE = [
     (BIN, "kl_divergence", [0, 0, 0], [0.5, 1, 0], {}, [0, L2, L2]),
     (BIN, "kl_divergence", [0, 1e4], [0.25, 0.5], {},
      [0.25 * log(1 / 2) + 0.75 * log(3 / 2), 5e3 - L2]),
+    (BIN, "pairwise_hinge", [2, 0, 1.5], [1, 0, 0], {}, 0.5 / 2),
+    (BIN, "pairwise_hinge", [0, 1e4, 3], [1, 0, 1], {"margin": 2}, (10002 + 9999) / 2),
+    (BIN, "pairwise_squared", [2, 0, 1.5], [1, 0, 0], {}, (1 + 0.25) / 2),
+    (BIN, "pairwise_squared", [1, 3, 0], [1, 1, 0], {"margin": 3}, (4 + 0) / 2),
+    (BIN, "pairwise_squared_hinge", [2, 0, 1.5], [1, 0, 0], {}, 0.25 / 2),
+    (BIN, "pairwise_squared_hinge", [0, 1e4], [1, 0], {"margin": 2}, 10002**2),
+    (BIN, "pairwise_logistic", [0, 0, 20], [1, 0, 0], {}, (L2 + 20 + S20) / 2),
+    (BIN, "pairwise_logistic", [1, 2], [1, 1], {}, 0),
+    (BIN, "partial_auc", [2, 0, 1.5, 1, -3], [1, 0, 0, 0, 0], {}, (0.25 + 0) / 2),
+    (BIN, "partial_auc", [0, *range(10)], [1] + [0] * 10, {"margin": 2},
+     (11**2 + 10**2 + 9**2) / 3),
+    (BIN, "partial_auc", [0, 1, 2], [1, 0, 0], {"max_fpr": 0.51}, (4 + 9) / 2),
+    (BIN, "partial_auc_kl", [0, 0, 1], [1, 0, 0], {}, log((exp(1) + exp(4)) / 2)),
+    (BIN, "partial_auc_kl", [0, 0, 1, 9], [1, 0, 0, 1], {"temperature": 10, "margin": 2},
+     10 * log((exp(0.4) + exp(0.9)) / 2) / 2),
+    (BIN, "smooth_ap", [2, 0, 3], [1, 0, 0], {}, 1 - 1 / (1 + sigmoid(10) + sigmoid(-20))),
+    (BIN, "smooth_ap", [0, 0, 0], [1, 1, 0], {"temperature": 1}, 1 - 1.5 / 2),
+    (BIN, "smooth_ap", [-1e4, 1e4], [1, 0], {}, 1 / 2),
+    (MULTI, "confidence_penalty", [[0, 0, 0], [1e4, 0, 0], [1e4, 0, 0]], [0, 0, 1], {},
+     [0.9 * log(3), 0, 1e4]),
+    (MULTI, "confidence_penalty", [[log(3), 0]], [0], {"strength": 2},
+     [log(4 / 3) - 2 * (0.75 * log(4 / 3) + 0.25 * log(4))]),
+    (MULTI, "max_entropy", [[0, 0, 0], [1e4, 0, 0], [1e4, 0, 0]], [0, 0, 1], {},
+     [log(3), 0.1, 1e4 + 0.1]),
+    (MULTI, "max_entropy", [[log(3), 0]], [0], {"strength": 2, "threshold": 0.75},
+     [log(4 / 3) + 2 * (0.75 - 0.75 * log(4 / 3) - 0.25 * log(4))]),
+    (MULTI, "mbls", [[0, 0, 0], [12, 0, 1], [1e4, 0, 0]], [0, 0, 1], {},
+     [log(3), log1p(exp(-12) + exp(-11)) + 0.1 * (2 + 1), 1e4 + 0.1 * 2 * 9990]),
+    (MULTI, "mbls", [[2, 0]], [1], {"strength": 2, "margin": 0.5}, [log1p(exp(2)) + 2 * 1.5]),
+    (MULTI, "max_sup", [[0, 0, 0], [3, 0, 0], [1e4, 0, -1e4]], [0, 1, 2], {},
+     [log(3), log(2 + exp(3)) + 0.1 * 2, 2e4 + 1e3]),
+    (MULTI, "max_sup", [[2, 0]], [0], {"strength": 2}, [log1p(exp(-2)) + 2 * (2 - 1)]),
+    (MULTI, "dual_focal", [[0, 0, 0], [log(3), 0, log(2)], [0, 1e4, -1e4]], [0, 0, 0], {},
+     [4 / 9 * log(3), (1 / 2 + 1 / 3) ** 2 * L2, 1e4]),
+    (MULTI, "dual_focal", [[1e4, 0, 0], [log(3), 0, log(2)]], [0, 2], {"gamma": 0.5},
+     [0, sqrt(2 / 3 + 1 / 6) * log(3)]),
+    (MULTI, "label_relaxation", [[3, 0], [0, 0], [1e4, 0], [0, 1e4]], [0, 0, 0, 0], {},
+     [0, 0.9 * log(1.8) + 0.1 * log(0.2), 0, 9e3 + 0.9 * log(0.9) + 0.1 * log(0.1)]),
+    (MULTI, "label_relaxation", [[0, 0, 0], [0, 1, 0]], [0, 1], {"alpha": 0.4},
+     [0.6 * log(1.8) + 0.4 * log(0.6),
+      0.6 * log(0.6 * (1 + 2 * exp(-1))) + 0.4 * log(0.4 * (1 + exp(1) / 2))]),
     (MULTI, "cross_entropy", [[0, 0, 0], [20, 0, 0], [20, 0, 0]], [0, 0, 1], {},
      [log(3), log1p(2 * exp(-20)), 20 + log1p(2 * exp(-20))]),
     (MULTI, "cross_entropy", [[1e4, 0, -1e4], [1e4, 0, -1e4]], [0, 2], {}, [0, 2e4]),
@@ -143,6 +184,21 @@ GRADIENTS = [
     (BIN, "squared_hinge", [1, 0], [1, 1], {}, [0, -2]),
     (BIN, "modified_huber", [1, 0, -5], [1, 1, 1], {}, [0, -2, -4]),
     (BIN, "kl_divergence", [0, 0], [0, 0.75], {}, [0.5, -0.25]),
+    (BIN, "pairwise_hinge", [0, 1, -1, -3], [1, 0, 0, 0], {}, [-1 / 3, 1 / 3, 0, 0]),
+    (BIN, "pairwise_squared", [1, 3, 0], [1, 1, 0], {"margin": 3}, [-2, 0, 2]),
+    (BIN, "pairwise_squared_hinge", [2, 1.5, 0], [1, 0, 0], {}, [-0.5, 0.5, 0]),
+    (BIN, "pairwise_logistic", [1e4, -1e4, 0], [0, 1, 0], {}, [0.5, -1, 0.5]),
+    (BIN, "partial_auc", [0, 1, 2, -1], [1, 0, 0, 0], {}, [-6, 0, 6, 0]),
+    (BIN, "partial_auc_kl", [0, 1e4, 0], [1, 0, 0], {}, [-20002, 20002, 0]),
+    (BIN, "smooth_ap", [0, 0], [1, 0], {"temperature": 1}, [-0.25 / 2.25, 0.25 / 2.25]),
+    (BIN, "smooth_ap", [5, 0, 1], [1, 1, 1], {}, [0, 0, 0]),
+    (MULTI, "confidence_penalty", [[0, 0], [1e4, 0]], [0, 0], {}, [[-0.5, 0.5], [0, 0]]),
+    (MULTI, "max_entropy", [[0, 1e4]], [0], {}, [[-1, 1]]),
+    (MULTI, "mbls", [[1e4, 0, -1e4]], [0], {}, [[0.2, -0.1, -0.1]]),
+    (MULTI, "mbls", [[10, 0]], [1], {}, [[sigmoid(10), -sigmoid(10)]]),
+    (MULTI, "max_sup", [[1e4, 0]], [0], {}, [[0.05, -0.05]]),
+    (MULTI, "dual_focal", [[1e4, 0], [0, 1e4]], [0, 0], {"gamma": 0.5}, [[0, 0], [-1, 1]]),
+    (MULTI, "label_relaxation", [[3, 0], [0, 0]], [0, 0], {}, [[0, 0], [-0.4, 0.4]]),
     (MULTI, "cross_entropy", [[20, 0, 0]], [0], {}, [[-2 * P20, P20, P20]]),
     (MULTI, "clipped_cross_entropy", [[0, 0], [9, 0]], [0, 0], {"epsilon": 0.25},
      [[-0.5, 0.5], [0, 0]]),
@@ -186,6 +242,13 @@ IDENTITIES = [
     (MULTI, "infogain", {"matrix": [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]}, 1,
      "label_smoothing", {"epsilon": 0.3}),
     (MULTI, "crammer_singer", {"cost": [[0, 1, 1], [1, 0, 1], [1, 1, 0]]}, 1, "crammer_singer", {}),
+    (BIN, "partial_auc", {"max_fpr": 1}, 1, "pairwise_squared_hinge", {}),
+    (MULTI, "confidence_penalty", {"strength": 0}, 1, "cross_entropy", {}),
+    (MULTI, "max_entropy", {"strength": 0}, 1, "cross_entropy", {}),
+    (MULTI, "mbls", {"strength": 0}, 1, "cross_entropy", {}),
+    (MULTI, "mbls", {"margin": 1e9}, 1, "cross_entropy", {}),
+    (MULTI, "max_sup", {"strength": 0}, 1, "cross_entropy", {}),
+    (MULTI, "dual_focal", {"gamma": 0}, 1, "cross_entropy", {}),
     (REG, "huber", {"delta": 1}, 1, "smooth_l1", {}),
     (REG, "huber", {"delta": 3}, 3, "smooth_l1", {"beta": 3}),
     (REG, "huber", {"delta": 1e9}, 1 / 2, "squared_error", {}),
@@ -242,6 +305,26 @@ def _wrong(z, y):
     return [_p(z, k) for k in range(len(z)) if k != y]
 
 
+def _entropy(z):
+    return -mp.fsum(_p(z, k) * mp.log(_p(z, k)) for k in range(len(z)))
+
+
+def _relaxed(z, y, a=0.125):
+    p = _p(z, y)
+    cost = (1 - a) * mp.log((1 - a) / p) + a * mp.log(a / (1 - p))
+    return mp.mpf(0) if p >= 1 - a else cost
+
+
+def _largest(z):
+    """With a derivative that equals share."""
+    return mp.log(mp.fsum(mp.exp(2**60 * k) for k in z)) / 2**60
+
+
+def _next_best(z, y):
+    below = [_p(z, k) for k in range(len(z)) if z[k] < z[y] - 1e-9]
+    return max(below, default=mp.mpf(0))
+
+
 # loss, hyper-parameters, the equation as it is printed, for one logit or a list of them
 EQUATIONS = [
     ("cross_entropy", {}, lambda z, y: -mp.log(_p(z, y))),
@@ -256,6 +339,14 @@ EQUATIONS = [
     ("exponential", {}, lambda z, y: mp.exp(-(2 * y - 1) * z)),
     ("complementary_cross_entropy", {}, lambda z, y: -mp.log(_p(z, y))
      - mp.fsum(mp.log(1 - p) for p in _wrong(z, y))),
+    ("confidence_penalty", {}, lambda z, y: -mp.log(_p(z, y)) - mp.mpf(0.1) * _entropy(z)),
+    ("max_entropy", {}, lambda z, y: -mp.log(_p(z, y)) + mp.mpf(0.1) * max(0, 1 - _entropy(z))),
+    ("mbls", {"margin": 0.25}, lambda z, y: -mp.log(_p(z, y))
+     + mp.mpf(0.1) * mp.fsum(max(0, max(z) - k - 0.25) for k in z)),
+    ("max_sup", {}, lambda z, y: -mp.log(_p(z, y))
+     + mp.mpf(0.1) * (_largest(z) - mp.fsum(z) / len(z))),
+    ("dual_focal", {}, lambda z, y: -((1 - _p(z, y) + _next_best(z, y)) ** 2) * mp.log(_p(z, y))),
+    ("label_relaxation", {"alpha": 0.125}, _relaxed),
     ("brier", {}, lambda z, y: (1 - _p(z, y)) ** 2 + mp.fsum(p**2 for p in _wrong(z, y))),
 ]  # fmt: skip
 LOGITS = {

@@ -285,6 +285,57 @@ def ranking_knowledge_graph_margin_ranking(f, t, margin=1):
     ]
 
 
+def _preferred(x, t):
+    """The winner's and the loser's score of each pair."""
+    return [pair if y == 1 else pair[::-1] for pair, y in along(x, t)]
+
+
+def ranking_dpo(x, t, beta=1):
+    return [-mp.log(sigmoid(beta * (w - k))) for w, k in _preferred(x, t)]
+
+
+def ranking_cdpo(x, t, beta=1, smoothing=0.1):
+    kept, turned = ranking_dpo(x, t, beta), ranking_dpo(x, [1 - y for y in t], beta)
+    return [(1 - smoothing) * a + smoothing * b for a, b in along(kept, turned)]
+
+
+def ranking_robust_dpo(x, t, beta=1, flip=0.1):
+    kept, turned = ranking_dpo(x, t, beta), ranking_dpo(x, [1 - y for y in t], beta)
+    return [((1 - flip) * a - flip * b) / (1 - 2 * flip) for a, b in along(kept, turned)]
+
+
+def ranking_ipo(x, t, beta=1):
+    return [(w - k - 1 / (2 * mp.mpf(beta))) ** 2 for w, k in _preferred(x, t)]
+
+
+def ranking_slic(x, t, beta=1):
+    return [max(0, 1 - beta * (w - k)) for w, k in _preferred(x, t)]
+
+
+def ranking_exponential(x, t):
+    return [mp.exp(k - w) for w, k in _preferred(x, t)]
+
+
+def ranking_kto(x, t, beta=1, reference=0, desirable=1, undesirable=1):
+    return [
+        desirable * (1 - sigmoid(beta * (w - reference)))
+        + undesirable * sigmoid(beta * (k - reference))
+        for w, k in _preferred(x, t)
+    ]
+
+
+def ranking_nca(x, t, beta=1):
+    return [
+        -mp.log(sigmoid(beta * w)) - (mp.log(sigmoid(-beta * w)) + mp.log(sigmoid(-beta * k))) / 2
+        for w, k in _preferred(x, t)
+    ]
+
+
+def ranking_sppo(x, t, beta=1):
+    half = 1 / (2 * mp.mpf(beta))
+    return [(w - half) ** 2 + (k + half) ** 2 for w, k in _preferred(x, t)]
+
+
 def sequence_cross_entropy(z, target, class_weight=None):
     return [
         mean(

@@ -61,7 +61,9 @@ def gradient(task, name, prediction, target, **hyper):
 
 LOSSES = list(dict.fromkeys((task, name) for task, name, *_ in TABLE))
 each_loss = pytest.mark.parametrize(("task", "name"), LOSSES)
-OF_A_WHOLE = {loss for loss in LOSSES if loss[0] == PEN} | {(REG, "root_mean_squared_error")}
+AREAS = [(BIN, name) for name, place in POINTS[BIN].items() if ".areas:" in place]
+OF_A_WHOLE = {loss for loss in LOSSES if loss[0] == PEN}.union(AREAS)
+OF_A_WHOLE.add((REG, "root_mean_squared_error"))
 ABSOLUTE = {"squared_error", "one_vs_all_hinge"}  # these read logits, not differences of logits
 SEEDS = st.integers(0, 2**16)
 

@@ -167,6 +167,24 @@ def _neighbours():
                            binary_margins.hinge(scores[:, 0] - scores[:, 1], first)),
         "knowledge graph": (call("ranking", "knowledge_graph_margin_ranking", scores, first),
                             call("ranking", "margin_ranking", -scores, first)),
+        "dpo": (call("ranking", "dpo", scores, first),
+                binary.cross_entropy(scores[:, 0] - scores[:, 1], first)),
+        "dpo turned round": (call("ranking", "dpo", scores.flip(1), 1 - first),
+                             call("ranking", "dpo", scores, first)),
+        "cdpo 0": (call("ranking", "cdpo", scores, first, smoothing=0),
+                   call("ranking", "dpo", scores, first)),
+        "cdpo": (call("ranking", "cdpo", scores, first),
+                 binary.label_smoothing(scores[:, 0] - scores[:, 1], first, epsilon=0.2)),
+        "robust_dpo 0": (call("ranking", "robust_dpo", scores, first, flip=0),
+                         call("ranking", "dpo", scores, first)),
+        "robust_dpo on average": (
+            0.7 * call("ranking", "robust_dpo", scores, first, flip=0.3)
+            + 0.3 * call("ranking", "robust_dpo", scores, 1 - first, flip=0.3),
+            call("ranking", "dpo", scores, first)),
+        "slic": (call("ranking", "slic", scores, first),
+                 call("ranking", "margin_ranking", scores, first)),
+        "exponential": (call("ranking", "exponential", scores, first),
+                        binary_margins.exponential(scores[:, 0] - scores[:, 1], first)),
         "framewise": (call("sequence", "cross_entropy", steps, strips),
                       multi.cross_entropy(steps.flatten(0, 1), strips[:, 0].flatten())
                       .unflatten(0, (20, 4)).mean(1)),
@@ -235,6 +253,8 @@ def test_extremes_are_finite(task, name, dtype):
         prediction = (prediction.sign() * sizes[chosen]).to(dtype)
         if task == "generative":
             prediction[:, 5:].clamp_(max=80)  # beyond it the formula overflows
+        if name == "exponential":
+            target = (prediction[:, 0] > prediction[:, 1]).to(dtype)  # it overflows on mistakes
         assert call(task, name, prediction, target).isfinite().all()
         assert gradient(task, name, prediction, target).isfinite().all()
 

@@ -14,24 +14,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.contract import declare
-from lossbench.losses.stable import is_class, lead_over, log_odds_of_rest, row_of, signs, softplus
-
-_INFINITY = float("inf")
-
-
-def _log_odds_against(logits: Tensor, target: Tensor) -> Tensor:
-    """(B,): a_y = log sum_{j != y} e^(z_j - z_y)."""
-    lead = lead_over(logits, target)
-    return lead.masked_fill(is_class(logits, target), -_INFINITY).logsumexp(-1)
-
-
-def _log_odds_against_each(logits: Tensor) -> Tensor:
-    """(B, C): a_k for every class; only the likeliest has a 1 - p_k too small for log1p(-p_k)."""
-    top = logits.argmax(-1)
-    is_top = is_class(logits, top)
-    log_p = F.log_softmax(logits, -1)
-    log_not_p = torch.log1p(-log_p.masked_fill(is_top, -1.0).exp())
-    return torch.where(is_top, _log_odds_against(logits, top).unsqueeze(-1), log_not_p - log_p)
+from lossbench.losses.stable import (
+    is_class,
+    log_odds_against,
+    log_odds_against_each,
+    log_odds_of_rest,
+    row_of,
+    signs,
+    softplus,
+)
 
 
 def _outputs_to_probabilities(outputs: Tensor) -> Tensor:
@@ -69,7 +60,7 @@ def cross_entropy(
     >>> cross_entropy(torch.tensor([[0.0, 0.0], [20.0, 0.0]]), torch.tensor([0, 1]))
     tensor([ 0.6931, 20.0000])
     """
-    value = softplus(_log_odds_against(logits, target))
+    value = softplus(log_odds_against(logits, target))
     if class_weight is None:
         return value
     weight = torch.tensor(class_weight, dtype=logits.dtype, device=logits.device)
@@ -101,7 +92,7 @@ def complementary_cross_entropy(logits: Tensor, target: Tensor, /) -> Tensor:
     >>> complementary_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))  # 2 log 2
     tensor([1.3863])
     """
-    return softplus(signs(logits, target) * _log_odds_against_each(logits)).sum(-1)
+    return softplus(signs(logits, target) * log_odds_against_each(logits)).sum(-1)
 
 
 @declare(tune={"bound": (1.0, 20.0)}, convex=False, lipschitz=2**0.5, source="torch.nn.BCELoss")
@@ -161,7 +152,7 @@ def clipped_cross_entropy(
     tensor([ 0.6931, 16.1181])
     """
     limit = log_odds_of_rest(epsilon, logits)
-    return softplus(_log_odds_against(logits, target).clamp(-limit, limit))
+    return softplus(log_odds_against(logits, target).clamp(-limit, limit))
 
 
 @declare(
@@ -227,7 +218,7 @@ def focal(
     >>> focal(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), gamma=2.0)  # 0.25 log 2
     tensor([0.1733])
     """
-    against = _log_odds_against(logits, target)
+    against = log_odds_against(logits, target)
     # (1 - p_y)^gamma, written so that 1 - p_y = 0 has a gradient
     return torch.exp(-gamma * softplus(-against)) * softplus(against)
 
@@ -253,7 +244,7 @@ def poly(logits: Tensor, target: Tensor, /, *, epsilon: tuple[float, ...] = (1.0
     >>> poly(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), epsilon=(1.0, 2.0))
     tensor([1.6931])
     """
-    against = _log_odds_against(logits, target)
+    against = log_odds_against(logits, target)
     miss = torch.sigmoid(against)
     return softplus(against) + sum(e * miss**j for j, e in enumerate(epsilon, start=1))
 
@@ -307,7 +298,7 @@ def brier(logits: Tensor, target: Tensor, /) -> Tensor:
     tensor([0.5000])
     """
     # |p_k - [k = y]| = sigmoid(x) = e^-softplus(-x), with x = a_y at the true class, else -a_k
-    x = signs(logits, target) * _log_odds_against_each(logits)
+    x = signs(logits, target) * log_odds_against_each(logits)
     return torch.exp(-2 * softplus(-x)).sum(-1)
 
 
@@ -348,4 +339,4 @@ def infogain(
     """
     identity = is_class(logits, target).to(logits.dtype)
     credit = identity if matrix is None else row_of(matrix, logits, target)
-    return (credit * softplus(_log_odds_against_each(logits))).sum(-1)
+    return (credit * softplus(log_odds_against_each(logits))).sum(-1)

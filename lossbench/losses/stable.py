@@ -55,6 +55,21 @@ def lead_over(logits: Tensor, target: Tensor) -> Tensor:
     return logits - logits.gather(-1, target.unsqueeze(-1))
 
 
+def log_odds_against(logits: Tensor, target: Tensor) -> Tensor:
+    """(B,): a_y = log sum_{j != y} e^(z_j - z_y)."""
+    lead = lead_over(logits, target)
+    return lead.masked_fill(is_class(logits, target), float("-inf")).logsumexp(-1)
+
+
+def log_odds_against_each(logits: Tensor) -> Tensor:
+    """(B, C): a_k for every class; only the likeliest has a 1 - p_k too small for log1p(-p_k)."""
+    top = logits.argmax(-1)
+    is_top = is_class(logits, top)
+    log_p = F.log_softmax(logits, -1)
+    log_not_p = torch.log1p(-log_p.masked_fill(is_top, -1.0).exp())
+    return torch.where(is_top, log_odds_against(logits, top).unsqueeze(-1), log_not_p - log_p)
+
+
 def row_of(table: list[list[float]], logits: Tensor, target: Tensor) -> Tensor:
     """(B, C): the table's row of each true class."""
     return torch.tensor(table, dtype=logits.dtype, device=logits.device)[target]

@@ -71,6 +71,12 @@ def auroc(estimate: Tensor, target: Tensor, /) -> Tensor:
 
 
 @metric(direction=1, bounds=(0, 1))
+def partial_auroc_10(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Area under the ROC curve up to a false positive rate of 0.1, scaled so that chance is 0.5."""
+    return scores.partial_auroc(estimate, target > 0.5, 0.1)
+
+
+@metric(direction=1, bounds=(0, 1))
 def recall(estimate: Tensor, target: Tensor, /) -> Tensor:
     """Share of class 1 that is predicted as such."""
     _, label, correct = _decided(estimate, target)
@@ -132,6 +138,7 @@ class Binary(Task):
         balanced_accuracy,
         average_precision,
         auroc,
+        partial_auroc_10,
         recall,
         f1,
         log_loss,

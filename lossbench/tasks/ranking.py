@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,14 @@ def kendall_tau(estimate: Tensor, target: Tensor, /) -> Tensor:
     return _agreement(estimate, target).mean(-1)
 
 
+@metric(direction=-1, bounds=(0, math.inf), unit="nats")
+def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Mean of -log sigmoid of the preferred item's lead: its scores read as log-odds, as by dpo."""
+    first, second = estimate.unbind(-1)
+    lead = torch.where(target > 0.5, first - second, second - first)
+    return torch.nn.functional.softplus(-lead, threshold=40).mean(-1)
+
+
 @dataclass(frozen=True)
 class Ranking(Task):
     """Inputs (N, 2, F), predictions (..., N, 2), targets (..., N): 1 where the first ranks higher.
@@ -50,7 +59,7 @@ class Ranking(Task):
     """
 
     name = "ranking"
-    metrics = (accuracy, kendall_tau)
+    metrics = (accuracy, kendall_tau, log_loss)
     primary = "accuracy"
     target_dtype = torch.float32
     vocabulary = r"\branks?\b|\bordered\b"

@@ -122,19 +122,42 @@ def recall(rank: Tensor, k: int) -> Tensor:
     return ((rank > 0) & (rank <= k)).sum(-1) / (rank > 0).sum(-1)
 
 
+def _roc(score: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Rates of false acceptance and false rejection (..., N) at each score, the highest first.
+
+    Accepted are all scores down to it, its ties too; NaN with one class only.
+    """
+    order = score.argsort(-1, descending=True)
+    score, positive = score.gather(-1, order).contiguous(), positive.gather(-1, order)
+    accepted = torch.searchsorted(-score, -score, right=True)
+    hits = torch.nn.functional.pad(positive.long().cumsum(-1), (1, 0)).gather(-1, accepted)
+    positives = positive.sum(-1, keepdim=True)
+    acceptance = (accepted - hits).to(score.dtype) / (score.shape[-1] - positives)
+    return acceptance, (positives - hits).to(score.dtype) / positives
+
+
+def partial_auroc(score: Tensor, positive: Tensor, highest: float) -> Tensor:
+    """Area under the ROC curve up to a false positive rate, scaled so that chance is 0.5.
+
+    McClish 1989; linear within ties; NaN with one class only.
+    """
+    acceptance, rejection = _roc(score, positive)
+    x, y = (torch.nn.functional.pad(rate, (1, 0)) for rate in (acceptance, 1 - rejection))
+    width, rise = x.diff(), y.diff()
+    inside = (highest - x[..., :-1]).clamp(min=0).minimum(width)
+    share = torch.where(width > 0, inside / width, 0.0)
+    area = (inside * (y[..., :-1] + share * rise / 2)).sum(-1)
+    least = highest**2 / 2
+    undefined = (acceptance + rejection).isnan().any(-1)
+    return ((1 + (area - least) / (highest - least)) / 2).masked_fill(undefined, torch.nan)
+
+
 def equal_error_rate(score: Tensor, positive: Tensor) -> Tensor:
     """Where false acceptance equals false rejection, linear between thresholds; NaN with one class.
 
     A pair is accepted where its score reaches the threshold; thresholds are the scores.
     """
-    order = score.argsort(-1, descending=True)
-    score, positive = score.gather(-1, order).contiguous(), positive.gather(-1, order)
-    # accepted at each threshold: all scores up to the end of its ties
-    accepted = torch.searchsorted(-score, -score, right=True)
-    hits = torch.nn.functional.pad(positive.long().cumsum(-1), (1, 0)).gather(-1, accepted)
-    positives = positive.sum(-1, keepdim=True)
-    acceptance = (accepted - hits).to(score.dtype) / (score.shape[-1] - positives)
-    rejection = (positives - hits).to(score.dtype) / positives
+    acceptance, rejection = _roc(score, positive)
     crossing = (acceptance < rejection).sum(-1, keepdim=True)
     crossing = crossing.clamp(max=score.shape[-1] - 1)
     before = torch.nn.functional.pad(acceptance, (1, 0)).gather(-1, crossing)
