@@ -1,9 +1,16 @@
 """An experiment's claims as its YAML holds them: names and numbers, never code.
 
-A claim has tests, all of which must hold. A side of a test is a loss or what singles out one run:
+A claim has tests, all of which must hold. A side of a test is a loss or what singles out one run,
+and may have a metric or an epoch (`at`) of its own:
     {better: absolute_error, than: squared_error, metric: mean_absolute_error, by: 0.1}
     {less: {loss: focal, loss.gamma: 5}, than: 0.05, metric: ece}     (or `more`)
+    {not_worse: focal, than: cross_entropy, metric: log_loss, by: 0.01}
+    {better: ldam, than: focal, where: {corruption.ratio: 0.01}, beyond: {corruption.ratio: 0.1}}
     {equal: {corruption: none}, to: {corruption: outliers}, metric: r2, within: 0.02}
+    {ratio: huber, to: squared_error, metric: mean_squared_error, at_most: 0.9}
+    {ratio: squared_error, to: cross_entropy, metric: train/accuracy, reaches: 0.95, at_least: 1.5}
+    {trend: falling, over: loss.gamma, where: {loss: focal}, metric: ece}
+    {correlation: negative, metric: accuracy, to: ece, where: {dataset: digits}}
     {loss: huber, task: regression, prediction: 0, target: 30, of: gradient, expect: -1}
 """
 
@@ -19,33 +26,91 @@ from lossbench.registry.hints import choices
 from lossbench.registry.schema import parameters_of_object, validate
 
 Filters = dict[str, Any]
+At = Literal["last", "best"]
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The first side is better, less or more than the second, or than a number, by at least `by`.
+class Side:
+    """What singles out a run, the epoch whose parameters are scored, and the metric."""
 
-    better is by the metric's own direction; less and more also serve where it has none. at: after
-    the last epoch, or at the one that was best on validation data.
+    filters: Filters
+    metric: str
+    at: At
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What tests of trained runs share: which number each seed has.
+
+    metric: of the test split; `val/NAME` and `train/NAME` are of the others, the training split as
+    it was trained on, which needs trainer.peek=true. at: after the last epoch, or at the one that
+    was best on validation data. spread: the distance of each seed from the median takes the place
+    of the value. reaches: epochs until a `val/` or `train/` metric reaches this number do.
+    over: a key, such as dataset; each of its values counts once, by the mean over seeds.
     """
 
-    how: Literal["better", "less", "more"]
-    first: Filters
-    than: Any
     metric: str
-    by: Annotated[float, "[0, inf)"] = 0.0
-    at: Literal["last", "best"] = "last"
+    at: At = "last"
+    spread: bool = False
+    reaches: float | None = None
+    over: str | None = None
 
 
 @dataclass(frozen=True)
-class Equivalence:
+class Difference(Measured):
+    """The first side is better, less or more than the second, or than a number, by at least `by`.
+
+    better is by the metric's own direction; less and more also serve where it has none. not_worse:
+    worse by less than `by`. beyond: the difference is larger, by `by`, than where these filters
+    take the place of both sides' own.
+    """
+
+    how: Literal["better", "less", "more", "not_worse"]
+    first: Side
+    than: Any
+    by: Annotated[float, "[0, inf)"] = 0.0
+    beyond: Filters | None = None
+
+
+@dataclass(frozen=True)
+class Equivalence(Measured):
     """Both sides are the same in the mean, to within a margin in the metric's own unit."""
 
-    first: Filters
-    to: Filters
-    metric: str
+    first: Side
+    to: Side
     within: Annotated[float, "(0, inf)"]
-    at: Literal["last", "best"] = "last"
+
+
+@dataclass(frozen=True)
+class Ratio(Measured):
+    """The first side's mean over the second's is at least or at most a number, or between two."""
+
+    first: Side
+    to: Side
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True)
+class Trend(Measured):
+    """Over ascending numbers of the key `over` the metric rises or falls, by the slope on ranks.
+
+    by: from each number to the next, in the mean.
+    """
+
+    how: Literal["rising", "falling"]
+    first: Side
+    by: Annotated[float, "[0, inf)"] = 0.0
+
+
+@dataclass(frozen=True)
+class Correlation(Measured):
+    """Over the runs of a side two metrics have a rank correlation of this sign, seed by seed."""
+
+    how: Literal["positive", "negative"]
+    first: Side
+    to: str
+    by: Annotated[float, "[0, 1)"] = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,19 +137,19 @@ class Identity:
 class Requirement:
     """What must have been measured on one side for the claim to say anything."""
 
-    of: Filters
-    metric: str
+    of: Side
     at_least: float | None = None
     at_most: float | None = None
 
 
-Test = Difference | Equivalence | Identity
+Test = Difference | Equivalence | Ratio | Trend | Correlation | Identity
 
 
 @dataclass(frozen=True)
 class Claim:
     """A statement of a source, the regime in which it is tested, and the verdict on record.
 
+    requires: what must hold for the claim to say anything, each by itself at level .05.
     looks: how often it was decided on growing numbers of seeds; p values are multiplied by it.
     """
 
@@ -92,7 +157,7 @@ class Claim:
     text: str
     source: str
     tests: tuple[Test, ...]
-    requires: tuple[Requirement, ...] = ()
+    requires: tuple[Requirement | Test, ...] = ()
     regime: str = ""
     verdict: str | None = None
     looks: int = 1
@@ -110,7 +175,7 @@ class _Written:
     regime: str = ""
     where: Any = None
     metric: str | None = None
-    at: Literal["last", "best"] | None = None
+    at: At | None = None
     looks: Annotated[int, "[1, inf)"] = 1
     verdict: Literal["SUPPORTED", "REFUTED", "OPEN", "NOT APPLICABLE"] | None = None
 
@@ -140,7 +205,7 @@ def _claim(content: Any, number: int, file: str) -> Claim:
         for i, item in enumerate(values["tests"])
     ]
     requires = [
-        _requirement(item, shared, f"{place}.requires[{i}]")
+        _requirement(item, shared, defaults, f"{place}.requires[{i}]")
         for i, item in enumerate(values["requires"])
     ]
     words = {name: " ".join(values[name].split()) for name in ("id", "text", "source", "regime")}
@@ -150,27 +215,76 @@ def _claim(content: Any, number: int, file: str) -> Claim:
     )
 
 
+FORMS: dict[str, type] = {  # by the key that says what a test is
+    **dict.fromkeys(("better", "less", "more", "not_worse"), Difference),
+    "equal": Equivalence,
+    "ratio": Ratio,
+    "trend": Trend,
+    "correlation": Correlation,
+    "loss": Identity,
+}
+
+
 def _test(content: Any, shared: Filters, defaults: Filters, place: str) -> Test:
     content = _mapping(content, place)
-    forms = [form for form in ("better", "less", "more", "equal", "loss") if form in content]
+    forms = [form for form in FORMS if form in content]
     if len(forms) != 1:
         raise UserError(
-            f"{place}: expected one of the keys better, less, more (a difference), equal (an "
-            f"equivalence), loss (an identity); given {', '.join(content) or 'nothing'}."
+            f"{place}: expected one of the keys better, less, more, not_worse (a difference), "
+            "equal (an equivalence), ratio, trend, correlation, loss (an identity); given "
+            f"{', '.join(content) or 'nothing'}."
         )
-    if forms == ["loss"]:
+    (form,) = forms
+    if form == "loss":
         return _identity(content, place)
+    record = FORMS[form]
     shared = {**shared, **_mapping(content.pop("where", {}), f"{place}.where")}
-    first = _side(content.pop(forms[0]), shared, f"{place}.{forms[0]}")
-    content = {**defaults, **content}
-    if forms == ["equal"]:
-        values = _keys(Equivalence, content, place, "first")
-        values["to"] = _side(values["to"], shared, f"{place}.to")
-        return Equivalence(first, **values)
-    values = _keys(Difference, content, place, "first", "how")
-    if type(values["than"]) not in (int, float):
-        values["than"] = _side(values["than"], shared, f"{place}.than")
-    return Difference(forms[0], first, **values)  # type: ignore[arg-type]
+    first, content = content.pop(form), {**defaults, **content}
+    if record in (Trend, Correlation):  # of the runs of `where`
+        content["how"], first = first, {}
+    elif record is Difference:
+        content["how"] = form
+    values = _keys(record, content, place, "first")
+    _refuse_reading(values, place)
+    values["first"] = _side(first, shared, values, f"{place}.{form}")
+    for key in {"than", "to"} & values.keys():
+        if record is not Correlation and (key == "to" or type(values[key]) not in (int, float)):
+            values[key] = _side(values[key], shared, values, f"{place}.{key}")
+    test: Test = record(**values)
+    _refuse_form(test, place)
+    return test
+
+
+def _refuse_reading(values: Filters, place: str) -> None:
+    """UserError where no seed has the number that is asked for."""
+    split, _ = split_of(values["metric"])
+    if values["reaches"] is not None and split == "test":
+        name = values["metric"]
+        raise UserError(
+            f"{place}.reaches: test metrics are not read by epoch. Give metric: val/{name}, or "
+            f"train/{name} with trainer.peek=true."
+        )
+    if values["spread"] and (values["over"] or values["reaches"] is not None):
+        raise UserError(f"{place}.spread: not together with over or reaches.")
+
+
+def _refuse_form(test: Test, place: str) -> None:
+    """UserError where keys are missing or contradict each other."""
+    if isinstance(test, Ratio):
+        if test.at_least is None and test.at_most is None:
+            raise UserError(f"{place}: expected at_least or at_most, with a number.")
+        if test.over:
+            raise UserError(f"{place}.over: not of a ratio. Claim each value by itself.")
+    if isinstance(test, Trend) and not test.over:
+        raise UserError(f"{place}.over is required: the key that rises, such as loss.gamma.")
+    if isinstance(test, Correlation) and (test.over or test.reaches is not None or test.spread):
+        raise UserError(f"{place}: a correlation is over all runs of `where`; give metric and to.")
+
+
+def split_of(metric: str) -> tuple[str, str]:
+    """The split that a claim's metric is of, and its name: train/accuracy, val/ece, accuracy."""
+    split, _, name = metric.rpartition("/")
+    return (split, name) if split in ("train", "val") else ("test", metric)
 
 
 def _identity(content: Filters, place: str) -> Identity:
@@ -180,9 +294,17 @@ def _identity(content: Filters, place: str) -> Identity:
     return Identity(**values)
 
 
-def _requirement(content: Any, shared: Filters, place: str) -> Requirement:
+def _requirement(
+    content: Any, shared: Filters, defaults: Filters, place: str
+) -> Requirement | Test:
+    content = _mapping(content, place)
+    if "of" not in content and FORMS.keys() & content.keys():
+        return _test(content, shared, {"at": defaults.get("at", "last")}, place)
+    side = {"at": "last", **{k: content.pop(k) for k in ("metric", "at") if k in content}}
+    if "metric" not in side:
+        raise UserError(f"{place}.metric is required: give {place}.metric=str.")
     values = _keys(Requirement, content, place)
-    values["of"] = _side(values["of"], shared, f"{place}.of")
+    values["of"] = _side(values["of"], shared, side, f"{place}.of")
     if values["at_least"] is None and values["at_most"] is None:
         raise UserError(f"{place}: expected at_least or at_most, with a number.")
     return Requirement(**values)
@@ -194,11 +316,15 @@ def _keys(record: type, content: Any, place: str, *given: str) -> dict[str, Any]
     return validate(wanted, _mapping(content, place), place)
 
 
-def _side(content: Any, shared: Filters, place: str) -> Filters:
-    """The filters that single out a run: a loss by name, or keys of its configuration."""
+def _side(content: Any, shared: Filters, reading: Filters, place: str) -> Side:
+    """A run by its loss's name, or by keys of its configuration; metric and at may be its own."""
     if isinstance(content, str):
         content = {"loss": content}
-    return {**shared, **_mapping(content, place)}
+    filters = {**shared, **_mapping(content, place)}
+    metric, at = (filters.pop(key, reading[key]) for key in ("metric", "at"))
+    if at not in ("last", "best"):
+        raise UserError(f"{place}.at={at}: expected one of last, best.")
+    return Side(filters, str(metric), at)
 
 
 def _mapping(content: Any, place: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ LAYERS = [
     "tasks models claims equations",
     "datasets configuration metrics",
     "results check testing",
-    "tracking comparison verdicts report training",
+    "tracking comparison contrasts measuring verdicts report training",
     "show sweep publish api doctor reproduce",
     "cli commands new __init__",
 ]

@@ -79,21 +79,38 @@ def test_keeping_test_curves_changes_no_other_number(words):
 
 @pytest.mark.parametrize("words", SETTINGS, ids=lambda words: " ".join(words))
 def test_test_curves_hold_every_epoch_of_what_the_test_split_is_scored_by(words):
-    """Their last epoch and the best on validation data are the result's own test scores."""
+    """Their last epoch and the best on validation data are the result's own test scores.
+
+    Next to them stands the same of the training split, from before training on.
+    """
     config = peeking_of(configured(*words))
     result = training.train(config, list(config.seeds))
     curves = result.test_curves.set_index(["metric", "seed", "epoch"]).value.sort_index()
     metrics = {f"test/{name}" for name in result.summary["directions"]}
-    assert set(result.test_curves.metric) == metrics
+    of_training = {metric.replace("test/", "train/") for metric in metrics}
+    assert set(result.test_curves.metric) == metrics | of_training
     for row in result.seeds[result.seeds.status == "finished"].to_dict("records"):
         for metric in metrics:
             of_seed = curves[metric, row["seed"]]
             assert list(of_seed.index) == [1, 2, 3, 4]
             assert of_seed[4] == row[metric]
             assert of_seed[row["best_epoch"]] == row[metric.replace("test/", "test_best/")]
+            of_training = curves[metric.replace("test/", "train/"), row["seed"]]
+            assert list(of_training.index) == [0, 1, 2, 3, 4]
     for row in result.seeds[result.seeds.status == "diverged"].to_dict("records"):
         ended = result.test_curves[result.test_curves.seed == row["seed"]]
         assert (ended.epoch < row["diverged_epoch"]).all()
+
+
+def test_training_scores_are_on_the_labels_that_are_trained_on():
+    """A network that has learnt wrong labels by heart is right on them."""
+    words = ("dataset=blobs", "dataset.samples=60", "dataset.features=40", "seeds=2")
+    noise = ("corruption=label_noise", "corruption.rate=0.4")
+    config = peeking_of(configured(*words, *noise, "trainer.max_epochs=60", "optimizer.lr=0.01"))
+    result = training.train(config, [0, 1])
+    last = result.test_curves.groupby("metric").value.last()
+    assert last["train/accuracy"] > 0.95
+    assert last["test/accuracy"] < 0.9
 
 
 def test_tuning_neither_reads_test_curves_nor_keeps_any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -107,25 +108,39 @@ def _step(contest: Contest, label: str) -> float:
 def _hidden_variance(contest: Contest, label: str) -> float:
     if not contest.defined:
         return float("nan")
-    return variance_beyond(contest.pairs[label], contest.gains(label), contest.metric, contest.at)
+    first, second = contest.pairs[label]
+    parts = [Part(first, contest.metric, contest.at), Part(second, contest.metric, contest.at, -1)]
+    return variance_beyond(parts, contest.gains(label))
 
 
-def variance_beyond(sides: Sequence[Result], gains: Array, metric: str, at: str) -> float:
-    """Variance on new data, which seeds do not show, of a mean gain or of one result's mean.
+class Part(NamedTuple):
+    """A result's mean of a metric at an epoch, and its weight in what is judged.
 
-    Where only one of two sides has finite data, the gain is judged as if both had.
+    at: None where it is no mean over test examples.
     """
-    origins = [side.summary.get("examples", {}) for side in sides]
+
+    result: Result
+    metric: str
+    at: str | None
+    weight: float = 1.0
+
+
+def variance_beyond(parts: Sequence[Part], gains: Array) -> float:
+    """Variance on new data, which seeds do not show, of a weighted sum of means.
+
+    gains: of each seed. Where only some parts have finite data, the sum is judged as if all had.
+    """
+    origins = [part.result.summary.get("examples", {}) for part in parts]
     drawn = {origin.get("drawn") for origin in origins}
     if drawn == {"anew"}:
         return 0.0
     if drawn <= {"anew", "split"}:
         ratio = max(o["test"] / o["learnt"] for o in origins if o["drawn"] == "split")
         return statistics.finite_data_variance(gains, ratio)
-    if drawn == {"held out"}:
+    if drawn == {"held out"} and all(part.at for part in parts):
         from lossbench.results.rescoring import row_variance  # torch: slow to import
 
-        return row_variance(sides, metric, PLACES[at])
+        return row_variance([(r, m, PLACES[str(at)], weight) for r, m, at, weight in parts])
     return float("nan")
 
 

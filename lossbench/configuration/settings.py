@@ -26,8 +26,8 @@ class Trainer:
     max_replicas is the most replicas trained as one; more seeds are trained stack after stack.
     auto is as many as cache and memory hold well; results do not depend on it.
     checkpoint is the epochs between two checkpoints, from which a killed run resumes; null is none.
-    peek keeps the test metrics after every epoch apart, for `compare --peek`; nothing chooses by
-    them.
+    peek keeps the metrics after every epoch apart: of the test split, for `compare --peek`, and of
+    the training split, for claims; nothing chooses by them.
     """
 
     max_epochs: Annotated[int, "[1, inf)"]

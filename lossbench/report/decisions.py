@@ -54,7 +54,8 @@ def describe_finding(finding: Finding) -> Iterator[str]:
     yield finding.text
     if finding.difference:
         d = finding.difference
-        what = "difference " if finding.p is not None else ""
+        of_itself = finding.text.startswith(("ratio of ", "rank correlation of "))
+        what = "difference " if finding.p is not None and not of_itself else ""
         kind = "simultaneous 95 % interval" if finding.p is not None else "95 % interval"
         ends = f" ({kind} {d.low:.4g} to {d.high:.4g})" if d.low <= d.high else ""
         yield f"{what}{d.estimate:.4g}{ends}"
@@ -63,6 +64,8 @@ def describe_finding(finding: Finding) -> Iterator[str]:
     if finding.diverged:
         counted = "count as lost" if finding.p is not None else "are left out"
         yield f"{finding.diverged} diverged and {counted}"
+    if finding.unreached:
+        yield f"{finding.unreached} of a side did not get there"
     yield finding.verdict.lower()
     if finding.seeds_needed:
         yield f"{finding.seeds_needed} seeds would settle it 4 times in 5 at this effect"

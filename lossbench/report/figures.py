@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.claims import Difference, Equivalence, Test
+from lossbench.claims import Correlation, Difference, Equivalence, Ratio, Test, Trend
 from lossbench.comparison import PLACES, Comparison, DatasetRanking, Group
 from lossbench.drawing import (
     COLOURS,
@@ -341,11 +341,11 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> Path | None:
 
 
 def draw_claims(decisions: Sequence[Decision]) -> list[Forest]:
-    """For each metric a row for each test of it: verdict and test, in the verdict's colour."""
+    """For each metric a row for each difference or slope in it, in the colour of its verdict."""
     rows: dict[str, list[Estimate]] = {}
     for decision in decisions:
         for test, finding in zip(decision.claim.tests, decision.findings, strict=True):
-            if finding.difference:
+            if finding.difference and not isinstance(test, Ratio | Correlation):
                 metric, _, tested = finding.text.partition(": ")
                 applies = decision.verdict != NOT_APPLICABLE
                 verdict = finding.verdict if applies else NOT_APPLICABLE
@@ -355,13 +355,18 @@ def draw_claims(decisions: Sequence[Decision]) -> list[Forest]:
     longest = max((len(row.label) for each in rows.values() for row in each), default=0)
     width = max(WIDE, LETTER * longest)
     return [
-        Forest(metric, f"difference in {metric}, first side less second", tuple(each), width=width)
-        for metric, each in rows.items()
+        Forest(metric, _axis_of(metric), tuple(each), width=width) for metric, each in rows.items()
     ]
+
+
+def _axis_of(metric: str) -> str:
+    if metric.startswith("slope of "):
+        return f"{metric}, from one run to the next"
+    return f"difference in {metric}, first side less second"
 
 
 def _margin(test: Test) -> float:
     """The difference that a test asks for, or allows."""
-    if isinstance(test, Difference):
+    if isinstance(test, Difference | Trend):
         return test.by
     return test.within if isinstance(test, Equivalence) else 0.0

@@ -62,7 +62,8 @@ class Result:
     there was some, is its ledger, and the table of that name has a row per trial and tuning seed.
     details: seed, name, values (a list); empty where the task has none, or no seed finished.
     predictions: of the seeds of which they are kept; of a seed the first that has it counts.
-    test_curves: of the seeds that were trained with `trainer.peek`, read by `comparison.peeking`.
+    test_curves: of the seeds that were trained with `trainer.peek`, of the test split for
+    `comparison.peeking`, of the training split as it is trained on for claims.
     """
 
     key: str

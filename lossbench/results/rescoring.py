@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -75,29 +75,40 @@ def _scale(arrays: dict[str, np.ndarray]) -> torch.Tensor | None:
     return torch.from_numpy(arrays["target_scale"]) if "target_scale" in arrays else None
 
 
-def row_variance(sides: Sequence[Result], metric: str, place: str) -> float:
-    """Variance of the mean of one result, or of its difference to another, over its test examples.
+def row_variance(parts: Sequence[tuple[Result, str, str, float]]) -> float:
+    """Variance of a weighted sum of results' means, over their test examples.
 
-    place: "test" or "test_best". NaN where predictions are not kept. By the bootstrap over examples
-    (the same for all seeds); where resampled examples give no value, they do not count.
+    parts: result, metric, "test" or "test_best", weight. NaN where predictions are not kept. By the
+    bootstrap over examples (the same for all seeds); where resampled examples give no value, they
+    do not count.
     """
-    config, seeds = sides[0].config, sides[0].seeds.seed
-    added = [n for n in (*config.metrics, config.metric or "") if n.rpartition(":")[2] == metric]
-    known = metrics_of(task_of(sides[0]), added)
-    kept = [of_seeds(result.predictions, seeds) for result in sides]
-    arrays = [each for each in kept if each is not None]
-    if len(arrays) < len(sides):
-        return float("nan")
-    target = torch.from_numpy(arrays[0]["test_target"])
-    estimates, scale = [torch.from_numpy(each[place]) for each in arrays], _scale(arrays[0])
-    generator = torch.Generator().manual_seed(0)
-    means = []
+    seeds, terms = parts[0][0].seeds.seed, []
+    for result, metric, place, weight in parts:
+        arrays = of_seeds(result.predictions, seeds)
+        if arrays is None:
+            return float("nan")
+        terms.append((_scorer(result, metric, arrays, place), weight))
+        target = torch.from_numpy(arrays["test_target"])
+    generator, means = torch.Generator().manual_seed(0), []
     for _ in range(RESAMPLES):
         rows = torch.randint(target.shape[1], (target.shape[1],), generator=generator)
-        values = [
-            score({metric: known[metric]}, e[:, rows], target[:, rows], scale)[metric].double()
-            for e in estimates
-        ]
-        means.append(float((values[0] - values[1] if values[1:] else values[0]).nanmean()))
+        values = torch.stack([weight * score_of(rows) for score_of, weight in terms])
+        means.append(float(values.sum(0).nanmean()))
     finite = np.array(means)[np.isfinite(means)]
     return float(np.var(finite, ddof=1)) if len(finite) > RESAMPLES / 2 else float("nan")
+
+
+def _scorer(
+    result: Result, metric: str, arrays: dict[str, np.ndarray], place: str
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Rows of the test split -> the metric of each seed on them."""
+    added = (*result.config.metrics, result.config.metric or "")
+    names = [n for n in added if n.rpartition(":")[2] == metric]
+    known = {metric: metrics_of(task_of(result), names)[metric]}
+    target, estimate = torch.from_numpy(arrays["test_target"]), torch.from_numpy(arrays[place])
+
+    def score_of(rows: torch.Tensor) -> torch.Tensor:
+        values = score(known, estimate[:, rows], target[:, rows], _scale(arrays))
+        return values[metric].double()
+
+    return score_of

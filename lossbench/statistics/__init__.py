@@ -14,6 +14,7 @@ from lossbench.statistics.basic import (
     oriented_scores,
     paired_differences,
     probability_of_improvement,
+    ratio_interval,
     rerun_margin,
     t_interval,
     variance_of,
@@ -34,6 +35,7 @@ from lossbench.statistics.paired import (
     seeds_needed_for,
     share_unseen,
     sign_flip_test,
+    signed_rank_test,
     smallest_p,
     widened_t_test,
 )

@@ -109,6 +109,28 @@ def t_interval(
     return Interval(mean, float(max(mean - half, bounds[0])), float(min(mean + half, bounds[1])))
 
 
+def ratio_interval(
+    over: ArrayLike, under: ArrayLike, level: float = 0.95, *, correlation: float = 0.0
+) -> Interval:
+    """Interval for the ratio of two means, paired; NaN ends where it would have no bound.
+
+    correlation: of pairs that share finite data, as in `paired_t_power`.
+    Source: Fieller (1954), Some problems in interval estimation.
+    """
+    x, y = finite(over), finite(under)
+    ratio = float(np.mean(x) / np.mean(y)) if np.mean(y) else float("nan")
+    if x.size < 3:
+        return Interval(ratio, float("nan"), float("nan"))
+    spread = np.cov(x, y) * (1 / x.size + correlation)
+    spread *= stats.t.isf((1 - level) / 2, x.size - 1) ** 2
+    square = float(np.mean(y) ** 2 - spread[1, 1])
+    middle = float(np.mean(x) * np.mean(y) - spread[0, 1])
+    root = middle**2 - square * float(np.mean(x) ** 2 - spread[0, 0])
+    if square <= 0 or root < 0:
+        return Interval(ratio, float("nan"), float("nan"))
+    return Interval(ratio, (middle - root**0.5) / square, (middle + root**0.5) / square)
+
+
 def rerun_margin(values: ArrayLike, level: float = 0.95) -> float:
     """How far the mean of as many other seeds may lie from this one, with this probability.
 

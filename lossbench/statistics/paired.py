@@ -105,6 +105,18 @@ def hall_test(differences: ArrayLike) -> float:
     return float(2 * stats.t.sf(abs(moved) * np.sqrt(d.size), d.size - 1))
 
 
+def signed_rank_test(values: ArrayLike) -> float:
+    """Two-sided p of Wilcoxon's test of a centre of 0, exact with ties; NaN below six values.
+
+    Zeros are left out. Source: Wilcoxon (1945), Individual comparisons by ranking methods.
+    """
+    d = finite(values)
+    if d.size < 6:
+        return float("nan")
+    d = d[d != 0]
+    return sign_flip_test(np.sign(d) * stats.rankdata(np.abs(d))) if d.size else 1.0
+
+
 def widened_t_test(differences: ArrayLike, extra: float) -> float:
     """Two-sided p of the paired t test where the mean has some variance that seeds do not show.
 

@@ -166,6 +166,7 @@ def _snapshot(stack: Stack) -> Snapshot:
         "best": stack.best,
         "optimizer": stack.optimizer.state_dict(),
         "history": {n: v for n, v in vars(stack.history).items() if isinstance(v, Tensor)},
+        "curves": len(stack.history.curves),
         "places": [(epoch, name) for epoch, name, _ in curves],
         "values": torch.stack([values.double() for *_, values in curves]),  # many small: as one
     }
@@ -186,7 +187,7 @@ def _restore(stack: Stack, snapshot: Snapshot) -> None:
     stack.history = History(
         **snapshot["history"],
         notes=snapshot["notes"],
-        curves=[curve for curve in curves if not curve[1].startswith("test/")],
-        test_curves=[curve for curve in curves if curve[1].startswith("test/")],
+        curves=curves[: snapshot["curves"]],
+        test_curves=curves[snapshot["curves"] :],
         earlier=snapshot["seconds"],
     )

@@ -62,7 +62,8 @@ class History:
     """What training leaves, a value for each replica in the order of the seeds.
 
     curves: (epoch, metric, values); an epoch is 0 before training. final: metric -> values.
-    test_curves: the same of the test split, empty unless asked for; apart, to choose nothing.
+    test_curves: the same of the test and training splits, empty unless asked for; apart, to choose
+    nothing.
     notes: how the replicas were run, where not all was mapped.
     details: name -> numbers (R, K), for figures. predictions: as in `predictions.Predictions`.
     diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this

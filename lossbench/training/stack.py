@@ -68,7 +68,7 @@ class Stack(LightningModule):
         self.draws = True  # whether `Draws` has answers for model or loss, or may have
         self.latest: dict[str, Draws] = {}  # of each stream
         self.room = 0.0  # bytes of predictions that may be kept of each replica
-        self.peek = False  # whether to keep test curves
+        self.peek = False  # whether to score the test and training splits after every epoch
         self.steps_done = 0
         self.epochs_before = 0  # by a process before this one
 
@@ -259,6 +259,7 @@ class Stack(LightningModule):
         choose_road(self)
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self._record(0, "val", self.score(self.state, "validation"))
+        self._look(0)
 
     def training_step(self, *_: Any) -> None:
         """One epoch of optimiser steps."""
@@ -303,9 +304,14 @@ class Stack(LightningModule):
         history.best_epoch[better] = epoch
         for name, parameter in self.state.items():
             self.best[name][better] = parameter.detach()[better]
-        if self.peek:
-            for name, values in self.score(self.state, "test").items():
-                history.test_curves.append((epoch, f"test/{name}", values.cpu()))
+        self._look(epoch)
+
+    def _look(self, epoch: int) -> None:
+        """Keep the scores of the test split, and of training as it is trained on, where asked."""
+        for split in ("test", "train") if self.peek else ():
+            if epoch or split == "train":
+                for name, values in self.score(self.state, split).items():
+                    self.history.test_curves.append((epoch, f"{split}/{name}", values.cpu()))
 
     def test_step(self, *_: Any) -> None:
         """Read the test split once, with the last and with the best-validation parameters."""
