@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +15,8 @@ from lossbench.contract import DEVIATIONS, Metric, UserError
 from lossbench.registry.hints import choices
 from lossbench.tasks import Task
 from lossbench.tasks.scores import sharing
+
+OF_REPLICAS = ("class_counts", "temperature")  # facts that each replica has of its own
 
 
 def metrics_of(task: Task, names: Sequence[str] = ()) -> dict[str, Metric]:
@@ -50,12 +52,22 @@ def primary_of(task: Task, metrics: Mapping[str, Metric], name: str | None) -> M
     return primary
 
 
+def asked_of_replicas(metrics: Iterable[Metric]) -> set[str]:
+    """What metrics ask for by a keyword that each replica has its own of."""
+    return {name for metric in metrics for name in _asked(metric) if name in OF_REPLICAS}
+
+
 def score(
-    metrics: Mapping[str, Metric], estimate: Tensor, target: Tensor, scale: Tensor | None = None
+    metrics: Mapping[str, Metric],
+    estimate: Tensor,
+    target: Tensor,
+    scale: Tensor | None = None,
+    facts: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """The value of each metric, NaN for a replica whose estimates are not all finite.
 
-    scale: the deviation (R, ...) of each replica's training targets, where they have one.
+    scale: the deviation (R, ...) of each replica's training targets, where they have one. facts:
+    what is `asked_of_replicas`: class_counts (R, C) of training, temperature (R,).
     """
     each = (estimate, target)
     divided = (
@@ -63,7 +75,10 @@ def score(
     )
     with sharing():
         values = {
-            name: metric(*(divided if metric.unit == DEVIATIONS else each))
+            name: metric(
+                *(divided if metric.unit == DEVIATIONS else each),
+                **{fact: (facts or {})[fact] for fact in asked_of_replicas([metric])},
+            )
             for name, metric in metrics.items()
         }
     replicas = next(iter(values.values())).ndim
@@ -89,8 +104,9 @@ def _added(name: str, task: Task) -> Metric:
     metric = _with_facts(replace(metric, name=plugin.name.rpartition(":")[2]), task)
     prediction, target = (torch.stack([part, part]) for part in task.example())
     estimate = task.estimate(prediction, None)
+    facts = {name: _tried_fact(name, task, metric, target) for name in asked_of_replicas([metric])}
     try:
-        value = metric(estimate, target)
+        value = metric(estimate, target, **facts)
     except Exception as error:
         raise UserError(
             f"metric={name} fails on estimates {tuple(estimate.shape)} and targets "
@@ -105,10 +121,26 @@ def _added(name: str, task: Task) -> Metric:
     return metric
 
 
+def _tried_fact(name: str, task: Task, metric: Metric, target: Tensor) -> Tensor:
+    known = task.facts(target)
+    if "class_counts" in known and task.estimate_range == (0, 1):
+        known["temperature"] = torch.ones(2)
+    if name not in known:
+        raise UserError(
+            f"metric={metric.name} asks for {name}, which the task {task.name} does not have."
+        )
+    fact: Tensor = known[name]
+    return fact
+
+
+def _asked(metric: Metric) -> list[str]:
+    keywords = inspect.signature(metric.function).parameters.values()
+    return [k.name for k in keywords if k.kind is k.KEYWORD_ONLY and k.default is k.empty]
+
+
 def _with_facts(metric: Metric, task: Task) -> Metric:
     """The metric with what its function asks of the task by keywords without default."""
-    keywords = inspect.signature(metric.function).parameters.values()
-    asked = [k.name for k in keywords if k.kind is k.KEYWORD_ONLY and k.default is k.empty]
+    asked = [name for name in _asked(metric) if name not in OF_REPLICAS]
     for name in asked:
         if not hasattr(task, name):
             raise UserError(

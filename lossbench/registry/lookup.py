@@ -309,6 +309,7 @@ def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:
     if not KINDS[plugin.kind].has_facts or plugin.is_foreign:
         return ""
     facts, attributes = _supplied(plugin.task)
+    facts = facts | {"temperature"} if plugin.kind == "metric" else facts  # of validation data
     for name in (p.name for p in keywords if p.default is REQUIRED):
         if name not in facts | attributes:
             who = f"the task {plugin.task} does not supply" if plugin.task else "no task supplies"

@@ -11,11 +11,12 @@ import torch
 
 from lossbench import registry
 from lossbench.contract import Metric
-from lossbench.metrics import metrics_of, score
+from lossbench.metrics import asked_of_replicas, metrics_of, score
 from lossbench.results import Result
 from lossbench.results.predictions import of_seeds
 from lossbench.results.sources import code_of_metrics
 from lossbench.tasks import Task, task_class
+from lossbench.tasks.calibration import fit_temperature
 
 RESAMPLES = 400
 SPLITS = (("validation", "val"), ("test", "test"))
@@ -47,6 +48,8 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     arrays = of_seeds(result.predictions, result.seeds.seed) if lacking else None
     if arrays is None:
         return result
+    if "class_counts" not in arrays:  # kept only where a metric asked for them in training
+        lacking = {n: m for n, m in lacking.items() if "class_counts" not in asked_of_replicas([m])}
     seeds = result.seeds.assign(**_columns(lacking, arrays, result))
     directions = known | {name: metric.direction for name, metric in lacking.items()}
     kept_sources = result.summary["metric_sources"] | current
@@ -64,7 +67,8 @@ def _columns(
         target, scale = torch.from_numpy(arrays[f"{split}_target"]), _scale(arrays)
         for suffix in ("", "_best"):
             estimate = torch.from_numpy(arrays[f"{split}{suffix}"])
-            for name, values in score(metrics, estimate, target, scale).items():
+            facts = _facts(metrics, arrays, suffix)
+            for name, values in score(metrics, estimate, target, scale, facts).items():
                 numbers = values.double().numpy()
                 columns[f"{place}{suffix}/{name}"] = np.where(diverged, np.nan, numbers)
     return columns
@@ -73,6 +77,19 @@ def _columns(
 def _scale(arrays: dict[str, np.ndarray]) -> torch.Tensor | None:
     """The deviation of each replica's training targets, where they have one."""
     return torch.from_numpy(arrays["target_scale"]) if "target_scale" in arrays else None
+
+
+def _facts(
+    metrics: dict[str, Metric], arrays: dict[str, np.ndarray], suffix: str
+) -> dict[str, torch.Tensor]:
+    """What metrics ask for of each replica."""
+    asked, facts = asked_of_replicas(metrics.values()), dict[str, torch.Tensor]()
+    if "class_counts" in asked:
+        facts["class_counts"] = torch.from_numpy(arrays["class_counts"])
+    if "temperature" in asked:
+        names = (f"validation{suffix}", "validation_target")
+        facts["temperature"] = fit_temperature(*(torch.from_numpy(arrays[n]) for n in names))
+    return facts
 
 
 def row_variance(parts: Sequence[tuple[Result, str, str, float]]) -> float:
@@ -106,9 +123,10 @@ def _scorer(
     names = [n for n in added if n.rpartition(":")[2] == metric]
     known = {metric: metrics_of(task_of(result), names)[metric]}
     target, estimate = torch.from_numpy(arrays["test_target"]), torch.from_numpy(arrays[place])
+    facts = _facts(known, arrays, place.removeprefix("test"))
 
     def score_of(rows: torch.Tensor) -> torch.Tensor:
-        values = score(known, estimate[:, rows], target[:, rows], _scale(arrays))
+        values = score(known, estimate[:, rows], target[:, rows], _scale(arrays), facts)
         return values[metric].double()
 
     return score_of

@@ -313,7 +313,8 @@ def _try_step(config: Configuration, recipe: Recipe, splits: Splits) -> None:
     if not all("lr" in group for group in optimizer.param_groups):
         refuse_schedule(config)
     inputs, targets = splits.first("validation", TRIED_SCORES)
-    score(recipe.metrics, stack.estimate(stack.state, inputs), targets)
+    facts = stack.metric_facts(stack.state)
+    score(recipe.metrics, stack.estimate(stack.state, inputs), targets, facts=facts)
 
 
 class _Progress(pl.Callback):

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
-from lossbench.metrics import score
+from lossbench.metrics import asked_of_replicas, score
 from lossbench.optimizers import VECTOR
 from lossbench.streams import stream
 from lossbench.tasks import Task
+from lossbench.tasks.calibration import fit_temperature
 from lossbench.training import layers
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
@@ -319,7 +320,8 @@ class Stack(LightningModule):
         for split, place in (("validation", "val"), ("test", "test")):
             for state, suffix in ((self.state, ""), (self.best, "_best")):
                 estimate, targets = self.estimates(state, split)
-                scores = score(self.recipe.metrics, estimate, targets, self.splits.target_scale)
+                scale, facts = self.splits.target_scale, self.metric_facts(state)
+                scores = score(self.recipe.metrics, estimate, targets, scale, facts)
                 for name, values in scores.items():
                     self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
                 if (split, suffix) == ("test", ""):
@@ -334,6 +336,8 @@ class Stack(LightningModule):
             kept = {n: v.float() if v.is_floating_point() else v for n, v in kept.items()}
         elif kept:
             kept["target_scale"] = self.splits.target_scale
+        if kept and "class_counts" in (facts := self.metric_facts(self.state)):
+            kept["class_counts"] = facts["class_counts"]
         self.history.predictions = {n: v.cpu() for n, v in kept.items()}
 
     def _has_room(self, estimate: Tensor, targets: Tensor) -> bool:
@@ -348,7 +352,18 @@ class Stack(LightningModule):
     def score(self, state: State, split: str) -> dict[str, Tensor]:
         """The metrics on a split, each (R,)."""
         estimate, targets = self.estimates(state, split)
-        return score(self.recipe.metrics, estimate, targets, self.splits.target_scale)
+        facts = self.metric_facts(state)
+        return score(self.recipe.metrics, estimate, targets, self.splits.target_scale, facts)
+
+    def metric_facts(self, state: State) -> dict[str, Tensor]:
+        """What metrics ask for of each replica: of its training targets and validation scores."""
+        asked, facts = asked_of_replicas(self.recipe.metrics.values()), dict[str, Tensor]()
+        if "class_counts" in asked:
+            known = self.task.facts(self.splits.targets_of("train"))
+            facts["class_counts"] = known["class_counts"]
+        if "temperature" in asked:
+            facts["temperature"] = fit_temperature(*self.estimates(state, "validation"))
+        return facts
 
     @torch.no_grad()
     def estimates(self, state: State, split: str) -> tuple[Tensor, Tensor]:
