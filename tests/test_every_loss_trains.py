@@ -19,6 +19,7 @@ DATA = {
     "ranking": "dataset=scored_pairs model=pair_scorer trainer.max_epochs=3",
     "segmentation": "dataset=shapes dataset.samples=100 model=unet trainer.max_epochs=4",
     "sequence": "dataset=digit_strips dataset.samples=300 model=temporal_conv trainer.max_epochs=6",
+    "ordinal": "dataset=graded dataset.samples=300 trainer.max_epochs=5",
     "generative": "dataset=digit_pixels model=vae trainer.max_epochs=2",
 }
 LOSSES = [(p.task, p.name) for p in registry.installed("loss") if p.package == "lossbench"]

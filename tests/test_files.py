@@ -439,7 +439,7 @@ def test_a_column_that_had_better_be_left_out_is_named(save, column, name, targe
 READINGS = [
     (STEP % 2 * 1.0, None, "2 distinct numbers, read as a regression; dataset.task=binary"),
     (STEP % 7 * 1.0, None, "7 distinct numbers, read as a regression; dataset.task=multiclass"),
-    (STEP % 7, None, "7 whole numbers, read as classes; dataset.task=regression"),
+    (STEP % 7, None, "7 whole numbers, read as classes; dataset.task=ordinal"),
     (STEP % 7, "multiclass", None),
     (STEP % 2, None, None),
     (STEP % 8 / 8, None, None),

@@ -246,9 +246,16 @@ def _describe_foreign(column: pd.Series) -> str:
 
 
 def read_targets(
-    file: Path, column: pd.Series, task: str | None, positive: Any
+    file: Path,
+    column: pd.Series,
+    task: str | None,
+    positive: Any,
+    order: tuple[str, ...] | None = None,
 ) -> tuple[np.ndarray, str, list[Any]]:
-    """Class indices or numbers, the name of the task that they pose, and what each class holds."""
+    """Class indices or numbers, the name of the task that they pose, and what each class holds.
+
+    order: the cells of an ordinal target, from the lowest.
+    """
     numeric = types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
     values = pd.Series(_to_numbers(file, column)) if numeric else _to_text(file, column)
     levels = sorted(values.unique())
@@ -256,6 +263,10 @@ def read_targets(
     kind = task or ("regression" if not few else "binary" if len(levels) == 2 else "multiclass")
     where = f"{file}: target {column.name!r}"
     _refuse_target(where, column, kind, task, len(levels), numeric)
+    if kind == "ordinal" and (order or not numeric):
+        levels = _in_order(where, levels, order)
+    elif order:
+        raise UserError(f"dataset.order: {where} is read as {kind}; give dataset.task=ordinal.")
     if positive is not None and kind != "binary":
         raise UserError(
             f"dataset.positive={positive}: {where} has {len(levels)} distinct values and is read "
@@ -270,11 +281,27 @@ def read_targets(
             f"give at least {FEWEST}, merge it or remove it"
             + ("; or dataset.task=regression, if these are numbers." if numeric else ".")
         )
-    indices = np.searchsorted(levels, values.to_numpy())
+    indices = values.map({level: k for k, level in enumerate(levels)}).to_numpy(np.int64)
     classes = column.iloc[np.unique(indices, return_index=True)[1]].tolist()
     if positive is not None and _choose(where, classes, positive) == 0:
         return 1 - indices, kind, classes[::-1]
     return indices, kind, classes
+
+
+def _in_order(where: str, levels: list[Any], order: tuple[str, ...] | None) -> list[Any]:
+    """The levels of an ordinal target, from the lowest."""
+    cells = {spell(level): level for level in levels}
+    if order is None:
+        raise UserError(
+            f"{where} is text, whose order is not known; give dataset.order="
+            f"[{','.join(map(quote, levels[:20]))}] with the lowest first."
+        )
+    if sorted(order) != sorted(cells):
+        raise UserError(
+            f"dataset.order=[{','.join(order)}]: {where} holds {listed(cells)}; give each once, "
+            "the lowest first."
+        )
+    return [cells[cell] for cell in order]
 
 
 def _choose(where: str, classes: list[Any], positive: Any) -> int:

@@ -52,6 +52,7 @@ class Wanted:
     drop: tuple[str, ...] = ()
     impute: bool = False
     positive: str | None = None
+    order: tuple[str, ...] | None = None
     split: str | None = None
     group: str | None = None
     spelling: Spelling = PLAIN
@@ -69,11 +70,12 @@ def csv(
     *,
     path: File,
     target: str,
-    task: Literal["binary", "multiclass", "regression"] | None = None,
+    task: Literal["binary", "multiclass", "ordinal", "regression"] | None = None,
     drop: tuple[str, ...] = (),
     features: tuple[str, ...] | None = None,
     missing: Literal["refuse", "impute"] | None = None,
     positive: str | int | float | bool | None = None,
+    order: tuple[str, ...] | None = None,
     split: str | None = None,
     test: File | None = None,
     group: str | None = None,
@@ -98,6 +100,7 @@ def csv(
             level, of the training split of each seed, next to a column that says where gaps were;
             refuse, like null, refuses them.
         positive: the cell of the class that recall and f1 count; null is the last in sorted order.
+        order: the cells of an ordinal target of text, from the lowest; numbers have their order.
         split: a column that says train, validation or test; what no row is, is drawn from train.
         test: a file of the same columns, all of whose rows are the test split.
         group: a column whose equal cells keep rows in one split, such as a patient.
@@ -122,6 +125,7 @@ def csv(
         tuple(drop),
         missing == "impute",
         None if positive is None else spell(positive),
+        None if order is None else tuple(map(spell, order)),
         split,
         group,
         Spelling(point, mark, MISSING if missing == "impute" else ()),
@@ -168,7 +172,7 @@ def sample_of(
         inputs, fill = encode_features(file, columns)
     faults.tell()
     target = table[wanted.target]
-    targets, kind, classes = read_targets(file, target, wanted.task, wanted.positive)
+    targets, kind, classes = read_targets(file, target, wanted.task, wanted.positive, wanted.order)
     notes += _note_suspects(file, columns, targets, kind)
     notes += _note_target(file, target, kind, targets, classes, wanted)
     used = columns.assign(**{wanted.target: target})
@@ -272,8 +276,8 @@ def _note_target(
     whole = bool((column == np.floor(column)).all())
     if kind == "multiclass":
         return [
-            f"{where} holds {levels} whole numbers, read as classes; dataset.task=regression "
-            "reads them as numbers."
+            f"{where} holds {levels} whole numbers, read as classes; dataset.task=ordinal reads "
+            "them as classes in order, dataset.task=regression as numbers."
         ]
     if kind == "regression" and (levels == 2 or (whole and levels <= MOST_CLASSES)):
         other = "binary" if levels == 2 else "multiclass"
