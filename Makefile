@@ -1,5 +1,5 @@
 # `make demo` and `make test` do their own set-up; a second call installs nothing.
-.PHONY: demo test test-fast mutate install lint plugins
+.PHONY: demo test test-fast docs mutate install lint plugins
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,6 +27,15 @@ test: install lint plugins
 test-fast: install
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(FAST) lossbench
+
+# The site, in docs/_build/html; a warning or a link that leads nowhere fails.
+docs: .venv/docs-installed
+	$(BIN)/lossbench show --all docs/_build/extra/catalogue
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
 
 # Which mistakes would the tests notice? Half an hour on two cores; no part of the tests.
 mutate: install

@@ -1,0 +1,241 @@
+"""Pages made of the committed studies: their tables, figures and claims."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lossbench import registry
+from lossbench.comparison import YARDSTICKS
+from lossbench.configuration.experiments import Experiment, read_experiment
+from lossbench.contract import UserError
+from lossbench.tasks import task_class
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENTS = ROOT / "experiments"
+ALWAYS = ("dataset", "corruption", "model")
+UNSHOWN = ("trainer", "optimizer", "model.")
+SHAPES = {  # task -> what a user's data look like
+    "binary": "a row, an image or a text, and one of two classes",
+    "multiclass": "the same, and one of several classes",
+    "regression": "the same, and one or more numbers",
+    "multilabel": "the same, and any number of tags",
+    "distribution": "the same, and a probability for each class",
+    "embedding": "examples with an identity, to be found again among others",
+    "pairs": "two views of one thing that belong together",
+    "ranking": "two items, of which one was preferred",
+    "segmentation": "images with a mask",
+    "sequence": "a sequence in, a shorter sequence of labels out",
+    "generative": "examples without a target, to be reconstructed",
+}
+
+
+def readmes() -> dict[str, str]:
+    """The text of each study, by its name."""
+    return {f.parent.name: f.read_text() for f in sorted(EXPERIMENTS.glob("*/README.md"))}
+
+
+def write_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    cells = [[str(cell).replace("|", r"\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
+
+
+def link_to_catalogue(name: str, up: str = "") -> str:
+    """A loss or regularizer with a link to its page; up: from the page to the site's root."""
+    return (
+        f'<a href="{up}catalogue/{name}.html"><code>{name.removeprefix("regularizer-")}</code></a>'
+    )
+
+
+def move_readme(name: str, text: str) -> str:
+    """A README with its links to neighbours as they are from its page, and what it rests on."""
+    up = os.path.relpath(EXPERIMENTS / name, ROOT / "docs/generated/experiments")
+    text = re.sub(r"\]\(\.\./(\w+)/README\.md\)", r"](\1.md)", text)
+    text = re.sub(r"\]\((?!\w+:|#|\w+\.md\))([^)]+)\)", rf"]({up}/\1)", text)
+    return f"{text.rstrip()}\n\n{_measured(name)}" if _rows(name) else text
+
+
+def write_gallery() -> str:
+    """Each study with its question, figures and table."""
+    parts = ["# Gallery\n", GALLERY]
+    for name, text in readmes().items():
+        title = text.partition("\n")[0].lstrip("# ")
+        parts.append(f"## {title}\n\n{_summary(name)}[The whole study](experiments/{name}.md)\n")
+        for picture in sorted((EXPERIMENTS / name).glob("*.png")):
+            parts.append(f"![{title}](../../experiments/{name}/{picture.name})\n")
+        parts.append(_measured(name, level=3))
+    return "\n".join(parts)
+
+
+GALLERY = """Every committed study, made from the tables and figures in `experiments/`. Each is run
+again by one command, which its page names.
+"""
+
+
+def _experiment(name: str) -> Experiment | None:
+    return read_experiment(name) if (EXPERIMENTS / name / "experiment.yaml").is_file() else None
+
+
+def _summary(name: str) -> str:
+    experiment = _experiment(name)
+    if not experiment:
+        return ""
+    verdicts = Counter(claim.verdict or "undecided" for claim in experiment.claims)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    return f"{experiment.question} {f'Claims: {counted}. ' if counted else ''}"
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    """The lines of an experiment's table that hold a verdict on a loss, with their setting."""
+    file = EXPERIMENTS / name / "table.csv"
+    if not file.is_file():
+        return []
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    if not {"verdict", "loss", "dataset"} <= {*table.columns}:
+        return []
+    table = table[table["verdict"] != ""]
+    columns = list(table.columns)
+    setting = [c for c in columns[: columns.index("loss")] if not c.startswith(UNSHOWN)]
+    varies = [c for c in setting if c in ALWAYS or table[c].nunique() > 1]
+    rows: list[dict[str, str]] = table.to_dict("records")
+    return [{**row, "setting": _setting(row, varies)} for row in rows]
+
+
+def _setting(row: dict[str, str], columns: Sequence[str]) -> str:
+    """A dataset, its corruption and its model, each with what differs between settings."""
+    shown = []
+    for part in ALWAYS:
+        given = [(c, row[c]) for c in columns if c.startswith(f"{part}.") and row[c] != "-"]
+        facts = ", ".join(f"{c.partition('.')[2]} {value}" for c, value in given)
+        if not (part == "corruption" and row[part] == "none"):
+            shown.append(row[part] + (f" ({facts})" if facts else ""))
+    return " · ".join(shown)
+
+
+def _by_setting(name: str) -> list[list[dict[str, str]]]:
+    rows = sorted(_rows(name), key=lambda row: row["setting"])
+    return [list(same) for _, same in groupby(rows, key=lambda row: row["setting"])]
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.3g}" if text else ""
+
+
+def _measured(name: str, level: int = 2) -> str:
+    """Each loss of each setting, as the committed table has it."""
+    groups = _by_setting(name)
+    if not groups:
+        return ""
+    metric = groups[0][0]["metric"]
+    rows = [
+        (
+            row["setting"] if number == 0 else "",
+            f"`{row['loss']}`",
+            f"{_number(row['mean'])} ({_number(row['low'])} to {_number(row['high'])})",
+            _number(row["difference_mean"]),
+            row["verdict"],
+        )
+        for group in groups
+        for number, row in enumerate(group)
+    ]
+    heading = ["setting", "loss", f"{metric} (95 %)", "difference", "verdict"]
+    return f"{'#' * level} Every loss in {metric}\n\n{write_table(heading, rows)}"
+
+
+# ---- which loss --------------------------------------------------------------------------------
+def write_shapes() -> str:
+    """What data look like, and the task and losses for it."""
+    measured = _measured_tasks()
+    rows = []
+    for task in registry.names("task"):
+        losses = sorted(p.name for p in registry.installed("loss") if p.task == task)
+        usual = [name for name in YARDSTICKS if name in losses]
+        others = [link_to_catalogue(name) for name in losses if name not in usual]
+        first = link_to_catalogue(usual[0]) if usual else "none"
+        primary = task_class(task).primary
+        counted = str(measured[task]) if measured[task] else "none"
+        words = SHAPES.get(task, "see the task")
+        rows.append((words, f"`{task}`", first, ", ".join(others), f"`{primary}`", counted))
+    heading = ["your data", "task", "start with", "also there", "judged by", "settings measured"]
+    return write_table(heading, rows)
+
+
+def _measured_tasks() -> Counter[str]:
+    """Settings with a committed table, by the task that their dataset poses."""
+    count: Counter[str] = Counter()
+    for name in readmes():
+        for group in _by_setting(name):
+            count[_task_of(group[0]["dataset"])] += 1
+    return count
+
+
+def _task_of(dataset: str) -> str:
+    try:
+        draw = registry.load(registry.find("dataset", dataset)[0])
+        return str(draw(np.random.default_rng(0)).task)
+    except (UserError, TypeError):
+        return ""  # of a package that is not installed, or of a file
+
+
+def write_evidence() -> str:
+    """What each study with a table and claims shows, refuted claims first."""
+    parts = [_counted()]
+    for name in readmes():
+        groups = _by_setting(name)
+        experiment = _experiment(name)
+        if not experiment or not groups:
+            continue
+        link = f"[All of it](generated/experiments/{name}.md)"
+        parts.append(f"## {experiment.question}\n")
+        rows = [_told(group) for group in groups]
+        base, metric = groups[0][0]["baseline"], groups[0][0]["metric"]
+        heading = ["data and model", "shown better", "shown worse", "not told apart"]
+        tuned = {row["tuning"] for group in groups for row in group} != {"untuned"}
+        how = "some losses tuned" if tuned else "no loss tuned"
+        parts.append(f"In {metric}, against `{base}`, {how}. {link}.\n")
+        parts.append(write_table(heading, rows))
+        parts += _claims(experiment)
+    return "\n".join(parts)
+
+
+def _counted() -> str:
+    groups = [group for name in readmes() for group in _by_setting(name)]
+    names = sorted({group[0]["dataset"] for group in groups})
+    models = sorted({group[0]["model"] for group in groups})
+    return (
+        f"Committed are {len(groups)} settings on {len(names)} datasets ({', '.join(names)}), with "
+        f"the models {', '.join(models)}. A loss that is not in a table below was not measured; "
+        "nothing here was measured on your data.\n"
+    )
+
+
+def _told(group: list[dict[str, str]]) -> tuple[str, ...]:
+    """What one setting shows: its losses by verdict, with their differences."""
+    clear = [[row for row in group if row["verdict"] == kind] for kind in ("better", "worse")]
+    rest = [row for row in group if row["verdict"] not in ("better", "worse", "baseline")]
+    lists = [", ".join(map(_loss, rows)) or "none" for rows in (*clear, rest)]
+    return (group[0]["setting"], *lists)
+
+
+def _loss(row: dict[str, str]) -> str:
+    """A loss with its difference, and its verdict where the column does not say it."""
+    words = {"better": "", "worse": "", "open": ""}.get(row["verdict"], f" ({row['verdict']})")
+    return f"`{row['loss']}` {float(row['difference_mean'] or 'nan'):+.3g}{words}"
+
+
+def _claims(experiment: Experiment) -> list[str]:
+    if not experiment.claims:
+        return []
+    order = ("REFUTED", "SUPPORTED", "OPEN")
+    claims = sorted(experiment.claims, key=lambda c: ((*order, c.verdict).index(c.verdict), c.id))
+    rows = [(c.text, c.regime, f"**{c.verdict}**") for c in claims]
+    return [write_table(["what is said", "where it was tested", "verdict"], rows)]

@@ -1,0 +1,106 @@
+"""The documentation names pages that exist and commands that this version takes."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from support import called, put
+
+from lossbench.cli import COMMANDS
+from lossbench.paths import experiment_files
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+WRITTEN = sorted(p for p in DOCS.rglob("*.md") if not {"generated", "_build"} & {*p.parts})
+READ = [*WRITTEN, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PLACEHOLDER = re.compile(
+    r"(?<![A-Za-z])(FOLDER|NAME|KEY|RUN|DIR|FILE|LOSS|SHELL|KIND)(?![A-Za-z])|…|\["
+)
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory) -> Path:
+    """The pages that are made from what is installed and committed."""
+    folder = tmp_path_factory.mktemp("docs") / "generated"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        importlib.import_module("generate").write_pages(folder)
+    return folder
+
+
+def test_every_page_is_in_a_table_of_contents_and_every_entry_is_a_page(generated):
+    named = {"index"}
+    for page in WRITTEN:
+        for entry in "\n".join(TOCTREE.findall(page.read_text())).split("\n"):
+            if entry and not entry.startswith(":"):
+                named.add(str((page.parent / entry).relative_to(DOCS)))
+    made = {
+        f"generated/{p.relative_to(generated).with_suffix('')}" for p in generated.rglob("*.md")
+    }
+    made = {page for page in made if not page.startswith("generated/parts/")}
+    listed = {page for page in made if page.startswith("generated/experiments/")}
+    pages = {str(page.relative_to(DOCS).with_suffix("")) for page in WRITTEN} | made
+    assert named == pages - listed | {"generated/experiments/*"}
+
+
+def test_what_is_generated_shows_every_experiment_and_every_loss(generated):
+    gallery = (generated / "gallery.md").read_text()
+    shapes = (generated / "parts/shapes.md").read_text()
+    for table in ROOT.glob("experiments/*/table.csv"):
+        assert f"experiments/{table.parent.name}.md" in gallery
+    for loss in ("cross_entropy", "huber", "triplet", "dice", "ctc"):
+        assert f"catalogue/{loss}.html" in shapes
+    assert "label_smoothing" in (generated / "parts/quickstart.md").read_text()
+
+
+def test_every_column_of_a_table_is_explained():
+    explained = (DOCS / "programs.md").read_text()
+    for table in ("quickstart", "imbalance"):
+        header = (ROOT / "experiments" / table / "table.csv").read_text().partition("\n")[0]
+        columns = [name for name in header.split(",") if "." not in name and name != "optimizer"]
+        assert [c for c in columns if f"`{c}`" not in explained] == []
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The words of each line of a code block that starts with lossbench, without what follows #."""
+    text = page.read_text()
+    lines = [line for kind, block in BLOCK.findall(text) if not kind for line in block.split("\n")]
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith("lossbench ")]
+    return [line[1:] for line in words]
+
+
+def test_every_command_shown_is_one_that_this_version_takes(here, capfd, monkeypatch):
+    known = {command.name: command for command in COMMANDS}
+    tried = set()
+    put(here, {"my.csv": "alcohol,ash,label\n" + "1,2,a\n3,4,b\n5,6,a\n7,9,b\n" * 20})
+    refused = []
+    for page in READ:
+        files = {
+            block.partition("\n")[0].removeprefix("# "): block
+            for kind, block in BLOCK.findall(page.read_text())
+            if kind == "python" and re.match(r"# \w+\.py\n", block)
+        }
+        put(here, files)
+        for words in commands_of(page):
+            name, rest = words[0], words[1:]
+            if shlex.join(words) in tried:
+                continue
+            tried.add(shlex.join(words))
+            try:
+                known[name].make_context(name, list(rest))
+            except click.ClickException as error:
+                refused.append((page.name, words, error.format_message()))
+            of = re.search(r"experiment=(\w+)", " ".join(words))
+            if of and of[1] not in experiment_files():
+                refused.append((page.name, words, "no such experiment"))
+            whole = name == "run" and not of and not PLACEHOLDER.search(" ".join(words))
+            if whole and (code := called(*words, "--cfg")):
+                refused.append((page.name, words, code, capfd.readouterr().err))
+    assert refused == []
