@@ -39,8 +39,10 @@ A loss with weights of its own is an nn.Module made with those keywords, called 
 target; where it takes embeddings and the task scores classes, it has logits(embedding) -> (B, C)
 too. Facts are what the task knows: `lossbench check` says which, where a loss asks for another; to
 a metric they are the task's attributes, `class_counts` of a replica's training targets, and the
-`temperature` that suits its validation estimates. Leading axes of a metric's arguments are
-replicas. A task lists the metrics that it always has; those of an entry point are added by name.
+`temperature` that suits its validation estimates. A loss asks by a keyword without default, and
+where it can do without by `class_counts: Tensor | None = None`. Leading axes of a metric's
+arguments are replicas. A task lists the metrics that it always has; those of an entry point are
+added by name.
 
 What is to be removed from here, or to change its meaning, works as before for at least one more
 minor version, in which it raises a DeprecationWarning that names its replacement and the version

@@ -41,7 +41,7 @@ def _computed(test: Identity) -> Tensor:
     if inspect.isclass(loss):
         raise UserError(f"loss={name} has weights of its own, so that it has no identities.")
     given = {key: torch.as_tensor(value) for key, value in (test.facts or {}).items()}
-    if missing := [fact for fact in registry.facts(plugin) if fact not in given]:
+    if missing := [fact for fact in registry.facts(plugin, needed=True) if fact not in given]:
         example = ", ".join(f"{fact}: …" for fact in missing)
         raise UserError(f"loss={name} asks for {', '.join(missing)}: give facts: {{{example}}}.")
     hyper = validate(registry.parameters(plugin), values, "loss")

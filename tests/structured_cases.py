@@ -40,6 +40,8 @@ def made(task, name, prediction, **hyper):
     if "weight" in hyper:
         facts["num_classes"] = len(hyper["weight"])
     weights = {key: hyper.pop(key) for key in WEIGHTS if key in hyper}
+    if "class_counts" in hyper:
+        hyper["class_counts"] = torch.tensor(hyper["class_counts"], device=prediction.device)
     hyper = {**{k: v for k, v in facts.items() if k in wanted}, **hyper}
     if not inspect.isclass(loss):
         return lambda p, t: loss(p, t, **hyper)
@@ -95,6 +97,7 @@ def random_target(task, generator, leading):
 def hypers_of(task, name):
     """The different hyper-parameters of the loss's rows in the table, without weights and facts."""
     rows = [hyper for t, n, _, _, hyper, _ in TABLE if (t, n) == (task, name)]
+    rows = [hyper for hyper in rows if "class_counts" not in hyper]
     known = [{k: v for k, v in h.items() if k not in (*WEIGHTS, "latent_dim")} for h in rows]
     three = {2: (1.0, 3.0), 3: (1.0, 3.0, 0.5)}
     size = 3 if task in ("distribution", "sequence") else 2

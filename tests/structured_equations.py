@@ -61,8 +61,12 @@ def multilabel_cross_entropy(z, y, class_weight=(1, 1)):
     return [mp.fsum(_bernoulli(*k, class_weight) for k in along(*row)) for row in along(z, y)]
 
 
-def multilabel_focal(z, y, gamma=2):
-    return [mp.fsum(_focal(*k, gamma) for k in along(*row)) for row in along(z, y)]
+def multilabel_focal(z, y, gamma=2, alpha=None):
+    weights = [1, 1] if alpha is None else [1 - alpha, alpha]
+    return [
+        mp.fsum(weights[int(t)] * _focal(s, t, gamma) for s, t in along(*row))
+        for row in along(z, y)
+    ]
 
 
 def multilabel_one_vs_all_hinge(z, y):
@@ -90,8 +94,12 @@ def segmentation_cross_entropy(z, g, class_weight=(1, 1)):
     ]
 
 
-def segmentation_focal(z, g, gamma=2):
-    return [mean(_focal(*k, gamma) for k in along(flat(a), flat(b))) for a, b in along(z, g)]
+def segmentation_focal(z, g, gamma=2, alpha=None):
+    weights = [1, 1] if alpha is None else [1 - alpha, alpha]
+    return [
+        mean(weights[int(t)] * _focal(s, t, gamma) for s, t in along(flat(a), flat(b)))
+        for a, b in along(z, g)
+    ]
 
 
 def _dice(z, g, smooth, power):

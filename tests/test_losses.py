@@ -9,6 +9,7 @@ from importlib import import_module
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sklearn.metrics
 import torch
@@ -28,6 +29,7 @@ from losses_table import (
     TWO_CLASSES,
     exact,
 )
+from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from lossbench.contract import declaration_of
@@ -46,6 +48,8 @@ def get(task, name):
 def call(task, name, prediction, target, **hyper):
     """The value; a regularizer gets its one weight matrix in the place of the prediction."""
     loss = get(task, name)
+    if "class_counts" in hyper:
+        hyper["class_counts"] = torch.tensor(hyper["class_counts"], device=prediction.device)
     return loss([prediction], **hyper) if task == PEN else loss(prediction, target, **hyper)
 
 
@@ -314,15 +318,35 @@ def test_runs_where_its_inputs_are(task, name):
 )
 def test_one_name_has_one_set_of_hyper_parameters(name):
     """A loss of two classification tasks takes the same keywords with the same defaults."""
+    signatures = [inspect.signature(get(task, name)).parameters for task in (BIN, MULTI)]
     keywords = [
-        [
-            p
-            for p in inspect.signature(get(task, name)).parameters.values()
-            if p.kind == p.KEYWORD_ONLY
-        ]
-        for task in (BIN, MULTI)
+        [(p.name, p.default) for p in each.values() if p.kind == p.KEYWORD_ONLY]
+        for each in signatures
     ]
     assert keywords[0] == keywords[1]
+
+
+@pytest.mark.parametrize("counts", [(7, 3), (4, 4, 1), (1, 2, 3, 30)])
+def test_balanced_weights_are_those_of_scikit_learn(counts):
+    """N / (C n_k), as compute_class_weight has them, in every task that has classes or labels."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    expected = compute_class_weight("balanced", classes=np.arange(len(counts)), y=labels)
+    balanced = {"class_weight": "balanced", "class_counts": torch.tensor(counts)}
+    zero, one = torch.zeros(len(counts), len(counts)).double(), torch.arange(len(counts))
+    multiclass = import_module("lossbench.losses.multiclass")
+    plain = multiclass.cross_entropy(zero, one)
+    same(multiclass.cross_entropy(zero, one, **balanced) / plain, expected)
+    if len(counts) == 2:
+        binary, multilabel = (
+            import_module(f"lossbench.losses.{n}") for n in ("binary", "multilabel")
+        )
+        plain = binary.cross_entropy(zero[0], one)
+        same(binary.cross_entropy(zero[0], one, **balanced) / plain, expected)
+        several = torch.tensor([counts, (5, 5)])
+        value = multilabel.cross_entropy(
+            zero, torch.stack([one, one], 1), class_weight="balanced", class_counts=several
+        )
+        same(value / plain - 1, expected)
 
 
 def hypers_of(task, name):

@@ -133,7 +133,12 @@ def test_one_name_has_one_set_of_hyper_parameters_whatever_the_task(name):
         ("Literal['a', 'b']", Kind(choices=("a", "b"))),
         ("tuple[float, ...]", Kind(list, item=Kind(float))),
         ("list[list[float]] | None", Kind(list, True, item=Kind(list, item=Kind(float)))),
-        ("Tensor", Kind()),
+        ("Tensor", Kind(tensor=True)),
+        ("Tensor | None", Kind(optional=True, tensor=True)),
+        (
+            "Literal['a'] | float | tuple[float, ...] | None",
+            Kind(list, True, choices=("a",), item=Kind(float), number=Kind(float)),
+        ),
         ("File", Kind(str, place="file")),
         ("contract.Folder", Kind(str, place="folder")),
         ("list[File] | None", Kind(list, True, item=Kind(str, place="file"))),

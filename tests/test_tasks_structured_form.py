@@ -188,7 +188,11 @@ def test_facts_are_what_losses_ask_for():
     assert IDENTITIES.facts(torch.tensor([0, 1, 4]))["class_counts"].tolist() == [1, 1, 0, 0, 1]
     assert IDENTITIES.facts(torch.tensor([0]))["embedding_dim"] == 3
     assert PIXELS.facts(torch.zeros(1, 5)) == {"latent_dim": 2}
-    assert STEPS.facts(torch.zeros(1, 2, 9)) == {"num_classes": 4}
+    steps = STEPS.facts(torch.tensor([[[0, 1, 3, 1], [2, 2, 2, 2]]]))
+    assert steps["num_classes"] == 4
+    assert steps["class_counts"].tolist() == [1, 2, 0, 1]
+    pixels = MASKS.facts(torch.tensor([[[0.0, 1.0, 255.0]], [[0.0, 0.0, 1.0]]]))
+    assert pixels["class_counts"].tolist() == [3, 2]
 
 
 @settings(max_examples=30, deadline=None)

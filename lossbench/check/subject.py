@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lossbench import registry
 from lossbench.contract import Declaration, declaration_of
 from lossbench.registry import Plugin
-from lossbench.registry.schema import REQUIRED, Parameter, within
+from lossbench.registry.schema import Parameter, within
 from lossbench.tasks import Task
 
 Batch = tuple[Tensor, Tensor]
@@ -49,7 +49,7 @@ class Subject:
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The hyper-parameters."""
-        return tuple(p for p in self.keywords if p.default is not REQUIRED)
+        return registry.parameters(self.plugin)
 
     @cached_property
     def is_module(self) -> bool:
@@ -65,7 +65,7 @@ class Subject:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """The facts that this loss asks for and the task has."""
-        asked = {p.name for p in self.keywords if p.default is REQUIRED}
+        asked = registry.facts(self.plugin)
         return {name: value for name, value in self.known_facts.items() if name in asked}
 
     @cached_property

@@ -18,7 +18,6 @@ from torch import Tensor
 from lossbench.contract import declare
 from lossbench.losses.stable import leave_out, sigmoid, softplus
 
-Margin = Annotated[float, "(0, 10]"]
 _MARGIN = {"margin": (0.1, 10.0)}
 _SLACK = 1e-6  # of a product such as 0.3 * 10, so that it is not rounded up
 
@@ -40,7 +39,9 @@ def _over_pairs(cost: Callable[[Tensor], Tensor], scores: Tensor, target: Tensor
 
 
 @declare(tune=_MARGIN, convex=True, source="Joachims 2005", couples=True)
-def pairwise_hinge(scores: Tensor, target: Tensor, /, *, margin: Margin = 1.0) -> Tensor:
+def pairwise_hinge(
+    scores: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, 10]"] = 1.0
+) -> Tensor:
     """Punishes pairs of which class 1 is not above class 0 by the margin.
 
     L = mean_ij max(0, margin - d_ij)
@@ -65,7 +66,9 @@ def pairwise_hinge(scores: Tensor, target: Tensor, /, *, margin: Margin = 1.0) -
 
 
 @declare(tune=_MARGIN, convex=True, source="Gao et al. 2013; Ying et al. 2016", couples=True)
-def pairwise_squared(scores: Tensor, target: Tensor, /, *, margin: Margin = 1.0) -> Tensor:
+def pairwise_squared(
+    scores: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, 10]"] = 1.0
+) -> Tensor:
     """Punishes pairs by the squared distance of their difference from the margin.
 
     L = mean_ij (margin - d_ij)^2 = Var_P s + Var_N s + (margin - mean_P s + mean_N s)^2
@@ -95,7 +98,9 @@ def pairwise_squared(scores: Tensor, target: Tensor, /, *, margin: Margin = 1.0)
 
 
 @declare(tune=_MARGIN, convex=True, source="Gao & Zhou 2015; Yuan et al. 2021", couples=True)
-def pairwise_squared_hinge(scores: Tensor, target: Tensor, /, *, margin: Margin = 1.0) -> Tensor:
+def pairwise_squared_hinge(
+    scores: Tensor, target: Tensor, /, *, margin: Annotated[float, "(0, 10]"] = 1.0
+) -> Tensor:
     """Punishes pairs of which class 1 is not above class 0 by the margin, by what lacks squared.
 
     L = mean_ij max(0, margin - d_ij)^2
@@ -156,7 +161,7 @@ def partial_auc(
     /,
     *,
     max_fpr: Annotated[float, "(0, 1]"] = 0.3,
-    margin: Margin = 1.0,
+    margin: Annotated[float, "(0, 10]"] = 1.0,
 ) -> Tensor:
     """Punishes like pairwise_squared_hinge, but only against the highest of class 0.
 
@@ -199,7 +204,7 @@ def partial_auc_kl(
     /,
     *,
     temperature: Annotated[float, "(0, 10]"] = 1.0,
-    margin: Margin = 1.0,
+    margin: Annotated[float, "(0, 10]"] = 1.0,
 ) -> Tensor:
     """Punishes like pairwise_squared_hinge, but most against the highest of class 0.
 

@@ -6,13 +6,19 @@ probability given to the true class. Declared properties are those at the defaul
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from lossbench.contract import declare
-from lossbench.losses.stable import log_odds_of_rest, margin_of, softplus
+from lossbench.losses.stable import (
+    alpha_of_classes,
+    log_odds_of_rest,
+    margin_of,
+    softplus,
+    weights_of_labels,
+)
 
 
 @declare(
@@ -27,7 +33,10 @@ def cross_entropy(
     target: Tensor,
     /,
     *,
-    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
+    class_weight: Literal["balanced"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Rewards probability on what happened; a confident mistake costs its logit.
 
@@ -36,20 +45,22 @@ def cross_entropy(
     Args:
         logits: (B,), any real.
         target: (B,) in [0, 1], soft labels allowed.
-        class_weight: (w_0, w_1) >= 0, not normalised; None is (1, 1).
+        class_weight: (w_0, w_1) >= 0, not normalised; None is (1, 1), "balanced" N / (2 n_k).
+        class_counts: (2,), training examples of each class.
 
     Returns:
         (B,), nats; p - y is its gradient at unit weights.
 
     Neighbours: logistic is this loss of a margin; kl_divergence differs by the entropy of y. No
-    version takes probabilities: 1 - p would be rounded before its logarithm is taken.
+    version takes probabilities: 1 - p would be rounded before its logarithm is taken. Balanced
+    weights are those of scikit-learn's compute_class_weight; torch's pos_weight is w_1.
 
     Source: Cox 1958 (likelihood); Good 1952 (logarithmic score).
 
     >>> cross_entropy(torch.tensor([0.0, -20.0]), torch.tensor([1.0, 1.0]))
     tensor([ 0.6931, 20.0000])
     """
-    negative, positive = class_weight or (1.0, 1.0)
+    negative, positive = weights_of_labels(class_weight, class_counts, logits)
     y = target.to(logits.dtype)
     return positive * y * softplus(-logits) + negative * (1 - y) * softplus(logits)
 
@@ -187,22 +198,35 @@ def label_smoothing(
     source="Lin et al. 2017, arXiv 1708.02002",
 )
 def focal(
-    logits: Tensor, target: Tensor, /, *, gamma: Annotated[float, "[0, inf)"] = 2.0
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    gamma: Annotated[float, "[0, inf)"] = 2.0,
+    alpha: Literal["balanced"]
+    | Annotated[float, "(0, 1)"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Punishes like cross_entropy, but fades out the examples that are already right.
 
-    L = -(1 - p_t)^gamma log p_t
+    L = -alpha_t (1 - p_t)^gamma log p_t
 
     Args:
         logits: (B,), any real.
         target: (B,) in {0, 1}.
         gamma: in [0, inf).
+        alpha: in (0, 1), the weight of class 1, and 1 - alpha that of class 0; or both weights,
+            class 0 first; None weighs neither, "balanced" is N / (2 n_k).
+        class_counts: (2,), training examples of each class.
 
     Returns:
         (B,), nats.
 
-    gamma = 0 gives cross_entropy. Under-confident by design: at gamma 2, eta .9 is learnt as .69.
-    The paper's alpha is a class weight, another idea.
+    gamma = 0 gives cross_entropy, with alpha="balanced" that of class_weight="balanced".
+    Under-confident by design: at gamma 2, eta .9 is learnt as .69. torchvision's
+    sigmoid_focal_loss has alpha 0.25 by default: its gamma 0 is 1/4 or 3/4 of cross_entropy.
 
     Source: Lin et al. 2017, arXiv 1708.02002.
 
@@ -211,7 +235,11 @@ def focal(
     """
     m = margin_of(logits, target)
     # (1 - p_t)^gamma, written so that 1 - p_t = 0 has a gradient
-    return torch.exp(-gamma * softplus(m)) * softplus(-m)
+    value = torch.exp(-gamma * softplus(m)) * softplus(-m)
+    if alpha is None:
+        return value
+    negative, positive = alpha_of_classes(alpha, class_counts, logits).unbind(-1)
+    return torch.where(target > 0.5, positive, negative) * value
 
 
 @declare(convex=True, lipschitz=1.0, source="Leng et al. 2022, arXiv 2204.12511")

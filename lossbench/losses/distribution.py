@@ -6,14 +6,14 @@ whatever its p_k; one with t_k > 0 = p_k makes the loss infinite.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.contract import declare
-from lossbench.losses.stable import softplus
+from lossbench.losses.stable import softplus, weights_of_classes
 
 _INFINITY = float("inf")
 
@@ -34,7 +34,10 @@ def cross_entropy(
     target: Tensor,
     /,
     *,
-    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
+    class_weight: Literal["balanced"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Rewards probability on each outcome, in proportion to the target's own.
 
@@ -43,7 +46,9 @@ def cross_entropy(
     Args:
         logits: (B, C), any real, -inf for an outcome that cannot be.
         target: (B, C) >= 0, sums to 1.
-        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones.
+        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones, "balanced" is
+            N / (C n_k).
+        class_counts: (C,), the sum of each outcome over the training targets.
 
     Returns:
         (B,), nats; its least value is the entropy of the target, not 0; p - t is its gradient at
@@ -57,7 +62,9 @@ def cross_entropy(
     >>> cross_entropy(torch.tensor([[20.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.5, 0.5], [1, 0]]))
     tensor([10.0000,  0.6931])
     """
-    weight = 1 if class_weight is None else logits.new_tensor(class_weight)
+    weight: Tensor | int = 1
+    if class_weight is not None:
+        weight = weights_of_classes(class_weight, class_counts, logits)
     t = target.to(logits.dtype)
     return (weight * t * _nats(logits).masked_fill(t == 0, 0.0)).sum(-1)
 

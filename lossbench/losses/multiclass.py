@@ -7,7 +7,7 @@ on log-odds a_k = log((1 - p_k) / p_k) made from the *other* classes: 1 - p_k is
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from lossbench.contract import declare
 from lossbench.losses.stable import (
+    alpha_of_classes,
     is_class,
     log_odds_against,
     log_odds_against_each,
@@ -22,6 +23,7 @@ from lossbench.losses.stable import (
     row_of,
     signs,
     softplus,
+    weights_of_classes,
 )
 
 
@@ -38,7 +40,10 @@ def cross_entropy(
     target: Tensor,
     /,
     *,
-    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
+    class_weight: Literal["balanced"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Rewards probability on the true class, wherever the rest of it goes.
 
@@ -47,13 +52,17 @@ def cross_entropy(
     Args:
         logits: (B, C), any real.
         target: (B,) int64 in 0 .. C-1.
-        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones.
+        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones, "balanced" is
+            N / (C n_k).
+        class_counts: (C,), training examples of each class.
 
     Returns:
         (B,), nats; log C for uniform logits; p - onehot(y) is its gradient at unit weights.
 
     Neighbours: with C = 2 and logits (0, z), the binary loss of the same name. No version takes
-    probabilities: 1 - p would be rounded before its logarithm is taken.
+    probabilities: 1 - p would be rounded before its logarithm is taken. Balanced weights are those
+    of scikit-learn's compute_class_weight, 0 for a class of no example; torch's weight= also
+    divides the mean of a batch by the sum of its weights.
 
     Source: Bridle 1990.
 
@@ -63,8 +72,7 @@ def cross_entropy(
     value = softplus(log_odds_against(logits, target))
     if class_weight is None:
         return value
-    weight = torch.tensor(class_weight, dtype=logits.dtype, device=logits.device)
-    return weight[target] * value
+    return weights_of_classes(class_weight, class_counts, logits)[target] * value
 
 
 @declare(
@@ -195,23 +203,35 @@ def label_smoothing(
     source="Lin et al. 2017, arXiv 1708.02002",
 )
 def focal(
-    logits: Tensor, target: Tensor, /, *, gamma: Annotated[float, "[0, inf)"] = 2.0
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    gamma: Annotated[float, "[0, inf)"] = 2.0,
+    alpha: Literal["balanced"]
+    | Annotated[float, "(0, 1)"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Punishes like cross_entropy, but fades out the examples that are already right.
 
-    L = -(1 - p_y)^gamma log p_y
+    L = -alpha_y (1 - p_y)^gamma log p_y
 
     Args:
         logits: (B, C), any real.
         target: (B,) int64 in 0 .. C-1.
         gamma: in [0, inf).
+        alpha: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones, "balanced" N / (C n_k); of
+            two classes also one number in (0, 1), the weight of class 1, and 1 less it of class 0.
+        class_counts: (C,), training examples of each class.
 
     Returns:
         (B,), nats.
 
-    gamma = 0 gives cross_entropy. Under-confident by design. With C = 2 and logits (0, z), the
-    binary loss of the same name; not the sum of C binary ones that detectors use.
-    The paper's alpha is a class weight, another idea.
+    gamma = 0 gives cross_entropy, with alpha for its class_weight. Under-confident by design. With
+    C = 2 and logits (0, z), the binary loss of the same name; not the sum of C binary ones that
+    detectors use.
 
     Source: Lin et al. 2017, arXiv 1708.02002.
 
@@ -220,7 +240,10 @@ def focal(
     """
     against = log_odds_against(logits, target)
     # (1 - p_y)^gamma, written so that 1 - p_y = 0 has a gradient
-    return torch.exp(-gamma * softplus(-against)) * softplus(against)
+    value = torch.exp(-gamma * softplus(-against)) * softplus(against)
+    if alpha is None:
+        return value
+    return alpha_of_classes(alpha, class_counts, logits)[target] * value
 
 
 @declare(convex=True, lipschitz=2**0.5, source="Leng et al. 2022, arXiv 2204.12511")

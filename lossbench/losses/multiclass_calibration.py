@@ -22,7 +22,6 @@ from lossbench.losses.stable import (
     softplus,
 )
 
-Strength = Annotated[float, "[0, inf)"]
 _STRENGTH = {"strength": (0.01, 1.0)}
 
 
@@ -38,7 +37,9 @@ def _behind(logits: Tensor) -> Tensor:
 
 
 @declare(tune=_STRENGTH, source="Pereyra et al. 2017, arXiv 1701.06548")
-def confidence_penalty(logits: Tensor, target: Tensor, /, *, strength: Strength = 0.1) -> Tensor:
+def confidence_penalty(
+    logits: Tensor, target: Tensor, /, *, strength: Annotated[float, "[0, inf)"] = 0.1
+) -> Tensor:
     """Rewards probability on the true class, and uncertainty, by the entropy of the prediction.
 
     L = CE - strength H
@@ -73,7 +74,7 @@ def max_entropy(
     target: Tensor,
     /,
     *,
-    strength: Strength = 0.1,
+    strength: Annotated[float, "[0, inf)"] = 0.1,
     threshold: Annotated[float, "(0, inf)"] = 1.0,
 ) -> Tensor:
     """Rewards probability on the true class, and punishes an entropy below a threshold.
@@ -110,7 +111,7 @@ def mbls(
     target: Tensor,
     /,
     *,
-    strength: Strength = 0.1,
+    strength: Annotated[float, "[0, inf)"] = 0.1,
     margin: Annotated[float, "(0, inf)"] = 10.0,
 ) -> Tensor:
     """Rewards probability on the true class, and punishes logits that are far below the largest.
@@ -142,7 +143,9 @@ def mbls(
 @declare(
     tune=_STRENGTH, convex=True, lipschitz=2.21**0.5, source="Zhou et al. 2025, arXiv 2502.15798"
 )
-def max_sup(logits: Tensor, target: Tensor, /, *, strength: Strength = 0.1) -> Tensor:
+def max_sup(
+    logits: Tensor, target: Tensor, /, *, strength: Annotated[float, "[0, inf)"] = 0.1
+) -> Tensor:
     """Rewards probability on the true class, and punishes the largest logit, right or wrong.
 
     L = CE + strength (max_k z_k - mean_k z_k)

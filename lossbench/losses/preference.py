@@ -16,7 +16,6 @@ from torch import Tensor
 from lossbench.contract import declare
 from lossbench.losses.stable import margin_of, sigmoid, softplus
 
-Beta = Annotated[float, "(0, 10]"]
 _BETA = {"beta": (0.1, 10.0)}
 
 
@@ -35,7 +34,7 @@ def _winner_and_loser(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 @declare(
     tune=_BETA, convex=True, lipschitz=2**0.5, source="Bradley & Terry 1952; Rafailov et al. 2023"
 )
-def dpo(scores: Tensor, target: Tensor, /, *, beta: Beta = 1.0) -> Tensor:
+def dpo(scores: Tensor, target: Tensor, /, *, beta: Annotated[float, "(0, 10]"] = 1.0) -> Tensor:
     """Rewards a preferred item that is far above the other: direct preference optimisation.
 
     L = sp(-beta Delta) = -log sigmoid(beta Delta)
@@ -72,7 +71,7 @@ def cdpo(
     target: Tensor,
     /,
     *,
-    beta: Beta = 1.0,
+    beta: Annotated[float, "(0, 10]"] = 1.0,
     smoothing: Annotated[float, "[0, 0.5)"] = 0.1,
 ) -> Tensor:
     """Rewards a preferred item that is above the other by so much, not by ever more.
@@ -111,7 +110,7 @@ def robust_dpo(
     target: Tensor,
     /,
     *,
-    beta: Beta = 1.0,
+    beta: Annotated[float, "(0, 10]"] = 1.0,
     flip: Annotated[float, "[0, 0.5)"] = 0.1,
 ) -> Tensor:
     """Rewards like dpo on labels of which a known share is wrong: right on average over them.
@@ -140,7 +139,7 @@ def robust_dpo(
 
 
 @declare(tune=_BETA, convex=True, source="Azar et al. 2024, arXiv 2310.12036")
-def ipo(scores: Tensor, target: Tensor, /, *, beta: Beta = 1.0) -> Tensor:
+def ipo(scores: Tensor, target: Tensor, /, *, beta: Annotated[float, "(0, 10]"] = 1.0) -> Tensor:
     """Punishes a lead of the preferred item that is not 1/(2 beta): too small, or too large.
 
     L = (Delta - 1/(2 beta))^2
@@ -165,7 +164,7 @@ def ipo(scores: Tensor, target: Tensor, /, *, beta: Beta = 1.0) -> Tensor:
 
 
 @declare(tune=_BETA, convex=True, lipschitz=2**0.5, source="Zhao et al. 2023, arXiv 2305.10425")
-def slic(scores: Tensor, target: Tensor, /, *, beta: Beta = 1.0) -> Tensor:
+def slic(scores: Tensor, target: Tensor, /, *, beta: Annotated[float, "(0, 10]"] = 1.0) -> Tensor:
     """Punishes a preferred item that is not above the other by 1/beta.
 
     L = max(0, 1 - beta Delta)
@@ -223,7 +222,7 @@ def kto(
     target: Tensor,
     /,
     *,
-    beta: Beta = 1.0,
+    beta: Annotated[float, "(0, 10]"] = 1.0,
     reference: float = 0.0,
     desirable: Annotated[float, "[0, inf)"] = 1.0,
     undesirable: Annotated[float, "[0, inf)"] = 1.0,
@@ -258,7 +257,7 @@ def kto(
 
 
 @declare(tune=_BETA, convex=True, lipschitz=1.25**0.5, source="Chen et al. 2024, arXiv 2402.05369")
-def nca(scores: Tensor, target: Tensor, /, *, beta: Beta = 1.0) -> Tensor:
+def nca(scores: Tensor, target: Tensor, /, *, beta: Annotated[float, "(0, 10]"] = 1.0) -> Tensor:
     """Rewards a preferred item that is high, and holds both scores near 0: the scores are absolute.
 
     L = sp(-beta x_w) + ½ sp(beta x_w) + ½ sp(beta x_l)
@@ -284,7 +283,7 @@ def nca(scores: Tensor, target: Tensor, /, *, beta: Beta = 1.0) -> Tensor:
 
 
 @declare(tune=_BETA, convex=True, source="Wu et al. 2024, arXiv 2405.00675")
-def sppo(scores: Tensor, target: Tensor, /, *, beta: Beta = 1.0) -> Tensor:
+def sppo(scores: Tensor, target: Tensor, /, *, beta: Annotated[float, "(0, 10]"] = 1.0) -> Tensor:
     """Punishes a preferred item that does not score 1/(2 beta), and another that not its negative.
 
     L = (x_w - 1/(2 beta))^2 + (x_l + 1/(2 beta))^2

@@ -7,14 +7,20 @@ Declared properties are those at the default hyper-parameters.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from lossbench.contract import declare
 from lossbench.losses.masks import mean_over_known, split_known
-from lossbench.losses.stable import margin_of, sigmoid, softplus
+from lossbench.losses.stable import (
+    alpha_of_classes,
+    margin_of,
+    sigmoid,
+    softplus,
+    weights_of_labels,
+)
 
 
 def _chances(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -31,7 +37,10 @@ def cross_entropy(
     target: Tensor,
     /,
     *,
-    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
+    class_weight: Literal["balanced"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Rewards probability on what each pixel is; every pixel counts alike, background included.
 
@@ -40,7 +49,9 @@ def cross_entropy(
     Args:
         logits: (B, H, W), any real.
         target: (B, H, W) in [0, 1], soft masks allowed; 255 is unknown.
-        class_weight: (w_0, w_1) >= 0 of background and foreground; None is (1, 1).
+        class_weight: (w_0, w_1) >= 0 of background and foreground; None is (1, 1), "balanced" is
+            N / (2 n_k).
+        class_counts: (2,), known training pixels of each.
 
     Returns:
         (B,), nats a pixel; (p - g) / (H W) is its gradient at unit weights.
@@ -52,7 +63,7 @@ def cross_entropy(
     >>> cross_entropy(torch.tensor([[[0.0, -20.0]]]), torch.tensor([[[1.0, 1.0]]]))
     tensor([10.3466])
     """
-    negative, positive = class_weight or (1.0, 1.0)
+    negative, positive = weights_of_labels(class_weight, class_counts, logits)
     mask, known = split_known(target)
     g = mask.to(logits.dtype)
     nats = positive * g * softplus(-logits) + negative * (1 - g) * softplus(logits)
@@ -61,22 +72,34 @@ def cross_entropy(
 
 @declare(tune={"gamma": (0.1, 5.0)}, convex=False, source="Lin et al. 2017, arXiv 1708.02002")
 def focal(
-    logits: Tensor, target: Tensor, /, *, gamma: Annotated[float, "[0, inf)"] = 2.0
+    logits: Tensor,
+    target: Tensor,
+    /,
+    *,
+    gamma: Annotated[float, "[0, inf)"] = 2.0,
+    alpha: Literal["balanced"]
+    | Annotated[float, "(0, 1)"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Punishes like cross_entropy, but fades out the pixels that are already right.
 
-    L = -mean over pixels of (1 - p_t)^gamma log p_t
+    L = -mean over pixels of alpha_t (1 - p_t)^gamma log p_t
 
     Args:
         logits: (B, H, W), any real.
         target: (B, H, W) in {0, 1}; 255 is unknown.
         gamma: in [0, inf).
+        alpha: in (0, 1), the weight of the foreground, and 1 - alpha that of the background; or
+            both, background first; None weighs neither, "balanced" is N / (2 n_k).
+        class_counts: (2,), known training pixels of each.
 
     Returns:
         (B,), nats a pixel.
 
     gamma = 0 gives cross_entropy. Under-confident by design: at gamma 2, eta .9 is learnt as .69.
-    The paper divides by the number of foreground anchors instead; its alpha is a class weight.
+    The paper divides by the number of foreground anchors instead.
 
     Source: Lin et al. 2017, arXiv 1708.02002.
 
@@ -86,7 +109,11 @@ def focal(
     mask, known = split_known(target)
     m = margin_of(logits, mask)
     # (1 - p_t)^gamma, written so that 1 - p_t = 0 has a gradient
-    return mean_over_known(torch.exp(-gamma * softplus(m)) * softplus(-m), known)
+    value = torch.exp(-gamma * softplus(m)) * softplus(-m)
+    if alpha is not None:
+        negative, positive = alpha_of_classes(alpha, class_counts, logits).unbind(-1)
+        value = torch.where(mask > 0.5, positive, negative) * value
+    return mean_over_known(value, known)
 
 
 @declare(

@@ -7,14 +7,14 @@ sequence.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.contract import declare
-from lossbench.losses.stable import is_class, softplus
+from lossbench.losses.stable import is_class, softplus, weights_of_classes
 
 _INFINITY = float("inf")
 
@@ -49,7 +49,10 @@ def cross_entropy(
     target: Tensor,
     /,
     *,
-    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
+    class_weight: Literal["balanced"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Rewards probability on the right class at every step, which the target must name.
 
@@ -58,7 +61,9 @@ def cross_entropy(
     Args:
         logits: (B, T, C), any real.
         target: (B, 2, T) int64 in 0 .. C-1, of which this reads the first.
-        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones.
+        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones, "balanced" is
+            N / (C n_k).
+        class_counts: (C,), training steps of each class.
 
     Returns:
         (B,), nats a step.
@@ -74,7 +79,7 @@ def cross_entropy(
     nats = _surprise(logits, label)
     if class_weight is None:
         return nats.mean(1)
-    return (logits.new_tensor(class_weight)[label] * nats).mean(1)
+    return (weights_of_classes(class_weight, class_counts, logits)[label] * nats).mean(1)
 
 
 @declare(convex=False, source="Graves et al. 2006")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -68,6 +70,38 @@ def log_odds_against_each(logits: Tensor) -> Tensor:
     log_p = F.log_softmax(logits, -1)
     log_not_p = torch.log1p(-log_p.masked_fill(is_top, -1.0).exp())
     return torch.where(is_top, log_odds_against(logits, top).unsqueeze(-1), log_not_p - log_p)
+
+
+def weights_of_classes(
+    class_weight: str | Sequence[float], class_counts: Tensor | None, like: Tensor
+) -> Tensor:
+    """(..., C): weights as they are given; "balanced": N / (C n_k), 0 for a class of no example."""
+    if not isinstance(class_weight, str):
+        return torch.tensor(class_weight, dtype=like.dtype, device=like.device)
+    if class_counts is None:
+        raise ValueError("balanced weights need class_counts, the training examples of each class")
+    counts = class_counts.to(like.dtype)
+    share = counts.sum(-1, keepdim=True) / counts.shape[-1]
+    return torch.where(counts > 0, share / torch.where(counts > 0, counts, 1.0), 0.0)
+
+
+def weights_of_labels(
+    class_weight: str | Sequence[float] | None, class_counts: Tensor | None, like: Tensor
+) -> tuple[Tensor | float, Tensor | float]:
+    """The weights of targets 0 and 1, for each label where class_counts is (L, 2)."""
+    if class_weight is None:
+        return 1.0, 1.0
+    negative, positive = weights_of_classes(class_weight, class_counts, like).unbind(-1)
+    return negative, positive
+
+
+def alpha_of_classes(
+    alpha: str | float | Sequence[float], class_counts: Tensor | None, like: Tensor
+) -> Tensor:
+    """The same for focal, where one number is the weight of class 1, and 1 less it of class 0."""
+    if isinstance(alpha, float):
+        alpha = (1 - alpha, alpha)
+    return weights_of_classes(alpha, class_counts, like)
 
 
 def row_of(table: list[list[float]], logits: Tensor, target: Tensor) -> Tensor:

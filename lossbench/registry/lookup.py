@@ -278,15 +278,28 @@ def config_folders() -> list[tuple[str, Path]]:
 
 def parameters(plugin: Plugin) -> tuple[Parameter, ...]:
     """What a configuration may set: the keywords, less the facts that the task supplies."""
-    return tuple(p for p in signature(plugin) if p.name not in facts(plugin))
+    supplied = facts(plugin)
+    spared = KINDS[plugin.kind].has_facts and not plugin.is_foreign
+    return tuple(
+        p
+        for p in signature(plugin)
+        if p.name not in supplied and not (spared and p.kind.tensor and p.default is None)
+    )
 
 
-def facts(plugin: Plugin) -> tuple[str, ...]:
-    """The keywords that the task supplies."""
-    required = (p.name for p in signature(plugin) if p.default is REQUIRED)
+def facts(plugin: Plugin, *, needed: bool = False) -> tuple[str, ...]:
+    """The keywords that the task supplies; those that are needed, or also tensors that may be None.
+
+    A loss that can do without a fact gives it the default None.
+    """
+    keywords = signature(plugin)
+    required = tuple(p.name for p in keywords if p.default is REQUIRED)
     if plugin.is_foreign:  # else it is for the user to give
         return tuple(name for name in required if name in _supplied(None)[0])
-    return tuple(required) if KINDS[plugin.kind].has_facts else ()
+    if not KINDS[plugin.kind].has_facts:
+        return ()
+    spared = (p.name for p in keywords if p.default is None and p.kind.tensor and not needed)
+    return required + tuple(name for name in spared if name in _supplied(plugin.task)[0])
 
 
 @functools.cache
@@ -320,7 +333,7 @@ def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:
 def refuse_unsupplied(plugin: Plugin, tasks: Iterable[str]) -> None:
     """UserError where a plugin asks for a fact that none of these tasks supplies."""
     supplied = set().union(*(names for task in tasks for names in _supplied(task)))
-    for name in facts(plugin):
+    for name in facts(plugin, needed=True):
         if name not in supplied:
             raise plugin.refused(
                 f"the task {' or '.join(tasks)} does not supply {name}. Choose another "

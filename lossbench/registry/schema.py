@@ -35,8 +35,10 @@ class Kind:
 
     choices are all that is allowed, or next to a base what is allowed as well. Of a place
     ("file", "folder" or "file or folder") the content counts: it is each string in the value.
-    table is the note of numbers for each class, such as "(C,) in [0, inf), not all 0".
+    table is the note of numbers for each class, such as "(C,) in [0, inf), not all 0"; number is
+    what one may be that stands for both of two classes.
     idle: whether it decides nothing about a result, and so is no part of its key.
+    tensor: whether it is annotated as a tensor, which no configuration holds.
     """
 
     base: type | None = None
@@ -47,6 +49,8 @@ class Kind:
     place: str = ""
     table: str = ""
     idle: bool = False
+    tensor: bool = False
+    number: Kind | None = None
 
     @property
     def names(self) -> str:
@@ -54,8 +58,8 @@ class Kind:
         return self.item.names if self.item else self.place
 
     def __str__(self) -> str:
-        if self.choices and self.base:
-            words = ", ".join(map(str, self.choices)) + f", or {NOUNS[self.base]}"
+        if self.choices and (self.base or self.item):
+            return ", ".join(map(str, self.choices)) + f", or {replace(self, choices=())}"
         elif self.choices:
             words = "one of " + ", ".join(map(str, self.choices))
         elif self.table:
@@ -66,6 +70,8 @@ class Kind:
             words = f"the path of a {self.place}"
         else:
             words = NOUNS.get(self.base, "a value") if self.base else "a value"
+        if self.number:
+            words = f"{self.number} for two classes, or {words}"
         if self.interval:
             words += f" in {self.interval}"
         return words + (", or null" if self.optional else "")
@@ -84,7 +90,9 @@ def kind_of(annotation: ast.expr | None) -> Kind:
     """The kind that an annotation means; what cannot be read accepts anything."""
     match annotation:
         case ast.Name(id=name) | ast.Attribute(attr=name):
-            return Kind(str, place=PLACES[name]) if name in PLACES else Kind(BASES.get(name))
+            if name in PLACES:
+                return Kind(str, place=PLACES[name])
+            return Kind(BASES.get(name), tensor=name == "Tensor")
         case ast.Constant(value=str(text)):
             return kind_of(ast.parse(text, mode="eval").body)
         case ast.BinOp(op=ast.BitOr(), left=left, right=right):
@@ -98,8 +106,10 @@ def _either(left: ast.expr, right: ast.expr) -> Kind:
     for one, other in ((left, right), (right, left)):
         if isinstance(other, ast.Constant) and other.value is None:
             return replace(kind_of(one), optional=True)
-    if words := kind_of(left).choices:
-        return replace(kind_of(right), choices=words)
+    kind = kind_of(left)
+    if kind.choices:
+        number = replace(kind, choices=()) if kind.base else None
+        return replace(kind_of(right), choices=kind.choices, number=number)
     places = {kind_of(left).names, kind_of(right).names} - {""}
     return Kind(place=" or ".join(sorted(places)))
 
@@ -231,6 +241,8 @@ def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> A
     for choice in kind.choices:
         if value == choice and isinstance(value, bool) == isinstance(choice, bool):
             return choice
+    if kind.number and classes in (None, 2) and isinstance(value, int | float):
+        return convert(kind.number, value, where)
     if kind.item:
         if not isinstance(value, list | tuple):
             raise _refused(kind, value, where)

@@ -14,7 +14,7 @@ from lossbench import registry
 from lossbench.check.find import plugins_of, task_of
 from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.registry import Plugin
-from lossbench.registry.schema import REQUIRED, Parameter
+from lossbench.registry.schema import Parameter
 from lossbench.tasks import Task
 
 SECTIONS = {"Args:": "", "Returns:": "Result: "}  # of a docstring -> what its entries begin with
@@ -56,7 +56,7 @@ class Entry:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The hyper-parameters."""
-        return tuple(p for p in registry.signature(self.plugin) if p.default is not REQUIRED)
+        return registry.parameters(self.plugin)
 
 
 def find_entries(name: str, task: str | None = None) -> list[Entry]:
@@ -130,7 +130,10 @@ def list_parameters(entry: Entry) -> list[tuple[str, str, str, str, str]]:
 def describe_kind(parameter: Parameter) -> str:
     """The type without the interval, which has a column of its own."""
     if parameter.kind.table:
-        return "numbers, or null" if parameter.kind.optional else "numbers"
+        kind = parameter.kind
+        each = [*kind.choices, *["a number"] * bool(kind.number), "numbers"]
+        each += ["null"] * kind.optional
+        return ", ".join(each[:-1]) + ", or " * bool(each[1:]) + each[-1]
     words = str(parameter.kind).replace(f" in {parameter.kind.interval}", "")
     return words if parameter.kind.interval else str(parameter.kind)
 

@@ -132,8 +132,8 @@ class Distribution(Task):
         return torch.softmax(prediction, -1)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
-        """num_classes."""
-        return {"num_classes": self.num_classes}
+        """num_classes, and class_counts (..., C), the sum of each outcome over all targets."""
+        return {"num_classes": self.num_classes, "class_counts": target.sum(-2)}
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: a distribution belongs to no class."""

@@ -154,8 +154,10 @@ class Multilabel(Task):
         return reliability(torch.maximum(estimate, 1 - estimate).flatten(-2), correct)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
-        """num_labels."""
-        return {"num_labels": self.num_labels}
+        """num_labels, and class_counts (..., L, 2): how often each is absent, and present."""
+        present = (target > 0.5).sum(-2)
+        counts = torch.stack([target.shape[-2] - present, present], -1)
+        return {"num_labels": self.num_labels, "class_counts": counts}
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: combinations of labels are too many to share out evenly."""

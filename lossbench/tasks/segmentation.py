@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -164,6 +165,12 @@ class Segmentation(Task):
         wrong = tuple((f"{share} % foreground", section(share, False)) for share in shares)
         by = "share of foreground"
         return Study("", right, by), Study("false alarms", wrong, by, vary=False)
+
+    def facts(self, target: Tensor) -> dict[str, Any]:
+        """class_counts (..., 2): known pixels of background and foreground."""
+        masks = target.flatten(-3)
+        counts = [(masks <= 0.5).sum(-1), ((masks > 0.5) & (masks != IGNORED)).sum(-1)]
+        return {"class_counts": torch.stack(counts, -1)}
 
     def link(self, prediction: Tensor) -> Tensor:
         """Sigmoid."""

@@ -20,7 +20,7 @@ from lossbench.tasks.refusals import (
     refuse_single_output,
     refuse_targets,
 )
-from lossbench.tasks.scores import shared
+from lossbench.tasks.scores import class_counts, shared
 
 
 @shared
@@ -156,8 +156,9 @@ class Sequence(Task):
         return torch.softmax(prediction, -1)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
-        """num_classes, the blank among them."""
-        return {"num_classes": self.num_classes}
+        """num_classes, the blank among them, and class_counts (..., C), of steps."""
+        counts = class_counts(target[..., 0, :].flatten(-2), self.num_classes)
+        return {"num_classes": self.num_classes, "class_counts": counts}
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: a sequence belongs to no class."""

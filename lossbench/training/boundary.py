@@ -48,16 +48,23 @@ def check_tables(plugin: Plugin, choice: Choice, task: Task) -> None:
             convert(parameter.kind, choice.values[parameter.name], where, task.weighed_classes)
 
 
+def name_empty_classes(choice: Choice, facts: dict[str, Any]) -> list[str]:
+    """A line where balanced weights leave out classes that no training example has."""
+    if "balanced" not in [*choice.values.values()] or facts["class_counts"].all():
+        return []
+    count = int((facts["class_counts"] == 0).sum())
+    return [f"loss={choice.name}: {count} classes without training examples weigh nothing."]
+
+
 def wanted_facts(plugin: Plugin, known: dict[str, Any], task: Task) -> dict[str, Any]:
     """Those of the problem's facts that a loss asks for; UserError where one is not known."""
-    facts = registry.facts(plugin)
-    for fact in facts:
+    for fact in registry.facts(plugin, needed=True):
         if fact not in known:
             raise plugin.refused(
                 f"the task {task.name} does not supply {fact}. It supplies: "
                 f"{', '.join(known) or 'nothing'}."
             )
-    return {fact: known[fact] for fact in facts}
+    return {fact: known[fact] for fact in registry.facts(plugin) if fact in known}
 
 
 def check_loss(

@@ -36,6 +36,7 @@ from lossbench.training.boundary import (
     check_targets,
     checked_schedule,
     find_loss,
+    name_empty_classes,
     refuse_schedule,
     try_augmentation,
     wanted_facts,
@@ -257,7 +258,10 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         clip_norm=config.trainer.clip_norm,
         metrics=metrics,
         primary=primary_of(task, metrics, config.metric),
-        notes=(f"loss={name} is given {forms}.",) if forms else (),
+        notes=(
+            *([f"loss={name} is given {forms}."] if forms else ()),
+            *name_empty_classes(config.loss, wanted),
+        ),
     )
 
 
