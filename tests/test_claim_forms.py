@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 from test_claims import BASE, decided, planted
 
 from lossbench import statistics
-from lossbench.claims import read_claims
+from lossbench.claims import FORMS, read_claims
 from lossbench.contract import UserError
 from lossbench.report.decisions import render_text
 from lossbench.report.figures import draw_claims
@@ -38,6 +41,17 @@ def in_sets(*gains: float) -> list:
         for loss, shift in (("a", gain), ("b", 0.0)):
             found.append(planted(loss, FLAT + shift + noise(1e-4), ratio=0.1 * (number + 1)))
     return found
+
+
+def test_every_test_on_the_page_about_claims_can_be_read():
+    """As it stands there, with the metric that an example's claim gives."""
+    page = (Path(__file__).parent.parent / "docs/how-to/own-claim.md").read_text()
+    whole = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
+    rows = re.findall(r"^\| `(\{.*\})` \|", page, re.M)
+    (claim,) = read_claims(
+        [{**whole["claims"][0], "tests": [yaml.safe_load(row) for row in rows]}], "page"
+    )
+    assert {type(test) for test in claim.tests} == set(FORMS.values())
 
 
 def test_a_ratio_is_tested_on_either_bound():
