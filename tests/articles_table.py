@@ -144,13 +144,10 @@ def _() -> bool:
 
 
 def newton(r: Tensor) -> Tensor:
-    """After 50 steps, held within 1e3."""
-    zero = torch.zeros_like(r)
+    """After 50 steps, held within 300; the second derivative is 1 / cosh^2."""
     for _ in range(50):
-        at = r.clone().requires_grad_()
-        (first,) = torch.autograd.grad(regression.log_cosh(at, zero).sum(), at, create_graph=True)
-        (second,) = torch.autograd.grad(first.sum(), at)
-        r = (r - first / second.clamp_min(1e-300)).clamp(-1e3, 1e3).detach()
+        step = slope(regression.log_cosh, r, torch.zeros_like(r)) * r.cosh().square()
+        r = (r - step).clamp(-300, 300)
     return r
 
 
@@ -245,6 +242,40 @@ def least_curvature(of_output: Callable[[Tensor], Tensor]) -> float:
 @part(18, "the squared error of a linear model has no negative curvature in the weights")
 def _() -> bool:
     return least_curvature(lambda z: z) >= 0
+
+
+def steps_to_95(loss: Loss, start: str) -> Tensor:
+    """Full-batch steps at rate 0.5 until 95 of 100 are right, for each of eight data sets.
+
+    A logistic model of 200 examples of two Gaussian classes in 5 dimensions, from weights of .01 or
+    from ten times the wrong direction. At most 400 steps; the squared error needs thousands.
+    """
+    rng = np.random.default_rng(0)
+    y = torch.arange(200).remainder(2).double().expand(8, 200)
+    x = torch.from_numpy(rng.standard_normal((8, 200, 5))) + (2 * y - 1).unsqueeze(-1)
+    w = torch.from_numpy(0.01 * rng.standard_normal((8, 5)))
+    w = torch.full_like(w, -10 / 5**0.5) if start == "saturated" else w
+    steps = torch.full((8,), -1)
+    for step in range(401):
+        z = (x @ w.unsqueeze(-1)).squeeze(-1)
+        arrived = ((z > 0) == (y > 0)).double().mean(1) >= 0.95
+        steps = torch.where(arrived & (steps < 0), step, steps)
+        if (steps >= 0).all():
+            break
+        w = w - 0.5 * (slope(loss, z, y).unsqueeze(-1) * x).mean(1)
+    return torch.where(steps < 0, 401, steps)
+
+
+@part(19, "from weights near 0 the squared error needs twice the steps to 95 % right", holds=False)
+def _() -> bool:
+    one, other = (steps_to_95(f, "small") for f in (binary.cross_entropy, binary.squared_error))
+    return bool((other >= 2 * one).all())
+
+
+@part(19, "from saturated weights on the wrong side it needs twice the steps")
+def _() -> bool:
+    one, other = (steps_to_95(f, "saturated") for f in (binary.cross_entropy, binary.squared_error))
+    return bool((other >= 2 * one).all())
 
 
 @part(20, "near-zero weights make the slope of the sigmoid nearly 0", holds=False)
@@ -484,6 +515,15 @@ def _() -> bool:
     return bool(abs(steep / mild / math.exp(20) - 1) < 1e-6 and abs(mild + 1) < 1e-6)
 
 
+@part(38, "the bounded cross-entropy of a mistake however large is the bound, without a slope")
+def _() -> bool:
+    z, y = real(-50.0, -1e4), torch.ones(2).double()
+    value = binary.bounded_cross_entropy(z, y, bound=3.0)
+    return (
+        near(value, real(3, 3)) and not slope(binary.bounded_cross_entropy, z, y, bound=3.0).any()
+    )
+
+
 # --- focal, entropies, identities ---------------------------------------------------------------
 @part(39, "focal at gamma 0 is cross-entropy")
 def _() -> bool:
@@ -506,6 +546,12 @@ def _() -> bool:
     return near(binary.cross_entropy(z, y), powers[0]) and near(
         binary.focal(z, y, gamma=2.0), powers[1]
     )
+
+
+@part(45, "no softmax gives each of two labels that are there more than a half; sigmoids do")
+def _() -> bool:
+    soft, apart = torch.softmax(LOGITS, -1), torch.sigmoid(LOGITS)
+    return bool(((soft > 0.5).sum(-1) <= 1).all() and ((apart > 0.5).sum(-1) >= 2).any())
 
 
 @part(46, "k equally likely classes have perplexity k, in any base if both use the same")
