@@ -115,6 +115,8 @@ class Declaration:
     target: the interval of valid targets where it is not the task's own: "(-1, inf)" in a
         regression, "[0, 1]" for a binary loss that takes soft labels. A regression then trains on
         targets as they are, as it does where one output has a link, and not in their deviations.
+    stops_gradient: whether its gradient is that of another function than its value, on purpose, so
+        that nobody holds one against the other.
     start: training targets (N, ...) -> the prediction that the model's last bias starts at, which
         counts where targets are trained on as they are; None: the task's.
     source: who published it.
@@ -133,6 +135,7 @@ class Declaration:
     couples: bool = False
     head: Callable[[Tensor, Tensor], Tensor] | None = None
     start: Callable[[Tensor], Tensor] | None = None
+    stops_gradient: bool = False
 
     @property
     def link_keywords(self) -> tuple[str, ...]:
@@ -162,6 +165,7 @@ def declare(
     couples: bool = False,
     head: Callable[[Tensor, Tensor], Tensor] | None = None,
     start: Callable[[Tensor], Tensor] | None = None,
+    stops_gradient: bool = False,
 ) -> Callable[[T], T]:
     """Attach a `Declaration` to a loss; the loss itself is returned unchanged.
 
@@ -169,7 +173,18 @@ def declare(
     """
     ranges = tuple((name, low, high) for name, (low, high) in (tune or {}).items())
     declaration = Declaration(
-        link, outputs, ranges, convex, lipschitz, minimiser, target, source, couples, head, start
+        link,
+        outputs,
+        ranges,
+        convex,
+        lipschitz,
+        minimiser,
+        target,
+        source,
+        couples,
+        head,
+        start,
+        stops_gradient,
     )
 
     def attach(loss: T) -> T:

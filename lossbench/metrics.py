@@ -66,24 +66,40 @@ def score(
 ) -> dict[str, Tensor]:
     """The value of each metric, NaN for a replica whose estimates are not all finite.
 
+    What is NaN for all of its examples, and does not make up the whole of an estimate, is what a
+    loss does not estimate: metrics that need it give NaN.
+
     scale: the deviation (R, ...) of each replica's training targets, where they have one. facts:
     what is `asked_of_replicas`: class_counts (R, C) of training, temperature (R,).
     """
-    each = (estimate, target)
-    divided = (
-        each if scale is None else (estimate / scale.unsqueeze(1), target / scale.unsqueeze(1))
-    )
     with sharing():
         values = {
             name: metric(
-                *(divided if metric.unit == DEVIATIONS else each),
+                *_in_unit_of(metric, estimate, target, scale),
                 **{fact: (facts or {})[fact] for fact in asked_of_replicas([metric])},
             )
             for name, metric in metrics.items()
         }
-    replicas = next(iter(values.values())).ndim
-    broken = ~estimate.isfinite().flatten(replicas).all(-1)
-    return {name: value.masked_fill(broken, torch.nan) for name, value in values.items()}
+    sound = is_sound(estimate, next(iter(values.values())).ndim)
+    return {name: value.masked_fill(~sound, torch.nan) for name, value in values.items()}
+
+
+def is_sound(estimate: Tensor, axis: int) -> Tensor:
+    """Whether estimates (..., N, ...) are finite, but for places that are NaN for all N.
+
+    axis: that of the examples.
+    """
+    absent = estimate.isnan().all(axis, keepdim=True)
+    whole = absent.flatten(axis).all(-1)[(..., *[None] * (estimate.ndim - axis))]
+    return (estimate.isfinite() | (absent & ~whole)).flatten(axis).all(-1)
+
+
+def _in_unit_of(
+    metric: Metric, estimate: Tensor, target: Tensor, scale: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    if scale is None or metric.unit != DEVIATIONS:
+        return estimate, target
+    return estimate / scale.unsqueeze(1), target / scale.unsqueeze(1)
 
 
 def _added(name: str, task: Task) -> Metric:

@@ -14,6 +14,8 @@ DATA = {
     "multilabel": "dataset=tags dataset.samples=300 trainer.max_epochs=5",
     "distribution": "dataset=soft_blobs dataset.samples=300 trainer.max_epochs=5",
     "regression": "dataset=diabetes trainer.max_epochs=8",
+    "counts": "dataset=count_regression dataset.family=gamma trainer.max_epochs=3",
+    "distributional": "dataset=heteroscedastic dataset.samples=300 trainer.max_epochs=5",
     "embedding": "dataset=digit_identities trainer.max_epochs=2",
     "pairs": "dataset=paired_views model=two_tower trainer.max_epochs=3",
     "ranking": "dataset=scored_pairs model=pair_scorer trainer.max_epochs=3",
@@ -22,12 +24,14 @@ DATA = {
     "ordinal": "dataset=graded dataset.samples=300 trainer.max_epochs=5",
     "generative": "dataset=digit_pixels model=vae trainer.max_epochs=2",
 }
+METRICS = {"interval_score": ["metric=interval_score_90"]}  # its only two quantiles are of this
 LOSSES = [(p.task, p.name) for p in registry.installed("loss") if p.package == "lossbench"]
 
 
 @pytest.mark.parametrize(("task", "loss"), sorted(LOSSES))
 def test_a_trained_model_beats_the_untrained_one(task, loss):
     words = [f"loss={loss}", "optimizer.lr=0.01", *DATA[task].split(), "tracking=none"]
+    words += METRICS.get(loss, [])
     result = train(configurations(words)[0][0], [0, 1])
     primary = result.summary["primary"]
     curve = result.curves[result.curves.metric == f"val/{primary}"]

@@ -65,7 +65,7 @@ def _likeness(task: Task, text: str, loss: Callable[..., Any]) -> int:
     declared = declaration_of(loss)
     several = isinstance(declared.outputs, int) and declared.outputs > 1
     numbers = several or declared.minimiser in NUMBERS
-    is_named = re.search(rf"\b{task.name}s?\b", text, re.IGNORECASE)
+    is_named = re.search(rf"\b{task.called or task.name}s?\b", text, re.IGNORECASE)
     words = {word.lower() for word in re.findall(task.vocabulary, text, re.IGNORECASE)}
     return (5 if is_named or (numbers and task.in_target_unit) else 0) + len(words)
 

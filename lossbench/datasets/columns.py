@@ -17,6 +17,7 @@ from lossbench.contract import UserError
 from lossbench.registry.schema import Faults
 
 SMALL = ("float32", "float16", "int8", "int16", "uint8", "uint16", "bool")  # float32 holds them
+NUMBERS = ("regression", "counts", "distributional")  # tasks whose targets are numbers
 MOST_LEVELS = 50
 MOST_CLASSES = 20
 FEWEST = 5  # rows of a class
@@ -272,7 +273,7 @@ def read_targets(
             f"dataset.positive={positive}: {where} has {len(levels)} distinct values and is read "
             f"as {kind}; positive is for a binary target, of two."
         )
-    if kind == "regression":
+    if kind in NUMBERS:
         return values.to_numpy(), kind, []
     counts = values.value_counts()
     if counts.min() < FEWEST:
@@ -324,7 +325,7 @@ def _refuse_target(
 ) -> None:
     if levels < 2:
         raise UserError(f"{where} has one value only, {column.iloc[0]}; there is nothing to learn.")
-    if kind == "regression" and not numeric:
+    if kind in NUMBERS and not numeric:
         raise UserError(f"{where} is not numbers; give dataset.task=multiclass, or another target.")
     if kind == "binary" and levels != 2:
         raise UserError(

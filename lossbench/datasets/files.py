@@ -16,6 +16,7 @@ from lossbench.contract import File, Sample, UserError
 from lossbench.datasets.columns import (
     MISSING,
     MOST_CLASSES,
+    NUMBERS,
     SIGNS,
     encode_features,
     is_text,
@@ -70,7 +71,8 @@ def csv(
     *,
     path: File,
     target: str,
-    task: Literal["binary", "multiclass", "ordinal", "regression"] | None = None,
+    task: Literal["binary", "multiclass", "ordinal", "regression", "counts", "distributional"]
+    | None = None,
     drop: tuple[str, ...] = (),
     features: tuple[str, ...] | None = None,
     missing: Literal["refuse", "impute"] | None = None,
@@ -239,7 +241,7 @@ def _read_parts(file: Path, table: pd.DataFrame, wanted: Wanted) -> np.ndarray |
 
 def _note_suspects(file: Path, columns: pd.DataFrame, targets: np.ndarray, kind: str) -> list[str]:
     """A line for each column that had better not be a feature."""
-    suspicious = find_suspects(columns, targets, kind != "regression")
+    suspicious = find_suspects(columns, targets, kind not in NUMBERS)
     notes = [
         f"{file.name}: column {name!r} {what}, and is a feature; {_use(name, what)}"
         f"dataset.drop=[{quote(name)}] leaves it out."

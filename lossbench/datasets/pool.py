@@ -55,8 +55,13 @@ class Unit(NamedTuple):
         return made
 
     def back(self, values: Tensor) -> Tensor:
-        """Of values that are measured so (R, B, ...), what they are."""
-        return values.to(self.mean.dtype) * self.scale.unsqueeze(1) + self.mean.unsqueeze(1)
+        """Of values that are measured so (R, B, ...), what they are; further axes share a unit."""
+        further = [1] * (values.ndim - self.mean.ndim - 1)
+        mean, scale = (
+            each.reshape(len(each), 1, *each.shape[1:], *further)
+            for each in (self.mean, self.scale)
+        )
+        return values.to(self.mean.dtype) * scale + mean
 
 
 class Split(NamedTuple):

@@ -69,6 +69,7 @@ class Task(ABC):
     soft_targets: whether a loss may declare target="[0, 1]" where labels are 0 and 1.
     in_target_unit: whether targets are real numbers that a prediction is compared with as it is.
     scores_classes: whether an embedding counts only by the logits that the loss makes of it.
+    called: a regular expression of its name, where that is another word as well.
     vocabulary: a regular expression of the words by which a loss of the task is recognised.
     ignore: the value of a part of a target that is not known: no loss and no metric counts it.
     """
@@ -87,6 +88,7 @@ class Task(ABC):
     soft_targets: ClassVar[bool] = False
     in_target_unit: ClassVar[bool] = False
     scores_classes: ClassVar[bool] = False
+    called: ClassVar[str] = ""
     vocabulary: ClassVar[str] = r"(?!)"
     ignore: ClassVar[int | None] = None
 

@@ -119,18 +119,18 @@ class Regression(Task):
         valid = targets.ndim in (1, 2) and targets.dtype.kind in "fiu"
         if not valid or len(targets) != len(inputs):
             raise UserError(
-                f"regression: targets are {targets.dtype} of shape {targets.shape} for "
+                f"{cls.name}: targets are {targets.dtype} of shape {targets.shape} for "
                 f"{len(inputs)} inputs; give numbers ({len(inputs)},) or ({len(inputs)}, T)."
             )
         with np.errstate(over="ignore"):
             broken = int((~np.isfinite(targets.astype(np.float32))).sum())
         if broken:
             raise UserError(
-                f"regression: {broken} of {targets.size} targets are NaN, infinite or beyond "
+                f"{cls.name}: {broken} of {targets.size} targets are NaN, infinite or beyond "
                 "float32; remove or repair those rows."
             )
         if (targets == targets[0]).all(0).any():
-            raise UserError("regression: the targets (or a column) are constant; give others.")
+            raise UserError(f"{cls.name}: the targets (or a column) are constant; give others.")
         return cls(tuple(inputs.shape[1:]), tuple(targets.shape[1:]))
 
     @classmethod
@@ -154,21 +154,22 @@ class Regression(Task):
         if axes < 1 or target.shape[axes:] != self.target_shape or not alike or extra[:1] == (1,):
             shape = ", ".join(["..., N", *map(str, self.target_shape)])
             raise UserError(
-                f"regression: prediction has shape {tuple(prediction.shape)}, target "
+                f"{self.name}: prediction has shape {tuple(prediction.shape)}, target "
                 f"{tuple(target.shape)}; both must be ({shape}): add or squeeze the odd axis."
             )
         if not (prediction.is_floating_point() and target.is_floating_point()):
             raise UserError(
-                f"regression: prediction is {prediction.dtype}, target {target.dtype}; give floats."
+                f"{self.name}: prediction is {prediction.dtype}, target {target.dtype}; "
+                "give floats."
             )
         broken = int((~target.isfinite()).sum())
         if broken:
             raise UserError(
-                f"regression: {broken} of {target.numel()} targets are NaN or infinite; "
+                f"{self.name}: {broken} of {target.numel()} targets are NaN or infinite; "
                 "give finite numbers."
             )
 
-    def answers(self, size: float) -> Answers:
+    def answers(self, size: float) -> Answers | None:
         """A row for each target and each side of it."""
         _, target = self.example()
         side = torch.ones_like(target)
@@ -252,7 +253,7 @@ class Regression(Task):
         """Numbers as they are."""
         return targets
 
-    def units(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def units(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Mean and standard deviation, per column."""
         spread = targets.std(0)
         return targets.mean(0), np.where(spread > 0, spread, 1)

@@ -1,0 +1,169 @@
+"""Distributions of real targets, whatever their form: 19 quantiles after the link."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lossbench.contract import Declaration, UserError, metric
+from lossbench.losses.predictive import LEVELS, QUANTILES, of_members
+from lossbench.tasks import Answers, Population, Section, Study, line
+from lossbench.tasks.regression import Regression
+from lossbench.tasks.sections import others_at_zero
+
+
+def _rows(estimate: Tensor, target: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Quantiles (..., N, 19) and targets (..., N, 1), examples and columns as one axis."""
+    axis = target.ndim - 1 - len(shape)
+    return estimate.flatten(axis, -2), target.flatten(axis).unsqueeze(-1)
+
+
+def _pinball(estimate: Tensor, target: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The mean of all levels and targets; NaN where a quantile is missing."""
+    quantiles, y = _rows(estimate, target, shape)
+    residual, levels = y - quantiles, LEVELS.to(quantiles)
+    return torch.maximum(levels * residual, (levels - 1) * residual).mean((-2, -1))
+
+
+@metric(direction=-1, bounds=(0, math.inf))
+def crps(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    """Continuous ranked probability score by 19 quantiles, in the unit of the target."""
+    return 2 * QUANTILES / (QUANTILES + 1) * _pinball(estimate, target, target_shape)
+
+
+@metric(direction=-1, bounds=(0, math.inf))
+def pinball(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    """Mean pinball loss of the 19 quantiles, in the unit of the target."""
+    return _pinball(estimate, target, target_shape)
+
+
+def _ends(
+    estimate: Tensor, target: Tensor, shape: tuple[int, ...], outer: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The quantiles at outer / 20 and 1 - outer / 20, and the targets."""
+    quantiles, y = _rows(estimate, target, shape)
+    return quantiles[..., outer - 1], quantiles[..., -outer], y.squeeze(-1)
+
+
+def _coverage(estimate: Tensor, target: Tensor, shape: tuple[int, ...], outer: int) -> Tensor:
+    low, high, y = _ends(estimate, target, shape, outer)
+    share = ((low <= y) & (y <= high)).to(y.dtype).mean(-1)
+    return share.masked_fill((low + high).isnan().any(-1), torch.nan)
+
+
+@metric(direction=0, bounds=(0, 1))
+def coverage_90(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    """Share of targets between the quantiles at .05 and .95: 0.9 where these are right."""
+    return _coverage(estimate, target, target_shape, 1)
+
+
+@metric(direction=0, bounds=(0, 1))
+def coverage_50(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    """Share of targets between the quantiles at .25 and .75: 0.5 where these are right."""
+    return _coverage(estimate, target, target_shape, 5)
+
+
+@metric(direction=0)
+def width_90(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    """Mean distance of the quantiles at .05 and .95, in the unit of the target."""
+    low, high, _ = _ends(estimate, target, target_shape, 1)
+    return (high - low).mean(-1)
+
+
+@metric(direction=-1)
+def interval_score_90(
+    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+) -> Tensor:
+    """width_90, and 20 times what targets lie outside of it, in the unit of the target."""
+    low, high, y = _ends(estimate, target, target_shape, 1)
+    return (high - low + 20 * (torch.relu(low - y) + torch.relu(y - high))).mean(-1)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def crossing_rate(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    """Share of targets of which a higher quantile lies below a lower one."""
+    quantiles, _ = _rows(estimate, target, target_shape)
+    share = (quantiles.diff(dim=-1) < 0).any(-1).to(target.dtype).mean(-1)
+    return share.masked_fill(quantiles.isnan().flatten(-2).any(-1), torch.nan)
+
+
+@metric(direction=-1, bounds=(0, 1))
+def calibration_error(
+    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+) -> Tensor:
+    """Mean distance of the share of targets up to a quantile from its level, over the 19."""
+    quantiles, y = _rows(estimate, target, target_shape)
+    share = (y <= quantiles).to(y.dtype).mean(-2)
+    share = share.masked_fill(quantiles.isnan().any(-2), torch.nan)
+    return (share - LEVELS.to(share)).abs().mean(-1)
+
+
+@dataclass(frozen=True)
+class Distributional(Regression):
+    """Predictions (..., N, k) or (..., N, D, k), targets (..., N) or (..., N, D); 19 quantiles."""
+
+    name = "distributional"
+    version = 1
+    metrics = (
+        crps,
+        pinball,
+        coverage_90,
+        coverage_50,
+        width_90,
+        interval_score_90,
+        crossing_rate,
+        calibration_error,
+    )
+    primary = "crps"
+    in_target_unit = False
+    vocabulary = r"\bensemble|\bcrps\b|predictive distribution|\bquantiles\b"
+
+    def output_shape(self, outputs: int) -> tuple[int, ...]:
+        return (*self.target_shape, outputs)
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        if prediction.shape[:-1] != target.shape:
+            shape = ", ".join(["..., N", *map(str, self.target_shape)])
+            raise UserError(
+                f"distributional: prediction has shape {tuple(prediction.shape)}, target "
+                f"{tuple(target.shape)}; give ({shape}, k) and ({shape})."
+            )
+        super().check(prediction.narrow(-1, 0, 1).squeeze(-1), target)
+
+    def answers(self, size: float) -> Answers | None:
+        """None: a distribution is no number."""
+        return None
+
+    def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
+        """Quantiles of the normal distribution of the mean and variance of the targets."""
+        if minimiser != "normal distribution":
+            return None
+        y = population.targets
+        return y.mean(0) + y.std(0, correction=0) * torch.special.ndtri(LEVELS)
+
+    def studies(self, declaration: Declaration) -> tuple[Study, ...]:
+        """Along the residual where there is a centre and a spread, else along the first output."""
+        outputs = self.outputs_of(declaration)
+        if outputs == 2:
+            return super().studies(declaration)
+        section = Section(
+            "first output, the others 0",
+            "gradient in the first output",
+            line(-4, 4),
+            lambda x: (others_at_zero(x, outputs), torch.zeros_like(x)),
+        )
+        return (Study("", (("target 0", section),)),)
+
+    def link(self, prediction: Tensor) -> Tensor:
+        """Quantiles of the outputs as an ensemble, linear between its members."""
+        return of_members(prediction)
+
+    def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The share of targets between each quantile and the next: 1 / 20 where these are right."""
+        quantiles, y = _rows(estimate, target, self.target_shape)
+        bins = (y > quantiles).sum(-1)
+        places = torch.arange(QUANTILES + 1, device=bins.device)
+        return {"pit.share": (bins.unsqueeze(-1) == places).to(y.dtype).mean(-2)}
