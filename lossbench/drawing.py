@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -22,21 +22,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from lossbench.looks import COLOURS, INK, PLAIN, Look
 from lossbench.statistics import Interval
 
 Array = NDArray[np.float64]
 Ends = tuple[float, float]
 Margins = tuple[float, float, float]  # inches on the left, on the right and below
-INK = "#0a0b0c"  # stands for the colour of the page's text
-# Those of Okabe and Ito, told apart by colour-blind readers; their yellow is too pale for paper.
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7d7d7d")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
 WIDTH, HEIGHT = 4.2, 2.8  # inches of a graph, whose letters can then be read on a phone
 LEFT, RIGHT, BOTTOM, TOP = 0.66, 0.12, 0.27, 0.1  # inches around the axes, but for names
 ROW = 0.44  # inches of a row of a forest
 LETTER, LINE = 0.068, 0.145  # inches of a letter's width and of a line's height
 FOLD = 20  # letters in a line of a label
 DOTS = 70  # places along an axis for dots
+POINTS_PER_INCH = 72  # of a drawing in SVG
 LETTERS_PER_INCH = 12.5  # of a title
 STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
@@ -58,33 +56,13 @@ STYLE: Any = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a loss is drawn, wherever it is drawn."""
-
-    colour: str = INK
-    dashes: Any = "-"
-
-
-def choose_looks(labels: Iterable[str], baseline: str | None = None) -> dict[str, Look]:
-    """A look for each label; the baseline has the colour of the text."""
-    others = [label for label in dict.fromkeys(labels) if label != baseline]
-    chosen = {label: choose_look(number) for number, label in enumerate(others)}
-    return {**chosen, baseline: Look(INK, DASHES[1])} if baseline else chosen
-
-
-def choose_look(number: int) -> Look:
-    """The look of the n-th of several, from 0."""
-    return Look(COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)])
-
-
-@dataclass(frozen=True)
 class Trace:
     """A curve with the ends of its band, where it has one; without a label it is a reference."""
 
     label: str
     x: ArrayLike
     y: ArrayLike
-    look: Look = Look()
+    look: Look = PLAIN
     low: ArrayLike | None = None
     high: ArrayLike | None = None
     dots: bool = False
@@ -154,7 +132,7 @@ class Estimate:
     label: str
     interval: Interval | None
     values: ArrayLike = ()
-    look: Look = Look()
+    look: Look = PLAIN
     margin: float = 0.0
 
 
@@ -183,7 +161,9 @@ class Forest:
         rule = [] if self.rule is None else [self.rule, self.rule - max(margins, default=0)]
         low, high = cover(rule, *ends, *(row.values for row in self.rows))
         for place, row in enumerate(self.rows):
-            _draw_estimate(axes, row, place, self.rule, (low, high))
+            if row.margin and self.rule is not None:
+                _draw_zone(axes, row, place, self.rule)
+            _draw_estimate(axes, row, place, (low, high))
         if self.rule is not None:
             axes.axvline(self.rule, color=INK, alpha=0.6, linewidth=0.8, zorder=1)
         axes.set(xlim=(low, high), ylim=(len(self.rows) - 0.45, -0.7), yticks=[])
@@ -274,42 +254,56 @@ def render_inline(drawing: Drawing, words: str) -> str:
     (width, height), (left, right, bottom) = drawing.size, drawing.margins
     with mpl.rc_context({**STYLE, "svg.hashsalt": words}):
         # fixed margins: a layout that is worked out costs as much as the drawing
-        figure = Figure(figsize=(width, height), facecolor="none")
+        figure = Figure(figsize=(width, height))
         across, up = width - left - right, height - bottom - TOP
         frame = (left / width, bottom / height, across / width, up / height)
-        drawing.onto(figure.add_axes(frame))
+        axes = figure.add_axes(frame)
+        drawing.onto(axes)
+        axes.patch.set_visible(False)
+        figure.patch.set_visible(False)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
-    return _for_page(stream.getvalue(), words, 1.3 * width)
+        edges = (left, width - right, height - bottom, TOP)
+        places = [*axes.get_xlim(), *axes.get_ylim(), *(POINTS_PER_INCH * edge for edge in edges)]
+    frame_words = " ".join(f"{place:.6g}" for place in places)
+    return _for_page(stream.getvalue(), words, 1.45 * width, frame_words)
 
 
-def _for_page(svg: str, words: str, width: float) -> str:
-    """The element, small, and in colours that the page may set."""
+def _for_page(svg: str, words: str, width: float, frame: str) -> str:
+    """The element, small, and in colours that the page may set; it knows the frame's ends."""
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
     body = re.sub(r"<[^>]+>\s*", _tag_for_page, body.partition("<svg ")[2].partition(">")[2])
     box = re.search(r'viewBox="[^"]+"', svg)
     assert box
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    style = f'style="width: {width:.1f}in; max-width: 100%"'
-    return f'<svg role="img" aria-label="{escape(words)}" {box[0]} {style} {names}>{body}'
+    style = f'style="width: {width:.1f}in; max-width: 100%; font-family: system-ui, sans-serif"'
+    start = f'<svg role="img" aria-label="{escape(words)}" data-frame="{frame}"'
+    return f"{start} {box[0]} {style} {names}>{body.replace('<g/>', '')}"
 
 
 def _tag_for_page(tag: re.Match[str]) -> str:
     # parts are numbered from 1 in every drawing, and nothing refers to those numbers
     text = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", tag[0].rstrip())
-    text = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", text)
-    text = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 system-ui, sans-serif", text)
+    text = re.sub(r' id="(part|curve):([^"]*)"', r' class="\1" data-loss="\2"', text)
+    text = re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number[0]):.1f}", text)
+    text = re.sub(r"(?<=\d) \n?L (?=[\d-])", " ", text)  # a line goes on as it began
+    text = re.sub(r"font-family: [^;]+; | transform=\"rotate\(-0 [^\"]+\"", "", text)
     for number, colour in enumerate(COLOURS):
         text = text.replace(colour, f"var(--c{number}, {colour})")
     return re.sub(r"\s+", " ", text.replace(INK, "currentColor"))
 
 
+def _name_part(label: str, kind: str = "part") -> str:
+    """The name of a part of a drawing, by which a page finds all that belongs to a loss."""
+    return f"{kind}:{label}" if label else "part:"
+
+
 def _draw_line(axes: Axes, line: Trace) -> None:
     colour = line.look.colour
     if line.low is not None and line.high is not None:
-        band = {"color": colour, "alpha": 0.13, "linewidth": 0}
+        band = {"color": colour, "alpha": 0.13, "linewidth": 0, "gid": _name_part(line.label)}
         axes.fill_between(line.x, line.low, line.high, **band)  # type: ignore[arg-type]
-    width, marker = (1.7, "o" if line.dots else "") if line.label else (0.7, "")
+    width, marker = (1.7, line.look.shape if line.dots else "") if line.label else (0.7, "")
     axes.plot(
         np.asarray(line.x, float),
         np.asarray(line.y, float),
@@ -318,6 +312,7 @@ def _draw_line(axes: Axes, line: Trace) -> None:
         linewidth=width,
         marker=marker,
         markersize=3.5,
+        gid=_name_part(line.label, "curve"),
     )
 
 
@@ -339,17 +334,15 @@ def _name_ends(axes: Axes, named: list[tuple[Trace, list[str]]], y: Ends) -> Non
             color=line.look.colour,
             linestyle=line.look.dashes,
             linewidth=1.2,
+            marker=line.look.shape,
+            markevery=[1],
+            markersize=4,
             transform=axes.transAxes,
             clip_on=False,
+            gid=_name_part(line.label),
         )
-        axes.text(
-            1.08,
-            place,
-            "\n".join(rows),
-            color=line.look.colour,
-            transform=axes.transAxes,
-            verticalalignment="center",
-        )
+        name = axes.text(1.1, place, "\n".join(rows), transform=axes.transAxes)
+        name.set(verticalalignment="center", gid=_name_part(line.label))
 
 
 def _spread(wanted: Sequence[float], heights: Array) -> Array:
@@ -367,21 +360,28 @@ def _spread(wanted: Sequence[float], heights: Array) -> Array:
     return spread
 
 
-def _draw_estimate(axes: Axes, row: Estimate, place: int, rule: float | None, room: Ends) -> None:
-    colour = row.look.colour
-    if row.margin and rule is not None:
-        axes.barh(place - 0.1, 2 * row.margin, 1, rule - row.margin, color=INK, alpha=0.06)
-    across = axes.get_yaxis_transform()
-    axes.text(0, place - 0.33, row.label, transform=across, verticalalignment="center")
+def _draw_estimate(axes: Axes, row: Estimate, place: int, room: Ends) -> None:
+    colour, shape, part = row.look.colour, row.look.shape, _name_part(row.label)
+    name = axes.text(0, place - 0.33, row.label, transform=axes.get_yaxis_transform())
+    name.set(verticalalignment="center", gid=part)
     if row.interval:
         low, high = row.interval.low, row.interval.high
-        axes.plot([low, high], [place, place], color=colour, linewidth=2)
-        axes.plot([row.interval.estimate], [place], "o", color=colour, markersize=5)
+        axes.plot([low, high], [place, place], color=colour, linewidth=2, gid=part)
+        (point,) = axes.plot([row.interval.estimate], [place], shape, color=colour, gid=part)
+        point.set(markersize=6, markeredgewidth=1.6)
     values = np.asarray(row.values, float)
     values = values[np.isfinite(values)]
     depth = _stacked(values, room)
     step = 0.3 / max(4.0, depth.max(initial=0))
-    _draw_dots(axes, values, place + 0.15 + step * depth, 2.2, color=INK, alpha=0.45)
+    heights = place + 0.15 + step * depth
+    _draw_dots(axes, values, heights, 2.2, color=INK, alpha=0.55, gid=part)
+
+
+def _draw_zone(axes: Axes, row: Estimate, place: int, rule: float) -> None:
+    """What lies within the margin of a row, between two lines."""
+    axes.barh(place - 0.1, 2 * row.margin, 1, rule - row.margin, color=INK, alpha=0.06)
+    for end in (rule - row.margin, rule + row.margin):
+        axes.plot([end, end], [place - 0.6, place + 0.4], color=INK, alpha=0.55, linewidth=0.6)
 
 
 def _draw_dots(axes: Axes, x: Array, y: Array, size: float, **colour: Any) -> None:

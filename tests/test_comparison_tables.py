@@ -28,7 +28,7 @@ from lossbench.comparison import (
     where,
 )
 from lossbench.contract import UserError
-from lossbench.drawing import INK
+from lossbench.looks import INK
 from lossbench.report import tables
 from lossbench.report.figures import assign_looks, write_figures
 

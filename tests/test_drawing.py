@@ -11,20 +11,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from lossbench.drawing import (
-    COLOURS,
-    INK,
     Estimate,
     Forest,
     Graph,
     Plane,
     Trace,
     _spread,
-    choose_look,
-    choose_looks,
     cover,
     render_inline,
     save,
 )
+from lossbench.looks import COLOURS, INK, choose_look, choose_looks
+from lossbench.report.pages import TEMPLATES
 from lossbench.statistics import Interval
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -34,7 +32,7 @@ HOSTILE = '<script>alert(1)</script>"& $x$ 0.123456 #0072b2'
 def points(svg: str, number: int = 0) -> list[tuple[float, float]]:
     """The points of the line that has the n-th colour."""
     (path,) = re.findall(rf'd="([^"]+)"[^>]*stroke: var\(--c{number},[^>]*stroke-width: 1.7', svg)
-    return [(float(x), float(y)) for x, y in re.findall(r"[ML] (\S+) (\S+)", path)]
+    return [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", path)]
 
 
 def test_a_curve_that_leaves_the_frame_is_cut_there_and_not_moved_into_it():
@@ -108,6 +106,32 @@ def test_more_lines_than_colours_are_split_over_graphs_with_the_baseline_in_each
     assert all(graph.lines[-1].label == "loss 0" for graph in (first, second))
     assert first.y_range == second.y_range
     assert len({line.look.colour for line in first.lines}) == len(first.lines)
+
+
+def contrast(first: str, second: str) -> float:
+    """As WCAG 2 has it."""
+    lights = []
+    for colour in (first, second):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        lights.append(np.dot([0.2126, 0.7152, 0.0722], linear))
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_every_colour_stands_out_from_light_and_from_dark_paper():
+    base = (TEMPLATES / "base.html").read_text()
+    light, dark = re.findall(r"--paper: (#\w+)", base)
+    assert min(contrast(colour, light) for colour in COLOURS) >= 3
+    shades = re.findall(r"--c\d: (#\w+)", base)
+    assert len(shades) == len(COLOURS)
+    assert min(contrast(colour, dark) for colour in shades) >= 3
+
+
+def test_a_loss_has_the_same_look_next_to_other_losses():
+    few = choose_looks(["focal", "poly", "cross_entropy"], "cross_entropy")
+    more = choose_looks(["brier", "focal", "poly", "hinge", "cross_entropy"], "cross_entropy")
+    assert {label: more[label] for label in few} == few
+    assert len({(look.colour, look.shape) for look in more.values()}) == len(more)
 
 
 def test_files_are_the_same_each_time(tmp_path):

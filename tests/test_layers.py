@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent / "lossbench"
 # Each name may import from those of its own line and of the lines above it.
 LAYERS = [
-    "contract streams losses statistics optimizers augmentations undisturbed nested paths drawing",
+    "contract streams losses statistics optimizers augmentations undisturbed nested paths"
+    " looks drawing",
     "registry",
     "tasks models claims equations",
     "datasets configuration metrics",

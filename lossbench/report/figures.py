@@ -9,24 +9,14 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lossbench.claims import Correlation, Difference, Equivalence, Ratio, Test, Trend
-from lossbench.comparison import PLACES, Comparison, DatasetRanking, Group
-from lossbench.drawing import (
-    COLOURS,
-    LETTER,
-    Drawing,
-    Estimate,
-    Forest,
-    Graph,
-    Look,
-    Plane,
-    Trace,
-    choose_looks,
-    cover,
-    save,
-)
+from lossbench.comparison import PLACES, Comparison, DatasetRanking, Group, Row
+from lossbench.comparison.answers import Scale, scale_of
+from lossbench.drawing import LETTER, Drawing, Estimate, Forest, Graph, Plane, Trace, cover, save
+from lossbench.looks import COLOURS, Look, choose_looks
 from lossbench.report.ledger import expected_budgets
 from lossbench.report.tables import list_blocks
 from lossbench.results import Result, bands
@@ -62,7 +52,7 @@ def assign_looks(comparisons: Sequence[Comparison]) -> Looks:
     """A look for each loss, the same in every figure; the baseline of all has the text's colour."""
     bases = {comparison.baseline for comparison in comparisons}
     labels = chain.from_iterable(comparison.results for comparison in comparisons)
-    return choose_looks(labels, bases.pop() if len(bases) == 1 else None)
+    return choose_looks(sorted(labels), bases.pop() if len(bases) == 1 else None)
 
 
 def draw_pictures(shown: Comparison | Group | DatasetRanking, looks: Looks) -> list[Picture]:
@@ -103,20 +93,31 @@ def _differences(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     if not rows:
         yield from _scores(comparison, looks)
         return
-    side = "right" if comparison.direction > 0 else "left"
-    axis = f"{comparison.metric} less that of {comparison.baseline}; {side} is better"
-    margin = comparison.margin or 0.0
-    drawn = tuple(
-        Estimate(row.label, row.difference, row.differences, looks[row.label], margin)
-        for row in rows
-    )
-    paired = "Paired differences" if comparison.paired else "Differences"
+    scale, base = scale_of(comparison), comparison.baseline
+    margin = scale.factor * (comparison.margin or 0.0)
+    zero = Estimate(f"{base} (baseline)", Interval(0, 0, 0), (), looks[base], margin)
+    drawn = (_row(row, looks, margin, scale.factor) for row in rows)
+    arrow = "better →" if comparison.direction > 0 else "← better"
+    axis = f"{comparison.metric} less that of {base}{_in(scale)}; {arrow}"
     together = " for all losses at once" if comparison.family > 1 else ""
     words = f"A dot for each seed, with their mean and its 95 % interval{together}"
     words += "" if comparison.origin.get("drawn") == "anew" else " on new data"
     words += "; the line is no difference"
     shade = f", what lies in the shade does not matter (within {margin:g})" if margin else ""
-    yield Picture(paired, f"{words}{shade}.", (Forest("", axis, drawn),))
+    title = "Paired differences" if comparison.paired else "Differences"
+    yield Picture(title, f"{words}{shade}.", (Forest("", axis, (*drawn, zero)),))
+
+
+def _row(row: Row, looks: Looks, margin: float, factor: float) -> Estimate:
+    d = row.difference
+    interval = d and Interval(factor * d.estimate, factor * d.low, factor * d.high)
+    return Estimate(
+        row.label, interval, factor * np.array(row.differences), looks[row.label], margin
+    )
+
+
+def _in(scale: Scale) -> str:
+    return f", percentage {scale.unit}" if scale.unit else ""
 
 
 def _scores(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
@@ -131,31 +132,48 @@ def _scores(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
 
 
 def _learning_curves(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
-    """The compared metric on validation data over the epochs, without the first of them."""
-    metric = f"val/{comparison.metric}"
-    lines = [
-        line
-        for label in _finished(comparison, looks)
-        if (line := _learning(comparison.results[label], metric, label, looks[label]))
-    ]
-    if lines:
-        yield Picture(
-            "Learning curves",
-            f"{comparison.metric} on validation data from epoch {min(np.min(x.x) for x in lines):g}"
-            ", mean over seeds with its 95 % interval.",
-            Graph("", "epoch", f"validation {comparison.metric}", tuple(lines)).split(),
-        )
+    """The compared metric on validation data over the epochs, and less the baseline's."""
+    scale, name = scale_of(comparison), f"validation {comparison.metric}"
+    finished = _finished(comparison, looks)
+    curves = {x: c for x in finished if (c := _seed_curves(comparison, x, scale)) is not None}
+    base = curves.get(comparison.baseline)
+    gaps = {
+        x: curve - base for x, curve in curves.items() if base is not None and curve is not base
+    }
+    for title, tables, axis, words in (
+        ("Learning curves", curves, f"{name}{' %' * bool(scale.unit)}", name),
+        (
+            f"The same, paired: less {comparison.baseline}",
+            {label: gap for label, gap in gaps.items() if len(gap.dropna(how="all"))},
+            f"difference{_in(scale)}",
+            f"{name} less that of {comparison.baseline} on the same seed",
+        ),
+    ):
+        lines = [_learning(label, table, looks[label]) for label, table in tables.items()]
+        if lines:
+            start = min(np.min(line.x) for line in lines)
+            words = f"{words} from epoch {start:g}, mean over seeds with its 95 % interval."
+            graph = Graph("", "epoch", axis, tuple(lines))
+            yield Picture(title, words[0].upper() + words[1:], graph.split())
 
 
-def _learning(result: Result, metric: str, label: str, look: Look) -> Trace | None:
-    chosen = result.curves[result.curves.metric == metric]
+def _seed_curves(comparison: Comparison, label: str, scale: Scale) -> pd.DataFrame | None:
+    """The compared metric on validation data, a row for each epoch and a column for each seed."""
+    curves = comparison.results[label].curves
+    chosen = curves[curves.metric == f"val/{comparison.metric}"]
     if not len(chosen):
         return None
-    epochs = np.unique(chosen.epoch)
-    epochs = epochs[int(EARLY * len(epochs)) :]
+    return scale.factor * chosen.pivot(index="epoch", columns="seed", values="value")
+
+
+def _learning(label: str, table: pd.DataFrame, look: Look) -> Trace:
+    """A curve without the first epochs, at some of the others where there are many."""
+    epochs = table.index[int(EARLY * len(table)) :]
     places = np.linspace(0, len(epochs) - 1, min(EPOCHS, len(epochs)))
-    table = bands(chosen[chosen.epoch.isin(epochs[np.unique(places.round().astype(int))])])
-    x, y, low, high = (table[n].to_numpy(float) for n in ("epoch", "mean", "low", "high"))
+    shown = table.loc[epochs[np.unique(places.round().astype(int))]]
+    long = shown.melt(ignore_index=False, value_name="value").reset_index().assign(metric="")
+    band = bands(long.dropna())
+    x, y, low, high = (band[n].to_numpy(float) for n in ("epoch", "mean", "low", "high"))
     return Trace(label, x, y, look, low, high)
 
 

@@ -12,14 +12,17 @@ import yaml
 from markupsafe import Markup
 
 from lossbench.comparison import Comparison, value_at
-from lossbench.comparison.answers import answer
-from lossbench.drawing import render_inline
+from lossbench.comparison.answers import answer, scale_of
+from lossbench.drawing import Drawing, render_inline
+from lossbench.looks import COLOURS, INK
 from lossbench.nested import dotted_keys
 from lossbench.report import figures
-from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.pages import render
+from lossbench.report.screen import build_matrix, list_lines, list_numbers
 from lossbench.report.tables import Block, list_blocks, peeking_blocks
 from lossbench.results import Result
+
+FEWEST_IN_MATRIX = 3  # settings
 
 
 @dataclass(frozen=True)
@@ -43,18 +46,25 @@ def render_page(comparisons: Sequence[Comparison], words: Words) -> str:
     sections, together = [], []
     for block in list_blocks(comparisons):
         if isinstance(block.shown, Comparison):
-            section = _section(_name(block.shown, comparisons), block, looks)
-            sections.append(section | {"peeking": [*peeking_blocks(block.shown, comparisons)]})
+            sections.append(_setting(_name(block.shown, comparisons), block, looks, comparisons))
         else:
             together.append(_section(block.title, block, looks))
+    sections.sort(key=lambda section: str(section["name"]))
+    named = [(section["name"], section["block"].shown) for section in sections]
     values = {
         "words": words,
         "answer": answer(comparisons),
-        "conclusions": list_conclusions(comparisons),
+        "looks": looks,
+        "matrix": build_matrix(named, looks) if len(named) >= FEWEST_IN_MATRIX else None,
         "together": together,
-        "sections": sorted(sections, key=lambda section: str(section["name"])),
+        "sections": sections,
     }
-    return render("report.html", values)
+    return render("report.html", values, filters={"css": _css})
+
+
+def _css(colour: str) -> str:
+    """A colour of a look as the page sets it, for light and dark."""
+    return "currentColor" if colour == INK else f"var(--c{COLOURS.index(colour)}, {colour})"
 
 
 def list_conclusions(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
@@ -102,31 +112,46 @@ def _name(comparison: Comparison, among: Sequence[Comparison]) -> str:
 
 
 def _section(name: str, block: Block, looks: figures.Looks) -> dict[str, Any]:
-    """What the page shows of a block; of a comparison its runs, too."""
-    shown = block.shown
-    results = shown.results if isinstance(shown, Comparison) else {}
+    """What the page shows of a block."""
     return {
         "name": name,
         "block": block,
         "pictures": [
-            (
-                picture,
-                [
-                    Markup(render_inline(d, f"{picture.title}, {name} {d.title}"))
-                    for d in picture.drawings
-                ],
-            )
-            for picture in figures.draw_pictures(shown, looks)
+            (picture, [_drawn(picture, drawing, name) for drawing in picture.drawings])
+            for picture in figures.draw_pictures(block.shown, looks)
         ],
-        "notes": list_tuning_notes(shown) if isinstance(shown, Comparison) else [],
-        "diverged": [line for label, r in results.items() for line in _diverged(label, r)],
+    }
+
+
+def _drawn(picture: figures.Picture, drawing: Drawing, name: str) -> dict[str, Any]:
+    words = f"{picture.title}, {name} {drawing.title}"
+    numbers = list_numbers(drawing)
+    return {
+        "title": drawing.title,
+        "svg": Markup(render_inline(drawing, words)),
+        "numbers": numbers,
+    }
+
+
+def _setting(
+    name: str, block: Block, looks: figures.Looks, among: Sequence[Comparison]
+) -> dict[str, Any]:
+    """What the page shows of a comparison, with its runs."""
+    shown = block.shown
+    assert isinstance(shown, Comparison)
+    return _section(name, block, looks) | {
+        "answer": answer([shown]),
+        "lines": list_lines(shown, looks),
+        "unit": " %" * bool(scale_of(shown).unit),
+        "peeking": [*peeking_blocks(shown, among)],
+        "diverged": [line for label, r in shown.results.items() for line in _diverged(label, r)],
         "unmapped": {
             label: r.summary.get("unmapped_because")
-            for label, r in results.items()
+            for label, r in shown.results.items()
             if not r.summary.get("mapped", True)
         },
-        "setting": _yaml(shown.setting) if isinstance(shown, Comparison) else "",
-        "runs": [_run(label, r) for label, r in results.items()],
+        "setting": _yaml(shown.setting),
+        "runs": [_run(label, r) for label, r in shown.results.items()],
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lossbench.contract import UnusableError, UserError
-from lossbench.drawing import Graph, Trace, choose_look, render_inline, save
+from lossbench.drawing import Graph, Trace, render_inline, save
+from lossbench.looks import choose_look
 from lossbench.show.anatomy import find_entries
 from lossbench.show.curves import Panel, choose_window, draw_panels, label_curves
 

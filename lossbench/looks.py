@@ -1,0 +1,70 @@
+"""How a loss looks wherever it is drawn: its colour, its dashes and the shape of its marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+INK = "#0a0b0c"  # stands for the colour of the page's text
+# Those of Okabe and Ito, told apart by colour-blind readers; their orange and sky blue are darker
+# here, for a contrast of 3 to 1 with paper, which their yellow cannot have.
+COLOURS = ("#0072b2", "#c07f00", "#009e73", "#cc79a7", "#d55e00", "#2b93d1", "#767676")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
+SHAPES = {
+    "o": "●",
+    "s": "■",
+    "^": "▲",
+    "D": "◆",
+    "v": "▼",
+    "P": "✚",
+    "p": "⬟",
+}  # matplotlib's name, and as a letter
+BASELINE = "x"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a loss is drawn, wherever it is drawn."""
+
+    colour: str = INK
+    dashes: Any = "-"
+    shape: str = "o"
+
+    @property
+    def mark(self) -> str:
+        """The shape as a letter."""
+        return SHAPES.get(self.shape, "✕")
+
+
+PLAIN = Look()
+
+
+def choose_looks(labels: Iterable[str], baseline: str | None = None) -> dict[str, Look]:
+    """A look for each label; the baseline has the colour of the text.
+
+    A label asks for the colour that its letters choose, and has the next one where that is taken,
+    so that a loss has mostly the same look in unlike reports. As many labels as there are colours,
+    from the first on, have each their own.
+    """
+    others = [label for label in dict.fromkeys(labels) if label != baseline]
+    chosen: dict[str, Look] = {}
+    for place, label in enumerate(others):
+        turn, first = divmod(place, len(COLOURS))
+        taken = {chosen[other].colour for other in others[place - first : place]}
+        wanted = crc32(label.encode())
+        free = (wanted + step for step in range(len(COLOURS)))
+        number = next(n for n in free if COLOURS[n % len(COLOURS)] not in taken)
+        chosen[label] = choose_look(number % len(COLOURS) + turn * len(COLOURS))
+    return {**chosen, baseline: Look(INK, DASHES[1], BASELINE)} if baseline else chosen
+
+
+def choose_look(number: int) -> Look:
+    """The look of the n-th of several, from 0; a colour that comes again has another shape."""
+    turn, shapes = number // len(COLOURS), list(SHAPES)
+    return Look(
+        COLOURS[number % len(COLOURS)],
+        DASHES[number % len(DASHES)],
+        shapes[(number + turn) % len(shapes)],
+    )

@@ -1,0 +1,134 @@
+"""A comparison -> the lines of a page's first table, and what pictures show as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossbench.comparison import Comparison, Row
+from lossbench.comparison.answers import scale_of
+from lossbench.comparison.sentences import WORDS, write_p
+from lossbench.drawing import Drawing, Forest, Graph, Plane, Trace
+from lossbench.looks import Look
+from lossbench.statistics import Interval
+
+SIGNS = {
+    **{"better": "▲", "worse": "▼", "same": "≈", "identical": "=", "baseline": "0"},
+    **{"better here": "△", "worse here": "▽", "same here": "≈", "open": "?", "undefined": "–"},
+}
+SHOWN = 6  # places of a curve in its table of numbers
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One loss: its verdict, its mean, its difference to the baseline, and what else to know.
+
+    kind: the verdict's first word, which has a colour. words: the verdict in full. gain: the
+    difference, positive where better, by which lines are sorted.
+    """
+
+    label: str
+    look: Look
+    kind: str
+    sign: str
+    verdict: str
+    words: str
+    mean: str
+    half: str
+    difference: str
+    ends: str
+    note: str
+    value: float
+    gain: float
+
+
+def list_lines(comparison: Comparison, looks: dict[str, Look]) -> list[Verdict]:
+    """A line for each loss, best first."""
+    return [_line(comparison, row, looks[row.label]) for row in comparison.rows]
+
+
+def _line(comparison: Comparison, row: Row, look: Look) -> Verdict:
+    scale, d = scale_of(comparison), row.difference
+    mean = comparison.shown(row).get(comparison.metric)
+    half = max(mean.high - mean.estimate, mean.estimate - mean.low) if mean else math.nan
+    finite = d is not None and math.isfinite(d.low)
+    kind, _, here = row.verdict.partition(" ")
+    value = f"{100 * mean.estimate:.1f}" if mean and scale.unit else mean and f"{mean.estimate:.4g}"
+    return Verdict(
+        row.label,
+        look,
+        f"{kind} here" if here else kind,
+        SIGNS[row.verdict],
+        row.verdict,
+        WORDS.get(row.verdict, row.verdict),
+        value or "diverged",
+        f"±{scale.write(half)}" if math.isfinite(half) else "",
+        scale.write(d.estimate, "+") if d else "",
+        f"{scale.write(d.low, '+')} to {scale.write(d.high, '+')}" if d and finite else "",
+        "; ".join(_note(comparison, row)),
+        mean.estimate if mean else -math.inf * comparison.direction,
+        d.estimate * comparison.direction if d else 0.0,
+    )
+
+
+def _note(comparison: Comparison, row: Row) -> Iterator[str]:
+    """What the verdict rests on, or what would settle it."""
+    kind, _, here = row.verdict.partition(" ")
+    if kind in ("better", "worse"):
+        yield f"p = {write_p(row.p_here if here else row.p)}{' on these data' if here else ''}"
+    elif kind == "same":
+        yield f"within {scale_of(comparison).write(comparison.margin or 0.0)}"
+    if kind == "open" or here:
+        new = row.settled_on_new_by or 0
+        if new > row.seeds:
+            yield f"{new:,} seeds would settle it"
+        elif row.examples_needed:
+            yield f"some {row.examples_needed:,} examples would settle it"
+        elif kind == "open" and (row.settled_by or 0) > row.seeds:
+            yield f"{row.settled_by:,} seeds would settle it on these data"
+    if row.diverged:
+        yield f"{row.diverged} of {row.seeds} diverged"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Losses x settings: each cell the line of the loss there, or None."""
+
+    settings: tuple[str, ...]
+    rows: tuple[tuple[str, Look, tuple[Verdict | None, ...]], ...]
+
+
+def build_matrix(named: Sequence[tuple[str, Comparison]], looks: dict[str, Look]) -> Matrix:
+    """Who is better and worse where; losses in the order of how often they are."""
+    lines = [{line.label: line for line in list_lines(c, looks)} for _, c in named]
+    kinds = {x: [of[x].kind for of in lines if x in of] for x in looks}
+    order = sorted(kinds, key=lambda x: kinds[x].count("worse") - kinds[x].count("better"))
+    rows = tuple((x, looks[x], tuple(of.get(x) for of in lines)) for x in order if kinds[x])
+    return Matrix(tuple(name for name, _ in named), rows)
+
+
+def list_numbers(drawing: Drawing) -> list[tuple[str, str]]:
+    """What a drawing shows, as text for each loss; of curves some places."""
+    match drawing:
+        case Graph():
+            return [
+                (line.label, "; ".join(_some_places(line))) for line in drawing.lines if line.label
+            ]
+        case Forest():
+            return [(r.label, _as_text(r.interval)) for r in drawing.rows if r.interval]
+        case Plane():
+            return []
+
+
+def _some_places(line: Trace) -> Iterator[str]:
+    x, y = np.asarray(line.x, float), np.asarray(line.y, float)
+    for place in np.unique(np.linspace(0, len(x) - 1, min(SHOWN, len(x))).round().astype(int)):
+        yield f"{y[place]:.4g} at {x[place]:.4g}"
+
+
+def _as_text(interval: Interval) -> str:
+    ends = f", {interval.low:.4g} to {interval.high:.4g}" if math.isfinite(interval.low) else ""
+    return f"{interval.estimate:.4g}{ends}"
