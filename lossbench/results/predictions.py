@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,16 @@ class Predictions:
 
     seeds: tuple[int, ...]
     load: Callable[[], Arrays]
+
+
+def set_aside(array: np.ndarray) -> np.ndarray:
+    """The array in a file that goes with it, and no longer in memory, where there is room."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            array.tofile(file)
+            return np.memmap(file, array.dtype, "r", shape=array.shape)
+    except OSError:
+        return array
 
 
 def of_seeds(parts: Sequence[Predictions], seeds: Iterable[int]) -> Arrays | None:

@@ -89,9 +89,12 @@ def _written(bounds: tuple[float, float]) -> list[float | None]:
 
 def _predictions(stacks: list[Trained]) -> Predictions:
     """What all stacks kept, as one."""
-    names = stacks[0].history.predictions
-    arrays = {n: torch.cat([s.history.predictions[n] for s in stacks]).numpy() for n in names}
-    return Predictions(tuple(seed for stack in stacks for seed in stack.seeds), lambda: arrays)
+    kept = stacks[0].history.predictions
+
+    def load() -> dict[str, np.ndarray]:
+        return {n: np.concatenate([s.history.predictions[n] for s in stacks]) for n in kept}
+
+    return Predictions(tuple(seed for stack in stacks for seed in stack.seeds), load)
 
 
 def _not_kept(config: Configuration) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -77,7 +78,7 @@ class History:
     final: dict[str, Tensor] = field(default_factory=dict)
     earlier: float = 0.0
     details: dict[str, Tensor] = field(default_factory=dict)
-    predictions: dict[str, Tensor] = field(default_factory=dict)
+    predictions: dict[str, np.ndarray] = field(default_factory=dict)
     test_curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

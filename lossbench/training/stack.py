@@ -19,6 +19,7 @@ from torch.func import functional_call, vmap
 from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
 from lossbench.metrics import asked_of_replicas, score
 from lossbench.optimizers import VECTOR
+from lossbench.results.predictions import set_aside
 from lossbench.streams import stream
 from lossbench.tasks import Task
 from lossbench.tasks.calibration import fit_temperature
@@ -316,11 +317,11 @@ class Stack(LightningModule):
 
     def test_step(self, *_: Any) -> None:
         """Read the test split once, with the last and with the best-validation parameters."""
-        kept: dict[str, Tensor] = {}
+        scale = self.splits.target_scale
         for split, place in (("validation", "val"), ("test", "test")):
             for state, suffix in ((self.state, ""), (self.best, "_best")):
                 estimate, targets = self.estimates(state, split)
-                scale, facts = self.splits.target_scale, self.metric_facts(state)
+                facts = self.metric_facts(state)
                 scores = score(self.recipe.metrics, estimate, targets, scale, facts)
                 for name, values in scores.items():
                     self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
@@ -330,15 +331,19 @@ class Stack(LightningModule):
                         self.task, partial(self.estimate, self.state), first, estimate, targets
                     )
                 if self._has_room(estimate, targets):
-                    kept[f"{split}_target"] = targets
-                    kept[f"{split}{suffix}"] = estimate
-        if self.splits.target_scale is None:
-            kept = {n: v.float() if v.is_floating_point() else v for n, v in kept.items()}
-        elif kept:
-            kept["target_scale"] = self.splits.target_scale
-        if kept and "class_counts" in (facts := self.metric_facts(self.state)):
-            kept["class_counts"] = facts["class_counts"]
-        self.history.predictions = {n: v.cpu() for n, v in kept.items()}
+                    self._keep(f"{split}{suffix}", estimate)
+                    self._keep(f"{split}_target", targets)
+        if self.history.predictions:
+            facts = {"target_scale": scale, **self.metric_facts(self.state)}
+            for name in ("target_scale", "class_counts"):
+                if facts.get(name) is not None:
+                    self._keep(name, facts[name])
+
+    def _keep(self, name: str, values: Tensor) -> None:
+        """Set predictions aside, in single precision but where they have a unit."""
+        single = self.splits.target_scale is None and values.is_floating_point()
+        array = (values.float() if single else values).cpu().numpy()
+        self.history.predictions[name] = set_aside(array)
 
     def _has_room(self, estimate: Tensor, targets: Tensor) -> bool:
         """Whether a replica's estimates, as they are kept, and targets of both splits may be."""
