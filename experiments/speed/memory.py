@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 MADE = Path(__file__).with_name("made.py")
 FEW = 2_000  # examples of the run that a case is held against: model, batch and interpreter alone
@@ -72,6 +74,19 @@ def images() -> None:
     held_against(few, many, 60_000, 60_000 * (3 * 32 * 32 + 8))
 
 
+def table() -> None:
+    """A Parquet file of 1,000,000 rows of 40 numbers in double precision."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["dataset=csv", "dataset.target=y", "trainer.max_replicas=20"]
+        paths = [Path(folder, f"{rows}.parquet") for rows in (FEW, 1_000_000)]
+        for path in paths:
+            rng = np.random.default_rng(0)
+            columns = {f"x{i}": rng.normal(size=int(path.stem)) for i in range(40)}
+            pq.write_table(pa.table({**columns, "y": columns["x0"] + columns["x1"] > 0}), path)
+        few, many = ([*words, f"dataset.path={path}"] for path in paths)
+        held_against(few, many, 1_000_000, 1_000_000 * (40 * 8 + 8))
+
+
 def mapped() -> None:
     """200,000 images in a .npy of 586 MiB, by a process that may take 192 MiB beyond its start."""
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +106,7 @@ def mapped() -> None:
             print(f"- {Path(words[0]).name}: {last}", flush=True)
 
 
-CASES = {"small": small, "images": images, "mapped": mapped}
+CASES = {"small": small, "images": images, "table": table, "mapped": mapped}
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["train"]:

@@ -14,6 +14,7 @@ from pandas.api import types
 from sklearn.impute import SimpleImputer
 
 from lossbench.contract import UserError
+from lossbench.datasets.table import Table
 from lossbench.registry.schema import Faults
 
 SMALL = ("float32", "float16", "int8", "int16", "uint8", "uint16", "bool")  # float32 holds them
@@ -126,56 +127,77 @@ class Filler:
         return values
 
 
-def encode_features(file: Path, columns: pd.DataFrame) -> tuple[np.ndarray, Filler | None]:
+@dataclass(frozen=True)
+class _Form:
+    """A column as features: numbers, or text as the index of each level, -1 where missing."""
+
+    dtype: np.dtype
+    gaps: bool
+    levels: int = 0
+    indices: np.ndarray | None = None
+
+    @property
+    def width(self) -> int:
+        return max(1, self.levels)
+
+
+def encode_features(file: Path, table: Table) -> tuple[np.ndarray, Filler | None]:
     """Every column as numbers (N, features), NaN where missing, and what fills the gaps.
 
     A column with gaps is followed, after all features, by one that says where they are.
     """
-    faults, refused = Faults(), []
-    parts: list[np.ndarray] = []
+    forms = _find_forms(file, table)
+    width, gaps = sum(form.width for form in forms.values()), [n for n in table if forms[n].gaps]
+    dtype = np.result_type(np.float32, *(form.dtype for form in forms.values()))
+    inputs = np.empty((len(table), width + len(gaps)), dtype)
     numbers, levels, start = list[int](), list[slice](), 0
-    for name in columns:
+    for name, form in forms.items():
+        place = slice(start, start + form.width)
+        inputs[:, place] = np.nan if form.gaps else 0
+        if form.indices is None:
+            column = table[name]
+            known = column.notna().to_numpy()
+            inputs[known, start] = _to_numbers(file, column[known].infer_objects())
+        else:
+            known = form.indices >= 0
+            inputs[known, place] = 0
+            inputs[np.flatnonzero(known), start + form.indices[known]] = 1
+        if form.gaps:
+            inputs[:, width + gaps.index(name)] = ~known
+            if form.width > 1:
+                levels.append(place)
+            else:
+                numbers.append(start)
+        start = place.stop
+    return inputs, Filler(tuple(numbers), tuple(levels)) if gaps else None
+
+
+def _find_forms(file: Path, table: Table) -> dict[str, _Form]:
+    """How each column becomes features; UserError with all that cannot."""
+    faults, refused, forms = Faults(), [], {}
+    for name in table:
         try:
-            parts.append(_encode(file, columns[name]))
+            forms[name] = _find_form(file, table[name])
         except UserError as error:
             faults.add(error)
             refused.append(quote(name))
-            continue
-        end = start + parts[-1].shape[1]
-        if columns[name].hasnans:
-            if parts[-1].shape[1] > 1:
-                levels.append(slice(start, end))
-            else:
-                numbers.append(start)
-        start = end
     if len(refused) > 1:
         faults.add(UserError(f"dataset.drop=[{','.join(refused)}] leaves all of them out."))
     faults.tell()
-    gaps = columns.isna().loc[:, columns.isna().any()]
-    filler = Filler(tuple(numbers), tuple(levels)) if len(gaps.columns) else None
-    return np.concatenate([*parts, gaps.to_numpy(dtype=np.float32)], axis=1), filler
+    return forms
 
 
-def _encode(file: Path, column: pd.Series) -> np.ndarray:
-    """One column as numbers (N, 1), or one-hot (N, levels); NaN where missing."""
+def _find_form(file: Path, column: pd.Series) -> _Form:
     known = column.notna().to_numpy()
     if not known.any():
         raise UserError(
             f"{file}: column {column.name!r} is empty; leave it out with "
             f"dataset.drop=[{quote(column.name)}]."
         )
-    part = _encode_known(file, column[known].infer_objects())
-    if known.all():
-        return part
-    encoded = np.full((len(column), part.shape[1]), np.nan, part.dtype)
-    encoded[known] = part
-    return encoded
-
-
-def _encode_known(file: Path, column: pd.Series) -> np.ndarray:
-    if types.is_bool_dtype(column) or types.is_numeric_dtype(column):
-        return _to_numbers(file, column)[:, None]
-    text = _to_text(file, column)
+    values, gaps = column[known].infer_objects(), not known.all()
+    if types.is_bool_dtype(values) or types.is_numeric_dtype(values):
+        return _Form(_to_numbers(file, values).dtype, gaps)
+    text = _to_text(file, values)
     levels = sorted(text.unique())
     if len(levels) > MOST_LEVELS:
         raise UserError(
@@ -183,7 +205,9 @@ def _encode_known(file: Path, column: pd.Series) -> np.ndarray:
             f"{MOST_LEVELS} (an identifier?); leave it out with "
             f"dataset.drop=[{quote(column.name)}], or make it numbers."
         )
-    return (text.to_numpy()[:, None] == np.array(levels, dtype=object)).astype(np.float32)
+    indices = np.full(len(column), -1, np.int8)
+    indices[known] = pd.Categorical(text, levels).codes
+    return _Form(np.dtype(np.float32), gaps, len(levels), indices)
 
 
 def _to_numbers(file: Path, column: pd.Series) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,9 +33,11 @@ from lossbench.datasets.suspects import (
     SAYS_SPLIT,
     SPLITS,
     find_suspects,
+    hash_columns,
     note_rare,
     note_repeated,
 )
+from lossbench.datasets.table import Table
 from lossbench.registry.hints import choices
 from lossbench.registry.schema import Faults
 
@@ -149,17 +151,15 @@ def _read_sample(files: tuple[tuple[Path, int], ...], wanted: Wanted) -> Sample:
     return sample_of(Path(f"{file} + {other.name}"), both, wanted, parts)
 
 
-def sample_of(
-    file: Path, table: pd.DataFrame, wanted: Wanted, parts: np.ndarray | None = None
-) -> Sample:
+def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None = None) -> Sample:
     """The examples of a table of features and of columns with roles; parts: (N,) the given ones.
 
     file: what messages name.
     """
-    columns = table.drop(columns=list(wanted.roles))
-    if len(table) < 10 or columns.empty:
+    columns = table.only(name for name in table if name not in wanted.roles)
+    if len(table) < 10 or not columns.names:
         raise UserError(
-            f"{file}: {len(table)} rows and {table.shape[1]} columns; "
+            f"{file}: {len(table)} rows and {len(table.names)} columns; "
             "give at least 10 rows, and a feature next to the target."
         )
     parts = _read_parts(file, table, wanted) if parts is None else parts
@@ -169,7 +169,7 @@ def sample_of(
         columns, notes = _read_gaps(file, columns)
     faults = Faults()
     with faults.gathered():
-        _refuse_missing(file, table[list(wanted.roles)], columns, wanted)
+        _refuse_missing(file, table, columns, wanted)
     with faults.gathered():
         inputs, fill = encode_features(file, columns)
     faults.tell()
@@ -177,23 +177,22 @@ def sample_of(
     targets, kind, classes = read_targets(file, target, wanted.task, wanted.positive, wanted.order)
     notes += _note_suspects(file, columns, targets, kind)
     notes += _note_target(file, target, kind, targets, classes, wanted)
-    used = columns.assign(**{wanted.target: target})
-    same = pd.util.hash_pandas_object(used, index=False).to_numpy()
+    same = hash_columns(table[name] for name in (*columns, wanted.target))
     for note in (*note_rare(targets, classes, parts), *note_repeated(same, parts, groups)):
         notes.append(f"{file.name}: {note}")
     return Sample(inputs, targets, kind, notes=tuple(notes), fill=fill, split=parts, groups=groups)
 
 
-def choose_columns(file: Path, table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+def choose_columns(file: Path, table: Table, wanted: Wanted) -> Table:
     """The columns that have a role and those that are to be features, in the order of the file."""
     roles = [(wanted.target, "target"), (wanted.split, "split"), (wanted.group, "group")]
     named = [(name, role) for name, role in roles if name is not None]
     named += [(name, "drop") for name in wanted.drop]
     named += [(name, "features") for name in wanted.features or ()]
     for name, key in named:
-        if name not in table:
+        if name not in table.names:
             raise UserError(
-                f"dataset.{key}={name}: no column of {file}. {choices(name, table.columns)}"
+                f"dataset.{key}={name}: no column of {file}. {choices(name, table.names)}"
             )
         if wanted.roles.get(name, key) != key:
             raise UserError(
@@ -204,20 +203,24 @@ def choose_columns(file: Path, table: pd.DataFrame, wanted: Wanted) -> pd.DataFr
     features = [name for name in table if name not in wanted.drop]
     if wanted.features is not None:
         features = list(wanted.features)
-    return table[[name for name in table if name in features or name in wanted.roles]]
+    return table.only(name for name in table if name in features or name in wanted.roles)
 
 
-def _append(file: Path, table: pd.DataFrame, other: Path, rows: pd.DataFrame) -> pd.DataFrame:
+def _append(file: Path, table: Table, other: Path, rows: Table) -> Table:
     """The table with the rows of another that has its columns."""
-    if lacking := [name for name in table if name not in rows]:
+    if lacking := [name for name in table if name not in rows.names]:
         raise UserError(
             f"dataset.test={other}: it has no column {listed(map(repr, lacking))}, as {file} has; "
             "give a file of the same columns, or leave them out."
         )
-    return pd.concat([table, rows[table.columns]], ignore_index=True)
+
+    def read(name: str) -> pd.Series:
+        return pd.concat([table[name], rows[name]], ignore_index=True)
+
+    return Table(table.names, len(table) + len(rows), read)
 
 
-def _read_parts(file: Path, table: pd.DataFrame, wanted: Wanted) -> np.ndarray | None:
+def _read_parts(file: Path, table: Table, wanted: Wanted) -> np.ndarray | None:
     """(N,) the part of each row as the column says it, or None where no column does."""
     if wanted.split is None:
         return None
@@ -239,7 +242,7 @@ def _read_parts(file: Path, table: pd.DataFrame, wanted: Wanted) -> np.ndarray |
 # --- notes --------------------------------------------------------------------------------------
 
 
-def _note_suspects(file: Path, columns: pd.DataFrame, targets: np.ndarray, kind: str) -> list[str]:
+def _note_suspects(file: Path, columns: Table, targets: np.ndarray, kind: str) -> list[str]:
     """A line for each column that had better not be a feature."""
     suspicious = find_suspects(columns, targets, kind not in NUMBERS)
     notes = [
@@ -293,42 +296,53 @@ def _note_target(
 # --- gaps ---------------------------------------------------------------------------------------
 
 
-def _read_gaps(file: Path, columns: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _read_gaps(file: Path, columns: Table) -> tuple[Table, list[str]]:
     """The columns, with "NA", "?" and the like in numbers read as gaps, and what to say of gaps."""
-    notes, columns = [], columns.copy()
+    notes, numbers, gaps = [], dict[str, pd.Series](), dict[str, int]()
     for name in columns:
-        text = columns[name]
-        marks = text[text.str.strip().str.lower().isin(MISSING)] if is_text(text) else text[:0]
-        if len(marks) and not is_text(numbers := read_numbers(text, ".", "", MISSING)):
-            columns[name] = numbers
+        column = columns[name]
+        marks = (
+            column[column.str.strip().str.lower().isin(MISSING)] if is_text(column) else column[:0]
+        )
+        if len(marks) and not is_text(known := read_numbers(column, ".", "", MISSING)):
+            numbers[name] = column = known
             notes.append(
                 f"{file.name}: column {name!r}: {listed(map(repr, marks.unique()))} in "
                 f"{len(marks)} rows read as missing."
             )
-    gaps = columns.isna().sum()
-    if gaps.any():
+        if count := int(column.isna().sum()):
+            gaps[name] = count
+    if gaps:
         notes.append(
-            f"{file.name}: {gaps.sum()} missing values in {listed(gaps[gaps > 0].index)}: filled "
+            f"{file.name}: {sum(gaps.values())} missing values in {listed(gaps)}: filled "
             "with the median or most frequent level of each training split, and marked."
         )
-    return columns, notes
+
+    def read(name: str) -> pd.Series:
+        return numbers[name] if name in numbers else columns[name]
+
+    return replace(columns, read=read), notes
 
 
-def _refuse_missing(file: Path, roles: pd.DataFrame, columns: pd.DataFrame, wanted: Wanted) -> None:
-    for name in roles:
-        if count := int((missing := roles[name].isna()).sum()):
+def _refuse_missing(file: Path, table: Table, columns: Table, wanted: Wanted) -> None:
+    for name, role in wanted.roles.items():
+        if count := int((missing := table[name].isna()).sum()):
             raise UserError(
-                f"{file}: {wanted.roles[str(name)]} {name!r} is missing in {count} of {len(roles)} "
+                f"{file}: {role} {name!r} is missing in {count} of {len(table)} "
                 f"rows, the first in data row {int(missing.to_numpy().argmax()) + 1}; remove those "
                 "rows."
             )
-    gaps = columns.isna()
-    counts = gaps.sum()
-    if counts.any() and not wanted.impute:
-        worst = counts[counts > 0]
-        first = int(gaps[worst.index[0]].to_numpy().argmax()) + 1
+    if wanted.impute:
+        return
+    worst, rows, first = dict[str, int](), np.zeros(len(table), bool), 0
+    for name in columns:
+        gaps = columns[name].isna().to_numpy()
+        if gaps.any():
+            first = first or int(gaps.argmax()) + 1
+            worst[name], rows = int(gaps.sum()), rows | gaps
+    if worst:
         raise UserError(
             f"{file}: missing values in {listed(f'{n} ({c})' for n, c in worst.items())}, "
-            f"{gaps.any(axis=1).sum()} of {len(gaps)} rows, the first in data row {first}; "
+            f"{rows.sum()} of {len(rows)} rows, the first in data row {first}; "
             "dataset.missing=impute fills them, dataset.drop=[…] leaves columns out."
         )

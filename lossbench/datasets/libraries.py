@@ -23,6 +23,7 @@ from lossbench.datasets.files import Wanted, choose_columns, sample_of
 from lossbench.datasets.folders import read_images
 from lossbench.datasets.splitting import TRAIN
 from lossbench.datasets.suspects import SPLITS, hash_rows, note_rare, note_repeated
+from lossbench.datasets.table import Table
 from lossbench.paths import expanded
 from lossbench.registry.hints import choices
 from lossbench.registry.schema import reason_of
@@ -76,7 +77,7 @@ def _read_openml(
         )
     wanted = Wanted(named[0], task, drop=drop, impute=impute, positive=positive)
     file = Path(f"openml {number}")
-    sample = sample_of(file, choose_columns(file, bunch.frame, wanted), wanted)
+    sample = sample_of(file, choose_columns(file, Table.of(bunch.frame), wanted), wanted)
     details = bunch.details
     said = f"{details.get('name')}, version {details.get('version')}"
     note = f"openml {number}: {said}; licence: {details.get('licence', 'none stated')}."
@@ -187,7 +188,8 @@ def _read_hub(
     notes = _note_licence(root, table)
     single = _find_input(root, table, wanted, inputs)
     if single is None:
-        sample = sample_of(root, choose_columns(root, table.to_pandas(), wanted), wanted, parts)
+        frame = Table.of(table.to_pandas())
+        sample = sample_of(root, choose_columns(root, frame, wanted), wanted, parts)
         return Sample(**{**vars(sample), "notes": (*sample.notes, *notes)})
     x = _read_input(root, table.column(single), size)
     y = np.asarray(table.column(wanted.target).to_pandas())

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from csv import Error, reader
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from lossbench.contract import UserError
 from lossbench.datasets.columns import is_text, read_numbers
+from lossbench.datasets.table import Table
 from lossbench.paths import expanded, regular_file
 from lossbench.registry.schema import reason_of
 
@@ -48,42 +51,52 @@ def named_file(path: str, key: str, what: str) -> tuple[Path, int]:
         ) from error
 
 
-def read_table(file: Path, spelling: Spelling, key: str) -> pd.DataFrame:
+def read_table(file: Path, spelling: Spelling, key: str) -> Table:
     """The file's content, with text column names; UserError where it cannot be read."""
     formats = {".csv": _read_csv, ".parquet": _read_parquet, ".pq": _read_parquet}
     if file.suffix.lower() not in formats:
         raise UserError(f"{key}={file}: the suffix must be {', '.join(formats)}.")
-    try:
+    with _refusing(file):
         table = formats[file.suffix.lower()](file, spelling)
+    for name in table:
+        if table.names.count(name) > 1:
+            raise UserError(f"{file}: two columns are named {name!r}; rename one.")
+    return table
+
+
+@contextlib.contextmanager
+def _refusing(file: Path) -> Iterator[None]:
+    """UserError where the file cannot be read."""
+    try:
+        yield
     except UnicodeDecodeError as error:
         reason = f"byte {error.start} is not UTF-8; save it as UTF-8"
         raise UserError(f"{file}: it cannot be read: {reason}.") from error
     except READING as error:
         reason = reason_of(error)
         raise UserError(f"{file}: it cannot be read: {reason}") from error
-    names = table.columns.astype(str)
-    for name in names[names.duplicated()]:
-        raise UserError(f"{file}: two columns are named {name!r}; rename one.")
-    return table.set_axis(names, axis=1)
 
 
-def _read_parquet(file: Path, spelling: Spelling) -> pd.DataFrame:
-    table = pd.read_parquet(file, engine="pyarrow")
-    return _respell(table, table[[name for name in table if is_text(table[name])]], spelling)
+def _read_parquet(file: Path, spelling: Spelling) -> Table:
+    """Each column as pandas reads it; those of an index are none."""
+    names = tuple(map(str, pq.read_schema(file).empty_table().to_pandas()))
+
+    def read(name: str) -> pd.Series:
+        with _refusing(file):
+            column = pd.read_parquet(file, engine="pyarrow", columns=[name])
+        return _respell(column.iloc[:, 0].reset_index(drop=True).rename(name), spelling)
+
+    return Table(names, pq.read_metadata(file).num_rows, read)
 
 
-def _respell(table: pd.DataFrame, text: pd.DataFrame, spelling: Spelling) -> pd.DataFrame:
-    """The table with the columns of numbers that are written with the signs that are wanted."""
-    if spelling.plain:
-        return table
-    for name in text:
-        column = read_numbers(text[name], spelling.decimal, spelling.thousands, spelling.gaps)
-        if not is_text(column):
-            table[name] = column
-    return table
+def _respell(column: pd.Series, spelling: Spelling) -> pd.Series:
+    """The column as numbers, where it is text that writes them with the signs that are wanted."""
+    if spelling.plain or not is_text(column):
+        return column
+    return read_numbers(column, spelling.decimal, spelling.thousands, spelling.gaps)
 
 
-def _read_csv(file: Path, spelling: Spelling) -> pd.DataFrame:
+def _read_csv(file: Path, spelling: Spelling) -> Table:
     """pandas fills short rows and guesses an index, so the shape is checked first."""
     with file.open(newline="", encoding="utf-8-sig") as lines:
         first = next((line for line in lines if line.strip()), "")
@@ -111,7 +124,17 @@ def _read_csv(file: Path, spelling: Spelling) -> pd.DataFrame:
         keep_default_na=False,  # "NA" and "None" may be text; as a number they are refused below
         na_values=[""],
     )
-    return read() if spelling.plain else _respell(read(), read(dtype=str), spelling)
+    frame = read()
+    frame.columns = frame.columns.astype(str)
+    if spelling.plain:
+        return Table.of(frame)
+    text = read(dtype=str).set_axis(frame.columns, axis=1)
+
+    def respelled(name: str) -> pd.Series:
+        column = _respell(text[name], spelling)
+        return frame[name] if is_text(column) else column
+
+    return replace(Table.of(frame), read=respelled)
 
 
 def _refuse_header(header: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.api import types
 
 from lossbench.datasets.splitting import SHARES, TEST, TRAIN, VALIDATION
+from lossbench.datasets.table import Table
 
 # What says which part a row is in, in lower case.
 SPLITS = {
@@ -28,10 +29,11 @@ ROW_NAMES = {"index", "idx", "row", "row number", "rownumber", "row_number", "no
 FEW_CHANGES = 0.2  # of those that a random order of the classes would have
 ENOUGH = 50  # rows of a class in the test split
 SEPARABLE = 30  # rows that chance does not put into order
+SHIFT, MIX = np.uint64(31), np.uint64(0x9E3779B97F4A7C15)  # spread what differs over all bits
 MOST_VALUES = 50  # of a column that is held against the target value by value
 
 
-def find_suspects(features: pd.DataFrame, target: np.ndarray, classes: bool) -> dict[str, str]:
+def find_suspects(features: Table, target: np.ndarray, classes: bool) -> dict[str, str]:
     """Column -> what is suspicious about it, for columns that are features all the same.
 
     target: class indices or numbers (N,); classes: which of the two.
@@ -60,6 +62,15 @@ def note_rare(
         f"the test split has {about}{tested[fewest]} rows of the class {classes[fewest]!r}, fewer "
         f"than {ENOUGH}: each is {1 / max(1, tested[fewest]):.1%} of its recall."
     ]
+
+
+def hash_columns(columns: Iterable[pd.Series]) -> np.ndarray:
+    """(N,) numbers that are equal for rows that are equal in every column."""
+    rows: Any = np.uint64(0)
+    for column in columns:
+        hashes = pd.util.hash_pandas_object(column, index=False).to_numpy()
+        rows = (rows ^ (rows >> SHIFT)) * MIX + hashes
+    return rows
 
 
 def hash_rows(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
