@@ -320,30 +320,25 @@ class Stack(LightningModule):
         scale = self.splits.target_scale
         for split, place in (("validation", "val"), ("test", "test")):
             for state, suffix in ((self.state, ""), (self.best, "_best")):
-                estimate, targets = self.estimates(state, split)
-                facts = self.metric_facts(state)
-                scores = score(self.recipe.metrics, estimate, targets, scale, facts)
-                for name, values in scores.items():
-                    self.history.final[f"{place}{suffix}/{name}"] = values.cpu()
+                (estimate, targets), facts = self.estimates(state, split), self.metric_facts(state)
+                scored = score(self.recipe.metrics, estimate, targets, scale, facts)
+                self.history.final |= {f"{place}{suffix}/{n}": v.cpu() for n, v in scored.items()}
                 if (split, suffix) == ("test", ""):
                     first = partial(self.splits.first, "train")
                     self.history.details = collect_details(
                         self.task, partial(self.estimate, self.state), first, estimate, targets
                     )
                 if self._has_room(estimate, targets):
-                    self._keep(f"{split}{suffix}", estimate)
-                    self._keep(f"{split}_target", targets)
-        if self.history.predictions:
-            facts = {"target_scale": scale, **self.metric_facts(self.state)}
-            for name in ("target_scale", "class_counts"):
-                if facts.get(name) is not None:
-                    self._keep(name, facts[name])
+                    self._keep({f"{split}{suffix}": estimate, f"{split}_target": targets})
+                    self._keep({"target_scale": scale, "class_counts": facts.get("class_counts")})
 
-    def _keep(self, name: str, values: Tensor) -> None:
+    def _keep(self, predictions: dict[str, Tensor | None]) -> None:
         """Set predictions aside, in single precision but where they have a unit."""
-        single = self.splits.target_scale is None and values.is_floating_point()
-        array = (values.float() if single else values).cpu().numpy()
-        self.history.predictions[name] = set_aside(array)
+        for name, values in predictions.items():
+            if values is not None:
+                single = self.splits.target_scale is None and values.is_floating_point()
+                kept = values.float() if single else values
+                self.history.predictions[name] = set_aside(kept.cpu().numpy())
 
     def _has_room(self, estimate: Tensor, targets: Tensor) -> bool:
         """Whether a replica's estimates, as they are kept, and targets of both splits may be."""
