@@ -291,8 +291,10 @@ def test_two_seeds_have_no_interval():
 def test_rows_are_resampled_with_the_metric_itself():
     """Tensor road of the row bootstrap: a metric that is no mean over rows works too."""
     first, second = held_out(BASE, 0.9, 0), held_out(BASE, 0.6, 1)
-    assert row_variance([first, second], "macro_f1", "test") > 0
-    assert np.isnan(row_variance([first, replace(second, predictions=())], "accuracy", "test"))
+    assert row_variance([(first, "macro_f1", "test", 1.0), (second, "macro_f1", "test", -1.0)]) > 0
+    without = replace(second, predictions=())
+    parts = [(side, "accuracy", "test", weight) for side, weight in ((first, 1), (without, -1))]
+    assert np.isnan(row_variance(parts))
 
 
 def test_rows_are_resampled_with_their_targets():
@@ -300,7 +302,7 @@ def test_rows_are_resampled_with_their_targets():
     right, wrong = (held_out(BASE, share, 0).predictions[0].load() for share in (1.0, 0.5))
     kept = Predictions(tuple(range(20)), lambda: {**right, "validation": wrong["validation"]})
     perfect = replace(result("cross_entropy", BASE), predictions=(kept,))
-    assert row_variance([perfect], "accuracy", "test") == 0
+    assert row_variance([(perfect, "accuracy", "test", 1.0)]) == 0
 
 
 # --- looks ----------------------------------------------------------------------------------------
