@@ -11,6 +11,7 @@ from lossbench.results.folder import (
     described,
     everything,
     free_name,
+    into_place,
     looks_of,
     merged,
     missing_seeds,
@@ -25,3 +26,4 @@ from lossbench.results.folder import (
     whole,
     write,
 )
+from lossbench.results.joining import ordered

@@ -132,7 +132,7 @@ def write(result: Result, folder: Path) -> Path:
             text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
             text = masked(text) if name == "config" else text
             (temporary / f"{name}.yaml").write_text(text, encoding="utf-8")
-        return _into_place(temporary, folder, result.key)
+        return into_place(temporary, folder, result.key)
     except OSError as error:
         raise UnusableError(
             f"results.dir={folder}: the result of {result.key} could not be written: "
@@ -142,7 +142,7 @@ def write(result: Result, folder: Path) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _into_place(temporary: Path, folder: Path, key: str) -> Path:
+def into_place(temporary: Path, folder: Path, key: str) -> Path:
     """Rename to the key's first free name; renaming onto a full folder fails, so none is lost."""
     for name in _names(key):
         try:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import ast
 import functools
+import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from lossbench import registry
 from lossbench.configuration import Configuration
 from lossbench.registry.identity import code_of, not_looked_at
 from lossbench.registry.modules import definition_in
+
+PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of Python and of the packages that numbers depend on."""
+    return {**{name: version(name) for name in PACKAGES}, "python": platform.python_version()}
 
 
 def code_of_run(config: Configuration, task: str) -> dict[str, str]:

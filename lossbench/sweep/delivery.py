@@ -149,10 +149,14 @@ class Delivery:
     def _opened(self, tracking: Tracking) -> Store:
         """The store, which the jobs of a command share."""
         if self.store is None:
-            from lossbench.tracking.store import Store  # MLflow: slow to import, not always wanted
+            # MLflow: slow to import, not always wanted.
+            from lossbench.tracking.connection import network_note
+            from lossbench.tracking.store import Store
 
             self.store = Store(tracking.uri or "", tracking.experiment)
             self.moved = time.monotonic()
+            if note := network_note(tracking.uri or ""):
+                self.console.print(note, soft_wrap=True, markup=False)
         return self.store
 
 

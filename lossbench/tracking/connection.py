@@ -7,8 +7,9 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -21,6 +22,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # seconds; MLflow's own is 120
 
 import mlflow
+import psutil
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy import NullPool, create_engine, text
@@ -28,6 +30,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 LOCK_SECONDS = 600
 DATABASE_LOCK = 20_261_121  # a number of ours among those of a database's advisory locks
+NETWORKED = re.compile(
+    r"nfs\d?|cifs|smb\w*|lustre|gpfs|beegfs\w*|ceph|9p|afs|pvfs2|panfs|wekafs|glusterfs|fuse\.\w+"
+)
 DATABASES = ("postgresql", "mysql", "mssql")
 FAILURES = (MlflowException, OSError, sqlite3.Error, SQLAlchemyError, ImportError)
 
@@ -53,13 +58,36 @@ def locked(uri: str) -> Iterator[MlflowClient]:
                 temporary = file.with_name(f".{file.name}.{os.getpid()}")
                 MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
                 with contextlib.closing(sqlite3.connect(temporary)) as database:
-                    database.execute("PRAGMA journal_mode=WAL")
+                    mode = "DELETE" if network_file_system(file.parent) else "WAL"
+                    database.execute(f"PRAGMA journal_mode={mode}")
                 os.replace(temporary, file)
             with contextlib.closing(sqlite3.connect(file)) as database:
                 database.execute("PRAGMA schema_version")
             yield MlflowClient(uri)
     else:
         yield MlflowClient(uri)
+
+
+def network_file_system(folder: Path, partitions: Sequence[Any] | None = None) -> str:
+    """The kind of the network file system that a folder is on, such as nfs4; empty for a local one.
+
+    A write-ahead log of SQLite needs memory that all who read the file share, so one machine.
+    """
+    around = [folder.absolute(), *folder.absolute().parents]
+    mounted = partitions if partitions is not None else psutil.disk_partitions(all=True)
+    kinds = {Path(each.mountpoint): str(each.fstype) for each in mounted}
+    kind = next((kinds[place] for place in around if place in kinds), "")
+    return kind if NETWORKED.fullmatch(kind) else ""
+
+
+def network_note(uri: str) -> str:
+    """What to say of an SQLite store that several machines can see, or nothing."""
+    file = _file(store_address(uri))
+    kind = network_file_system(file.parent) if file else ""
+    return kind and (
+        f"{file} is on a network file system ({kind}), where SQLite is for one machine at a time. "
+        "Where several look at it, give tracking.uri=postgresql://… or http://…."
+    )
 
 
 def _file(uri: str) -> Path | None:

@@ -27,6 +27,7 @@ from lossbench.training.recipe import History
 from lossbench.training.stack import Stack
 
 KEPT = 2
+WIDTH = "width"  # the file with the most replicas of a stack
 ABANDONED_SECONDS = 30 * 24 * 3600.0
 Snapshot = dict[str, Any]
 
@@ -44,6 +45,24 @@ def place_of(
     trainer = [config.trainer.device, bool(config.trainer.peek)]
     rest = [seeds, code_of_run(config, task), versions, *trainer]
     return folder / ".checkpoints" / f"{config.key}-{digest(rest)}"
+
+
+def kept_width(place: Path | None, width: int) -> int:
+    """The width of stacks that a run's checkpoints have, or this one, kept for later.
+
+    It is found from the memory that is free, and stacks are found by their ends.
+    """
+    if place is None:
+        return width
+    file = place / WIDTH
+    with contextlib.suppress(OSError, ValueError):
+        return int(file.read_text())
+    with contextlib.suppress(OSError):  # reported where the first checkpoint is written
+        place.mkdir(parents=True, exist_ok=True)
+        temporary = place / f".writing-{uuid.uuid4().hex}"
+        temporary.write_text(str(width))
+        os.replace(temporary, file)
+    return width
 
 
 def clear(place: Path | None) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import psutil
 import torch
@@ -17,6 +22,8 @@ FEWEST = 8  # below it, calls cost more than memory
 PREPARING = 3  # times its own rows and data that a replica needs at once
 MADE = 12  # bytes of a number of a batch while it is made: float64, float32
 STATE = 5  # a parameter, its gradient, two moments, its best value
+CGROUPS = Path("/sys/fs/cgroup")
+MOST = 2**60  # bytes; a larger limit means none
 SHARE = 0.5  # of the memory that is free, among all processes that train
 
 
@@ -35,8 +42,48 @@ def most_replicas(stack: Stack, gpu: bool) -> int:
     held = PREPARING * stack.splits.bytes_of_replica + scored + STATE * parameters
     if gpu:
         return max(1, int(SHARE * torch.cuda.mem_get_info()[0] / (step + held)))
-    free = psutil.virtual_memory().available / (os.cpu_count() or 1)
-    return max(1, min(max(FEWEST, CACHE // step), int(SHARE * free / (step + held))))
+    return max(1, min(max(FEWEST, CACHE // step), int(SHARE * _free() / (step + held))))
+
+
+def _free() -> float:
+    """Bytes of memory for each process that trains: of the machine, the container or the job."""
+    machine = psutil.virtual_memory().available / (os.cpu_count() or 1)
+    return min(machine, limit_of_container(CGROUPS), limit_of_slurm(os.environ))
+
+
+def limit_of_slurm(environment: Mapping[str, str]) -> float:
+    """Bytes of a Slurm job's memory for each of its cores; infinite outside of one."""
+    if per_cpu := environment.get("SLURM_MEM_PER_CPU"):
+        return float(per_cpu) * 2**20
+    per_node = float(environment.get("SLURM_MEM_PER_NODE", 0)) * 2**20
+    return per_node / float(environment.get("SLURM_CPUS_ON_NODE", 1)) or math.inf
+
+
+def limit_of_container(root: Path) -> float:
+    """Bytes that control groups leave to each core; an outer group's limit holds for inner ones."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min([math.inf, *map(_left_of, _control_groups(root))]) / cores
+
+
+def _control_groups(root: Path) -> Iterator[Path]:
+    """The folders of this process's control group, in version 2 and 1, and of those around it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers in ("", "memory"):
+                folder = root / controllers / path.strip("/")
+                yield from (each for each in (folder, *folder.parents) if each.is_relative_to(root))
+
+
+def _left_of(group: Path) -> float:
+    for most, used in (
+        ("memory.max", "memory.current"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no limit
+            limit = int((group / most).read_text())
+            return math.inf if limit > MOST else limit - int((group / used).read_text())
+    return math.inf
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
 from lossbench import registry
@@ -41,7 +42,7 @@ from lossbench.training.boundary import (
     try_augmentation,
     wanted_facts,
 )
-from lossbench.training.checkpoint import Checkpoint, place_of
+from lossbench.training.checkpoint import Checkpoint, kept_width, place_of
 from lossbench.training.chunks import in_chunks, most_replicas
 from lossbench.training.outcome import Trained, result_of, versions
 from lossbench.training.recipe import History, Recipe
@@ -78,11 +79,13 @@ def train(
     began = time.monotonic()
     epochs = config.trainer.max_epochs
     samples = samples_of(config)
-    chunks = in_chunks([*range(len(seeds))], _width(config, data(config, seeds[:1], samples)))
+    first = data(config, seeds[:1], samples)
+    place = place_of(folder, config, seeds, first.task.name, versions())
+    chunks = in_chunks([*range(len(seeds))], kept_width(place, _width(config, first)))
     stacks: list[Trained] = []
     for number, chunk in enumerate(chunks):
         chunk_report = partial(_shifted, report, number * epochs, len(chunks) * epochs)
-        stacks.append(_train_stack(config, seeds, chunk, chunk_report, folder, samples))
+        stacks.append(_train_stack(config, seeds, chunk, chunk_report, place, samples))
         if stacks[-1].task != stacks[0].task:
             raise UserError(
                 f"dataset: seed {seeds[chunk[0]]} poses {stacks[-1].task}, seed {seeds[0]} "
@@ -102,7 +105,7 @@ def _train_stack(
     seeds: list[int],
     chunk: list[int],
     report: StackReport,
-    folder: Path | None,
+    place: Path | None,
     samples: Samples,
 ) -> Trained:
     """Prepare the data of a chunk of the seeds, train them as one, and let the data go."""
@@ -110,7 +113,6 @@ def _train_stack(
     splits = data(config, chunk_seeds, samples)
     recipe = make_recipe(config, splits)
     report(0, None)
-    place = place_of(folder, config, seeds, splits.task.name, versions())
     saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None
     history, unmapped = fit_stack(config, recipe, splits, chunk_seeds, report, saved=saved)
     notes, origin = (*splits.notes, *recipe.notes, *history.notes), splits.origin
@@ -368,6 +370,7 @@ def fit(
             precision=config.trainer.precision,
             max_epochs=config.trainer.max_epochs - done,
             callbacks=[_Progress(report, checkpoint)],
+            plugins=[LightningEnvironment()],  # else it takes a Slurm job for one of its own
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

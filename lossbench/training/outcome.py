@@ -5,23 +5,20 @@ from __future__ import annotations
 import math
 import platform
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lossbench import registry
+from lossbench import registry, results
 from lossbench.configuration import Configuration
 from lossbench.datasets import Origin
 from lossbench.results import NO_CURVES, Result
 from lossbench.results.predictions import Predictions
-from lossbench.results.sources import blind_spots, code_of_metrics, code_of_run
+from lossbench.results.sources import blind_spots, code_of_metrics, code_of_run, package_versions
 from lossbench.tasks import Task
 from lossbench.training.recipe import History, Recipe
-
-PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,8 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
     seeds, curves, test_curves = (
         pd.concat(t, ignore_index=True) for t in zip(*tables, strict=True)
     )
+    order = [*seeds.seed]
+    details = pd.concat([_details(s.history, s.seeds) for s in stacks], ignore_index=True)
     kept = all(stack.history.predictions for stack in stacks)
     notes = list(dict.fromkeys(note for stack in stacks for note in stack.notes))
     if not kept and config.results.predictions:
@@ -73,12 +72,12 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
         key=summary["key"],
         config=replace(config, seeds=tuple(seed for stack in stacks for seed in stack.seeds)),
         seeds=seeds,
-        curves=curves,
+        curves=results.ordered(curves, ["epoch", "metric"], order),
         summary=summary,
         versions=versions(),
-        details=pd.concat([_details(s.history, s.seeds) for s in stacks], ignore_index=True),
+        details=results.ordered(details, ["name"], order),
         predictions=(_predictions(stacks),) if kept else (),
-        test_curves=test_curves,
+        test_curves=results.ordered(test_curves, ["epoch", "metric"], order),
     )
 
 
@@ -151,8 +150,7 @@ def _details(history: History, seeds: list[int]) -> pd.DataFrame:
 def versions() -> dict[str, Any]:
     """What the numbers depend on besides the configuration."""
     return {
-        **{package: version(package) for package in PACKAGES},
-        "python": platform.python_version(),
+        **package_versions(),
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
