@@ -12,6 +12,7 @@ from pathlib import Path
 from lossbench import registry, results
 from lossbench.contract import UserError
 from lossbench.registry import Plugin
+from lossbench.sweep import on_ray, on_slurm
 from lossbench.sweep.claimed import clear_dead
 from lossbench.sweep.launcher import launch
 
@@ -61,6 +62,12 @@ def machine() -> str:
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
     return f"machine   {os.cpu_count()} cores, one thread for each worker, {device}"
+
+
+def engines() -> Iterator[str]:
+    """The lines of the clusters that a sweep may run on."""
+    yield f"ray       {on_ray.state()}"
+    yield f"slurm     {on_slurm.state()}"
 
 
 def stored(folder: Path) -> Iterator[str]:

@@ -24,6 +24,8 @@ torch.set_num_threads(1)
 Command = Callable[..., Done]
 # Files of few, long tests: begun first, so that none of them is left alone at the end.
 LONGEST = (
+    "test_ray.py",
+    "test_slurm.py",
     "test_servers.py",
     "test_tracking.py",
     "test_kill_matrix.py",

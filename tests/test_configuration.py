@@ -61,7 +61,11 @@ def variants(config: Configuration) -> dict[str, Configuration]:
             changed[f"{kind}.{key}"] = replace(config, **{kind: Choice(choice.name, values)})
     for section, values in ANOTHER.items():
         for key, value in values.items():
-            part = replace(getattr(config, section), **{key: value})
+            part = getattr(config, section)
+            if section == "launcher":  # the one section whose keys are its plugin's
+                part = Choice(part.name, {**part.values, key: value})
+            else:
+                part = replace(part, **{key: value})
             changed[f"{section}.{key}"] = replace(config, **{section: part})
     return changed
 

@@ -27,6 +27,8 @@ OWNERS = {
     "hydra": {"composition"},
     "omegaconf": {"composition"},
     "pebble": {"sweep"},
+    "ray": {"on_ray"},
+    "submitit": {"on_slurm"},
     "matplotlib": {"drawing"},
 }
 FILES = sorted(ROOT.rglob("*.py"))

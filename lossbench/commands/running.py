@@ -177,6 +177,8 @@ def exit_code(jobs: list[Job], results: list[Result], console: Console) -> int:
     if failed:
         complain("\n".join([f"{len(failed)} of {len(jobs)} runs failed:", *failures(jobs)]))
         return 3
+    if len(results) < len(jobs) and jobs[0].config.launcher.values.get("detach"):
+        return 0  # what was left to Slurm was said
     if len(results) < len(jobs):
         complain(
             f"{len(jobs) - len(results)} of {len(jobs)} runs have no result yet: they are being "

@@ -73,7 +73,7 @@ def doctor(results: str) -> int:
 
     Exits with 3 where a plugin is broken.
     """
-    from lossbench.doctor import broken, machine, stored, versions
+    from lossbench.doctor import broken, engines, machine, stored, versions
 
     folder = Path(results).absolute()
     if folder.exists() and not folder.is_dir():
@@ -81,6 +81,8 @@ def doctor(results: str) -> int:
     say(versions())
     refuse_unreadable()
     say(machine())
+    for line in engines():
+        say(line)
     plugins = [p for kind in KINDS for p in registry.installed(kind)]
     faults = [*fault_lines(broken(plugins)), *malformed()]
     say(

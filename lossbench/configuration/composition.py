@@ -50,6 +50,7 @@ MOST_VALUES = 100_001  # of one axis
 ENVIRONMENT = "${oc.env:"
 FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
 PLAIN_REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)*\}")
+GROUPS = (*CHOICES, "launcher")  # whose options are plugins
 Sections = dict[str, Any]
 Axes = dict[str, list[str]]  # a key's overrides, one for each value
 
@@ -66,17 +67,17 @@ class PluginSource(ConfigSource):
         return True
 
     def is_group(self, config_path: str) -> bool:
-        return config_path.strip("/") in ("", *CHOICES)
+        return config_path.strip("/") in ("", *GROUPS)
 
     def is_config(self, config_path: str) -> bool:
         group, name = _split(config_path)
-        return group in CHOICES and (":" in name or name in registry.names(group))
+        return group in GROUPS and (":" in name or name in registry.names(group))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         group = config_path.strip("/")
         if group == "":
-            return [] if results_filter == ObjectType.CONFIG else list(CHOICES)
-        hidden = group not in CHOICES or results_filter == ObjectType.GROUP
+            return [] if results_filter == ObjectType.CONFIG else list(GROUPS)
+        hidden = group not in GROUPS or results_filter == ObjectType.GROUP
         return [] if hidden else registry.names(group)
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -300,7 +301,7 @@ class Composer:
         options = self.loader.get_group_options(group)
         if name in options:
             _refuse_two_files(group, name)
-        elif group in CHOICES and isinstance(name, str) and ":" in name:
+        elif group in GROUPS and isinstance(name, str) and ":" in name:
             registry.find(group, name)
         else:
             file = Path(PluginSearchPath.user_folder or "", group, f"{name}.yml")
@@ -331,7 +332,7 @@ def _refuse_two_files(group: str, name: Any) -> None:
     before = [packaged("conf"), *([Path(user)] if user else [])]
     if any((folder / file).is_file() for folder in before):
         return
-    if group in CHOICES and name in registry.names(group):
+    if group in GROUPS and name in registry.names(group):
         return
     providers = [f"{p} ({d / file})" for p, d in registry.config_folders() if (d / file).is_file()]
     if len(providers) > 1:
@@ -344,7 +345,7 @@ def _refuse_two_files(group: str, name: Any) -> None:
 def _set(config: Sections, override: Override) -> None:
     """Set one value; UserError where the key is not there."""
     path = override.key_or_group.split(".")
-    if len(path) == 2 and path[0] in CHOICES and path[1] == "name":
+    if len(path) == 2 and path[0] in GROUPS and path[1] == "name":
         raise UserError(f"{override.input_line}: choose with {path[0]}={override.value()}.")
     node: Any = config
     for i, key in enumerate(path):

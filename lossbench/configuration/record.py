@@ -20,7 +20,7 @@ from typing import Any
 from lossbench import registry
 from lossbench.configuration.settings import (
     SECTIONS,
-    Launcher,
+    Dealing,
     Results,
     Settle,
     Tracking,
@@ -56,7 +56,10 @@ PLAIN_WORD = re.compile(r"[A-Za-z_][\w./:-]*")
 
 @dataclass(frozen=True)
 class Choice:
-    """A plugin by name, and the values of its parameters in the order of its signature."""
+    """A plugin by name, and the values of its parameters in the order of its signature.
+
+    The launcher of this machine has no name.
+    """
 
     name: str
     values: dict[str, Any]
@@ -64,7 +67,7 @@ class Choice:
     @property
     def mapping(self) -> dict[str, Any]:
         """The section as YAML holds it."""
-        return {"name": self.name, **self.values}
+        return {**({"name": self.name} if self.name else {}), **self.values}
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Configuration:
     tune: Tune
     tracking: Tracking
     results: Results
-    launcher: Launcher
+    launcher: Choice
     settle: Settle
 
     @classmethod
@@ -106,7 +109,10 @@ class Configuration:
             values = dict({**LATER, **mapping}[kind])
             parts[kind] = Choice(values.pop("name"), values)
         for name, record in SECTIONS.items():
-            given = mapping.get(name, {})
+            given = dict(mapping.get(name) or {})
+            if name == "launcher":
+                parts[name] = Choice(given.pop("name", ""), given)
+                continue
             parts[name] = record(**{each.name: given.get(each.name) for each in fields(record)})
         return cls(**parts)
 
@@ -133,8 +139,13 @@ class Configuration:
             "seeds": list(self.seeds) or AUTO,
             "metric": self.metric,
             "metrics": list(self.metrics),
-            **{name: asdict(getattr(self, name)) for name in SECTIONS},
+            **{name: self.section(name) for name in SECTIONS},
         }
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A section that is not a kind of plugin which decides numbers, as YAML holds it."""
+        values = getattr(self, name)
+        return values.mapping if isinstance(values, Choice) else asdict(values)
 
     # ---- identities ----------------------------------------------------------------------------
     @property
@@ -259,7 +270,10 @@ def validated(mapping: Mapping[str, Any]) -> Configuration:
             checked[kind] = _validated_choice(kind, mapping.get(kind))
     for section, record in SECTIONS.items():
         with faults.gathered():
-            values = mapping.get(section, {})
+            values = dict(mapping.get(section, {}))
+            if section == "launcher" and "name" in values:
+                checked[section] = _validated_choice(section, values)
+                continue
             checked[section] = validate(parameters_of_object(record), values, section)
     for section, key, instead in (("results", "dir", "a folder"), ("tracking", "uri", "null")):
         if checked.get(section, {}).get(key) == "":
@@ -286,6 +300,9 @@ def _validated_choice(kind: str, given: Any) -> dict[str, Any]:
     if not isinstance(name, str):
         raise UserError(f"{kind}.name is missing: expected the name of a {kind}.")
     parameters = registry.parameters(registry.find(kind, name)[0])
+    if kind == "launcher":
+        parameters = (*parameters, *parameters_of_object(Dealing))
+        values = {"split": None, **values}
     return {"name": name, **validate(parameters, values, kind)}
 
 

@@ -83,14 +83,26 @@ class Results:
 
 @dataclass(frozen=True)
 class Launcher:
-    """How a sweep is dealt out; workers null is one for each core.
+    """How a sweep is dealt out: what every launcher takes, and all that the local one does.
 
-    retries is how often a run is tried again whose worker died or took longer than timeout.
+    workers null is one for each core. retries is how often a run is tried again whose worker died
+    or took longer than timeout.
     """
 
     workers: Annotated[int, "[1, inf)"] | None
     timeout: Annotated[float, "(0, inf)"] | None
     retries: Annotated[int, "[0, inf)"]
+
+
+@dataclass(frozen=True)
+class Dealing:
+    """What a launcher that is a plugin is given besides its own: how a run is dealt out.
+
+    split is how many jobs the seeds of one run are dealt to; null is one. A run that is tuned is
+    one job.
+    """
+
+    split: Annotated[int, "[1, inf)"] | None
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ KINDS = {
     "schedule": Role("schedules", ("progress",), chosen=True, default="constant"),
     "metric": Role("metrics", ("estimate", "target"), by_task=True, has_facts=True),
     "task": Role("tasks"),
+    "launcher": Role("launchers", ("work", "jobs")),
     "config": Role("configs"),
 }
 PLURALS = {kind: role.plural for kind, role in KINDS.items()}

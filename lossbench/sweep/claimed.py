@@ -38,8 +38,8 @@ class Leases:
         return not lease.is_locked and _take(lease)
 
     def release(self, place: Path) -> None:
-        """Give a claim up, if it is ours."""
-        with contextlib.suppress(OSError):
+        """Give a claim up, if there is one and it is ours."""
+        with contextlib.suppress(OSError, KeyError):
             self._leases[place].release()
 
     def holder(self, place: Path) -> str:

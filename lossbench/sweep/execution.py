@@ -6,22 +6,26 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from lossbench import results
-from lossbench.configuration import Configuration
+from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry.entry_points import refuse_unreadable
 from lossbench.results import Result
 from lossbench.sweep.claimed import Leases, clear_dead
 from lossbench.sweep.delivery import Delivery
-from lossbench.sweep.launcher import Event, launch
+from lossbench.sweep.forecast import known_seconds
+from lossbench.sweep.launcher import Event, chosen
+from lossbench.sweep.pieces import Pieces
 from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import Display
 from lossbench.sweep.trial import refuse_faulty
+from lossbench.sweep.workplace import OtherCodeError, Workplace, code_here, refuse_other_code
 
 POLL_SECONDS = 0.5  # between looks at what another command trains
 
@@ -89,35 +93,65 @@ def _train(
     jobs: Sequence[Job], leases: Leases, delivery: Delivery, console: Console, rerun: bool
 ) -> list[Job]:
     """Train the jobs that no other command is training; gives the others back."""
-    settings = asdict(jobs[0].config.launcher)
-    begun: list[Job] = []
-    left: list[Job] = []
+    launcher = jobs[0].config.launcher
+    settings = {name: value for name, value in launcher.values.items() if name != "split"}
+    work = _work_elsewhere if launcher.name else _work
     with Display(jobs, console) as display:
-
-        def calls() -> Iterator[tuple[Any, ...]]:
-            for job in jobs:
-                if not leases.take(job.target):
-                    left.append(job)
-                    display.leave(job)
-                    continue
-                job.seeds = job.seeds if rerun else results.missing_seeds(job.config, job.folder)
-                if job.seeds:
-                    display.begin()
-                    begun.append(job)
-                    yield job.config, job.seeds, job.folder
-                else:
-                    leases.release(job.target)
-                    display.leave(job, "done by another command")
-                    delivery.tell(job)
-
-        with closing(launch(_work, calls(), **settings)) as events:
+        runs = _Round(jobs, leases, delivery, display, rerun)
+        with closing(chosen(launcher)(work, runs.calls(), **settings)) as events:
             for event in events:
-                job = begun[event.job]
-                _handle(event, job, delivery)
-                display.show(event, job)
-                if job.place or job.error:
-                    leases.release(job.target)
-    return left
+                runs.take(event)
+    return runs.left
+
+
+@dataclass
+class _Round:
+    """The runs of a command on their way to the launcher, and what comes back of them.
+
+    begun: by the number of a job, its run and, where it is a piece of one, which.
+    """
+
+    jobs: Sequence[Job]
+    leases: Leases
+    delivery: Delivery
+    display: Display
+    rerun: bool
+    begun: list[tuple[Job, Pieces | None, int]] = field(default_factory=list)
+    left: list[Job] = field(default_factory=list)
+
+    def calls(self) -> Iterator[tuple[Any, ...]]:
+        """What the launcher is given, as it asks for it."""
+        launcher = self.jobs[0].config.launcher
+        claimed = "detach" in launcher.values  # it outlives the command, and knows what it trains
+        seconds = known_seconds(self.jobs) if claimed else {}
+        for job in self.jobs:
+            if not (claimed or self.leases.take(job.target)):
+                self.left.append(job)
+                self.display.leave(job)
+                continue
+            missing = results.missing_seeds(job.config, job.folder)
+            job.seeds = job.seeds if self.rerun else missing
+            dealt = list(_pieces(job)) if job.seeds else []
+            for pieces, piece, seeds, folder in dealt:
+                self.display.begin()
+                self.begun.append((job, pieces, piece))
+                call = job.config, seeds, folder
+                yield _elsewhere(job, seconds, *call) if launcher.name else call
+            if not dealt:
+                self.leases.release(job.target)
+                self.display.leave(job, "done by another command")
+                self.delivery.tell(job)
+
+    def take(self, event: Event) -> None:
+        """Bring all up to an event of a job."""
+        job, pieces, piece = self.begun[event.job]
+        of_run = pieces.of_run(event, piece) if pieces else event
+        if of_run is None:
+            return
+        _handle(of_run, job, self.delivery)
+        self.display.show(of_run, job)
+        if job.place or job.error:
+            self.leases.release(job.target)
 
 
 @contextlib.contextmanager
@@ -134,11 +168,47 @@ def _counted(jobs: Sequence[Job], console: Console) -> Iterator[None]:
         raise
 
 
+def _pieces(job: Job) -> Iterator[tuple[Pieces | None, int, list[int], Path]]:
+    """The jobs of a run, each with its seeds and its folder: one, unless it is to be split.
+
+    A run that is tuned first is not: its pieces would each be tuned.
+    """
+    split = job.config.launcher.values.get("split") or 1
+    if split == 1 or len(job.seeds) == 1 or job.config.tune.trials:
+        yield None, 0, job.seeds, job.folder
+        return
+    pieces = Pieces(job, split)
+    pieces.folder.mkdir(exist_ok=True)
+    if not pieces.seeds:  # a command was killed before it had put them together
+        job.place = pieces.join()
+    for piece, seeds in enumerate(pieces.seeds):
+        yield pieces, piece, seeds, pieces.folder
+
+
 def _work(*arguments: Any) -> Any:
     """In the worker, where the heavy imports are done already."""
     from lossbench.training.tuning import train_and_write
 
     return train_and_write(*arguments)
+
+
+def _elsewhere(
+    job: Job, seconds: dict[Job, float], config: Configuration, seeds: list[int], folder: Path
+) -> tuple[Any, ...]:
+    """The job of a run for another machine."""
+    needs = [f".checkpoints/{job.key}-*/[!.]*"]
+    if job.config.tune.trials:  # what was chosen for seeds that are held already
+        needs += [f"{job.key}/*", f"{job.key}-*/*"]
+    name = f"{job.key}-{digest(seeds)}"
+    return config, seeds, Workplace(folder, name, tuple(needs), seconds.get(job)), code_here(config)
+
+
+def _work_elsewhere(
+    config: Configuration, seeds: list[int], place: Workplace, code: dict[str, str], report: Any
+) -> Any:
+    """In the worker on another machine, if it has the same code."""
+    refuse_other_code(config, code)
+    return _work(config, seeds, place.folder, report)
 
 
 def _handle(event: Event, job: Job, delivery: Delivery) -> None:
@@ -151,9 +221,11 @@ def _handle(event: Event, job: Job, delivery: Delivery) -> None:
             job.place = place
         case Event(what="failed", value=error):
             job.error = error
+            if isinstance(error, OtherCodeError):
+                raise error  # such a machine would take and fail one run after the other
             if isinstance(error, UnusableError):
                 results.open_folder(job.config.results.dir)  # no use in continuing without it
-        case _:  # tried again
+        case _:  # tried again, or a word on where it is
             return
     if job.begun or not isinstance(job.error, UserError):
         delivery.tell(job)

@@ -78,22 +78,43 @@ def _cost(todo: Sequence[Job]) -> str:
     paces = _paces(kinds)
     seeds = f"{sum(len(job.seeds) for job in todo)} seeds"
     if not paces:
-        return f"{seeds}: how long they take is unknown; {LIMIT_SECONDS:g} s did not show it."
+        looked = f"{LIMIT_SECONDS:g} s" if _timed_here(todo[0]) else "results of this kind"
+        return f"{seeds}: how long they take is unknown; {looked} did not show it."
     typical = Pace(
         statistics.mean(pace.begin for pace in paces.values()),
         statistics.mean(pace.epoch for pace in paces.values()),
         "",
     )
     work = [paces.get(kind, typical).seconds(job) for kind, jobs in kinds.items() for job in jobs]
-    workers = min(worker_count(todo[0].config.launcher.workers), len(todo))
-    wall = START_SECONDS + max(max(work), sum(work) / workers)
     how = sorted({pace.how for pace in paces.values()})
     guessed = len(kinds) - len(paces)
     how += [f"their mean for {guessed} other kinds of run"] if guessed else []
     return (
-        f"{seeds}: about {duration(sum(work))} of one core, {duration(wall)} with {workers} "
-        f"workers (by {', '.join(how)})."
+        f"{seeds}: about {duration(sum(work))} of one core{_wall(work, todo[0])} "
+        f"(by {', '.join(how)})."
     )
+
+
+def _wall(work: Sequence[float], job: Job) -> str:
+    """How long it is until all have ended, where it is known how many run at once."""
+    launcher = job.config.launcher
+    if launcher.name and not launcher.values.get("workers"):
+        return ""
+    workers = min(worker_count(launcher.values["workers"]), len(work))
+    wall = START_SECONDS + max(max(work), sum(work) / workers)
+    return f", {duration(wall)} with {workers} workers"
+
+
+def _timed_here(job: Job) -> bool:
+    """Whether a part of an epoch may be timed; where a scheduler says when, it may not."""
+    return "detach" not in job.config.launcher.values
+
+
+def known_seconds(jobs: Sequence[Job]) -> dict[Job, float]:
+    """What each job takes by the stored results of its kind, where there are some."""
+    known = _of_results(jobs[0].folder)
+    paces = {job: known.get(_kind(job.config, len(job.seeds))) for job in jobs}
+    return {job: pace.seconds(job) for job, pace in paces.items() if pace}
 
 
 def _kind(config: Configuration, seeds: int) -> str:
@@ -112,7 +133,8 @@ def _paces(kinds: dict[str, list[Job]]) -> dict[str, Pace]:
     """The pace of each kind that is known or can be timed."""
     known = _of_results(next(iter(kinds.values()))[0].folder)
     paces = {kind: pace for kind, pace in known.items() if kind in kinds}
-    timed = [kind for kind in kinds if kind not in paces][:TIMED_KINDS]
+    first = next(iter(kinds.values()))[0]
+    timed = [kind for kind in kinds if kind not in paces][: TIMED_KINDS * _timed_here(first)]
     calls = [(kinds[kind][0].config, kinds[kind][0].seeds) for kind in timed]
     for event in launch(_timed, calls, workers=1, timeout=LIMIT_SECONDS) if calls else ():
         if event.what == "finished":

@@ -1,7 +1,7 @@
 """Jobs in worker processes, each forked from a server that has the heavy imports done.
 
 A job has a process and a pipe of its own and shares no lock, so that a worker may be killed at any
-moment without harm to another.
+moment without harm to another. On a cluster each machine runs its jobs through this module, too.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from pebble import ProcessExpired, concurrent
+
+from lossbench import registry
+from lossbench.configuration import Choice
 
 PRELOAD = ["lossbench.training.tuning"]
 POLL_SECONDS = 0.02
@@ -37,7 +40,7 @@ class Event:
     """What happened to a job.
 
     'epoch' (done, total, point of its curves), 'again' (why it is tried once more), 'finished'
-    (result) or 'failed' (error).
+    (result) or 'failed' (error); on a cluster also 'where' (the machine) and 'note' (a line).
     """
 
     job: int
@@ -47,6 +50,21 @@ class Event:
 
 class WorkerLostError(RuntimeError):
     """A worker died or took too long: another try may do better."""
+
+
+class Launch(Protocol):
+    """What a launcher is: the settings of `launcher.` come as keywords, one for each of its own."""
+
+    def __call__(
+        self, work: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], /, **settings: Any
+    ) -> Generator[Event, None, None]: ...
+
+
+def chosen(launcher: Choice) -> Launch:
+    """The launcher of a configuration; it is called with `launcher.values`."""
+    if not launcher.name:
+        return cast(Launch, launch)
+    return cast(Launch, registry.load(registry.find("launcher", launcher.name)[0]))
 
 
 def launch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,4 +81,4 @@ def _refuse_several(configs: Sequence[Configuration]) -> None:
 
 
 def _under(section: str, config: Configuration) -> dict[str, Any]:
-    return {f"{section}.{key}": value for key, value in asdict(getattr(config, section)).items()}
+    return {f"{section}.{key}": value for key, value in config.section(section).items()}

@@ -29,6 +29,7 @@ class Display:
         self.all = self.bars.add_task("", total=sum(self.epochs.values()), left="")
         self.each: dict[Job, TaskID] = {}
         self.done: dict[Job, int] = {}
+        self.where: dict[Job, str] = {}
         self.finished = self.failed = 0
         self.began = 0.0
         self.trains_since: float | None = None
@@ -57,6 +58,10 @@ class Display:
         """Bring the display up to an event of a job."""
         if event.what == "epoch":
             self._advance(job, *event.value[:2])
+        elif event.what == "where":
+            self.where[job] = f"  @{event.value}"
+        elif event.what == "note":
+            self._say(event.value)
         else:
             self._ended(event, job)
         total, completed = sum(self.epochs.values()), sum(self.done.values())
@@ -66,7 +71,8 @@ class Display:
     def _advance(self, job: Job, done: int, total: int) -> None:
         self.trains_since = self.trains_since or time.monotonic()
         if job not in self.each:
-            self.each[job] = self.bars.add_task(f"  {job.name}"[:50], total=total, left="")
+            name = f"  {job.name}"[:50] + self.where.get(job, "")
+            self.each[job] = self.bars.add_task(name, total=total, left="")
         self.epochs[job] = total  # more than one training's where candidates come first
         self.done[job] = done
         self.bars.update(self.each[job], completed=done)
@@ -77,6 +83,7 @@ class Display:
         if event.what == "again":
             self.done.pop(job, None)
             self._say(f"{job.name}: {event.value}; tried again")
+            self.where.pop(job, None)
             return
         self.done[job] = self.epochs[job]
         self.failed += event.what == "failed"
@@ -84,7 +91,8 @@ class Display:
         word = "failed" if event.what == "failed" else "done"
         ended, seconds = self.finished + self.failed, time.monotonic() - self.began
         left = f", {self.left}" if self.left else ""
-        self._say(f"[{ended}/{len(self.epochs)}] {seconds:5.1f} s  {job.name}: {word}{left}")
+        name = job.name + self.where.get(job, "")
+        self._say(f"[{ended}/{len(self.epochs)}] {seconds:5.1f} s  {name}: {word}{left}")
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False)

@@ -1,0 +1,126 @@
+"""Ray, with two real nodes: the bytes of a local sweep, whatever is killed while it runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from clusters import ray_cluster
+from rich.console import Console
+from worker_jobs import bytes_of, count, counted, far, places
+
+from lossbench.configuration.experiments import configurations
+from lossbench.contract import UserError
+from lossbench.sweep.execution import execute
+from lossbench.sweep.launcher import Event
+from lossbench.sweep.on_ray import launch
+
+SETTINGS = {"cpus": 1.0, "gpus": 0.0, "workers": None, "timeout": None, "retries": 1}
+SWEEP = ("loss=cross_entropy,focal,hinge,poly", "dataset=moons", "trainer=short", "seeds=2")
+NAMES = ("seeds", "curves", "details")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with ray_cluster(tmp_path_factory.mktemp("ray")) as address:
+        yield address
+
+
+@pytest.mark.cluster
+def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(address, here):
+    ways = {"there": ("launcher=ray", f"launcher.address={address}"), "local": ()}
+    for name, words in ways.items():
+        given = (*SWEEP, *words, f"results.dir={here / name}", "tracking=none")
+        jobs = execute(configurations(given, sweep=True)[0], Console(quiet=True))
+        assert [job.error for job in jobs] == [None] * 4
+    there, local = (bytes_of(here / name) for name in ways)
+    assert len(there) == 12
+    assert there == local
+    assert not list((here / "there").glob(".*"))
+
+
+@pytest.mark.cluster
+def test_a_killed_process_and_a_killed_worker_are_tried_again_from_where_they_were(
+    address, tmp_path
+):
+    """The files that a job wrote come home while it runs, and go with it to its next machine."""
+    jobs, events = places(tmp_path, 2), list[Event]()
+    killed: dict[int, int] = {}
+    for event in launch(count, [(job,) for job in jobs], address=address, **SETTINGS):
+        events.append(event)
+        if event.what == "epoch" and event.value[0] >= 5 and event.job not in killed:
+            process = psutil.Process(far(jobs[event.job]))
+            if event.job == 1:  # its server's parent
+                process = process.parent().parent()
+            killed[event.job] = counted(jobs[event.job])
+            process.kill()
+    again = {event.job: str(event.value) for event in events if event.what == "again"}
+    assert "SIGKILL" in again[0]
+    assert "died: WorkerCrashedError" in again[1]
+    ends = {event.job: event.value for event in events if event.what == "finished"}
+    assert all(int(ends[job].split()[1]) >= killed[job] for job in (0, 1))
+
+
+@pytest.mark.cluster
+def test_whoever_stops_the_command_stops_its_jobs(address, tmp_path):
+    (job,) = places(tmp_path, 1)
+    events = launch(count, [(job,)], address=address, **SETTINGS)
+    next(event for event in events if event.what == "epoch" and event.value[0] >= 5)
+    process = psutil.Process(far(job))
+    events.close()  # as Ctrl-C does
+    assert not psutil.wait_procs([process], timeout=20)[1]
+
+
+@pytest.mark.cluster
+def test_the_jobs_of_a_killed_command_end_with_it(address, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from test_ray import *;"
+        "jobs = places(Path(sys.argv[1]), 1);"
+        "list(launch(count, [(job,) for job in jobs], address=sys.argv[2], **SETTINGS))"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path), address]
+    command = subprocess.Popen(words, cwd=Path(__file__).parent)
+    process = psutil.Process(far(places(tmp_path, 1)[0]))
+    command.kill()
+    command.wait()
+    assert not psutil.wait_procs([process], timeout=20)[1]
+
+
+@pytest.mark.cluster
+def test_what_the_cluster_does_not_have_is_refused(address):
+    with pytest.raises(UserError, match=r"launcher.gpus=1: the whole cluster has 0 GPU"):
+        list(launch(count, [], address=address, **{**SETTINGS, "gpus": 1.0}))
+
+
+@pytest.mark.cluster
+def test_of_a_node_that_dies_the_jobs_go_to_another(address, tmp_path):
+    """Last of all: afterwards the cluster has one node."""
+    jobs, ends, killed = places(tmp_path, 2), {}, None
+    for event in launch(count, [(job,) for job in jobs], address=address, **SETTINGS):
+        if event.what == "epoch" and event.value[0] >= 5 and killed is None:
+            raylet = psutil.Process(far(jobs[event.job])).parent().parent().parent()
+            if "127.0.1.2" in " ".join(raylet.cmdline()):  # not the head's
+                killed = event.job
+                raylet.send_signal(signal.SIGKILL)
+        if event.what in ("finished", "again"):
+            ends.setdefault(event.job, []).append((event.what, str(event.value)))
+    assert killed in ends
+    assert [what for what, _ in ends[killed]] == ["again", "finished"]
+    assert "from 0" not in ends[killed][-1][1]
+    assert [what for what, _ in ends[1 - killed]] == ["finished"]
+
+
+def test_without_ray_or_a_cluster_the_message_says_what_to_do(monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed").shutdown()
+    with pytest.raises(
+        UserError, match=r"(?s)no Ray cluster can be joined here .*ray start --head"
+    ):
+        list(launch(count, [], address="127.0.0.1:9", **SETTINGS))
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'lossbench\[ray\]'"):
+        list(launch(count, [], address="auto", **SETTINGS))

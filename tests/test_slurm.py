@@ -1,0 +1,150 @@
+"""Slurm, with two real nodes: the bytes of a local sweep, whatever is killed while it runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from clusters import slurm_cluster
+from rich.console import Console
+from worker_jobs import bytes_of, count, counted, far, places
+
+from lossbench.configuration.experiments import configurations
+from lossbench.contract import UserError
+from lossbench.sweep.execution import execute
+from lossbench.sweep.launcher import Event
+from lossbench.sweep.on_slurm import launch
+from lossbench.sweep.slurm_request import minutes, options_by_name
+
+SETTINGS = {
+    **dict.fromkeys(("partition", "account", "qos", "constraint", "share", "timeout")),
+    **{"time": "10", "cpus": 1, "gpus": 0, "memory": "1G", "workers": 2, "requeues": 3},
+    **{"retries": 1, "setup": [], "options": [], "detach": False},
+}
+SWEEP = ("loss=cross_entropy,focal,hinge,poly", "dataset=moons", "trainer=short", "seeds=2")
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[None]:
+    with slurm_cluster():
+        yield
+
+
+def launched(folder: Path, jobs: int, **settings) -> Iterator[Event]:
+    calls = [(job,) for job in places(folder, jobs)]
+    return launch(count, calls, folder=str(folder / ".slurm"), **{**SETTINGS, **settings})
+
+
+def tasks_of(folder: Path) -> list[str]:
+    """The numbers of the tasks that were submitted, the one that counts job0 first."""
+    return [f.parent.name for f in sorted(folder.glob(".slurm/*/*/*_submitted.pkl"))]
+
+
+@pytest.mark.cluster
+def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(slurm, here):
+    there = ("launcher=slurm", "launcher.workers=2", "launcher.memory=1G")
+    for name, words in {"there": there, "local": ()}.items():
+        given = (*SWEEP, *words, f"results.dir={here / name}", "tracking=none")
+        jobs = execute(configurations(given, sweep=True)[0], Console(quiet=True))
+        assert [job.error for job in jobs] == [None] * 4
+    there_bytes, local_bytes = bytes_of(here / "there"), bytes_of(here / "local")
+    assert len(there_bytes) == 12
+    assert there_bytes == local_bytes
+    assert not list((here / "there" / ".slurm").glob("[!.]*"))
+
+
+@pytest.mark.cluster
+def test_a_killed_process_a_killed_step_and_a_requeued_task_go_on_where_they_were(slurm, tmp_path):
+    jobs, ends, done = places(tmp_path, 3), dict[int, list[tuple[str, str]]](), dict[int, int]()
+    for event in launched(tmp_path, 3, workers=3):
+        if event.what == "epoch" and event.value[0] >= 5 and event.job not in done:
+            process = psutil.Process(far(jobs[event.job]))
+            step = process.parent().parent()  # its server's parent
+            done[event.job] = counted(jobs[event.job])
+            if event.job == 2:
+                task = _slurm_of(step)
+                subprocess.run(["scontrol", "requeue", task], check=True)
+            else:
+                (process, step)[event.job].kill()
+        if event.what in ("again", "finished", "failed"):
+            ends.setdefault(event.job, []).append((event.what, str(event.value)))
+    assert [what for what, _ in ends[0]] == ["again", "finished"]
+    assert "SIGKILL" in ends[0][0][1]
+    assert [what for what, _ in ends[1]] == ["again", "finished"]
+    assert "ended as FAILED; its log is" in ends[1][0][1]
+    assert [what for what, _ in ends[2]] == ["finished"], "for Slurm to decide, not for us"
+    for job, before in done.items():
+        assert int(ends[job][-1][1].split()[1]) >= before
+
+
+def _slurm_of(step: psutil.Process) -> str:
+    variables = step.environ()
+    return f"{variables['SLURM_ARRAY_JOB_ID']}_{variables['SLURM_ARRAY_TASK_ID']}"
+
+
+@pytest.mark.cluster
+def test_a_cancelled_task_fails_its_runs_and_they_are_not_tried_again(slurm, tmp_path):
+    jobs, ends = places(tmp_path, 1), []
+    for event in launched(tmp_path, 1):
+        if event.what == "epoch" and event.value[0] == 5:
+            step = psutil.Process(far(jobs[0])).parent().parent()
+            subprocess.run(["scancel", step.environ()["SLURM_JOB_ID"]], check=True)
+        if event.what in ("again", "finished", "failed"):
+            ends.append((event.what, str(event.value)))
+    assert len(ends) == 1
+    assert ends[0][0] == "failed"
+    assert ends[0][1].endswith("was cancelled")
+
+
+@pytest.mark.cluster
+def test_the_tasks_of_a_killed_command_go_on_and_the_same_command_picks_them_up(slurm, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from test_slurm import *;"
+        "list(launched(Path(sys.argv[1]), 1))"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    command = subprocess.Popen(words, cwd=Path(__file__).parent)
+    counts = psutil.Process(far(places(tmp_path, 1)[0]))
+    command.kill()
+    command.wait()
+    assert counts.is_running()
+    (end,) = [event for event in launched(tmp_path, 1) if event.what == "finished"]
+    assert end.value == "from 0", "no other began"
+
+
+@pytest.mark.cluster
+def test_with_detach_nothing_is_waited_for_and_ctrl_c_later_ends_it(slurm, tmp_path):
+    (note,) = launched(tmp_path, 1, detach=True)
+    assert note.what == "note"
+    assert note.value.startswith("Slurm has 1 run in 1 task (job ")
+    counts = psutil.Process(far(places(tmp_path, 1)[0]))
+    events = launched(tmp_path, 1)
+    next(event for event in events if event.what == "epoch")
+    events.close()  # as Ctrl-C does
+    assert not psutil.wait_procs([counts], timeout=30)[1]
+
+
+def test_without_slurm_or_submitit_the_message_says_what_to_do(tmp_path, monkeypatch):
+    pytest.importorskip("submitit", reason="submitit is not installed")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"no sbatch here. Run this on your cluster's login node"):
+        list(launched(tmp_path, 1))
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(UserError, match=r"pip install 'lossbench\[slurm\]'"):
+        list(launched(tmp_path, 1))
+
+
+@pytest.mark.parametrize("time", ["", "x", "1:2:3:4", "1:00:00 ", "-3"])
+def test_a_time_that_slurm_would_not_read_is_refused(time):
+    with pytest.raises(UserError, match=r"launcher.time=.*expected minutes"):
+        minutes(time)
+
+
+def test_options_of_sbatch_are_given_as_on_its_command_line():
+    assert options_by_name(["--nice=100", "--exclusive"]) == {"nice": "100", "exclusive": ""}
+    with pytest.raises(UserError, match="expected --name=value"):
+        options_by_name(["nice=100"])
