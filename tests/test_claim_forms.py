@@ -70,7 +70,9 @@ def test_a_ratio_is_tested_on_either_bound():
     interval = decision.findings[0].difference
     assert interval.estimate == pytest.approx(0.5)
     assert interval.low < 0.5 < interval.high < 0.51
-    assert "ratio of accuracy: a over b at least 0.55" in " ".join(render_text([decision]).split())
+    assert "ratio of accuracy: a over b at least 0.55" in " ".join(
+        render_text([decision], 100, everything=True).split()
+    )
     assert draw_claims([decision]) == []
 
 
@@ -206,7 +208,9 @@ def test_epochs_until_a_threshold_are_compared_and_those_that_never_come_reporte
     never = [curved("a", early), curved("b", [0, 0, *late[2:]])]
     slower = decided(never, {"more": "b", "than": "a", **test})
     assert slower.verdict == "SUPPORTED", "b can only be slower still"
-    assert "2 of a side did not get there" in " ".join(render_text([slower]).split())
+    assert "2 of a side did not get there" in " ".join(
+        render_text([slower], 100, everything=True).split()
+    )
     assert decided(never, {"less": "b", "than": "a", **test}).verdict == "REFUTED"
     assert decided(never, {"ratio": "b", "to": "a", "at_most": 9, **test}).verdict == "OPEN"
     assert decided(never, {"equal": "b", "to": "a", "within": 9, **test}).verdict == "OPEN"
@@ -230,7 +234,7 @@ def test_a_side_may_have_an_epoch_or_a_metric_of_its_own():
     decision = decided([found], {**stopped, "by": 0.01})
     assert decision.verdict == "SUPPORTED"
     assert "a at the best epoch better than a at the last epoch by" in " ".join(
-        render_text([decision]).split()
+        render_text([decision], 100, everything=True).split()
     )
     other = {"more": "a", "than": {"loss": "a", "metric": "ece"}, "metric": "accuracy", "by": 0.5}
     assert decided([found], other).verdict == "SUPPORTED"

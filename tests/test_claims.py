@@ -63,7 +63,7 @@ def test_a_requirement_on_seeds_that_diverged_reports_them(lost, verdict, words)
     decision = decided([planted("a", values), planted("b", BASE)], better(), requires=[needed])
     (requirement,) = decision.requirements
     assert (requirement.verdict, requirement.diverged) == (verdict, lost)
-    assert words in " ".join(render_text([decision]).split())
+    assert words in " ".join(render_text([decision], 100, everything=True).split())
 
 
 def refusal(*tests, **claim) -> str:
@@ -210,7 +210,7 @@ def test_a_diverged_seed_counts_against_the_loss_that_diverged():
     decision = decided([planted("a", values), planted("b", BASE)], better())
     assert decision.verdict != "SUPPORTED"
     assert decision.findings[0].diverged == 12
-    assert "12 diverged" in render_text([decision])
+    assert "12 diverged" in render_text([decision], 100, everything=True)
 
 
 def test_a_diverged_seed_counts_against_a_claim_of_less_of_what_is_good_too():
@@ -243,7 +243,7 @@ def test_what_is_not_trained_yet_leaves_a_claim_open():
     written = [{"id": "one", "text": "t", "source": "s", "tests": [better()]}]
     (decision,) = decide(read_claims(written, "f"), [r.config for r in found], found[:1])
     assert decision.verdict == "OPEN"
-    assert "not trained" in render_text([decision])
+    assert "not trained" in render_text([decision], 100, everything=True)
 
 
 def test_a_side_is_singled_out_by_any_key_of_its_configuration():

@@ -98,8 +98,8 @@ def test_the_index_lists_every_page_with_its_conclusion_the_newest_first(tmp_pat
     text = write_index(tmp_path).read_text()
     assert write_index(tmp_path).read_text() == text
     assert text.index("hinge.html") < text.index("focal.html")
-    assert "Better than cross_entropy in accuracy: focal." in text
-    assert "hinge&lt;b&gt;, cross_entropy on dataset" in text
+    assert "focal wins: +0.1 in accuracy over cross_entropy" in text
+    assert "hinge&lt;b&gt; wins" in text
     assert "<b>" not in text
 
 

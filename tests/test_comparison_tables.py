@@ -31,6 +31,8 @@ from lossbench.contract import UserError
 from lossbench.looks import INK
 from lossbench.report import tables
 from lossbench.report.figures import assign_looks, write_figures
+from lossbench.report.printed import print_comparisons
+from lossbench.results import duplicates
 
 LOSSES = {"cross_entropy": BASE, "focal": BETTER, "poly": SAME}
 NOTE = "a column was read as numbers"  # of training, with each result
@@ -47,10 +49,12 @@ def studied():
     ]
 
 
-def printed(found, width=100, by=None) -> str:
-    out = io.StringIO()
-    tables.print_table(found, by, Console(file=out, width=width))
-    return out.getvalue()
+def printed(found, width=100, encoding="utf-8", **how) -> str:
+    out = io.BytesIO()
+    with io.TextIOWrapper(out, encoding) as stream:
+        print_comparisons(found, Console(file=stream, width=width), **how)
+        stream.flush()
+        return out.getvalue().decode(encoding)
 
 
 # --- filters and groups ---------------------------------------------------------------------
@@ -239,8 +243,10 @@ def test_defaults_and_tuned_stand_side_by_side():
 @pytest.mark.filterwarnings("error")
 def test_one_seed_shows_its_numbers_without_an_interval():
     """One value has no interval, and the text has no NaN in its place."""
-    text = printed(compare([result("focal", [0.7]), result("cross_entropy", [0.5])]))
+    found = compare([result("focal", [0.7]), result("cross_entropy", [0.5])])
+    text = printed(found, everything=True)
     assert "difference +0.2000, p = 1.0000" in " ".join(text.split())
+    assert re.search(r"focal +0\.7000 +\+0\.2000 ", text)
     assert "nan" not in text
 
 
@@ -250,13 +256,16 @@ def test_every_format_shows_the_same_numbers():
     rows = {(row["loss"], row["metric"]): row for row in content["rows"]}
     lines = list(csv.DictReader(io.StringIO(tables.FORMATS["csv"](found, None))))
     assert len(lines) == len(rows) == 6
-    texts = [printed(found), *(tables.FORMATS[f](found, None) for f in ("markdown", "latex"))]
+    texts = [tables.FORMATS[f](found, None) for f in ("markdown", "latex")]
+    shown = printed(found)
     for line in lines:
         row = rows[line["loss"], line["metric"]]
         for name in ("mean", "low", "high", "best_epoch_mean"):
             assert float(line[name]) == row[name]
         if row["metric"] == "accuracy":
             assert row["best_epoch_mean"] == pytest.approx(row["mean"] + 0.001)
+            half = (row["high"] - row["low"]) / 2
+            assert f"{row['mean']:.3f} ±{half:.3f}" in shown
             assert all(f"{row['mean']:.4f}" in text for text in texts)
             assert all(f"{row['best_epoch_mean']:.4f}" in text for text in texts)
     assert rows["focal", "accuracy"]["difference_mean"] == pytest.approx((BETTER - BASE).mean())
@@ -290,24 +299,84 @@ def test_latex_and_markdown_escape_what_has_a_meaning_there():
             assert len(re.findall(r"(?<!\\)\|", line)) in (4, 8, 9, 3)
 
 
-@pytest.mark.parametrize("width", [20, 60, 80, 100])
-def test_a_long_name_folds_and_no_number_is_cut(width):
-    made = [result("cross_entropy", BASE), result(LONG, SAME, diverged=[1]), result("[b]", BETTER)]
-    said = printed(compare(made), width)
-    rows = compare(made)[0].rows
-    for row in rows:
-        interval = row.metrics["accuracy"]
-        assert f"{interval.low:.4f} {interval.high:.4f}" in said
-    assert "…" not in said
-    assert "[b]" in said
-    assert LONG in "".join(line.split()[0] for line in said.splitlines() if line.split())
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("everything", [False, True])
+def test_every_line_fits_and_no_name_and_no_number_is_cut(width, everything):
+    made = [
+        result("cross_entropy", BASE),
+        result(LONG, SAME, diverged=[1]),
+        result("[b]", BETTER),
+        result("focal", BASE - 0.01, gamma=2.0, alpha=0.25),
+    ]
+    found = compare([*made, result("focal", SAME, gamma=1.0)])
+    text = printed(found, width, everything=everything)
+    assert max(map(len, text.splitlines())) <= width
+    assert {LONG, "[b]", "cross_entropy", "gamma=2.0"} <= set(text.split())
+    assert f"{BETTER.mean():.3f} ±0.004" in text
+    assert "…" not in text
+
+
+def test_a_loss_stands_above_its_numbers_where_there_is_no_room_next_to_it():
+    found = compare([result("cross_entropy", BASE), result(LONG, SAME)])
+    assert re.search(rf"^{LONG}\n  0\.\d+ ±", printed(found, 60), re.M)
+    assert re.search(rf"^{LONG}  0\.\d+ ±", printed(found, 100), re.M)
+
+
+def test_the_answer_stands_in_the_first_line_and_the_question_before_the_table():
+    found = compare([result("cross_entropy", BASE), result("focal", BETTER)])
+    first, *rest = printed(found, question="Which is best?\n").splitlines()
+    assert first.startswith("focal wins: +0.02")
+    assert rest.index("Which is best?") < next(i for i, x in enumerate(rest) if x[:4] == "loss")
+
+
+def test_the_picture_of_an_interval_lies_where_its_numbers_do():
+    """Here the whole interval is above zero, and the baseline has nothing but the zero."""
+    found = compare([result("cross_entropy", BASE), result("focal", BETTER)])
+    lines = {line.split()[0]: line for line in printed(found).splitlines() if line.split()}
+    zero = lines["cross_entropy"].index("│")
+    assert lines["loss"][zero] == "0"
+    assert lines["focal"][zero] == "│"
+    assert zero < lines["focal"].index("─") < lines["focal"].index("●")
+
+
+def test_what_is_open_has_the_seeds_that_would_settle_it_in_place_of_p():
+    found = compare([result("cross_entropy", BASE), result("poly", SAME)])
+    row, text = found[0].row("poly"), printed(found)
+    assert re.search(rf"^poly .* {row.settled_on_new_by:,} seeds$", text, re.M)
+    assert f"- {row.settled_on_new_by:,} seeds would settle poly" in text
+
+
+def test_a_terminal_without_such_letters_gets_others():
+    found = compare([result("cross_entropy", BASE), result("focal", BETTER)])
+    assert "?" not in printed(found, encoding="ascii", everything=True)
+
+
+def test_a_metric_that_says_what_another_says_is_named_and_not_shown():
+    """Unless it was asked for by name."""
+    made = [result("cross_entropy", BASE), result("focal", BETTER)]
+    for each in made:
+        each.summary["directions"]["zero_one_error"] = -1
+        each.seeds["test/zero_one_error"] = 1 - each.seeds["test/accuracy"]
+    found = compare(made)
+    text = printed(found, everything=True)
+    assert "zero_one_error is 1 - accuracy" in text
+    assert "zero one" not in text
+    assert "zero one" not in tables.FORMATS["markdown"](found, None)
+    assert duplicates(made, "accuracy") == {
+        "log_loss": "1 - accuracy",
+        "zero_one_error": "1 - accuracy",
+    }
+    asked = [replace(r, config=replace(r.config, metrics=("zero_one_error",))) for r in made]
+    assert "zero_one_error" not in duplicates(asked, "accuracy")
+    assert duplicates([result("focal", [0.5, 0.5, 0.5])], "accuracy") == {}
 
 
 def test_means_without_their_diverged_seeds_are_starred():
     made = [result("cross_entropy", BASE), result("focal", BETTER, diverged=[0, 1])]
     said = printed(compare(made))
-    assert f"{BETTER[2:].mean():.4f}*" in said
-    assert f"{BASE.mean():.4f} " in said
+    assert f"{BETTER[2:].mean():.3f}* ±" in said
+    assert f"{BASE.mean():.3f} ±" in said
+    assert "- focal: Diverged: 2 of 20 seeds of focal" in said
 
 
 # --- the command ----------------------------------------------------------------------------
@@ -342,7 +411,7 @@ def test_a_machine_reads_stdout_and_a_person_stderr(place, command):
     assert {line["loss"] for line in lines} == set(LOSSES)
     assert len(lines) == 18
     (figure,) = (place / "results" / "figures").glob("*-ranks.png")
-    assert str(figure) in errors
+    assert str(figure.relative_to(place)) in errors
 
 
 def test_what_was_noted_in_training_stands_below_the_tables_once(command):

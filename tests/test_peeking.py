@@ -28,6 +28,7 @@ from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations
 from lossbench.report import tables
 from lossbench.report.html import Words, render_page
+from lossbench.report.printed import print_comparisons
 from lossbench.results import Result
 from lossbench.training import tuning
 
@@ -272,7 +273,7 @@ def curved(made: Result, lift: float = 0.0) -> Result:
 
 def printed(comparisons: Any, width: int = 60) -> str:
     out = io.StringIO()
-    tables.print_table(comparisons, None, Console(file=out, width=width), peek=True)
+    print_comparisons(comparisons, Console(file=out, width=width), peek=True)
     return out.getvalue()
 
 

@@ -137,7 +137,7 @@ def test_the_command_prints_a_line_for_each_look_and_then_the_comparison(finishe
     first, *_ = plan_looks(3, 24)
     assert f"Look 1 of at most 4, {first} seeds:" in done.out
     assert "mine.py:reverse on blobs: worse" in done.out
-    assert "mine.py:reverse is worse than cross_entropy" in done.out
+    assert "Worse: mine.py:reverse." in " ".join(done.out.split())
     assert "Training" not in done.out
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossbench import registry
-from lossbench.commands.terminal import show_claims
+from lossbench.commands.terminal import short_path, show_claims
 from lossbench.configuration.settings import masked
 from lossbench.contract import UnusableError
 
@@ -92,6 +92,7 @@ def _short_list(names: Sequence[str], plural: str) -> str:
 def report(outcome: Outcome, console: Console) -> None:
     """Draw and write the report, and say where everything is and what to do next."""
     from lossbench.publish import publish, write_index, write_report
+    from lossbench.report.printed import write
     from lossbench.sweep.execution import failures
 
     folder, experiment = outcome.folder / "figures", outcome.experiment
@@ -105,19 +106,20 @@ def report(outcome: Outcome, console: Console) -> None:
         failures(outcome.jobs),
         outcome.decisions,
     )
+    write(console, *notices(outcome.results))
     lines = [
-        *notices(outcome.results),
-        f"Results   {outcome.folder}",
-        *(f"Figure    {place}" for place in drawn),
-        f"Report    {page}",
-        f"Reports   {write_index(folder)}",
+        f"Results   {short_path(outcome.folder)}",
+        *(f"Figure    {short_path(place)}" for place in drawn),
+        f"Report    {short_path(page)}",
+        f"Reports   {short_path(write_index(folder))}",
     ]
     if any(job.shown for job in outcome.jobs):
         trouble = publish(page, outcome.comparisons, experiment, outcome.tracking)
         lines += [trouble] if trouble else []
     if uri := outcome.tracking.uri:
         file = uri.removeprefix("sqlite:///")
-        lines.append(f"MLflow    {Path(file).absolute() if file != uri else masked(file)}")
+        place = short_path(Path(file)) if file != uri else masked(file)
+        lines.append(f"MLflow    {place}")
     for number, line in enumerate(next_steps(outcome)):
         lines.append(f"{'' if number else 'Next':10}{line}")
     console.print("\n".join(lines), soft_wrap=True)

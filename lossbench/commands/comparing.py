@@ -18,8 +18,8 @@ from lossbench.commands.terminal import (
     complain,
     decisions_on,
     say,
+    short_path,
     show_claims,
-    show_comparisons,
 )
 from lossbench.contract import UserError
 
@@ -62,6 +62,9 @@ if TYPE_CHECKING:
 @click.option(
     "--peek", is_flag=True, help="What papers would have said that choose the best test epoch, …"
 )
+@click.option(
+    "--all", "everything", is_flag=True, help="Every metric, every pair of losses, every sentence."
+)
 @click.option("--check", is_flag=True, help="Exit with 3 where a claim is not as on record.")
 @click.option(
     "--format",
@@ -84,6 +87,7 @@ def compare(
     mixed_budgets: bool,
     at: str,
     peek: bool,
+    everything: bool,
     check: bool,
     form: str,
     html: str | None,
@@ -111,7 +115,7 @@ def compare(
     answer = Answer(folder, question, noted, decisions)
     if peek:
         _name_missing_for_peek(answer, results, metric, form)
-    _print(answer, by, form, peek)
+    _print(answer, by, form, peek, everything)
     if html:
         _write_page(answer, Path(html))
     _draw(answer)
@@ -192,18 +196,22 @@ def _command(answer: Answer, runs: list[Result], given: str, words: list[str]) -
     return shlex.join(["lossbench", "run", *asked, *place, *words]) + likewise
 
 
-def _print(answer: Answer, by: str | None, form: str, peek: bool) -> None:
+def _print(answer: Answer, by: str | None, form: str, peek: bool, everything: bool) -> None:
     """Print the comparisons for people, or in a format for machines."""
     from lossbench.report import tables
+    from lossbench.report.printed import print_comparisons, write
 
     if form in tables.FORMATS:
         say(tables.FORMATS[form](answer.comparisons, by, peek).removesuffix("\n"))
         return
     console = a_console()
-    show_comparisons(answer.comparisons, answer.experiment, console, by, peek)
-    for notice in notices(answer.results):
-        console.print(notice, soft_wrap=True)
-    show_claims(answer.decisions, answer.folder / "figures" / f"{answer.name}-claims.png")
+    question = answer.experiment.question if answer.experiment else ""
+    print_comparisons(
+        answer.comparisons, console, question=question, by=by, peek=peek, everything=everything
+    )
+    write(console, *notices(answer.results))
+    figure = answer.folder / "figures" / f"{answer.name}-claims.png"
+    show_claims(answer.decisions, figure, everything=everything)
 
 
 def _write_page(answer: Answer, file: Path) -> None:
@@ -212,7 +220,7 @@ def _write_page(answer: Answer, file: Path) -> None:
     experiment = answer.experiment
     lost = without_result(experiment, answer.folder) if experiment else []
     page = write_report(file, answer.comparisons, experiment, lost, answer.decisions)
-    print(f"Report    {page}", file=sys.stderr)
+    print(f"Report    {short_path(page)}", file=sys.stderr)
 
 
 def _draw(answer: Answer) -> None:
@@ -223,7 +231,7 @@ def _draw(answer: Answer) -> None:
 
     try:
         for place in write_figures(answer.comparisons, answer.folder / "figures", answer.name):
-            print(f"Figure    {place}", file=sys.stderr)
+            print(f"Figure    {short_path(place)}", file=sys.stderr)
     except OSError as error:
         complain(f"no figure was drawn: {error.strerror}.")
 

@@ -11,7 +11,7 @@ import click
 from lossbench.commands import completion
 from lossbench.commands.closing import Outcome, Request, report
 from lossbench.commands.options import command, config_dir_option, results_option, uri_option
-from lossbench.commands.terminal import a_console, complain, decisions_on, say, show_comparisons
+from lossbench.commands.terminal import a_console, complain, decisions_on, say
 from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
 
@@ -134,6 +134,7 @@ def _train_and_compare(
 ) -> int:
     """Train what is missing, print and draw what all of it shows, and give the exit code."""
     from lossbench.comparison import compare as compare_results
+    from lossbench.report.printed import print_comparisons
     from lossbench.sweep import execution
 
     baseline = experiment.baseline if experiment else None
@@ -146,7 +147,7 @@ def _train_and_compare(
         jobs, results = settle(configs, baseline, console, wait=wait)
     if results:
         comparisons = compare_results(results, baseline=baseline)
-        show_comparisons(comparisons, experiment, console)
+        print_comparisons(comparisons, console, question=experiment.question if experiment else "")
         decisions = decisions_on(experiment, results)
         report(Outcome(request, jobs, results, comparisons, experiment, decisions), console)
     return exit_code(jobs, results, console)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
 
-    from lossbench.comparison import Comparison
     from lossbench.configuration.experiments import Experiment
     from lossbench.results import Result
     from lossbench.verdicts import Decision
@@ -67,29 +66,14 @@ def a_console(*, stderr: bool = False) -> Console:
 
 
 def width() -> int:
-    """Columns to fill: the terminal's, at most 100; 100 where there is no terminal."""
-    return min(shutil.get_terminal_size((100, 24)).columns, 100)
+    """Columns to fill: the terminal's, at most 100; 80 where there is no terminal."""
+    return min(shutil.get_terminal_size((80, 24)).columns, 100)
 
 
 def drop_output() -> None:
     """Let what is printed from now on go nowhere."""
     if sys.stdout:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def show_comparisons(
-    comparisons: list[Comparison],
-    experiment: Experiment | None,
-    console: Console,
-    by: str | None = None,
-    peek: bool = False,
-) -> None:
-    """Print the experiment's question and the comparisons that answer it."""
-    from lossbench.report import tables
-
-    if experiment and experiment.question:
-        console.print(experiment.question.strip())
-    tables.print_table(comparisons, by, console, peek)
 
 
 def decisions_on(experiment: Experiment | None, results: list[Result]) -> list[Decision]:
@@ -104,14 +88,19 @@ def decisions_on(experiment: Experiment | None, results: list[Result]) -> list[D
     return decide(experiment.claims, configs, results)
 
 
-def show_claims(decisions: Sequence[Decision], figure: Path) -> None:
+def show_claims(decisions: Sequence[Decision], figure: Path, *, everything: bool = False) -> None:
     """Print the verdicts and draw what they rest on."""
     if not decisions:
         return
     from lossbench.report.decisions import render_text
     from lossbench.report.figures import write_decisions
 
-    say(render_text(decisions, width()))
+    say(render_text(decisions, width(), everything=everything))
     with contextlib.suppress(OSError):  # a folder that is read-only has no figure
         if write_decisions(decisions, figure):
-            say("", f"Figure    {figure}")
+            say("", f"Figure    {short_path(figure)}")
+
+
+def short_path(place: Path) -> str:
+    """A path as it can be typed here: relative to the working directory, where it is inside."""
+    return os.path.relpath(place) if place.absolute().is_relative_to(Path.cwd()) else str(place)

@@ -17,6 +17,7 @@ from lossbench.comparison.select import (
     datasets,
     grouped,
     robustness,
+    tell_apart,
     value_at,
     where,
 )

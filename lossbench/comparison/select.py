@@ -184,3 +184,27 @@ def robustness(comparisons: Sequence[Comparison]) -> list[Group]:
 def _several(comparisons: Sequence[Comparison], keys: Sequence[str]) -> list[Group]:
     groups = [group for key in keys for group in grouped(comparisons, key)]
     return [group for group in groups if len(group.comparisons) > 1]
+
+
+def tell_apart(comparison: Comparison, among: Sequence[Comparison]) -> str:
+    """The dataset, and what else tells a comparison from the others."""
+    setting = comparison.setting
+    words = [value_at(setting, "dataset")]
+    for key in dotted_keys(setting):
+        section, _, name = key.partition(".")
+        if key == "dataset" or (not name and _has_no_name(setting[section])):
+            continue
+        alike = [c for c in among if not name or _of_one_plugin(c.setting, setting, section)]
+        value = value_at(setting, key)
+        if len({value_at(c.setting, key) for c in alike}) > 1:
+            words.append(f"{name} {value}" if name else f"no {key}" if value == "none" else value)
+    return " · ".join(words)
+
+
+def _has_no_name(section: Any) -> bool:
+    """Whether a section is no plugin, so that it is known by what is in it alone."""
+    return isinstance(section, dict) and "name" not in section
+
+
+def _of_one_plugin(first: dict[str, Any], second: dict[str, Any], section: str) -> bool:
+    return _has_no_name(second[section]) or value_at(first, section) == value_at(second, section)

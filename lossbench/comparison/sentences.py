@@ -51,6 +51,19 @@ def conclude(comparison: Comparison) -> list[str]:
     ]
 
 
+def mind(comparison: Comparison) -> list[str]:
+    """What must be known with any answer: failures, rare seeds, looks, how results were chosen."""
+    rows = [row for row in comparison.rows if row.verdict != "baseline"]
+    each = [(row.label, f"{_lost(comparison, row)}{_collapse(row)}".strip()) for row in rows]
+    return [
+        *(f"{label}: {words}" for label, words in each if words),
+        *_twins(comparison),
+        *_few(comparison),
+        *_looks(comparison, rows),
+        *comparison.notes,
+    ]
+
+
 def explain_question(comparison: Comparison) -> str:
     """What the verdicts are about: new data, or the data that there are."""
     match comparison.origin.get("drawn"):

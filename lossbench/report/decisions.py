@@ -1,21 +1,19 @@
-"""The decisions on an experiment's claims, as text of at most 100 columns."""
+"""The decisions on an experiment's claims, as text."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from lossbench.report.tables import WIDTH
-from lossbench.verdicts import Decision, Finding
+from lossbench.verdicts import OPEN, Decision, Finding
 
 
-def render_text(decisions: Sequence[Decision], width: int = WIDTH) -> str:
-    """Each claim with its verdict, its source, and the number behind every test."""
+def render_text(decisions: Sequence[Decision], width: int, *, everything: bool = False) -> str:
+    """Each claim with its verdict; everything: its source and the number behind every test, too."""
     counts = {d.verdict: sum(e.verdict == d.verdict for e in decisions) for d in decisions}
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return "\n".join(
-        [f"{len(decisions)} claims: {verdicts}", *(_claim(d, width) for d in decisions)]
-    )
+    claims = [line for d in decisions for line in _claim(d, width, everything)]
+    return "\n".join([f"{len(decisions)} claim{'s' * (len(decisions) > 1)}: {verdicts}", *claims])
 
 
 def list_changes(decisions: Sequence[Decision]) -> list[str]:
@@ -30,10 +28,16 @@ def list_changes(decisions: Sequence[Decision]) -> list[str]:
     ]
 
 
-def _claim(decision: Decision, width: int) -> str:
+def _claim(decision: Decision, width: int, everything: bool) -> Iterator[str]:
     verdict, claim, *findings = describe_decision(decision)
-    lines = [f"\n{verdict}", _wrapped(claim, "  ", width)]
-    return "\n".join([*lines, *(_wrapped(f"- {each}", "    ", width) for each in findings)])
+    if everything:
+        yield ""
+    yield verdict
+    regime = f" In: {decision.claim.regime}." if decision.claim.regime else ""
+    yield _wrapped(claim if everything else f"{decision.claim.text}{regime}", "  ", width)
+    for finding, each in zip(findings, (*decision.requirements, *decision.findings), strict=True):
+        if everything or (each.seeds_needed and decision.verdict == OPEN):
+            yield _wrapped(f"- {finding}", "    ", width)
 
 
 def describe_decision(decision: Decision) -> list[str]:

@@ -11,11 +11,10 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from lossbench.comparison import Comparison, value_at
+from lossbench.comparison import Comparison, tell_apart
 from lossbench.comparison.answers import answer, scale_of
 from lossbench.drawing import Drawing, render_inline
 from lossbench.looks import COLOURS, INK
-from lossbench.nested import dotted_keys
 from lossbench.report import figures
 from lossbench.report.pages import render
 from lossbench.report.screen import build_matrix, list_lines, list_numbers
@@ -46,7 +45,9 @@ def render_page(comparisons: Sequence[Comparison], words: Words) -> str:
     sections, together = [], []
     for block in list_blocks(comparisons):
         if isinstance(block.shown, Comparison):
-            sections.append(_setting(_name(block.shown, comparisons), block, looks, comparisons))
+            sections.append(
+                _setting(tell_apart(block.shown, comparisons), block, looks, comparisons)
+            )
         else:
             together.append(_section(block.title, block, looks))
     sections.sort(key=lambda section: str(section["name"]))
@@ -71,7 +72,7 @@ def list_conclusions(comparisons: Sequence[Comparison]) -> list[tuple[str, list[
     """What is concluded, under titles: of the only comparison, or of all together, then of each."""
     if len(comparisons) == 1:
         return [("", comparisons[0].conclusion)]
-    answers = {_name(c, comparisons): answer([c]) for c in comparisons}
+    answers = {tell_apart(c, comparisons): answer([c]) for c in comparisons}
     each = [f"{name}. {a.headline}. {' '.join(a.details)}" for name, a in sorted(answers.items())]
     return [*_together(comparisons), ("Each", each)]
 
@@ -96,19 +97,6 @@ def _together(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
     """What several comparisons show that differ in one thing, under the titles of the page."""
     blocks = list_blocks(comparisons)
     return [(b.title, b.sentences) for b in blocks if not isinstance(b.shown, Comparison)]
-
-
-def _name(comparison: Comparison, among: Sequence[Comparison]) -> str:
-    """The dataset, and what else tells a comparison from the others."""
-    setting = comparison.setting
-    words = [value_at(setting, "dataset")]
-    for key in dotted_keys(setting):
-        section, _, name = key.partition(".")
-        alike = [c for c in among if value_at(c.setting, section) == value_at(setting, section)]
-        value, peers = value_at(setting, key), alike if name else among
-        if key != "dataset" and len({value_at(c.setting, key) for c in peers}) > 1:
-            words.append(f"{name} {value}" if name else f"no {key}" if value == "none" else value)
-    return " · ".join(words)
 
 
 def _section(name: str, block: Block, looks: figures.Looks) -> dict[str, Any]:

@@ -7,19 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from lossbench.comparison import Comparison, DatasetRanking, Group, PeekingTax
 from lossbench.comparison.peeking import EPOCHS, Paper
 from lossbench.comparison.sentences import write_number, write_p
 from lossbench.report.export import Record, list_records
+from lossbench.results import duplicates
 from lossbench.statistics import Interval
 
 METRICS_ABREAST = 4
 LOSSES_ABREAST = 6
-FOLDED = 16  # columns for names, at least
 MARKS = {
     **{"better": "+", "worse": "-", "same": "~", "identical": "=", "baseline": "b"},
     **{"better here": "(+)", "worse here": "(-)", "same here": "(~)"},
@@ -92,11 +88,15 @@ def _mean(record: Record, prefix: str) -> str:
 
 
 def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
-    """Every other test metric, mean and half the width of its 95 % interval, few to a sheet."""
+    """Every other test metric, mean and half the width of its 95 % interval, few to a sheet.
+
+    But for those that say what another one says, as the zero-one error next to the accuracy.
+    """
     cells: dict[str, dict[str, str]] = {}
     for record in list_records([comparison]):
         cells.setdefault(record["loss"], {})[record["metric"]] = _short(record)
-    names = [name for name in comparison.rows[0].metrics if name != comparison.metric]
+    hidden = {comparison.metric, *duplicates(comparison.results.values(), comparison.metric)}
+    names = [name for name in comparison.rows[0].metrics if name not in hidden]
     for shown in _few(names, METRICS_ABREAST):
         head = ("loss", *(name.replace("_", " ") for name in shown))
         rows = tuple((loss, *(of[n] for n in shown)) for loss, of in cells.items())
@@ -218,33 +218,6 @@ def _few(names: Sequence[str], abreast: int) -> Iterator[Sequence[str]]:
 
 
 # --- renderings -----------------------------------------------------------------------------
-
-
-def render_table(sheet: Sheet) -> Table:
-    """For a terminal: names fold, numbers are never cut."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column, number, width in zip(sheet.columns, sheet.numbers, _widths(sheet), strict=True):
-        if number:
-            table.add_column(Text(column), justify="right", overflow="fold", min_width=width)
-        else:
-            table.add_column(Text(column), overflow="fold")
-    for row in sheet.rows:
-        table.add_row(*map(Text, row))  # as it is: no markup, no emoji codes
-    return table
-
-
-def _widths(sheet: Sheet) -> list[int]:
-    """What each column needs: its widest cell, or the longest word above it; names fold."""
-    cells = zip(*sheet.rows, strict=True)
-    return [
-        max(map(len, [*head.split(), *column])) if number else FOLDED
-        for head, number, column in zip(sheet.columns, sheet.numbers, cells, strict=True)
-    ]
-
-
-def measure_width(sheet: Sheet) -> int:
-    """The width at which nothing is cut, with a fold in long names."""
-    return sum(width + 2 for width in _widths(sheet))
 
 
 def render_markdown(sheet: Sheet) -> str:

@@ -6,9 +6,6 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.text import Text
-
 from lossbench.comparison import (
     Comparison,
     DatasetRanking,
@@ -28,8 +25,6 @@ from lossbench.report import sheets
 from lossbench.report.export import as_csv, as_json
 from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.sheets import Sheet
-
-WIDTH = 100
 
 
 class Block(NamedTuple):
@@ -130,21 +125,6 @@ def _of_group(group: Group) -> Block:
     fixed = describe_setting(group.fixed)
     title = f"{metrics} by {group.key} · {fixed} · {_count(seeds)} · baseline {bases}"
     return Block(group, title, sheets.LEGEND, list(sheets.build_group(group)), group.conclusion)
-
-
-def print_table(
-    comparisons: Sequence[Comparison], by: str | None, console: Console, peek: bool = False
-) -> None:
-    """In the console's width; where that is less than the numbers need, they run over it."""
-    width = console.width
-    for part in list_blocks(comparisons, by, peek):
-        console.print(Text(f"{part.title}\n{part.subtitle}"))
-        for sheet in part.sheets:
-            console.width = max(width, sheets.measure_width(sheet))
-            console.print(sheets.render_table(sheet))
-            console.width = width
-        console.print(Text(wrap(part.sentences, width)))
-        console.print()
 
 
 def as_markdown(comparisons: Sequence[Comparison], by: str | None, peek: bool = False) -> str:

@@ -1,6 +1,7 @@
 """Trained seeds on disk: the folder that is the truth, its code, predictions and later metrics."""
 
 from lossbench.results.bands import bands
+from lossbench.results.duplicates import duplicates
 from lossbench.results.folder import (
     NO_CURVES,
     Result,
