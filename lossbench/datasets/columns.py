@@ -281,8 +281,10 @@ def read_targets(
 
     order: the cells of an ordinal target, from the lowest.
     """
-    numeric = types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
-    values = pd.Series(_to_numbers(file, column)) if numeric else _to_text(file, column)
+    truth = types.is_bool_dtype(column)
+    numeric = types.is_numeric_dtype(column) and not truth
+    read = _to_numbers if numeric or truth else _to_text
+    values = pd.Series(read(file, column))
     levels = sorted(values.unique())
     few = not numeric or (types.is_integer_dtype(column) and len(levels) <= MOST_CLASSES)
     kind = task or ("regression" if not few else "binary" if len(levels) == 2 else "multiclass")

@@ -91,9 +91,10 @@ def note_repeated(
         count = int(np.isin(same[parts == TEST], same[parts != TEST]).sum())
         note = f"{count} of {(parts == TEST).sum()} rows of the test are in the other splits too"
     else:
-        group = np.arange(len(same)) if groups is None else groups
-        known = pd.DataFrame({"row": same, "group": group})
-        count = int((known.duplicated("row") & ~known.duplicated()).sum())
+        count = len(same) - len(np.unique(same))
+        if groups is not None:
+            known = pd.DataFrame({"row": same, "group": groups})
+            count = int((known.duplicated("row") & ~known.duplicated()).sum())
         note = f"{count} of {len(same)} rows repeat an earlier one, so that splits share rows"
     return [f"{note}; remove them, unless they are separate cases."] if count else []
 
