@@ -75,8 +75,8 @@ SEEDS = st.integers(0, 2**16)
 def random_batch(task, name, seed, leading=(5,), scale=3.0):
     """A valid prediction and target in float64, away from every kink with probability one."""
     generator = torch.Generator().manual_seed(seed)
-    outputs = 2 if name == "gaussian_nll" else 1
-    shape = {BIN: (), MULTI: (3,), REG: (2,) * outputs, PEN: (4,)}[task]
+    outputs = {"gaussian_nll": (2,), "evidential": (4,)}.get(name, ())
+    shape = {BIN: (), MULTI: (3,), REG: (2, *outputs), PEN: (4,)}[task]
     prediction = torch.randn(*leading, *shape, generator=generator, dtype=torch.float64) * scale
     if task in (BIN, MULTI):
         labels = torch.randint(2 if task == BIN else 3, leading, generator=generator)
@@ -283,6 +283,8 @@ def test_extremes_are_finite(task, name, dtype):
         prediction = prediction.abs()
     if name == "gaussian_nll":
         prediction = torch.stack([prediction, torch.tensor([1e4, 10, -1e4, -1e4])], -1).to(dtype)
+    if name == "evidential":
+        prediction = torch.stack([prediction, *prediction.roll(1).expand(3, -1)], -1)
     assert call(task, name, prediction, target).isfinite().all()
     assert gradient(task, name, prediction, target).isfinite().all()
 

@@ -41,7 +41,7 @@ def minimiser(subject: Subject) -> None:
 
 def _levels(subject: Subject, word: str) -> Iterator[tuple[dict[str, Any], float]]:
     """Hyper-parameters with the level that they stand for, of a quantile."""
-    if word != "quantile":
+    if word not in ("quantile", "expectile"):
         yield {}, 0.5
         return
     names = [p.name for p in subject.parameters if p.name in LEVEL_NAMES]

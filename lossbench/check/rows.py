@@ -251,8 +251,7 @@ def _answers(subject: Subject, size: float) -> Answers:
     answers = task.answers(size)
     if answers is None or subject.is_module:
         raise Skipped(f"right and wrong have no simple form for {task.name}.")
-    linked = link is not None and task.in_target_unit
-    if subject.declaration.outputs != 1 or subject.bounded or linked:
+    if subject.bounded or (link is not None and task.in_target_unit):
         raise Skipped("its predictions are not in units of the target.")
     if answers.right.shape[1:] != subject.example[0].shape[1:]:
         raise Skipped("its predictions are not those of the task.")

@@ -15,9 +15,7 @@ from torch import Tensor
 
 from lossbench.contract import declare
 from lossbench.losses.regression import gaussian_nll
-from lossbench.losses.stable import sigmoid, softplus
-
-STIRLING = 16.0  # from which on log Gamma is its series, which keeps the digits of differences
+from lossbench.losses.stable import STIRLING, sigmoid, softplus, stirling_rest
 
 
 @declare(convex=True, minimiser="mean", source="Nelder & Wedderburn 1972")
@@ -106,13 +104,6 @@ def _largest_log(like: Tensor) -> float:
     return 0.9 * math.log(torch.finfo(like.dtype).max)
 
 
-def _series(x: Tensor) -> Tensor:
-    """log Gamma(x) less (x - ½) log x - x + ½ log 2 pi, for large x."""
-    inverse = 1 / x
-    square = inverse.square()
-    return inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680)))
-
-
 def _negative_binomial(log_mean: Tensor, log_dispersion: Tensor, target: Tensor) -> Tensor:
     """lgamma(r) - lgamma(y + r) + r sp(a + b) + y sp(-a - b), r = e^-b, without cancellation."""
     b = log_dispersion.clamp(min=-_largest_log(log_mean))
@@ -124,7 +115,7 @@ def _negative_binomial(log_mean: Tensor, log_dispersion: Tensor, target: Tensor)
     rise = torch.where(target == 0, 0.0, rise)
     small = few * softplus(odds) + target * softplus(-odds) - rise
     total = many + target
-    series = _series(total) - _series(many)
+    series = stirling_rest(total) - stirling_rest(many)
     rise = (total - 0.5) * torch.log1p(target / many) - target + series
     large = total * softplus(odds) - target * log_mean - rise
     return torch.where(size < STIRLING, small, large)

@@ -59,7 +59,13 @@ def gaussian_nll(prediction: Tensor, target: Tensor, /) -> Tensor:
     return regression.gaussian_nll(prediction, target)
 
 
-@declare(link=predictive.laplace, outputs=2, convex=False, source="Laplace 1774")
+@declare(
+    link=predictive.laplace,
+    outputs=2,
+    convex=False,
+    minimiser="Laplace distribution",
+    source="Laplace 1774",
+)
 def laplace_nll(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Rewards a median near the target and a scale that admits the distance.
 

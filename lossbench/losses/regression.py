@@ -6,12 +6,14 @@ for euclidean. Declared properties are those at the default hyper-parameters.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from lossbench.contract import declare
+from lossbench.losses.stable import STIRLING, log_softplus, softplus, stirling_rest
 
 
 def _features(values: Tensor) -> Tensor:
@@ -134,6 +136,34 @@ def quantile(
     """
     residual = target - prediction
     return _features(q * torch.relu(residual) + (1 - q) * torch.relu(-residual)).mean(1)
+
+
+@declare(convex=True, minimiser="expectile", source="Newey & Powell 1987")
+def expectile(
+    prediction: Tensor, target: Tensor, /, *, q: Annotated[float, "(0, 1)"] = 0.5
+) -> Tensor:
+    """Punishes the square of the residual, by q where the prediction is below the target.
+
+    L = |q - [r < 0]| r^2, mean over features
+
+    Args:
+        prediction, target: (B,) or (B, D), any real.
+        q: in (0, 1), the expectile to estimate; above ½ falling short costs more.
+
+    Returns:
+        (B,), in squared units of the target.
+
+    q = ½ gives half squared_error. What quantile is to absolute_error: smooth, but every target
+    counts by its distance, so that no share of targets lies below.
+
+    Source: Newey & Powell 1987.
+
+    >>> expectile(torch.tensor([0.0, 3.0]), torch.tensor([1.0, 1.0]), q=0.9)
+    tensor([0.9000, 0.4000])
+    """
+    residual = target - prediction
+    above, below = torch.relu(residual), torch.relu(-residual)
+    return _features(q * above.square() + (1 - q) * below.square()).mean(1)
 
 
 @declare(tune={"delta": (0.1, 10.0)}, convex=True, lipschitz=1.0, source="Huber 1964")
@@ -281,3 +311,56 @@ def gaussian_nll(prediction: Tensor, target: Tensor, /) -> Tensor:
     exponent = torch.where(residual == 0, log_variance.clamp(min=-80), log_variance)
     scaled = residual * torch.exp(-exponent / 2)
     return _features((log_variance + scaled.square()) / 2).mean(1)
+
+
+def _half_step(x: Tensor) -> Tensor:
+    """log Gamma(x + ½) - log Gamma(x), for x from 1 on."""
+    few, many = x.clamp(max=STIRLING), x.clamp(min=STIRLING)
+    series = stirling_rest(many + 0.5) - stirling_rest(many)
+    large = many.log() / 2 + many * torch.log1p(0.5 / many) - 0.5 + series
+    return torch.where(x < STIRLING, torch.lgamma(few + 0.5) - torch.lgamma(few), large)
+
+
+@declare(
+    link=_mean_of,
+    outputs=4,
+    tune={"strength": (1e-3, 1.0)},
+    convex=False,
+    source="Amini et al. 2020, arXiv 1910.02600",
+)
+def evidential(
+    prediction: Tensor, target: Tensor, /, *, strength: Annotated[float, "[0, inf)"] = 0.01
+) -> Tensor:
+    """Rewards a mean near the target and evidence for it, and punishes evidence that is wrong.
+
+    L = -½ log nu - alpha log omega + (alpha + ½) log(r^2 nu + omega) + lgamma(alpha)
+        - lgamma(alpha + ½) + strength |r| (2 nu + alpha), mean over features,
+    with nu = softplus(v), alpha = 1 + softplus(a), omega = 2 softplus(b) (1 + nu)
+
+    Args:
+        prediction: (B, 4) or (B, D, 4), last axis (mean, v, a, b), any real.
+        target: (B,) or (B, D).
+        strength: in [0, inf), of the penalty on evidence.
+
+    Returns:
+        (B,), nats, without the constant ½ log pi, but for the penalty; unbounded below.
+
+    Neighbours: gaussian_nll, whose variance is one number. What is rewarded is a Student-t
+    distribution with 2 alpha degrees of freedom, in which nu and b are not told apart, so that the
+    uncertainty of the mean is not identified (Meinert et al. 2023).
+
+    Source: Amini et al. 2020, arXiv 1910.02600.
+
+    >>> evidential(torch.zeros(2, 4), torch.tensor([0.0, 2.0]))
+    tensor([0.4194, 2.1914])
+    """
+    mean, v, a, b = prediction.unbind(-1)
+    size = (target - mean).abs()
+    nu, alpha, log_nu = softplus(v), 1 + softplus(a), log_softplus(v)
+    log_omega = math.log(2) + log_softplus(b) + torch.log1p(nu)
+    # log(r^2 nu / omega), of which softplus is 0 where r is
+    distant = torch.where(size == 0, 1.0, size)
+    ratio = 2 * distant.log() + log_nu - log_omega
+    tail = torch.where(size == 0, 0.0, softplus(ratio))
+    likelihood = (log_omega - log_nu) / 2 + (alpha + 0.5) * tail - _half_step(alpha)
+    return _features(likelihood + strength * size * (2 * nu + alpha)).mean(1)

@@ -14,6 +14,22 @@ def softplus(x: Tensor) -> Tensor:
     return F.softplus(x, threshold=40)
 
 
+def log_softplus(x: Tensor) -> Tensor:
+    """log log(1 + e^x), which is x far below 0, where the logarithm inside is lost."""
+    low = x < -20
+    return torch.where(low, x - x.clamp(max=-20).exp() / 2, softplus(x.clamp(min=-20)).log())
+
+
+STIRLING = 16.0  # from which on log Gamma is its series, which keeps the digits of differences
+
+
+def stirling_rest(x: Tensor) -> Tensor:
+    """log Gamma(x) less (x - ½) log x - x + ½ log 2 pi, for x from STIRLING on."""
+    inverse = 1 / x
+    square = inverse.square()
+    return inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680)))
+
+
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + e^-x), written so that its gradient keeps its digits at both ends."""
     return torch.exp(-softplus(-x))

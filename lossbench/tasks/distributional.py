@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, metric
+from lossbench.losses.ensembles import MEMBERS
 from lossbench.losses.predictive import LEVELS, QUANTILES, of_members
 from lossbench.tasks import Answers, Population, Section, Study, line
 from lossbench.tasks.regression import Regression
@@ -133,16 +134,23 @@ class Distributional(Regression):
             )
         super().check(prediction.narrow(-1, 0, 1).squeeze(-1), target)
 
-    def answers(self, size: float) -> Answers | None:
-        """None: a distribution is no number."""
-        return None
+    def answers(self, size: float) -> Answers:
+        """Ensembles around each target, and off it on either side."""
+        _, target = self.example()
+        right = (target.repeat(2).unsqueeze(-1) + torch.linspace(-0.1, 0.1, MEMBERS)).double()
+        side = torch.tensor([1.0, -1.0]).repeat_interleave(len(target)).unsqueeze(-1)
+        return Answers(right, right + size * side, target.repeat(2))
 
     def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
-        """Quantiles of the normal distribution of the mean and variance of the targets."""
-        if minimiser != "normal distribution":
-            return None
+        """Quantiles of the distribution of a kind that is likest the targets."""
         y = population.targets
-        return y.mean(0) + y.std(0, correction=0) * torch.special.ndtri(LEVELS)
+        median, side = y.median(0).values, LEVELS - 0.5
+        if minimiser == "normal distribution":
+            return y.mean(0) + y.std(0, correction=0) * torch.special.ndtri(LEVELS)
+        if minimiser == "Laplace distribution":
+            spread = (y - median).abs().mean(0)
+            return median - spread * side.sign() * torch.log1p(-2 * side.abs())
+        return None
 
     def studies(self, declaration: Declaration) -> tuple[Study, ...]:
         """Along the residual where there is a centre and a spread, else along the first output."""

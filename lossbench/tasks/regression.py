@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
 from lossbench.contract import DEVIATIONS, Declaration, Metric, UserError, metric
@@ -169,7 +170,7 @@ class Regression(Task):
                 "give finite numbers."
             )
 
-    def answers(self, size: float) -> Answers | None:
+    def answers(self, size: float) -> Answers:
         """A row for each target and each side of it."""
         _, target = self.example()
         side = torch.ones_like(target)
@@ -193,6 +194,10 @@ class Regression(Task):
             "geometric mean": lambda: targets.log().mean(0).exp(),
             "quantile": lambda: targets.sort(0).values[math.ceil(level * len(targets)) - 1],
         }
+        if minimiser == "expectile":
+            return torch.from_numpy(
+                np.apply_along_axis(stats.expectile, 0, targets.numpy(), alpha=level)
+            )
         return statistics[minimiser]() if minimiser in statistics else None
 
     def studies(self, declaration: Declaration) -> tuple[Study, ...]:
