@@ -37,6 +37,12 @@ COMMANDS = (
     installed.new,
     completion,
 )
+WELCOME = """\
+lossbench: which loss should I train with? Try one of these:
+
+  lossbench run experiment=quickstart   five losses compared, in a minute
+  lossbench list losses                 what there is to choose from
+  lossbench --help                      all commands"""
 REPEATED_SECONDS = 0.5  # within which a second signal is the first one sent again
 RESUMED = ("run", "sync")  # commands that leave out what is done already
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -65,7 +71,7 @@ def lossbench(context: click.Context) -> int:
       lossbench list losses
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        click.echo(WELCOME)
     return 0
 
 

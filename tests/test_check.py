@@ -398,7 +398,7 @@ def test_a_wrong_name_is_a_request_refused(name, task, said):
 def test_the_report_fits_the_terminal_and_counts():
     """The last line says how many ran, passed, failed, skipped."""
     report = report_of("faulty_losses", "declared", "swapped_quantile")
-    assert max(map(len, render(report, 60).splitlines())) <= 60
+    assert max(map(len, render(report, 60, everything=True).splitlines())) <= 60
     lines = render(report).splitlines()
     assert max(map(len, lines)) <= 100
     verdicts = [outcome.verdict for outcome in report.outcomes]
@@ -407,6 +407,9 @@ def test_the_report_fits_the_terminal_and_counts():
         f"{verdicts.count('passed')} passed, 1 failed, {verdicts.count('skipped')} skipped."
     )
     assert any("FAILED" in line and "minimiser" in line for line in lines)
+    assert not any(line.startswith("  passed") for line in lines)
+    everything = render(report, everything=True).splitlines()
+    assert sum(line.startswith("  passed") for line in everything) == verdicts.count("passed")
 
 
 def test_what_is_not_passed_has_a_reason():

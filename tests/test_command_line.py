@@ -179,6 +179,13 @@ def test_overrides_may_stand_before_between_and_after_flags(command):
     assert all(config["seeds"] == [0, 1, 2] for config in configs)
 
 
+def test_lossbench_alone_names_three_commands_to_try_next(command):
+    done = command()
+    assert done.code == 0
+    assert sum(line.startswith("  lossbench ") for line in done.out.splitlines()) == 3
+    assert len(done.out.splitlines()) <= 6
+
+
 def test_help_and_list_import_nothing_heavy():
     code = (
         "import sys; from lossbench.cli import main\n"

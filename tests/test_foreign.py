@@ -182,7 +182,7 @@ def test_python_gets_it_by_the_same_name():
 
 def test_check_holds_a_library_loss_to_the_rules_of_numbers(command):
     """What is the library's own affair is skipped; the task is found."""
-    done = command("check", "torch.nn:MultiMarginLoss", "--task", "multiclass")
+    done = command("check", "torch.nn:MultiMarginLoss", "--task", "multiclass", "-v")
     assert "they are the library's own" in " ".join(done.out.split())
     assert "right_costs_less" in done.out
 

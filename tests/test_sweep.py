@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from made_results import result
+from made_results import result, written
 from rich.console import Console
 
 from lossbench import results
+from lossbench.configuration import names
 from lossbench.configuration.experiments import configurations
 from lossbench.sweep.execution import execute
+from lossbench.sweep.launcher import Event
+from lossbench.sweep.plan import Job
+from lossbench.sweep.progress import Display
 
 WORDS = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none")
 
@@ -83,3 +88,19 @@ def test_parts_of_a_result_keep_what_must_be_known_of_any():
     assert not summary["mapped"]
     assert summary["notes"] == ["a column"]
     assert results.merged([second]).summary["mapped"]
+
+
+def test_each_run_that_ends_shows_its_result_and_which_loss_leads_so_far(here):
+    """What all runs share, such as the data, is in none of their names."""
+    configs, _ = configurations(["loss=focal,poly", "dataset=moons", "seeds=2"], sweep=True)
+    jobs = [
+        Job(config, config.key, name, Path("results"), [0, 1])
+        for config, name in zip(configs, names(configs), strict=True)
+    ]
+    console = Console(width=100, record=True)
+    with Display(jobs, console) as display:
+        for number, (job, seeds) in enumerate(zip(jobs, (range(2), range(9)), strict=True)):
+            display.show(Event(number, "finished", written(job.config, seeds)), job)
+    first, second = console.export_text().splitlines()
+    assert first.endswith("  focal: done, accuracy 0.8005")
+    assert second.endswith("  poly: done, accuracy 0.804 leads")

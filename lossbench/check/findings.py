@@ -76,13 +76,18 @@ class CheckReport:
         return not self.failed
 
 
-def render(report: CheckReport, columns: int = 100) -> str:
-    """The report as text that fits so many columns, the counts last."""
+def render(report: CheckReport, columns: int = 100, *, everything: bool = False) -> str:
+    """What failed and what is hinted at, as text that fits so many columns; the counts last.
+
+    everything: what passed and what was skipped, too.
+    """
     lines = []
     for part in report.parts:
+        shown = [o for o in part.outcomes if everything or o.verdict in ("failed", "hint")]
         for heading in (f"{report.loss} for {part.task}", part.origin):
             lines += textwrap.wrap(heading, columns)
-        lines += ["", *(line for each in part.outcomes for line in _lines(each, columns)), ""]
+        lines += ["", *(line for each in shown for line in _lines(each, columns))]
+        lines += [""] if shown else []
     return "\n".join([*lines, *textwrap.wrap(_counts(report), columns)])
 
 

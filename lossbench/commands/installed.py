@@ -143,15 +143,16 @@ def _is_loss(name: str) -> bool:
 @command()
 @click.argument("loss", shell_complete=completion.losses)
 @click.option("--task", help="The task, where the loss is for several or in a file.")
-def check(loss: str, task: str | None) -> int:
-    """Check that a loss is what every loss must be.
+@click.option("-v", "--verbose", is_flag=True, help="What passed and what was skipped, too.")
+def check(loss: str, task: str | None, verbose: bool) -> int:
+    """Check that a loss is what every loss must be; print what fails, and a summary.
 
     LOSS is a name, package:name, file.py:function, or package.module:Loss.
     """
     from lossbench.check import check_loss, render
 
     report = check_loss(loss, task)
-    say(render(report, width()))
+    say(render(report, width(), everything=verbose))
     return 0 if report.ok else 3
 
 

@@ -1,13 +1,18 @@
-"""What a sweep shows while it trains: bars in a terminal, a line for each ended run elsewhere."""
+"""What a sweep shows while it trains: bars in a terminal, and a line for each ended run."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from lossbench import results
+from lossbench.configuration import digest
+from lossbench.contract import UserError
 from lossbench.sweep.launcher import Event
 from lossbench.sweep.plan import Job
 
@@ -25,6 +30,10 @@ class Display:
             transient=True,
             disable=not console.is_terminal,
         )
+        data = {job.config.dataset.name for job in jobs}
+        alike = f" on {data.pop()}" if len(jobs) > 1 and len(data) == 1 else "\0"
+        self.names = {job: job.name.replace(alike, "", 1) for job in jobs}  # what differs
+        self.scores: dict[str, dict[str, float]] = {}  # by setting and loss, more is better
         self.epochs = {job: job.config.trainer.max_epochs for job in jobs}
         self.all = self.bars.add_task("", total=sum(self.epochs.values()), left="")
         self.each: dict[Job, TaskID] = {}
@@ -52,7 +61,7 @@ class Display:
         """Count a job no longer, which another command trains or has trained."""
         del self.epochs[job]
         if why:
-            self._say(f"{job.name}: {why}")
+            self._say(f"{self.names[job]}: {why}")
 
     def show(self, event: Event, job: Job) -> None:
         """Bring the display up to an event of a job."""
@@ -71,7 +80,7 @@ class Display:
     def _advance(self, job: Job, done: int, total: int) -> None:
         self.trains_since = self.trains_since or time.monotonic()
         if job not in self.each:
-            name = f"  {job.name}"[:50] + self.where.get(job, "")
+            name = f"  {self.names[job]}"[:50] + self.where.get(job, "")
             self.each[job] = self.bars.add_task(name, total=total, left="")
         self.epochs[job] = total  # more than one training's where candidates come first
         self.done[job] = done
@@ -82,17 +91,33 @@ class Display:
             self.bars.remove_task(self.each.pop(job))
         if event.what == "again":
             self.done.pop(job, None)
-            self._say(f"{job.name}: {event.value}; tried again")
+            self._say(f"{self.names[job]}: {event.value}; tried again")
             self.where.pop(job, None)
             return
         self.done[job] = self.epochs[job]
         self.failed += event.what == "failed"
         self.finished += event.what == "finished"
-        word = "failed" if event.what == "failed" else "done"
+        word = "failed" if event.what == "failed" else f"done{self._outcome(job, event.value)}"
         ended, seconds = self.finished + self.failed, time.monotonic() - self.began
         left = f", {self.left}" if self.left else ""
-        name = job.name + self.where.get(job, "")
+        name = self.names[job] + self.where.get(job, "")
         self._say(f"[{ended}/{len(self.epochs)}] {seconds:5.1f} s  {name}: {word}{left}")
+
+    def _outcome(self, job: Job, place: Path) -> str:
+        """The mean of the compared metric, and which loss of the setting has the best so far."""
+        try:
+            result = results.read(place)
+        except UserError:  # met again, and reported, where it is compared
+            return ""
+        metric = result.summary["primary"]
+        mean = float(result.seeds[f"test/{metric}"].mean())
+        if math.isnan(mean):
+            return ", diverged"
+        scores = self.scores.setdefault(digest(job.config.setting), {})
+        scores[self.names[job]] = mean * result.summary["directions"][metric]
+        best = max(scores, key=lambda name: scores[name])
+        ahead = "" if best == self.names[job] else f" ({best} leads)"
+        return f", {metric} {mean:.4g}{' leads' * (not ahead and len(scores) > 1)}{ahead}"
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False)
