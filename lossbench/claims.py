@@ -98,7 +98,7 @@ class Trend(Measured):
     by: from each number to the next, in the mean.
     """
 
-    how: Literal["rising", "falling"]
+    trend: Literal["rising", "falling"]
     first: Side
     by: Annotated[float, "[0, inf)"] = 0.0
 
@@ -107,7 +107,7 @@ class Trend(Measured):
 class Correlation(Measured):
     """Over the runs of a side two metrics have a rank correlation of this sign, seed by seed."""
 
-    how: Literal["positive", "negative"]
+    correlation: Literal["positive", "negative"]
     first: Side
     to: str
     by: Annotated[float, "[0, 1)"] = 0.0
@@ -239,12 +239,11 @@ def _test(content: Any, shared: Filters, defaults: Filters, place: str) -> Test:
         return _identity(content, place)
     record = FORMS[form]
     shared = {**shared, **_mapping(content.pop("where", {}), f"{place}.where")}
-    first, content = content.pop(form), {**defaults, **content}
-    if record in (Trend, Correlation):  # of the runs of `where`
-        content["how"], first = first, {}
-    elif record is Difference:
-        content["how"] = form
-    values = _keys(record, content, place, "first")
+    content = {**defaults, **content}
+    first = {} if form in ("trend", "correlation") else content.pop(form)  # the runs of `where`
+    values = _keys(record, content, place, "first", "how")
+    if record is Difference:
+        values["how"] = form
     _refuse_reading(values, place)
     values["first"] = _side(first, shared, values, f"{place}.{form}")
     for key in {"than", "to"} & values.keys():

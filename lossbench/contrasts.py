@@ -31,7 +31,7 @@ from lossbench.comparison.contests import PLACES
 from lossbench.comparison.sentences import same_numbers
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError
-from lossbench.nested import value_under
+from lossbench.nested import dotted_keys, value_under
 from lossbench.registry.hints import choices
 from lossbench.results import Result
 from lossbench.statistics import Array
@@ -191,9 +191,17 @@ def _values(test: Compared, runs: Runs, place: str) -> list[Filters]:
         value_under(config.mapping, test.over, None) for config in runs.matching(test.first.filters)
     ]
     values = {json.dumps(value, sort_keys=True): value for value in found if value is not None}
+    if not values:
+        raise _no_such_key(test, runs, place)
     if len(values) < 2:
         raise UserError(f"{place}.over={test.over}: the runs of this side do not differ in it.")
     return [{test.over: value} for value in values.values()]
+
+
+def _no_such_key(test: Compared, runs: Runs, place: str) -> UserError:
+    keys = {key for c in runs.matching(test.first.filters) for key in dotted_keys(c.mapping)}
+    words = f"{place}.over={test.over}: these runs have no such key."
+    return UserError(f"{words} {choices(test.over, keys)}")
 
 
 def _ascending(test: Trend, runs: Runs, place: str) -> list[_Term]:
@@ -202,6 +210,8 @@ def _ascending(test: Trend, runs: Runs, place: str) -> list[_Term]:
     configs = runs.several(test.first.filters, place)
     for config in configs:
         number = value_under(config.mapping, str(test.over), None)
+        if number is None:
+            raise _no_such_key(test, runs, place)
         if not isinstance(number, int | float):
             raise UserError(f"{place}.over={test.over}: expected a number, {number} is not.")
         numbered[number] = config
@@ -298,11 +308,11 @@ def describe(test: Compared, common: Filters) -> str:
     tail = f" ({', '.join(given)})" if given else ""
     if isinstance(test, Trend):
         by = f" by {test.by:g} each time" if test.by else ""
-        words = f"slope of {_quantity(test)}: {test.how}{by} as {test.over} rises"
+        words = f"slope of {_quantity(test)}: {test.trend}{by} as {test.over} rises"
         return f"{words}{tail}{_epoch(test)}"
     if isinstance(test, Correlation):
         by = f" beyond {test.by:g}" if test.by else ""
-        words = f"rank correlation of {test.metric} and {test.to}: {test.how}{by}"
+        words = f"rank correlation of {test.metric} and {test.to}: {test.correlation}{by}"
         return f"{words} over runs{tail}{_epoch(test)}"
     names = [_name(test.first, other, shared), _name(other, test.first, shared) if other else ""]
     if isinstance(test, Equivalence):

@@ -251,7 +251,8 @@ def _signed(
     test: Trend | Correlation, finding: Finding, values: Array, hidden: float
 ) -> Uncorrected:
     """Whether the mean of a number of each seed has the sign that is claimed."""
-    sign = 1.0 if test.how in ("rising", "positive") else -1.0
+    claimed = test.trend if isinstance(test, Trend) else test.correlation
+    sign = 1.0 if claimed in ("rising", "positive") else -1.0
     interval = partial(statistics.t_interval, values, extra=hidden)
     return replace(_tested(finding, sign * values - test.by, hidden), interval=interval)
 

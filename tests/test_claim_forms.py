@@ -255,9 +255,17 @@ def test_a_difference_may_be_what_a_claim_requires(by, verdict):
     [
         ({"ratio": "a", "to": "b", "metric": "ece"}, "tests[0]: expected at_least or at_most"),
         ({"ratio": "a", "to": 2, "metric": "ece", "at_most": 1}, "to=2: expected a mapping"),
-        ({"trend": "up", "metric": "ece", "over": "loss.gamma"}, "how=up: expected one of rising"),
+        (
+            {"trend": "up", "metric": "ece", "over": "loss.gamma"},
+            "trend=up: expected one of rising",
+        ),
         ({"trend": "rising", "metric": "ece"}, "over is required"),
         ({"trend": "rising", "metric": "ece", "over": "loss"}, "expected at least 3 runs"),
+        (
+            {"better": "a", "than": "b", "metric": "ece", "over": "loss.gama"},
+            "over=loss.gama: these runs have no such key",
+        ),
+        ({"better": "a", "than": "b", "metric": "ece", "how": "more"}, "how: there is no such key"),
         ({"correlation": "positive", "metric": "ece"}, "to is required"),
         (
             {"better": "a", "than": "b", "metric": "ece", "reaches": 1},
@@ -265,7 +273,7 @@ def test_a_difference_may_be_what_a_claim_requires(by, verdict):
         ),
         ({"better": "a", "than": {"loss": "b", "at": "first"}, "metric": "ece"}, "at=first: expe"),
         (
-            {"better": "a", "than": "b", "metric": "ece", "over": "loss.gamma"},
+            {"better": "a", "than": "b", "metric": "ece", "over": "dataset"},
             "do not differ in it",
         ),
         ({"better": "a", "than": "b", "metric": "ece", "spread": "yes"}, "spread=yes: expected"),
