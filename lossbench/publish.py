@@ -12,7 +12,6 @@ from lossbench.comparison import Comparison
 from lossbench.configuration.experiments import Experiment
 from lossbench.configuration.settings import Tracking, cause
 from lossbench.contract import UnusableError
-from lossbench.report.decisions import describe_decision
 from lossbench.report.html import Words, read_heading, render_description, render_page
 from lossbench.report.pages import render
 from lossbench.verdicts import Decision
@@ -37,7 +36,8 @@ def write_report(
         path.parent.mkdir(parents=True, exist_ok=True)
         text = render_page(
             comparisons,
-            Words(title, question, again, lost, [describe_decision(d) for d in decisions]),
+            Words(title, question, again, lost),
+            decisions,
         )
         path.write_text(text, encoding="utf-8")
     except OSError as error:

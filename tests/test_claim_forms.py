@@ -16,8 +16,8 @@ from test_claims import BASE, decided, planted
 from lossbench import statistics
 from lossbench.claims import FORMS, read_claims
 from lossbench.contract import UserError
+from lossbench.report.claim_figures import draw_claims
 from lossbench.report.decisions import render_text
-from lossbench.report.figures import draw_claims
 from lossbench.verdicts import refuse_unknown_metrics
 
 RNG = np.random.default_rng(1)

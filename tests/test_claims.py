@@ -17,8 +17,8 @@ from lossbench.claims import Identity, matches, read_claims
 from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations, experiment_files
 from lossbench.contract import UserError
+from lossbench.report.claim_figures import draw_claims, write_decisions
 from lossbench.report.decisions import render_text
-from lossbench.report.figures import draw_claims, write_decisions
 from lossbench.results import Result
 from lossbench.verdicts import decide, refuse_unknown_metrics
 
@@ -374,12 +374,12 @@ def test_each_test_has_a_row_with_its_verdict_in_words_colour_and_margin():
     found = [planted("a", BASE + 0.02), planted("b", BASE), planted("c", BASE + NOISE)]
     tests = (better(0.01), {**better(), "better": "c"}, {**equal(0.05), "equal": "c"})
     decision = decided(found, *tests)
-    (forest,) = draw_claims([decision])
+    (forest,) = draw_claims([decision], in_words=True)
     assert [row.label.split()[0] for row in forest.rows] == ["SUPPORTED", "OPEN", "SUPPORTED"]
     assert len({row.label for row in forest.rows}) == 3
     assert [row.margin for row in forest.rows] == [0.01, 0.0, 0.05]
     needs = {"of": {"loss": "a"}, "metric": "accuracy", "at_least": 0.99}
-    (excluded,) = draw_claims([decided(found, better(), requires=[needs])])
+    (excluded,) = draw_claims([decided(found, better(), requires=[needs])], in_words=True)
     assert excluded.rows[0].label.startswith("NOT APPLICABLE")
     looks = {row.look for row in (*forest.rows, *excluded.rows)}
     assert len(looks) == 3

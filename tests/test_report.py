@@ -13,12 +13,15 @@ from made_results import BASE, BETTER, SAME, on, result
 
 from lossbench import results
 from lossbench.api import run
+from lossbench.claims import Claim, Difference
 from lossbench.comparison import compare
 from lossbench.configuration import Choice
 from lossbench.configuration.experiments import configurations
 from lossbench.report.figures import read_details
 from lossbench.report.html import Words, render_description, render_page
+from lossbench.statistics import Interval
 from lossbench.training.details import EDGE, GRID, POINTS
+from lossbench.verdicts import Decision, Finding
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = '<script>alert(1)</script>"&'
@@ -127,17 +130,39 @@ def test_what_diverged_is_lost_or_was_tuned_is_said():
 def test_names_are_text_whatever_they_hold():
     made = [drawn(result(HOSTILE, BASE)), drawn(result("focal", BETTER, sections=None))]
     made = [replace(r, config=replace(r.config, dataset=Choice(HOSTILE, {}))) for r in made]
-    text = render_page(compare(made), Words(HOSTILE, HOSTILE, HOSTILE, [HOSTILE], [[HOSTILE] * 3]))
+    text = render_page(
+        compare(made), Words(HOSTILE, HOSTILE, HOSTILE, [HOSTILE]), [decided(HOSTILE)]
+    )
     assert "<script" not in text
     assert "script" not in Tables(text).tags
     assert "&lt;script&gt;" in text
     assert "\\<script" in render_description(compare(made), HOSTILE)
 
 
-def test_the_claims_are_said_with_what_their_verdicts_rest_on():
-    claims = [["REFUTED  sparse", "“it is sparse” (a paper)", "zeros: 3, 20 seeds"]]
-    text = render_page(compare(three()), Words("title", claims=claims))
-    assert all(words in text for words in claims[0])
+def decided(text: str, verdict: str = "REFUTED") -> Decision:
+    """The decision on a claim of this text that the record calls supported."""
+    sides = ({"loss": "focal"}, {"loss": "poly"})
+    tests = (Difference("better", *sides, metric="accuracy"),) * 2
+    found = Finding(f"accuracy: {text} better", verdict, Interval(-0.1, -0.2, -0.05), 0.01, 20)
+    claim = Claim("rare", text, "a paper", tests, verdict="SUPPORTED")
+    return Decision(claim, verdict, (), (found, found))
+
+
+def test_claims_come_first_each_with_its_verdict_and_what_it_rests_on():
+    decisions = [decided("it is sparse"), decided("it is smooth", "SUPPORTED")]
+    text = render_page(compare(three()), Words("title"), decisions)
+    assert "<h1>2 claims: 1 REFUTED, 1 SUPPORTED</h1>" in text
+    claims = [row for row in Tables(text).rows if len(row) == 3]
+    assert [row[0] for row in claims if row] == ["▼refutedon record: SUPPORTED", "●supported"]
+    assert "it is sparse better; difference -0.1" in claims[0][2]
+    assert 'data-loss="rare (2)"' in text, "a row of the picture has the test's number"
+
+
+def test_a_number_of_a_loss_is_an_axis_and_not_a_row_of_names():
+    made = [drawn(result("focal", BASE + g / 100, gamma=g)) for g in (0.5, 1.0, 2.0)]
+    text = render_page(compare([drawn(result("cross_entropy", BASE)), *made]), Words("title"))
+    assert "<h3>Sensitivity to gamma</h3>" in text
+    assert "Sensitivity" not in render_page(compare(three()), Words("title"))
 
 
 @pytest.mark.parametrize(

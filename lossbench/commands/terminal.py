@@ -92,8 +92,8 @@ def show_claims(decisions: Sequence[Decision], figure: Path, *, everything: bool
     """Print the verdicts and draw what they rest on."""
     if not decisions:
         return
+    from lossbench.report.claim_figures import write_decisions
     from lossbench.report.decisions import render_text
-    from lossbench.report.figures import write_decisions
 
     say(render_text(decisions, width(), everything=everything))
     with contextlib.suppress(OSError):  # a folder that is read-only has no figure

@@ -10,10 +10,15 @@ from lossbench.verdicts import OPEN, Decision, Finding
 
 def render_text(decisions: Sequence[Decision], width: int, *, everything: bool = False) -> str:
     """Each claim with its verdict; everything: its source and the number behind every test, too."""
+    claims = [line for d in decisions for line in _claim(d, width, everything)]
+    return "\n".join([count_verdicts(decisions), *claims])
+
+
+def count_verdicts(decisions: Sequence[Decision]) -> str:
+    """How many claims there are, and how many of each verdict."""
     counts = {d.verdict: sum(e.verdict == d.verdict for e in decisions) for d in decisions}
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    claims = [line for d in decisions for line in _claim(d, width, everything)]
-    return "\n".join([f"{len(decisions)} claim{'s' * (len(decisions) > 1)}: {verdicts}", *claims])
+    return f"{len(decisions)} claim{'s' * (len(decisions) > 1)}: {verdicts}"
 
 
 def list_changes(decisions: Sequence[Decision]) -> list[str]:
@@ -49,8 +54,13 @@ def describe_decision(decision: Decision) -> list[str]:
     return [
         f"{decision.verdict}{record}  {claim.id}",
         f"“{claim.text}” ({claim.source}){regime}",
-        *("; ".join(describe_finding(f)) for f in (*decision.requirements, *decision.findings)),
+        *list_tests(decision),
     ]
+
+
+def list_tests(decision: Decision) -> list[str]:
+    """A line for each thing that was required or tested."""
+    return ["; ".join(describe_finding(f)) for f in (*decision.requirements, *decision.findings)]
 
 
 def describe_finding(finding: Finding) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Comparisons, what several show together, and decisions on claims -> pictures of them."""
+"""Comparisons, and what several show together -> pictures of them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lossbench.claims import Correlation, Difference, Equivalence, Ratio, Test, Trend
 from lossbench.comparison import PLACES, Comparison, DatasetRanking, Group, Row
 from lossbench.comparison.answers import Scale, scale_of
-from lossbench.drawing import LETTER, Drawing, Estimate, Forest, Graph, Plane, Trace, cover, save
-from lossbench.looks import COLOURS, Look, choose_looks
+from lossbench.drawing import Drawing, Estimate, Forest, Graph, Plane, Trace, cover, save
+from lossbench.looks import Look, choose_look, choose_looks
 from lossbench.report.ledger import expected_budgets
 from lossbench.report.tables import list_blocks
 from lossbench.results import Result, bands
 from lossbench.statistics import Interval
-from lossbench.verdicts import NOT_APPLICABLE, Decision
 
 Array = NDArray[np.float64]
 Looks = dict[str, Look]
 EARLY = 0.1  # the share of a training in which curves move so far that the rest looks flat
 EPOCHS = 60  # shown of a training, at most
+FEWEST_DOSES = 3  # that make a curve
 FEWEST = 10  # examples that make a bin's accuracy worth a dot
 IN_FILES = 2  # pictures of a comparison; the page has all
-WIDE = 9.0  # inches of a figure with a test in words above each row
 KINDS = {Comparison: "", Group: "-robustness", DatasetRanking: "-ranks"}  # of files
-VERDICTS = {
-    "SUPPORTED": Look(COLOURS[0]),
-    "REFUTED": Look(COLOURS[4]),
-    "OPEN": Look(COLOURS[6]),
-    NOT_APPLICABLE: Look(COLOURS[3]),
-}
 
 
 @dataclass(frozen=True)
@@ -177,6 +170,59 @@ def _learning(label: str, table: pd.DataFrame, look: Look) -> Trace:
     return Trace(label, x, y, look, low, high)
 
 
+def _doses(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """The compared metric over a number of a loss of which three values and more were trained."""
+    scale, names = (
+        scale_of(comparison),
+        dict.fromkeys(result.config.loss.name for result in comparison.results.values()),
+    )
+    for name in names:
+        alike = {x: r for x, r in comparison.results.items() if r.config.loss.name == name}
+        key = _dose([result.config.loss.values for result in alike.values()])
+        if key is None:
+            continue
+        doses = {float(r.config.loss.values[key]): x for x, r in alike.items()}
+        line = _response(name, doses, comparison, choose_look(0))
+        base = _response(
+            comparison.baseline,
+            dict.fromkeys(doses, comparison.baseline),
+            comparison,
+            looks[comparison.baseline],
+        )
+        lines = [line, base] if comparison.baseline not in alike else [line]
+        x = np.asarray(line.x)
+        y = f"test {comparison.metric}{' %' * bool(scale.unit)}"
+        words = f"{y} by {key} of {name}, mean over seeds with its 95 % interval."
+        graph = Graph("", f"{name} {key}", y, tuple(lines), log=_wide(x))
+        yield Picture(f"Sensitivity to {key}", words[0].upper() + words[1:], (graph,))
+
+
+def _dose(values: Sequence[dict[str, Any]]) -> str | None:
+    """The one key in which losses differ, where it is a number with three values and more."""
+    keys = [k for k in values[0] if len({str(each.get(k)) for each in values}) > 1]
+    if len(values) < FEWEST_DOSES or len(keys) != 1:
+        return None
+    doses = [each.get(keys[0]) for each in values]
+    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in doses)
+    return keys[0] if numbers else None
+
+
+def _response(label: str, doses: dict[float, str], comparison: Comparison, look: Look) -> Trace:
+    """The metric at each dose, of the loss that has it."""
+    factor, points = scale_of(comparison).factor, []
+    for dose, name in sorted(doses.items()):
+        if interval := comparison.shown(comparison.row(name)).get(comparison.metric):
+            ends = (interval.estimate, interval.low, interval.high)
+            points.append((dose, *(factor * end for end in ends)))
+    x, y, low, high = np.array(points).reshape(-1, 4).T
+    return Trace(label, x, y, look, low, high, dots=True)
+
+
+def _wide(values: Array) -> bool:
+    """Whether an axis of these is better drawn by their logarithms."""
+    return bool(len(values) and 0 < 20 * values.min() <= values.max())
+
+
 def _reliability(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     """Accuracy against confidence, in bins over all seeds."""
     lines = []
@@ -269,6 +315,7 @@ def _budgets(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
 OF_COMPARISON: tuple[Callable[[Comparison, Looks], Iterator[Picture]], ...] = (
     _differences,
     _learning_curves,
+    _doses,
     _reliability,
     _residuals,
     _planes,
@@ -322,8 +369,7 @@ def _robustness(group: Group, looks: Looks) -> Iterator[Picture]:
         metrics = ", ".join(sorted({c.metric for c in group.comparisons.values()}))
         words = f"{metrics} on the test split by {group.key}, mean with its 95 % interval."
         values = np.concatenate([np.asarray(line.x) for line in lines])
-        log = bool(0 < 20 * values.min() <= values.max())
-        graph = Graph("", group.key, f"test {metrics}", tuple(lines), log=log)
+        graph = Graph("", group.key, f"test {metrics}", tuple(lines), log=_wide(values))
         yield Picture("Robustness", words, graph.split())
 
 
@@ -339,52 +385,3 @@ def _ranks(ranking: DatasetRanking, looks: Looks) -> Picture:
     words = "1 is the best; losses whose bars do not meet differ (Nemenyi, .05)."
     axis = "average rank; bars that do not meet differ (Nemenyi, .05)"
     return Picture(title, words, (Forest("", axis, rows, rule=None),))
-
-
-# --- claims ---------------------------------------------------------------------------------
-
-
-def write_decisions(decisions: Sequence[Decision], path: Path) -> Path | None:
-    """Draw the difference behind every test; None where no test measured one."""
-    forests = draw_claims(decisions)
-    if not forests:
-        return None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    title = (
-        "Differences behind the claims, with simultaneous 95 % intervals; shaded, less than a "
-        "claim asks for"
-    )
-    save(forests, path, title=title, columns=1)
-    return path
-
-
-def draw_claims(decisions: Sequence[Decision]) -> list[Forest]:
-    """For each metric a row for each difference or slope in it, in the colour of its verdict."""
-    rows: dict[str, list[Estimate]] = {}
-    for decision in decisions:
-        for test, finding in zip(decision.claim.tests, decision.findings, strict=True):
-            if finding.difference and not isinstance(test, Ratio | Correlation):
-                metric, _, tested = finding.text.partition(": ")
-                applies = decision.verdict != NOT_APPLICABLE
-                verdict = finding.verdict if applies else NOT_APPLICABLE
-                label = f"{verdict}  {decision.claim.id}: {tested}"
-                row = Estimate(label, finding.difference, (), VERDICTS[verdict], _margin(test))
-                rows.setdefault(metric, []).append(row)
-    longest = max((len(row.label) for each in rows.values() for row in each), default=0)
-    width = max(WIDE, LETTER * longest)
-    return [
-        Forest(metric, _axis_of(metric), tuple(each), width=width) for metric, each in rows.items()
-    ]
-
-
-def _axis_of(metric: str) -> str:
-    if metric.startswith("slope of "):
-        return f"{metric}, from one run to the next"
-    return f"difference in {metric}, first side less second"
-
-
-def _margin(test: Test) -> float:
-    """The difference that a test asks for, or allows."""
-    if isinstance(test, Difference | Trend):
-        return test.by
-    return test.within if isinstance(test, Equivalence) else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import unescape
@@ -16,10 +17,13 @@ from lossbench.comparison.answers import answer, scale_of
 from lossbench.drawing import Drawing, render_inline
 from lossbench.looks import COLOURS, INK
 from lossbench.report import figures
+from lossbench.report.claim_figures import VERDICTS, draw_claims
+from lossbench.report.decisions import count_verdicts, describe_decision, list_tests
 from lossbench.report.pages import render
 from lossbench.report.screen import build_matrix, list_lines, list_numbers
 from lossbench.report.tables import Block, list_blocks, peeking_blocks
 from lossbench.results import Result
+from lossbench.verdicts import Decision
 
 FEWEST_IN_MATRIX = 3  # settings
 
@@ -29,17 +33,17 @@ class Words:
     """What a page says next to its comparisons.
 
     command: trains all of it again. missing: the runs that were asked for and have no result.
-    claims: of each the verdict, the claim, and what was tested.
     """
 
     title: str
     question: str = ""
     command: str = ""
     missing: Sequence[str] = ()
-    claims: Sequence[Sequence[str]] = ()
 
 
-def render_page(comparisons: Sequence[Comparison], words: Words) -> str:
+def render_page(
+    comparisons: Sequence[Comparison], words: Words, decisions: Sequence[Decision] = ()
+) -> str:
     """The report as one file, for light and dark, wide and narrow windows."""
     looks = figures.assign_looks(comparisons)
     sections, together = [], []
@@ -55,6 +59,7 @@ def render_page(comparisons: Sequence[Comparison], words: Words) -> str:
     values = {
         "words": words,
         "answer": answer(comparisons),
+        "claims": _claims(decisions) if decisions else None,
         "looks": looks,
         "matrix": build_matrix(named, looks) if len(named) >= FEWEST_IN_MATRIX else None,
         "together": together,
@@ -66,6 +71,26 @@ def render_page(comparisons: Sequence[Comparison], words: Words) -> str:
 def _css(colour: str) -> str:
     """A colour of a look as the page sets it, for light and dark."""
     return "currentColor" if colour == INK else f"var(--c{COLOURS.index(colour)}, {colour})"
+
+
+def _claims(decisions: Sequence[Decision]) -> dict[str, Any]:
+    """The scoreboard, a row for each claim, and the differences behind them."""
+    counts = Counter(decision.verdict for decision in decisions)
+    drawn = draw_claims(decisions)
+    words = (
+        "First side less second, with simultaneous 95 % intervals, in the colour and shape of the "
+        "verdict; in the shade is less than the claim asks for."
+    )
+    picture = figures.Picture("Differences behind the claims", words, tuple(drawn))
+    return {
+        "looks": VERDICTS,
+        "headline": count_verdicts(decisions),
+        "counts": {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
+        "rows": [(d, describe_decision(d)[1], list_tests(d)) for d in decisions],
+        "picture": (picture, [_drawn(picture, each, "claims") for each in drawn])
+        if drawn
+        else None,
+    }
 
 
 def list_conclusions(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
