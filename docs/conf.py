@@ -35,6 +35,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_extra_path = ["generated/extra", "_build/extra"]  # the second holds the catalogue of losses
 html_title = "lossbench"
+ALONE = ("index", "tutorial", "which-loss", "protocol", "losses", "generated/gallery")
+html_sidebars = {page: [] for page in ALONE}  # they have no pages below them
 html_theme_options = {
     "show_prev_next": False,
     "header_links_before_dropdown": 6,
@@ -44,6 +46,9 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+
+
+HOME = '<p><a href="../index.html">lossbench</a> › <a href="../losses.html">Losses</a></p>'
 
 
 class Links(HTMLParser):
@@ -63,11 +68,16 @@ class Links(HTMLParser):
                 self.targets.add(value)
 
 
-def check_links(app: Sphinx, error: Exception | None) -> None:
-    """Warn of each link within the site, the catalogue's too, that leads nowhere."""
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """Lead back from the catalogue, and warn of each link within the site that leads nowhere."""
     if error or app.builder.format != "html":
         return
     out = Path(app.outdir).resolve()
+    for page in out.glob("catalogue/*.html"):  # which `lossbench show` writes as a site of its own
+        text = page.read_text(encoding="utf-8")
+        if HOME not in text:
+            text = text.replace("<body>", f"<body>\n{HOME}", 1)
+            page.write_text(text, encoding="utf-8")
     pages = {page: Links(page) for page in out.rglob("*.html") if "_static" not in page.parts}
     for page, links in pages.items():
         for link in sorted(links.targets):
@@ -81,6 +91,6 @@ def check_links(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Check links when all is written."""
-    app.connect("build-finished", check_links)
+    """Finish when all is written."""
+    app.connect("build-finished", finish)
     return {"parallel_read_safe": True}

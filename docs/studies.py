@@ -25,6 +25,7 @@ UNSHOWN = ("trainer", "optimizer", "model.")
 SHAPES = {  # task -> what a user's data look like
     "binary": "a row, an image or a text, and one of two classes",
     "multiclass": "the same, and one of several classes",
+    "ordinal": "the same, and a grade of several in order",
     "regression": "the same, and one or more numbers",
     "multilabel": "the same, and any number of tags",
     "distribution": "the same, and a probability for each class",
@@ -156,7 +157,7 @@ def write_shapes() -> str:
     """What data look like, and the task and losses for it."""
     measured = _measured_tasks()
     rows = []
-    for task in registry.names("task"):
+    for task in dict.fromkeys((*SHAPES, *registry.names("task"))):
         losses = sorted(p.name for p in registry.installed("loss") if p.task == task)
         usual = [name for name in YARDSTICKS if name in losses]
         others = [link_to_catalogue(name) for name in losses if name not in usual]
