@@ -157,7 +157,8 @@ def write_shapes() -> str:
     """What data look like, and the task and losses for it."""
     measured = _measured_tasks()
     rows = []
-    for task in dict.fromkeys((*SHAPES, *registry.names("task"))):
+    names = registry.names("task")
+    for task in sorted(names, key=[*SHAPES, *names].index):
         losses = sorted(p.name for p in registry.installed("loss") if p.task == task)
         usual = [name for name in YARDSTICKS if name in losses]
         others = [link_to_catalogue(name) for name in losses if name not in usual]
