@@ -319,8 +319,11 @@ def test_quantiles_are_in_the_unit_of_the_target(here):
 
 
 def test_an_interval_alone_is_trained_and_scored(here):
-    """By the metrics that it has quantiles for."""
-    result = trained(here, "loss=interval_score", "dataset=scaled.py:scaled")
+    """By the metrics that it has quantiles for; others cannot choose its epochs."""
+    words = ("loss=interval_score", "dataset=scaled.py:scaled")
+    with pytest.raises(UserError, match=r"part of what crps needs.*metric=interval_score_90\."):
+        trained(here, *words)
+    result = trained(here, *words, "metric=interval_score_90")
     assert list(result.seeds.status) == ["finished", "finished"]
     assert result.seeds["test/interval_score_90"].notna().all()
     assert result.seeds["test/crps"].isna().all()

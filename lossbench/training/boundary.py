@@ -13,6 +13,7 @@ from lossbench import registry
 from lossbench.configuration import Choice, Configuration
 from lossbench.contract import Declaration, UserError
 from lossbench.datasets import Splits
+from lossbench.metrics import is_sound
 from lossbench.models import ADVICE, name_type
 from lossbench.registry import Plugin
 from lossbench.registry.schema import Parameter, convert, reason_of, within
@@ -130,6 +131,17 @@ def _depends(values: Any, prediction: Tensor) -> bool:
     real = values.real if values.is_complex() else values
     (gradient,) = torch.autograd.grad(real.sum(), prediction, allow_unused=True)
     return gradient is not None
+
+
+def check_scores(name: str, primary: str, estimate: Tensor, scores: dict[str, Tensor]) -> None:
+    """UserError where the metric that chooses epochs needs what a loss does not estimate."""
+    partly = bool(estimate.isnan().any()) and bool(is_sound(estimate, 1).all())
+    if partly and bool(scores[primary].isnan().all()):
+        known = [metric for metric, value in scores.items() if not value.isnan().any()]
+        raise UserError(
+            f"loss={name} estimates only a part of what {primary} needs. Choose another metric, of "
+            f"{', '.join(known) or 'another task'}, such as metric={(known or [primary])[-1]}."
+        )
 
 
 def checked_schedule(name: str, schedule: Callable[[float], Any]) -> Callable[[float], float]:

@@ -33,6 +33,7 @@ from lossbench.training.boundary import (
     check_link,
     check_loss,
     check_output,
+    check_scores,
     check_tables,
     check_targets,
     checked_schedule,
@@ -320,7 +321,9 @@ def _try_step(config: Configuration, recipe: Recipe, splits: Splits) -> None:
         refuse_schedule(config)
     inputs, targets = splits.first("validation", TRIED_SCORES)
     facts = stack.metric_facts(stack.state)
-    score(recipe.metrics, stack.estimate(stack.state, inputs), targets, facts=facts)
+    estimate = stack.estimate(stack.state, inputs)
+    scores = score(recipe.metrics, estimate, targets, facts=facts)
+    check_scores(config.loss.name, recipe.primary.name, estimate, scores)
 
 
 class _Progress(pl.Callback):
