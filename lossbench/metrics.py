@@ -16,7 +16,8 @@ from lossbench.registry.hints import choices
 from lossbench.tasks import Task
 from lossbench.tasks.scores import sharing
 
-OF_REPLICAS = ("class_counts", "temperature")  # facts that each replica has of its own
+OF_TRAINING = ("class_counts", "cuts")  # facts of each replica's training targets
+OF_REPLICAS = (*OF_TRAINING, "temperature")  # facts that each replica has of its own
 
 
 def metrics_of(task: Task, names: Sequence[str] = ()) -> dict[str, Metric]:
@@ -70,7 +71,7 @@ def score(
     loss does not estimate: metrics that need it give NaN.
 
     scale: the deviation (R, ...) of each replica's training targets, where they have one. facts:
-    what is `asked_of_replicas`: class_counts (R, C) of training, temperature (R,).
+    what is `asked_of_replicas`: class_counts (R, C) and cuts (R, K) of training, temperature (R,).
     """
     with sharing():
         values = {

@@ -22,6 +22,7 @@ DATA = {
     "segmentation": "dataset=shapes dataset.samples=100 model=unet trainer.max_epochs=4",
     "sequence": "dataset=digit_strips dataset.samples=300 model=temporal_conv trainer.max_epochs=6",
     "ordinal": "dataset=graded dataset.samples=300 trainer.max_epochs=5",
+    "survival": "dataset=event_times dataset.samples=300 trainer.max_epochs=8",
     "generative": "dataset=digit_pixels model=vae trainer.max_epochs=2",
 }
 METRICS = {"interval_score": ["metric=interval_score_90"]}  # its only two quantiles are of this

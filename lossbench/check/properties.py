@@ -102,9 +102,9 @@ def link(subject: Subject) -> None:
     """The declared link turns any prediction into a valid estimate."""
     if subject.declaration.link is None:
         raise Skipped("nothing is declared.")
-    known = {p.name for p in subject.parameters} | subject.facts.keys()
+    known = {p.name for p in subject.parameters} | subject.link_facts.keys()
     if lacking := [k for k in subject.declaration.link_keywords if k not in known]:
-        raise Failed(f"it asks for {lacking[0]}, which its loss does not have.")
+        raise Failed(f"it asks for {lacking[0]}, which neither its loss nor its task has.")
     for hyper in settings(subject):
         with suppress(ValueError):  # no estimate of a loss at this setting can be scored
             _valid_estimates(subject, hyper)

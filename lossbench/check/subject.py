@@ -83,7 +83,12 @@ class Subject:
     def link(self, **hyper: Any) -> Callable[..., Tensor] | None:
         """The declared link at these hyper-parameters, None for the task's."""
         defaults = {p.name: p.default for p in self.parameters}
-        return self.declaration.link_at({**defaults, **self.facts, **hyper})
+        return self.declaration.link_at({**defaults, **self.link_facts, **hyper})
+
+    @cached_property
+    def link_facts(self) -> dict[str, Any]:
+        """The facts that a link may ask for."""
+        return {**self.known_facts, **self.task.fitted_facts(*self.task.example(self.outputs))}
 
     # ---- calling -------------------------------------------------------------------------------
     def made(self, dtype: torch.dtype = torch.float64, **hyper: Any) -> Callable[..., Any]:

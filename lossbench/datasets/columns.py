@@ -315,6 +315,21 @@ def read_targets(
     return indices, kind, classes
 
 
+def read_durations(file: Path, time: pd.Series, event: pd.Series | None) -> np.ndarray:
+    """(N, 2): times, and 1 where an event came then."""
+    if event is None:
+        raise UserError(
+            "dataset.task=survival: give dataset.event too, the column that holds 1 where "
+            f"{time.name!r} is the time of an event, and 0 where it is censored."
+        )
+    for column, valid in ((time, "times"), (event, "1 for an event and 0 for censored")):
+        if not types.is_numeric_dtype(column):
+            raise UserError(
+                f"{file}: column {column.name!r} is text ({column.iloc[0]}); give {valid}."
+            )
+    return np.stack([_to_numbers(file, time), event.to_numpy(np.float64)], axis=1)
+
+
 def _in_order(where: str, levels: list[Any], order: tuple[str, ...] | None) -> list[Any]:
     """The levels of an ordinal target, from the lowest."""
     cells = {spell(level): level for level in levels}

@@ -22,6 +22,7 @@ from lossbench.datasets.columns import (
     is_text,
     listed,
     quote,
+    read_durations,
     read_numbers,
     read_targets,
     spell,
@@ -56,6 +57,7 @@ class Wanted:
     impute: bool = False
     positive: str | None = None
     order: tuple[str, ...] | None = None
+    event: str | None = None
     split: str | None = None
     group: str | None = None
     spelling: Spelling = PLAIN
@@ -63,7 +65,8 @@ class Wanted:
     @property
     def roles(self) -> dict[str, str]:
         """The columns that are no features, with what they are; of equals the first counts."""
-        named = {self.group: "group", self.split: "split", self.target: "target"}
+        named = {self.group: "group", self.split: "split", self.event: "event"}
+        named[self.target] = "target"
         return {name: role for name, role in named.items() if name is not None}
 
 
@@ -73,13 +76,16 @@ def csv(
     *,
     path: File,
     target: str,
-    task: Literal["binary", "multiclass", "ordinal", "regression", "counts", "distributional"]
+    task: Literal[
+        "binary", "multiclass", "ordinal", "regression", "counts", "distributional", "survival"
+    ]
     | None = None,
     drop: tuple[str, ...] = (),
     features: tuple[str, ...] | None = None,
     missing: Literal["refuse", "impute"] | None = None,
     positive: str | int | float | bool | None = None,
     order: tuple[str, ...] | None = None,
+    event: str | None = None,
     split: str | None = None,
     test: File | None = None,
     group: str | None = None,
@@ -105,6 +111,8 @@ def csv(
             refuse, like null, refuses them.
         positive: the cell of the class that recall and f1 count; null is the last in sorted order.
         order: the cells of an ordinal target of text, from the lowest; numbers have their order.
+        event: of task=survival the column that holds 1 where the target, a time above 0, is that
+            of an event, and 0 where it is censored.
         split: a column that says train, validation or test; what no row is, is drawn from train.
         test: a file of the same columns, all of whose rows are the test split.
         group: a column whose equal cells keep rows in one split, such as a patient.
@@ -130,6 +138,7 @@ def csv(
         missing == "impute",
         None if positive is None else spell(positive),
         None if order is None else tuple(map(spell, order)),
+        event,
         split,
         group,
         Spelling(point, mark, MISSING if missing == "impute" else ()),
@@ -174,7 +183,15 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
         inputs, fill = encode_features(file, columns)
     faults.tell()
     target = table[wanted.target]
-    targets, kind, classes = read_targets(file, target, wanted.task, wanted.positive, wanted.order)
+    event = None if wanted.event is None else table[wanted.event]
+    if wanted.task == "survival":
+        targets, kind, classes = read_durations(file, target, event), "survival", list[Any]()
+    elif wanted.event:
+        raise UserError(f"dataset.event={wanted.event}: it needs dataset.task=survival.")
+    else:
+        targets, kind, classes = read_targets(
+            file, target, wanted.task, wanted.positive, wanted.order
+        )
     notes += _note_suspects(file, columns, targets, kind)
     notes += _note_target(file, target, kind, targets, classes, wanted)
     same = hash_columns(table[name] for name in (*columns, wanted.target))
@@ -185,7 +202,8 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
 
 def choose_columns(file: Path, table: Table, wanted: Wanted) -> Table:
     """The columns that have a role and those that are to be features, in the order of the file."""
-    roles = [(wanted.target, "target"), (wanted.split, "split"), (wanted.group, "group")]
+    roles = [(wanted.target, "target"), (wanted.event, "event")]
+    roles += [(wanted.split, "split"), (wanted.group, "group")]
     named = [(name, role) for name, role in roles if name is not None]
     named += [(name, "drop") for name in wanted.drop]
     named += [(name, "features") for name in wanted.features or ()]
@@ -244,7 +262,8 @@ def _read_parts(file: Path, table: Table, wanted: Wanted) -> np.ndarray | None:
 
 def _note_suspects(file: Path, columns: Table, targets: np.ndarray, kind: str) -> list[str]:
     """A line for each column that had better not be a feature."""
-    suspicious = find_suspects(columns, targets, kind not in NUMBERS)
+    first = targets[:, 0] if targets.ndim > 1 else targets
+    suspicious = find_suspects(columns, first, kind not in (*NUMBERS, "survival"))
     notes = [
         f"{file.name}: column {name!r} {what}, and is a feature; {_use(name, what)}"
         f"dataset.drop=[{quote(name)}] leaves it out."

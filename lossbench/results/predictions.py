@@ -24,7 +24,7 @@ class Predictions:
     load: -> `validation`, `validation_best`, `test`, `test_best`, estimates (R, N, ...) after the
     last and after the best epoch, and `validation_target`, `test_target`, in the order of seeds;
     of a regression in the target's unit, and `target_scale`, the deviation of training targets;
-    `class_counts` of training where a metric asked for them.
+    `class_counts` and `cuts` of training where a metric asked for them.
     """
 
     seeds: tuple[int, ...]

@@ -11,7 +11,7 @@ import torch
 
 from lossbench import registry
 from lossbench.contract import Metric
-from lossbench.metrics import asked_of_replicas, metrics_of, score
+from lossbench.metrics import OF_TRAINING, asked_of_replicas, metrics_of, score
 from lossbench.results import Result
 from lossbench.results.predictions import of_seeds
 from lossbench.results.sources import code_of_metrics
@@ -48,8 +48,8 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     arrays = of_seeds(result.predictions, result.seeds.seed) if lacking else None
     if arrays is None:
         return result
-    if "class_counts" not in arrays:  # kept only where a metric asked for them in training
-        lacking = {n: m for n, m in lacking.items() if "class_counts" not in asked_of_replicas([m])}
+    absent = set(OF_TRAINING) - arrays.keys()  # kept only where a metric asked for it in training
+    lacking = {n: m for n, m in lacking.items() if not absent & asked_of_replicas([m])}
     seeds = result.seeds.assign(**_columns(lacking, arrays, result))
     directions = known | {name: metric.direction for name, metric in lacking.items()}
     kept_sources = result.summary["metric_sources"] | current
@@ -84,8 +84,7 @@ def _facts(
 ) -> dict[str, torch.Tensor]:
     """What metrics ask for of each replica."""
     asked, facts = asked_of_replicas(metrics.values()), dict[str, torch.Tensor]()
-    if "class_counts" in asked:
-        facts["class_counts"] = torch.from_numpy(arrays["class_counts"])
+    facts |= {name: torch.from_numpy(arrays[name]) for name in asked.intersection(OF_TRAINING)}
     if "temperature" in asked:
         names = (f"validation{suffix}", "validation_target")
         facts["temperature"] = fit_temperature(*(torch.from_numpy(arrays[n]) for n in names))

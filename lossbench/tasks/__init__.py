@@ -214,6 +214,10 @@ class Task(ABC):
         """
         return declaration.start(target) if declaration.start else None
 
+    def fitted_facts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """What else a link may ask for, of predictions (..., N, ...) for the training split."""
+        return {}
+
     def order(self, target: Tensor, generator: torch.Generator) -> Tensor:
         """The order (N,) in which an epoch visits a replica's training examples."""
         return torch.randperm(len(target), generator=generator)

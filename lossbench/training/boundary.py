@@ -120,8 +120,8 @@ def check_link(name: str, declaration: Declaration, values: dict[str, Any]) -> N
     """UserError where a link asks for what its loss does not have."""
     if lacking := [each for each in declaration.link_keywords if each not in values]:
         raise UserError(
-            f"loss={name}: its link asks for {', '.join(lacking)}; a link may ask for keywords of "
-            f"its loss: {', '.join(values) or 'it has none'}."
+            f"loss={name}: its link asks for {', '.join(lacking)}; a link may ask for what its "
+            f"loss and task have: {', '.join(values) or 'nothing'}."
         )
 
 

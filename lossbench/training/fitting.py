@@ -238,8 +238,9 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
     if declaration.target:
         check_targets(name, declaration.target, splits)
-    check_link(name, declaration, {**hyper, **wanted})
-    shared = {n: v for n, v in {**hyper, **wanted}.items() if not isinstance(v, Tensor)}
+    fitted = task.fitted_facts(*task.example(outputs))
+    check_link(name, declaration, {**hyper, **known, **fitted})
+    shared = {n: v for n, v in {**hyper, **known}.items() if not isinstance(v, Tensor)}
     declaration = replace(declaration, link=declaration.link_at(shared))
     start = partial(task.start, declaration=declaration)
     return Recipe(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
-from lossbench.metrics import asked_of_replicas, score
+from lossbench.metrics import OF_TRAINING, asked_of_replicas, score
 from lossbench.optimizers import VECTOR
 from lossbench.results.predictions import set_aside
 from lossbench.streams import stream
@@ -330,7 +330,8 @@ class Stack(LightningModule):
                     )
                 if self._has_room(estimate, targets):
                     self._keep({f"{split}{suffix}": estimate, f"{split}_target": targets})
-                    self._keep({"target_scale": scale, "class_counts": facts.get("class_counts")})
+                    of_training = {name: facts.get(name) for name in OF_TRAINING}
+                    self._keep({"target_scale": scale, **of_training})
 
     def _keep(self, predictions: dict[str, Tensor | None]) -> None:
         """Set predictions aside, in single precision but where they have a unit."""
@@ -358,9 +359,9 @@ class Stack(LightningModule):
     def metric_facts(self, state: State) -> dict[str, Tensor]:
         """What metrics ask for of each replica: of its training targets and validation scores."""
         asked, facts = asked_of_replicas(self.recipe.metrics.values()), dict[str, Tensor]()
-        if "class_counts" in asked:
+        if of_training := asked.intersection(OF_TRAINING):
             known = self.task.facts(self.splits.targets_of("train"))
-            facts["class_counts"] = known["class_counts"]
+            facts |= {name: known[name] for name in of_training}
         if "temperature" in asked:
             facts["temperature"] = fit_temperature(*self.estimates(state, "validation"))
         return facts
@@ -379,6 +380,28 @@ class Stack(LightningModule):
         return self._estimate(state, inputs.split(SCORED_AT_ONCE, dim=1), inputs.shape[1])
 
     def _estimate(self, state: State, inputs: Iterable[Tensor], size: int) -> Tensor:
+        whole, own = self._linked(state, inputs, size), self._link_facts(state)
+        if not own or not self.recipe.link:
+            return self.task.estimate(whole, self.recipe.link)
+        links = [partial(self.recipe.link, **replica_of(own, r)) for r in range(len(whole))]
+        pairs = zip(whole, links, strict=True)
+        return torch.stack([self.task.estimate(each, link) for each, link in pairs])
+
+    def _link_facts(self, state: State) -> State:
+        """What the link asks for of each replica: of its loss, its training split, and its fit."""
+        asked = self.recipe.link_asks
+        own = {n: v for n, v in layers.under(state, "fact.").items() if n in asked}
+        if not (others := set(asked) - own.keys()):
+            return own
+        targets = self.splits.targets_of("train")
+        known = self.task.facts(targets)
+        if others - known.keys():
+            inputs = (batch[0] for batch in self.splits.in_order("train"))
+            known |= self.task.fitted_facts(self._linked(state, inputs, targets.shape[1]), targets)
+        return own | {name: known[name] for name in others}
+
+    def _linked(self, state: State, inputs: Iterable[Tensor], size: int) -> Tensor:
+        """What every replica's link meets of all inputs, (R, N, ...)."""
         self.form[0].eval()
         whole, end = torch.empty(0), 0
         for part in inputs:  # into one tensor: many small ones would leave holes in the memory
@@ -387,13 +410,7 @@ class Stack(LightningModule):
                 whole = scored.new_empty(len(scored), size, *scored.shape[2:])
             whole[:, end : end + scored.shape[1]] = scored
             end += scored.shape[1]
-        asked = self.recipe.link_asks
-        own = {n: v for n, v in layers.under(state, "fact.").items() if n in asked}
-        if not own or not self.recipe.link:
-            return self.task.estimate(whole, self.recipe.link)
-        links = [partial(self.recipe.link, **replica_of(own, r)) for r in range(len(whole))]
-        pairs = zip(whole, links, strict=True)
-        return torch.stack([self.task.estimate(each, link) for each, link in pairs])
+        return whole
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
