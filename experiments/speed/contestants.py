@@ -23,7 +23,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lossbench import training
 from lossbench.training.chunks import in_chunks, most_replicas
-from lossbench.training.stack import Stack, idle_replicas
+from lossbench.training.replicas import idle_replicas
+from lossbench.training.stack import Stack
 
 
 def bare(problem: Problem, seeds: list[int]) -> None:

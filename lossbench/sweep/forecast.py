@@ -183,7 +183,7 @@ def _timed(config: Configuration, seeds: list[int], report: Any) -> Pace:
 def _epoch_seconds(config: Configuration, splits: Any, seeds: list[int], size: int) -> float:
     """Seconds for an epoch of a replica of these seeds, from its second epoch of fewer examples."""
     from lossbench.training import fit_stack, make_recipe
-    from lossbench.training.stack import idle_replicas
+    from lossbench.training.replicas import idle_replicas
 
     moments: list[float] = []
     examples = splits.train.size

@@ -47,8 +47,9 @@ from lossbench.training.checkpoint import Checkpoint, kept_width, place_of
 from lossbench.training.chunks import in_chunks, most_replicas
 from lossbench.training.outcome import Trained, result_of, versions
 from lossbench.training.recipe import History, Recipe
+from lossbench.training.replicas import State, idle_replicas
 from lossbench.training.sampling import refuse_sampler
-from lossbench.training.stack import Stack, State, idle_replicas
+from lossbench.training.stack import Stack
 
 Point = tuple[int, dict[str, float]]  # an epoch and the value of each curve
 MakePoint = Callable[[], Point]

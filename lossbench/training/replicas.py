@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lossbench.optimizers import VECTOR
+from lossbench.tasks import Task
+
 State = dict[str, Tensor]
+
+
+def idle_replicas(batch: int) -> int:
+    """How many replicas a stack needs at its end so that a real one's bits do not depend on it.
+
+    Element-wise operations treat the last numbers of a tensor, fewer than VECTOR, by another code
+    path than the others; here they belong to replicas that nobody looks at.
+    """
+    return -(-(VECTOR - 1) // batch)
 
 
 class Logits(nn.Module):
@@ -46,3 +59,25 @@ def start_at(model: nn.Module, prediction: Tensor | None) -> None:
     biases = [p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"]
     if prediction is not None and biases and biases[-1].numel() == prediction.numel():
         biases[-1].copy_(prediction.reshape(biases[-1].shape))
+
+
+def gathered(parts: Iterable[Tensor], size: int) -> Tensor:
+    """(R, size, ...), of parts (R, n, ...): one tensor, where many would leave holes in memory."""
+    whole, end = torch.empty(0), 0
+    for part in parts:
+        if not end:
+            whole = part.new_empty(len(part), size, *part.shape[2:])
+        whole[:, end : end + part.shape[1]] = part
+        end += part.shape[1]
+    return whole
+
+
+def estimates_of(
+    task: Task, predictions: Tensor, link: Callable[..., Tensor] | None, own: State
+) -> Tensor:
+    """Estimates (R, N, ...) by a link, which gets what each replica has of its own."""
+    if not own or not link:
+        return task.estimate(predictions, link)
+    links = [partial(link, **replica_of(own, r)) for r in range(len(predictions))]
+    pairs = zip(predictions, links, strict=True)
+    return torch.stack([task.estimate(each, with_own) for each, with_own in pairs])

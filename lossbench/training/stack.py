@@ -18,7 +18,6 @@ from torch.func import functional_call, vmap
 
 from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
 from lossbench.metrics import OF_TRAINING, asked_of_replicas, score
-from lossbench.optimizers import VECTOR
 from lossbench.results.predictions import set_aside
 from lossbench.streams import stream
 from lossbench.tasks import Task
@@ -27,21 +26,20 @@ from lossbench.training import layers
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.recipe import History, Recipe
-from lossbench.training.replicas import Logits, State, replica_of, seeded, start_at
+from lossbench.training.replicas import (
+    Logits,
+    State,
+    estimates_of,
+    gathered,
+    replica_of,
+    seeded,
+    start_at,
+)
 from lossbench.training.roads import choose_road
 from lossbench.training.sampling import balanced_order
 from lossbench.training.steps import clip, set_rate, step
 
 STREAMS = ("dropout", "loss", "augmentation")  # of random numbers, while replicas are trained
-
-
-def idle_replicas(batch: int) -> int:
-    """How many replicas a stack needs at its end so that a real one's bits do not depend on it.
-
-    Element-wise operations treat the last numbers of a tensor, fewer than VECTOR, by another code
-    path than the others; here they belong to replicas that nobody looks at.
-    """
-    return -(-(VECTOR - 1) // batch)
 
 
 class Stack(LightningModule):
@@ -106,10 +104,9 @@ class Stack(LightningModule):
 
     def _facts(self, replica: int) -> dict[str, Any]:
         """What the loss asks for of a replica's training targets."""
-        if not self.recipe.facts:
-            return {}
-        known = self.task.facts(self.splits.train_targets(replica))
-        return {name: value for name, value in known.items() if name in self.recipe.facts}
+        asked = self.recipe.facts
+        known = self.task.facts(self.splits.train_targets(replica)) if asked else {}
+        return {name: value for name, value in known.items() if name in asked}
 
     @property
     def splits(self) -> Splits:
@@ -361,7 +358,7 @@ class Stack(LightningModule):
         asked, facts = asked_of_replicas(self.recipe.metrics.values()), dict[str, Tensor]()
         if of_training := asked.intersection(OF_TRAINING):
             known = self.task.facts(self.splits.targets_of("train"))
-            facts |= {name: known[name] for name in of_training}
+            facts = {name: known[name] for name in of_training}
         if "temperature" in asked:
             facts["temperature"] = fit_temperature(*self.estimates(state, "validation"))
         return facts
@@ -380,37 +377,25 @@ class Stack(LightningModule):
         return self._estimate(state, inputs.split(SCORED_AT_ONCE, dim=1), inputs.shape[1])
 
     def _estimate(self, state: State, inputs: Iterable[Tensor], size: int) -> Tensor:
-        whole, own = self._linked(state, inputs, size), self._link_facts(state)
-        if not own or not self.recipe.link:
-            return self.task.estimate(whole, self.recipe.link)
-        links = [partial(self.recipe.link, **replica_of(own, r)) for r in range(len(whole))]
-        pairs = zip(whole, links, strict=True)
-        return torch.stack([self.task.estimate(each, link) for each, link in pairs])
+        whole, link = self._linked(state, inputs, size), self.recipe.link
+        return estimates_of(self.task, whole, link, self._link_facts(state))
 
     def _link_facts(self, state: State) -> State:
         """What the link asks for of each replica: of its loss, its training split, and its fit."""
-        asked = self.recipe.link_asks
-        own = {n: v for n, v in layers.under(state, "fact.").items() if n in asked}
-        if not (others := set(asked) - own.keys()):
-            return own
-        targets = self.splits.targets_of("train")
-        known = self.task.facts(targets)
-        if others - known.keys():
+        bound = getattr(self.recipe.link, "keywords", {})
+        asked, known = set(self.recipe.link_asks), layers.under(state, "fact.")
+        if asked - known.keys() - bound.keys():
+            targets = self.splits.targets_of("train")
+            known = self.task.facts(targets) | known
+        if asked - known.keys() - bound.keys():
             inputs = (batch[0] for batch in self.splits.in_order("train"))
             known |= self.task.fitted_facts(self._linked(state, inputs, targets.shape[1]), targets)
-        return own | {name: known[name] for name in others}
+        return {name: known[name] for name in asked & known.keys()}
 
     def _linked(self, state: State, inputs: Iterable[Tensor], size: int) -> Tensor:
         """What every replica's link meets of all inputs, (R, N, ...)."""
         self.form[0].eval()
-        whole, end = torch.empty(0), 0
-        for part in inputs:  # into one tensor: many small ones would leave holes in the memory
-            scored = self.all_scored(state, part)
-            if not end:
-                whole = scored.new_empty(len(scored), size, *scored.shape[2:])
-            whole[:, end : end + scored.shape[1]] = scored
-            end += scored.shape[1]
-        return whole
+        return gathered((self.all_scored(state, part) for part in inputs), size)
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
