@@ -178,7 +178,8 @@ def test_a_link_has_the_facts_of_each_replica(here):
 
 
 def test_a_link_that_asks_for_what_its_loss_has_not_is_refused(here):
-    with pytest.raises(UserError, match="asks for power; a link may ask for keywords of its loss"):
+    words = "asks for power; a link may ask for what its loss and task"
+    with pytest.raises(UserError, match=words):
         prepared(here, "loss=counts.py:asks_too_much", "dataset=counts.py:visits")
 
 

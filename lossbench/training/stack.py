@@ -22,19 +22,11 @@ from lossbench.results.predictions import set_aside
 from lossbench.streams import stream
 from lossbench.tasks import Task
 from lossbench.tasks.calibration import fit_temperature
-from lossbench.training import layers
+from lossbench.training import layers, replicas
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.recipe import History, Recipe
-from lossbench.training.replicas import (
-    Logits,
-    State,
-    estimates_of,
-    gathered,
-    replica_of,
-    seeded,
-    start_at,
-)
+from lossbench.training.replicas import Logits, State, replica_of, seeded, start_at
 from lossbench.training.roads import choose_road
 from lossbench.training.sampling import balanced_order
 from lossbench.training.steps import clip, set_rate, step
@@ -378,24 +370,24 @@ class Stack(LightningModule):
 
     def _estimate(self, state: State, inputs: Iterable[Tensor], size: int) -> Tensor:
         whole, link = self._linked(state, inputs, size), self.recipe.link
-        return estimates_of(self.task, whole, link, self._link_facts(state))
+        return replicas.estimates_of(self.task, whole, link, self._link_facts(state))
 
     def _link_facts(self, state: State) -> State:
         """What the link asks for of each replica: of its loss, its training split, and its fit."""
-        bound = getattr(self.recipe.link, "keywords", {})
-        asked, known = set(self.recipe.link_asks), layers.under(state, "fact.")
-        if asked - known.keys() - bound.keys():
+        bound, known = getattr(self.recipe.link, "keywords", {}), layers.under(state, "fact.")
+        asked = set(self.recipe.link_asks) - (bound.keys() - known.keys())
+        if asked - known.keys():
             targets = self.splits.targets_of("train")
             known = self.task.facts(targets) | known
-        if asked - known.keys() - bound.keys():
+        if asked - known.keys():
             inputs = (batch[0] for batch in self.splits.in_order("train"))
             known |= self.task.fitted_facts(self._linked(state, inputs, targets.shape[1]), targets)
-        return {name: known[name] for name in asked & known.keys()}
+        return {name: known[name] for name in asked}
 
     def _linked(self, state: State, inputs: Iterable[Tensor], size: int) -> Tensor:
         """What every replica's link meets of all inputs, (R, N, ...)."""
         self.form[0].eval()
-        return gathered((self.all_scored(state, part) for part in inputs), size)
+        return replicas.gathered((self.all_scored(state, part) for part in inputs), size)
 
     def _record(self, epoch: int, place: str, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
