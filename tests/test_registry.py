@@ -202,12 +202,19 @@ FAULTS = [
     ("loss", "(p, /)", "called with (prediction, target)"),
     ("loss", "(p, t, /, *, cost: float)", "the task multiclass does not supply cost; give it a de"),
     ("loss", "(p, t, /, *, num_class: int)", "Did you mean num_classes?"),
-    ("loss", "(p, t, gamma=1.0)", "gamma is positional; make it keyword-only"),
+    ("loss", "(p, t, gamma=1.0, /)", "gamma is positional only; put the '/' before it"),
     ("loss", "(*all)", "its signature has *all; name each hyper-parameter"),
     ("model", "(shape, /)", "called with (input_shape, output_shape)"),
     ("dataset", "()", "called with (rng)"),
     ("corruption", "(x, y, rng, /, *, cost: float)", "no task supplies cost"),
 ]
+
+
+def test_a_module_s_keywords_need_no_star(tmp_path):
+    file = tmp_path / "nets.py"
+    file.write_text("class Net:\n    def __init__(self, input_shape, output_shape, width=8): ...\n")
+    (width,) = registry.parameters(registry.Plugin("model", "Net", str(file), "Net"))
+    assert (width.name, width.default) == ("width", 8)
 
 
 @pytest.mark.parametrize("way", ["text", "object"])

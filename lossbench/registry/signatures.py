@@ -19,6 +19,7 @@ from lossbench.registry.schema import Parameter, keywords_of
 TRANSPARENT = ("declare", "metric", "dataclass")  # decorators that leave a signature as it is
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
 DEEPEST = 10  # names that stand for names
 PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
 REDUCTIONS = ("reduction", "reduce", "size_average")  # how torch and others name what they do
@@ -57,7 +58,7 @@ def signature_in_text(module: str, attribute: str, foreign: bool) -> Signature |
             keywords = keywords_of(_parameter(*row, KEYWORD_ONLY, home) for row in rows)
             return Signature(keywords, is_class=True)
         args = inits[0].args if is_class else node.args  # type: ignore[union-attr]
-        parameters = list(_parameters(args, home))[int(is_class) :]
+        parameters = by_name([*_parameters(args, home)][int(is_class) :])
         parameters = contract_form(parameters, is_class) if foreign else parameters
         return Signature(keywords_of(parameters), *_shape(parameters), is_class)
     except (ValueError, SyntaxError):  # a default that is computed
@@ -69,7 +70,7 @@ def signature_of_object(target: Callable[..., Any], foreign: bool = False) -> Si
 
     foreign: of a loss that was written for nobody's contract, in the form that ours has.
     """
-    is_class, parameters = inspect.isclass(target), [*parameters_of(target).values()]
+    is_class, parameters = inspect.isclass(target), by_name(parameters_of(target).values())
     parameters = contract_form(parameters, is_class) if foreign else parameters
     return Signature(keywords_of(parameters, is_class), *_shape(parameters), is_class)
 
@@ -81,10 +82,20 @@ def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(called).parameters)
 
 
+def by_name(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    """The parameters, those with a default given by keyword where they can be."""
+    return [
+        p.replace(kind=p.KEYWORD_ONLY)
+        if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty
+        else p
+        for p in parameters
+    ]
+
+
 def contract_form(
     parameters: Iterable[inspect.Parameter], is_class: bool
 ) -> list[inspect.Parameter]:
-    """The parameters of a foreign loss as ours has them: what has a default is keyword-only.
+    """The parameters of a foreign loss as ours has them: prediction, target, and keywords.
 
     How it reduces is not for the user to say.
     """
@@ -121,7 +132,7 @@ def _shape(parameters: Iterable[inspect.Parameter]) -> tuple[tuple[str, ...], st
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             return tuple(arguments), f"its signature has {p}; name each hyper-parameter"
         if p.kind is not p.KEYWORD_ONLY and p.default is not p.empty:
-            return tuple(arguments), f"{p.name} is positional; make it keyword-only, after a '*'"
+            return tuple(arguments), f"{p.name} is positional only; put the '/' before it"
         if p.kind is not p.KEYWORD_ONLY:
             arguments.append(p.name)
     return tuple(arguments), ""
@@ -132,7 +143,8 @@ def _parameters(args: ast.arguments, home: Module) -> Iterator[inspect.Parameter
     positional = [*args.posonlyargs, *args.args]
     required = [None] * (len(positional) - len(args.defaults))
     for arg, default in zip(positional, [*required, *args.defaults], strict=True):
-        yield _parameter(arg.arg, arg.annotation, default, POSITIONAL, home)
+        kind = POSITIONAL_ONLY if arg in args.posonlyargs else POSITIONAL
+        yield _parameter(arg.arg, arg.annotation, default, kind, home)
     if args.vararg:
         yield _parameter(args.vararg.arg, None, None, inspect.Parameter.VAR_POSITIONAL, home)
     for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
