@@ -1,5 +1,5 @@
 # `make demo` and `make test` do their own set-up; a second call installs nothing.
-.PHONY: demo test test-fast docs mutate install lint plugins
+.PHONY: demo test test-fast test-slow docs mutate install lint plugins
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,12 +11,12 @@ demo: install
 # A file's tests stay together, for what they share; one more at once than cores, as some wait.
 # The longest files begin first: tests/conftest.py names them.
 RUN := -n 3 --dist loadfile --no-loadscope-reorder
-# The heart, in this process: formulas, tasks, data, the stack, statistics, configurations.
-FAST := $(wildcard $(addprefix tests/test_,losses*.py tasks*.py metric*.py datasets*.py models.py \
-  corruptions.py stack.py statistics*.py comparison*.py configuration*.py registry.py layers.py))
+# The heart: formulas, tasks, data, the stack, statistics, the registry.
+FAST := $(wildcard $(addprefix tests/test_,losses*.py tasks*.py metric*.py datasets.py models.py \
+  corruptions.py stack.py statistics*.py registry.py layers.py))
 
-test test-fast: export OMP_NUM_THREADS = 1
-test test-fast: export PYTHONDONTWRITEBYTECODE = # each process would compile lossbench again
+test test-fast test-slow: export OMP_NUM_THREADS = 1
+test test-fast test-slow: export PYTHONDONTWRITEBYTECODE = # each process would compile lossbench again
 
 # The tests of the plugins run meanwhile, in an environment of their own, and report at the end.
 test: install lint plugins
@@ -36,6 +36,10 @@ docs: .venv/docs-installed
 .venv/docs-installed: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	touch $@
+
+# What waits, starts servers, kills processes or trains every loss: before a release.
+test-slow: install
+	$(BIN)/python -m pytest $(RUN) -m slow
 
 # Which mistakes would the tests notice? Half an hour on two cores; no part of the tests.
 mutate: install

@@ -105,6 +105,7 @@ def test_a_run_cut_off_before_its_result_is_written_trains_no_epoch_again(words,
     assert again.summary["seconds"] > 0.1, "the time of both together"
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_training_goes_on_with_the_same_numbers(tmp_path, capsys):
     words = ("run", "dataset=wine", "seeds=3", "trainer.max_epochs=250", "tracking=none")
     asked = (*words, "trainer.checkpoint=10")

@@ -291,6 +291,7 @@ def test_a_loss_on_other_seeds_is_compared_unpaired_and_said_to_be():
     assert any("compared unpaired" in line for line in comparison.conclusion)
 
 
+@pytest.mark.slow
 def test_a_loss_against_itself_on_other_seeds_is_open_at_the_nominal_rate():
     """Of 150 comparisons at most 5 %, plus three standard errors, find a difference."""
     generator, seeds = np.random.default_rng(1), list(range(20, 40))

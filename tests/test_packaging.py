@@ -32,6 +32,7 @@ def built(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_wheel_far_from_any_checkout_has_commands_configurations_and_experiments(
     built, tmp_path
 ):

@@ -228,6 +228,7 @@ def test_completion_imports_nothing_heavy(environment):
     assert "loss=my_loss" in environment.run(environment.python, "-c", code)
 
 
+@pytest.mark.slow
 def test_f26_a_package_that_python_cannot_read_is_named(environment):
     """Nobody can call entry_points() next to it, so Lightning and MLflow cannot be imported."""
     place = environment.site / "malformed-1.0.dist-info"

@@ -140,6 +140,7 @@ def sweeps_at_once(folder: Path, command: Command, address: str) -> None:
         assert SECRET not in sweep.out + sweep.err
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_into_a_fresh_postgresql_keep_its_password(postgres, tmp_path, command):
     sweeps_at_once(tmp_path, command, postgres)
     assert finished(postgres, "race") == ["focal", "hinge", "poly"]
@@ -157,6 +158,7 @@ def test_two_sweeps_at_once_into_a_server(server, tmp_path, command):
     assert finished(server.address, "race") == ["focal", "hinge", "poly"]
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_in_a_sweep_gets_everything_when_it_is_back(server, command):
     """The server is killed when the first run has begun, and is back before the last has ended."""
     where = (f"tracking.uri={server.address}", "tracking.experiment=away")

@@ -323,6 +323,7 @@ def test_sync_writes_to_a_store_elsewhere_only_if_it_is_given(store, config, her
     assert sync(Path("results"), store.uri) == 1
 
 
+@pytest.mark.slow
 def test_a_long_run_shows_its_curves_while_it_trains(command, with_store, monkeypatch):
     """Seen from outside, with a point every fifth of a second instead of every ten seconds."""
     monkeypatch.setattr(delivery, "CURVE_SECONDS", 0.2)
@@ -400,6 +401,7 @@ def test_an_interrupt_closes_the_run_and_the_exit_code_says_so(command, with_sto
     assert [run.info.status for run in runs_of(folder)] == ["KILLED"]
 
 
+@pytest.mark.slow
 def test_what_was_killed_in_training_is_closed_as_killed_by_the_next_start(with_store):
     code = (
         "import sys; from lossbench.cli import main; from lossbench.sweep import delivery\n"
@@ -428,6 +430,7 @@ def test_trouble_with_the_store_is_reported_once_and_loses_no_result(command):
     assert len([*Path("results").glob("*/seeds.parquet")]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
 def test_the_interface_shows_the_losses_side_by_side_with_their_curves(sweep, tmp_path):

@@ -43,6 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_f57_f58_two_commands_at_once_share_the_runs_out(tmp_path, command):
     """At once on one folder: no run is trained twice, both show all of them."""
     words = ("-m", *QUICK[:-1], "loss=focal,hinge,poly", "launcher.workers=1")

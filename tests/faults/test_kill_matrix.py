@@ -125,6 +125,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFr
     return table(folder)
 
 
+@pytest.mark.slow
 def test_f48_f50_kills_one_after_the_other_change_no_number(with_store, command, undisturbed):
     """The short form of the matrix: three starts of one sweep of four runs."""
     kill(with_store, signal.SIGKILL, while_a_result_is_written)
