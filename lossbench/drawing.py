@@ -18,7 +18,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -193,8 +193,8 @@ class Plane:
         colours = np.array([to_rgb(colour) for colour in COLOURS])
         image = np.empty((side, side, 4))
         image[..., :3] = colours[self.classes.astype(int) % len(COLOURS)].reshape(side, side, 3)
-        # few levels, since what is even is small when compressed
-        image[..., 3] = 0.1 + 0.07 * np.round(5 * self.confidence).reshape(side, side)
+        levels = np.round(5 * self.confidence)  # few, as what is even is small when compressed
+        image[..., 3] = 0.1 + 0.07 * levels.reshape(side, side)
         axes.imshow(image, extent=(*self.ends, *self.ends), origin="lower", interpolation="none")
         x, y, kinds = self.points
         for kind in np.unique(kinds):
@@ -228,33 +228,37 @@ def cover(*values: ArrayLike, pad: float = 0.05) -> Ends:
     return low - room, high + room
 
 
-def save(drawings: Sequence[Drawing], path: Path, *, title: str = "", columns: int = 2) -> None:
-    """Write drawings as one file, whose suffix says in which format; the same each time."""
+def compose(drawings: Sequence[Drawing], *, title: str = "", columns: int = 2) -> Figure:
+    """Drawings on one figure, a few in a row."""
     columns = min(columns, len(drawings))
     rows = [drawings[start : start + columns] for start in range(0, len(drawings), columns)]
     heights = [max(drawing.size[1] for drawing in row) for row in rows]
     width = sum(max(row[i].size[0] for row in rows if i < len(row)) for i in range(columns))
-    with mpl.rc_context({**STYLE, "svg.hashsalt": title}):
-        size = (width, sum(heights) + 0.35 * len(rows) + 0.3)
-        figure = Figure(figsize=size, layout="constrained")
+    with mpl.rc_context(STYLE):
+        figure = Figure((width, sum(heights) + 0.35 * len(rows) + 0.3), layout="constrained")
         grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
         for axes in grid.flat[len(drawings) :]:
             axes.remove()
         for axes, drawing in zip(grid.flat, drawings, strict=False):
             drawing.onto(axes)
             axes.set_title(drawing.title)
-        lines = [textwrap.fill(line, int(LETTERS_PER_INCH * width)) for line in title.split("\n")]
+        lines = (textwrap.fill(line, int(LETTERS_PER_INCH * width)) for line in title.split("\n"))
         figure.suptitle("\n".join(lines), fontsize=10)
-        undated = {"Date": None} if path.suffix.lower() == ".svg" else None
-        figure.savefig(path, dpi=110, metadata=undated)
+        return figure
+
+
+def save(drawings: Sequence[Drawing], path: Path, *, title: str = "", columns: int = 2) -> None:
+    """Write drawings as one file, whose suffix says in which format; the same each time."""
+    undated = {"Date": None} if path.suffix.lower() == ".svg" else None
+    with mpl.rc_context({**STYLE, "svg.hashsalt": title}):
+        compose(drawings, title=title, columns=columns).savefig(path, dpi=110, metadata=undated)
 
 
 def render_inline(drawing: Drawing, words: str) -> str:
     """The drawing as an SVG element without its title; words say what it shows, and to whom."""
     (width, height), (left, right, bottom) = drawing.size, drawing.margins
     with mpl.rc_context({**STYLE, "svg.hashsalt": words}):
-        # fixed margins: a layout that is worked out costs as much as the drawing
-        figure = Figure(figsize=(width, height))
+        figure = Figure((width, height))  # fixed margins: a layout costs as much as the drawing
         across, up = width - left - right, height - bottom - TOP
         frame = (left / width, bottom / height, across / width, up / height)
         axes = figure.add_axes(frame)
@@ -282,8 +286,7 @@ def _for_page(svg: str, words: str, width: float, frame: str) -> str:
 
 
 def _tag_for_page(tag: re.Match[str]) -> str:
-    # parts are numbered from 1 in every drawing, and nothing refers to those numbers
-    text = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", tag[0].rstrip())
+    text = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", tag[0].rstrip())  # numbers nothing refers to
     text = re.sub(r' id="(part|curve):([^"]*)"', r' class="\1" data-loss="\2"', text)
     text = re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number[0]):.1f}", text)
     text = re.sub(r"(?<=\d) \n?L (?=[\d-])", " ", text)  # a line goes on as it began

@@ -281,3 +281,15 @@ def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, brow
     assert min(text) > 9.9, "text in pictures is large enough to read"
     light = [sum(map(int, ink[4:-1].split(","))) > 380 for ink in inks]
     assert light == [scheme == "dark", scheme == "light"]
+
+
+def test_a_comparison_shows_itself_in_a_notebook_and_gives_frame_and_figure():
+    (comparison,) = compare([result("cross_entropy", BASE), result("a<b>", BETTER)])
+    shown = comparison._repr_html_()
+    assert shown.startswith("<div><h3>a&lt;b&gt; wins: +0.02")
+    assert "<svg" in shown
+    assert "<b>" not in shown
+    assert repr(comparison).startswith("<Comparison: a<b> wins: +0.02")
+    frame = comparison.frame().set_index(["loss", "metric"])
+    assert frame.loc[("a<b>", "accuracy"), "mean"] == pytest.approx(BETTER.mean())
+    assert [axes.get_title() for axes in comparison.plot().axes][:1] == [""]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from lossbench.comparison import sentences
 from lossbench.results import Result
 from lossbench.statistics import Interval
+
+if TYPE_CHECKING:
+    from lossbench.drawing import Figure
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Row:
     other_verdict: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Losses that met the same data, model, training and tuning budget; rows best first.
 
@@ -105,6 +110,29 @@ class Comparison:
     margin: float | None = None
     leading: tuple[str, ...] = ()
     better_shares: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        from lossbench.comparison.answers import answer  # which knows of comparisons
+
+        return f"<Comparison: {answer([self]).headline}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer, its table and the intervals."""
+        from lossbench.report.notebook import render_first
+
+        return render_first(self)
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each loss and test metric, with the columns of `compare --format csv`."""
+        from lossbench.report.export import list_records
+
+        return pd.DataFrame(list_records([self]))
+
+    def plot(self) -> Figure:
+        """Differences and learning curves as a matplotlib figure."""
+        from lossbench.report.notebook import draw_first
+
+        return draw_first(self)
 
     @cached_property
     def conclusion(self) -> list[str]:
