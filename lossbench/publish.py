@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lossbench import results
-from lossbench.comparison import Comparison
+from lossbench.comparison import Comparison, Row
+from lossbench.comparison.sentences import describe_row
 from lossbench.configuration.experiments import Experiment
 from lossbench.configuration.settings import Tracking, cause
 from lossbench.contract import UnusableError
+from lossbench.report.figures import assign_looks
 from lossbench.report.html import Words, read_heading, render_description, render_page
 from lossbench.report.pages import render
+from lossbench.report.tables import describe_setting
 from lossbench.verdicts import Decision
 
 DATE = "%Y-%m-%d %H:%M"
@@ -80,6 +83,14 @@ def without_result(experiment: Experiment, folder: Path) -> list[str]:
     return list(dict.fromkeys(c.command if c.seeds else whole for c in lost))
 
 
+def describe_run(comparison: Comparison, row: Row) -> str:
+    """What is concluded of a run, and where it was trained."""
+    words = f"{row.label} is the baseline."
+    if row.verdict != "baseline":
+        words = describe_row(comparison, row)
+    return f"{words} {describe_setting(comparison.setting)}, {row.seeds} seeds, {row.budget}."
+
+
 def publish(
     report: Path,
     comparisons: Sequence[Comparison],
@@ -93,7 +104,12 @@ def publish(
         from lossbench.tracking.store import Store  # MLflow: slow to import, not always wanted
 
         text = render_description(comparisons, experiment.question if experiment else "")
-        shown = {r.key: r for comparison in comparisons for r in comparison.results.values()}
+        looks = assign_looks(comparisons)
+        shown = {
+            c.results[row.label].key: (looks[row.label].colour, describe_run(c, row))
+            for c in comparisons
+            for row in c.rows
+        }
         Store(tracking.uri, tracking.experiment).publish(report, text, shown)
     except Exception as error:  # whatever MLflow, its database or its server may raise
         return f"MLflow does not show the report ({cause(error)}); it is in {report}."

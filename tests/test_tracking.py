@@ -101,6 +101,14 @@ def test_the_report_is_kept_with_the_last_run_and_linked_above_all(sweep):
     assert "no loss is shown to beat cross_entropy" in note.splitlines()[0]
 
 
+def test_each_run_has_a_colour_of_its_own_and_says_what_is_concluded_of_it(sweep):
+    tags = {run.data.tags["loss"]: run.data.tags for run in runs_of(sweep)}
+    assert len({each["mlflow.runColor"] for each in tags.values()}) == 3
+    notes = {loss: each["mlflow.note.content"] for loss, each in tags.items()}
+    assert notes["cross_entropy"].startswith("cross_entropy is the baseline. moons")
+    assert notes["focal"].startswith("focal against cross_entropy in accuracy")
+
+
 def test_no_number_in_the_store_is_a_nan_in_disguise(sweep):
     for run in runs_of(sweep):
         for value in run.data.metrics.values():
@@ -446,14 +454,9 @@ def test_the_interface_shows_the_losses_side_by_side_with_their_curves(sweep, tm
     )
     try:
         assert server.stdout
-        address = server.stdout.readline().split()[-1]
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.5)
+        reports, address = (server.stdout.readline().split()[-1] for _ in range(2))
+        assert b"focal" in urllib.request.urlopen(reports, timeout=2).read()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2).close()
         bound = [c.laddr for c in psutil.net_connections("tcp") if c.status == "LISTEN"]
         assert {place.ip for place in bound if place.port == port} == {"127.0.0.1"}
         with sync_playwright() as playwright:

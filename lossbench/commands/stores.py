@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -16,6 +17,8 @@ from lossbench.registry.entry_points import malformed, refuse_unreadable
 from lossbench.registry.hints import choices
 from lossbench.registry.kinds import KINDS
 
+LAST_PORT = 65535
+
 
 @command()
 @results_option
@@ -23,13 +26,16 @@ from lossbench.registry.kinds import KINDS
 @click.option("--experiment", help="The experiment to open.  [default: the latest]")
 @click.option("--port", type=int, default=5000, show_default=True)
 def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
-    """Open MLflow's interface at the view of the losses."""
+    """Serve the reports, and MLflow's interface at the view of the losses.
+
+    Reports are on the port after MLflow's.
+    """
     from lossbench.tracking.connection import experiments
     from lossbench.tracking.store import Store
-    from lossbench.tracking.view import refuse_taken, serve
+    from lossbench.tracking.view import pages_served, refuse_taken, serve
 
-    if not 1 <= port <= 65535:
-        raise UserError(f"--port {port}: expected 1 to 65535.")
+    if not 1 <= port <= LAST_PORT:
+        raise UserError(f"--port {port}: expected 1 to {LAST_PORT}.")
     address = uri or f"sqlite:///{Path(results).absolute() / 'mlflow.db'}"
     file = address.removeprefix("sqlite:///")
     if file != address and not Path(file).exists():
@@ -45,10 +51,15 @@ def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
         raise UserError(
             f"--experiment {name}: the store has no such experiment. {choices(name, known)}"
         )
-    refuse_taken(port)
+    pages = Path(results).absolute() / "figures"
+    has_pages = (pages / "index.html").is_file() and port < LAST_PORT
+    for each in [port, port + 1][: 1 + has_pages]:
+        refuse_taken(each)
     store = Store(address, name)
-    say(f"MLflow on http://127.0.0.1:{port}/{store.page}", "End it with Ctrl-C.")
-    return serve(store.uri, port)
+    lines = [f"Reports   http://127.0.0.1:{port + 1}/"] if has_pages else []
+    lines += [f"MLflow    http://127.0.0.1:{port}/{store.page}", "End it with Ctrl-C."]
+    with pages_served(pages, port + 1) if has_pages else contextlib.nullcontext():
+        return serve(store.uri, port, lambda: say(*lines))
 
 
 @command()

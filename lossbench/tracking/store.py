@@ -20,7 +20,6 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -180,7 +179,7 @@ class Store:
             self.client.log_artifacts(run_id, str(folder))
         self.client.log_batch(run_id, tags=[*_tags(result), RunTag("lossbench.content", content)])
         self.client.set_terminated(run_id, "FINISHED", ended)
-        self._save_view(result.summary)
+        self._save_view(result)
 
     @functools.cached_property
     def _contents(self) -> dict[str, str]:
@@ -209,16 +208,21 @@ class Store:
                 return
 
     # ---- the experiment's page -----------------------------------------------------------------
-    def publish(self, report: Path, conclusion: str, shown: Mapping[str, Result]) -> None:
+    def publish(self, report: Path, conclusion: str, shown: Mapping[str, tuple[str, str]]) -> None:
         """Keep the report with the last of these runs, and show the conclusion above all runs.
 
-        shown: results by key. Of the conclusion the first line is seen unopened.
+        shown: by key the colour of a run and what is concluded of it. Of the conclusion the first
+        line is seen unopened.
         """
         runs = [
             r for r in self._search("attributes.status = 'FINISHED'") if _tag(r, "key") in shown
         ]
         if not runs:
             raise UnusableError("it does not show any of the runs yet")
+        for run in runs:
+            colour, words = shown[_tag(run, "key")]
+            tags = [RunTag("mlflow.runColor", colour), RunTag("mlflow.note.content", words[:NOTE])]
+            self.client.log_batch(run.info.run_id, tags=tags)
         run = max(runs, key=lambda run: run.info.end_time)
         self.client.log_text(run.info.run_id, report.read_text(encoding="utf-8"), REPORT)
         place = f"#/experiments/{self.experiment}/runs/{run.info.run_id}/artifacts/{REPORT}"
@@ -227,9 +231,9 @@ class Store:
             note = f"{note[:NOTE].rpartition(chr(10))[0]}\n\n… and more in the report."
         self.client.set_experiment_tag(self.experiment, "mlflow.note.content", note)
 
-    def _save_view(self, summary: dict[str, Any]) -> None:
+    def _save_view(self, result: Result) -> None:
         """Save a view of charts by loss; MLflow's format for it is not documented, but tested."""
-        packed = b64encode(zlib.compress(json.dumps(state(summary)).encode())).decode()
+        packed = b64encode(zlib.compress(json.dumps(state(result)).encode())).decode()
         now = int(time.time() * 1000)
         view = {"name": VIEW, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
         tag = f"mlflow.sharedViewState.{VIEW}"
@@ -238,7 +242,7 @@ class Store:
     @property
     def page(self) -> str:
         """The part of MLflow's address that shows the saved view."""
-        query = f"compareRunsMode=CHART&viewStateShareKey={VIEW}"
+        query = f"workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={VIEW}"
         return f"#/experiments/{self.experiment}/runs?{query}"
 
 

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from lossbench.contract import UnusableError
+from lossbench.results import Result, duplicates
+
+POLL_SECONDS = 0.3  # between looks at whether MLflow answers
 
 
-def state(summary: dict[str, Any]) -> dict[str, Any]:
-    """The state of MLflow's chart page: curves of each run, then the test metrics, best first."""
-    primary, directions = summary["primary"], summary["directions"]
-    metrics = [primary, *(metric for metric in directions if metric != primary)]
+MOST_RUNS = 100  # in a chart; the user hides others by their eye
+
+
+def state(result: Result) -> dict[str, Any]:
+    """The state of MLflow's chart page: curves of each run, then the test metrics, best first.
+
+    Each run is a line of its own, of unlike runs too, which a mean over them would hide. A metric
+    that another one gives has no chart.
+    """
+    primary, directions = result.summary["primary"], result.summary["directions"]
+    hidden = {primary, *duplicates([result], primary)}
+    metrics = [primary, *(metric for metric in directions if metric not in hidden)]
     return {
         "compareRunCharts": _charts(metrics),
         "compareRunSections": _sections(),
@@ -42,7 +61,7 @@ def state(summary: dict[str, Any]) -> dict[str, Any]:
 
 def _charts(metrics: list[str]) -> list[dict[str, Any]]:
     """A line chart for each curve, the first metric's on top, and a bar chart for each metric."""
-    everywhere = {"runsCountToCompare": 20, "deleted": False, "isGenerated": False}
+    everywhere = {"runsCountToCompare": MOST_RUNS, "deleted": False, "isGenerated": False}
     curves = [f"val/{metrics[0]}", "train/loss", *(f"val/{metric}" for metric in metrics[1:])]
     return [
         {
@@ -96,15 +115,50 @@ def refuse_taken(port: int) -> None:
         raise UnusableError(f"--port {port}: {os.strerror(error.errno or 0)}.") from error
 
 
-def serve(uri: str, port: int) -> int:
-    """MLflow's own server on the loopback address, until it is interrupted."""
+def serve(uri: str, port: int, announce: Callable[[], None]) -> int:
+    """MLflow's own server on the loopback address, until it is interrupted.
+
+    announce: called when it answers, which takes seconds.
+    """
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
     server = subprocess.Popen(
         [*command, "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,  # what it says of stores; troubles are on the error output
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # seconds of start
     )
     try:
+        while server.poll() is None and not _answers(port):
+            time.sleep(POLL_SECONDS)
+        if server.poll() is None:
+            announce()
         return server.wait()
     finally:
         server.terminate()
         server.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def pages_served(folder: Path, port: int) -> Iterator[None]:
+    """The reports of a folder on the loopback address, while the block runs."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        """Files of the folder, without a line for each request."""
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
