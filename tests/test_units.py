@@ -150,6 +150,14 @@ def test_its_estimates_are_those_that_it_means(here):
     np.testing.assert_allclose(scaled, column(result, "root_mean_squared_error"), rtol=1e-6)
 
 
+def test_targets_in_deviations_are_trained_on_two_features_too(here):
+    """Of which a report draws the plane, where a class is decided on."""
+    (here / "counts.py").write_text(COUNTS)
+    words = ("loss=squared_error", "dataset=counts.py:visits", "trainer=short", "tracking=none")
+    (config,), _ = configurations([*words, "seeds=2"])
+    assert list(train(config, list(config.seeds)).seeds.status) == ["finished"] * 2
+
+
 def test_a_link_has_the_hyper_parameters_of_its_loss(here):
     """Those of the configuration, or of each replica where they are its own."""
     words = ("loss=counts.py:of_power", "dataset=counts.py:visits", "loss.power=3")

@@ -29,9 +29,9 @@ def collect_details(
     shown = task.details(test_estimate, test_target)
     if task.input_shape == (2,):
         replicas = len(test_estimate)
-        decided = task.decisions(estimate(list_places().to(test_estimate).expand(replicas, -1, -1)))
+        inputs, targets = train(POINTS)
+        decided = task.decisions(estimate(list_places().to(inputs).expand(replicas, -1, -1)))
         if decided:
-            inputs, targets = train(POINTS)
             shown = {
                 **shown,
                 **{name: values.float().round(decimals=2) for name, values in decided.items()},
