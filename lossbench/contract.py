@@ -40,7 +40,12 @@ target; where it takes embeddings and the task scores classes, it has logits(emb
 too. Facts are what the task knows: `lossbench check` says which, where a loss asks for another; to
 a metric they are the task's attributes, `class_counts` of a replica's training targets, and the
 `temperature` that suits its validation estimates. A loss asks by a keyword without default, and
-where it can do without by `class_counts: Tensor | None = None`. Leading axes of a metric's
+where it can do without by `class_counts: Tensor | None = None`. Training itself supplies, to any
+loss of any task, `num_examples` of a replica's training split and, at each call, `progress`, a
+tensor () in [0, 1): the share of steps that are done, 1 in an evaluation; and `index` (B,) int64,
+the place of each example in that split. A module asks for these two in its call, for the others
+where it is made; a buffer that it changes in place in a call is the replica's own, and is kept in
+checkpoints. Leading axes of a metric's
 arguments are replicas. A task lists the metrics that it always has; those of an entry point are
 added by name.
 

@@ -14,6 +14,10 @@ CREDIT = [[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.25, 2.0]]
 W = [[3.0, 0.0, 1.0], [-4.0, 0.0, 0.0]]
 L2 = log(2)
 S20 = log1p(exp(-20))  # -log sigmoid(20)
+ONE = log(exp(1) - 1)  # softplus of it is 1
+ZERO = -1e4
+A2 = 1e4 + 1  # an alpha
+E2 = (1 / (A2 + 1)) ** 2 + A2 / (A2 + 1) ** 2 / (A2 + 2)
 P20 = 1 / (exp(20) + 2)  # softmax(20, 0, 0) of a zero
 
 
@@ -105,6 +109,18 @@ TABLE = [
     (MULTI, "label_relaxation", [[0, 0, 0], [0, 1, 0]], [0, 1], {"alpha": 0.4},
      [0.6 * log(1.8) + 0.4 * log(0.6),
       0.6 * log(0.6 * (1 + 2 * exp(-1))) + 0.4 * log(0.4 * (1 + exp(1) / 2))]),
+    (MULTI, "logit_norm", [[0, 0, 0], [9, 0, 0], [1e4, 0, 0]], [0, 0, 1], {"temperature": 0.5},
+     [log(3), log1p(2 * exp(-2 / (1 + 1e-7 / 9))), 2 / (1 + 1e-11) + log1p(2 * exp(-2))]),
+    (MULTI, "logit_norm", [[3, 4]], [0], {}, [5 / (1 + 2e-8) + log1p(exp(-5))]),
+    (MULTI, "edl_mse", [[-1e4, -1e4], [ZERO, 1e4]], [0, 1], {"progress": 0}, [2 / 3, 2 * E2]),
+    (MULTI, "edl_mse", [[ONE, -1e4, -1e4]], [1], {"progress": 0.05},
+     [0.25 + 0.5625 + 0.0625 + 0.625 / 5 + (log(3) - 5 / 6) / 2]),
+    (MULTI, "edl_log", [[-1e4, -1e4], [ONE, -1e4]], [0, 0], {"progress": 0}, [L2, log(1.5)]),
+    (MULTI, "edl_log", [[ONE, -1e4]], [1], {"progress": 1, "strength": 3},
+     [log(3) + 3 * (L2 - 1 / 2)]),
+    (MULTI, "edl_digamma", [[-1e4, -1e4], [ONE, -1e4]], [0, 0], {"progress": 0}, [1, 1 / 2]),
+    (MULTI, "edl_digamma", [[ONE, -1e4]], [1], {"progress": 0.5, "ramp": 1},
+     [1 + 1 / 2 + (L2 - 1 / 2) / 2]),
     (MULTI, "cross_entropy", [[0, 0, 0], [20, 0, 0], [20, 0, 0]], [0, 0, 1], {},
      [log(3), log1p(2 * exp(-20)), 20 + log1p(2 * exp(-20))]),
     (MULTI, "cross_entropy", [[1e4, 0, -1e4], [1e4, 0, -1e4]], [0, 2], {}, [0, 2e4]),
@@ -337,6 +353,21 @@ def _relaxed(z, y, a=0.125):
     return mp.mpf(0) if p >= 1 - a else cost
 
 
+def _evidential(z, y, fit):
+    alpha = [1 + mp.log(1 + mp.exp(k)) for k in z]
+    wrong = [mp.mpf(1) if k == y else a for k, a in enumerate(alpha)]
+    total = mp.fsum(wrong)
+    divergence = mp.loggamma(total) - mp.loggamma(len(z)) - mp.fsum(map(mp.loggamma, wrong))
+    divergence += mp.fsum((a - 1) * (mp.digamma(a) - mp.digamma(total)) for a in wrong)
+    return fit(alpha, mp.fsum(alpha), y) + divergence / 2
+
+
+def _squares(alpha, s, y):
+    return mp.fsum(
+        ((k == y) - a / s) ** 2 + a * (s - a) / (s**2 * (s + 1)) for k, a in enumerate(alpha)
+    )
+
+
 def _largest(z):
     """With a derivative that equals share."""
     return mp.log(mp.fsum(mp.exp(2**60 * k) for k in z)) / 2**60
@@ -370,6 +401,13 @@ EQUATIONS = [
     ("dual_focal", {}, lambda z, y: -((1 - _p(z, y) + _next_best(z, y)) ** 2) * mp.log(_p(z, y))),
     ("label_relaxation", {"alpha": 0.125}, _relaxed),
     ("brier", {}, lambda z, y: (1 - _p(z, y)) ** 2 + mp.fsum(p**2 for p in _wrong(z, y))),
+]  # fmt: skip
+EVIDENTIAL = [
+    ("edl_mse", {"progress": 0.05}, lambda z, y: _evidential(z, y, _squares)),
+    ("edl_log", {"progress": 0.05},
+     lambda z, y: _evidential(z, y, lambda a, s, k: mp.log(s) - mp.log(a[k]))),
+    ("edl_digamma", {"progress": 0.05},
+     lambda z, y: _evidential(z, y, lambda a, s, k: mp.digamma(s) - mp.digamma(a[k]))),
 ]  # fmt: skip
 LOGITS = {
     BIN: [-70.0, -20.0, -3.0, 0.0, 0.5, 20.0, 41.0],

@@ -42,6 +42,8 @@ SETTINGS = [
     (["dataset=wine", "loss=focal", "seeds=2", "trainer.precision=64-true"], 5, 4),
     (["dataset=wine", "loss=center", "seeds=2", "optimizer=adamw"], 3, 2),
     (["dataset=wine", "loss=noisy.py:noisy", "seeds=2", "trainer.peek=true"], 5, 4),
+    (["dataset=wine", "loss=elr", "corruption=label_noise", "seeds=2"], 5, 4),
+    (["dataset=wine", "loss=edl_log", "loss.ramp=1", "seeds=2"], 3, 2),
     (["dataset=diabetes", "loss=squared_error", "optimizer=sgd", "optimizer.lr=0.7"], 4, 2),
     (["dataset=digits", "model=noisy.py:net", "schedule=step", "seeds=2"], 5, 4),
 ]

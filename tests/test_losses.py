@@ -7,6 +7,7 @@ import re
 import tomllib
 from importlib import import_module
 from itertools import product
+from math import exp, log1p, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from losses_table import (
     BIN,
     EQUATIONS,
+    EVIDENTIAL,
     EXTREMES,
     GRADIENTS,
     IDENTITIES,
@@ -48,8 +50,11 @@ def get(task, name):
 def call(task, name, prediction, target, **hyper):
     """The value; a regularizer gets its one weight matrix in the place of the prediction."""
     loss = get(task, name)
-    if "class_counts" in hyper:
-        hyper["class_counts"] = torch.tensor(hyper["class_counts"], device=prediction.device)
+    if "progress" in inspect.signature(loss).parameters:
+        hyper = {"progress": 0.5, **hyper}
+    for fact in hyper.keys() & {"class_counts", "progress"}:
+        exact_type = torch.float64 if fact == "progress" else None
+        hyper[fact] = torch.tensor(hyper[fact], device=prediction.device, dtype=exact_type)
     return loss([prediction], **hyper) if task == PEN else loss(prediction, target, **hyper)
 
 
@@ -68,7 +73,10 @@ each_loss = pytest.mark.parametrize(("task", "name"), LOSSES)
 AREAS = [(BIN, name) for name, place in POINTS[BIN].items() if ".areas:" in place]
 OF_A_WHOLE = {loss for loss in LOSSES if loss[0] == PEN}.union(AREAS)
 OF_A_WHOLE.add((REG, "root_mean_squared_error"))
-ABSOLUTE = {"squared_error", "one_vs_all_hinge"}  # these read logits, not differences of logits
+# of these logits are read, not differences of logits
+ABSOLUTE = {"squared_error", "one_vs_all_hinge", "logit_norm"} | {
+    name for name, place in POINTS[MULTI].items() if ".evidential:" in place
+}
 SEEDS = st.integers(0, 2**16)
 
 
@@ -114,7 +122,7 @@ def test_every_registered_loss_has_a_row():
         (task, name)
         for task, points in POINTS.items()
         for name, value in points.items()
-        if ".prototypes:" not in value
+        if ".prototypes:" not in value and ".early_learning:" not in value
     }
     assert registered == {(task, name) for task, name, *_ in TABLE}
 
@@ -178,6 +186,17 @@ def test_a_shift_of_all_logits_changes_nothing(name):
     same(call(MULTI, name, z + 1e4, y), call(MULTI, name, z, y), rtol=1e-5, atol=0)
     shifted = gradient(MULTI, name, z + 1e4, y)
     same(shifted, gradient(MULTI, name, z, y), rtol=1e-5, atol=1e-12)
+
+
+def test_logit_norm_sees_directions_alone():
+    """Its gradient is at right angles to the logits, and its value has a bound that is reached."""
+    z, y = random_batch(MULTI, "logit_norm", seed=6, leading=(50,))
+    radial = (gradient(MULTI, "logit_norm", z, y, temperature=0.5) * z).sum(-1)
+    same(radial, torch.zeros(50), atol=1e-6)
+    least = log1p(2 * exp(-sqrt(3 / 2) / 0.5))
+    assert (call(MULTI, "logit_norm", z, y, temperature=0.5) > least).all()
+    best = torch.tensor([[2.0, -1.0, -1.0]], dtype=torch.float64)
+    same(call(MULTI, "logit_norm", best, y[:1] * 0, temperature=0.5), [least], rtol=1e-6)
 
 
 def test_multiclass_hinges_bound_each_other():
@@ -270,6 +289,17 @@ def test_keeps_its_digits(task, name, hyper, equation):
             lost = 1e-30 if dtype == torch.float32 else 1e-200  # near underflow
             same(call(task, name, *batch, **hyper), value, rtol=digits, atol=lost)
             same(gradient(task, name, *batch, **hyper), slope, rtol=digits, atol=lost)
+
+
+@pytest.mark.parametrize(("name", "hyper", "equation"), EVIDENTIAL)
+def test_evidential_losses_equal_their_equations(name, hyper, equation):
+    """Value and gradient are those of the equation, as far as torch's polygammas are exact."""
+    for z, y in product(LOGITS[MULTI], (0, 1)):
+        value, slope = exact(equation, z, y)
+        for dtype, digits in ((torch.float32, 1e-5), (torch.float64, 1e-8)):
+            batch = tensors(MULTI, [z], [y], dtype)
+            same(call(MULTI, name, *batch, **hyper), value, rtol=digits, atol=digits / 100)
+            same(gradient(MULTI, name, *batch, **hyper), slope, rtol=digits, atol=digits / 100)
 
 
 @each_loss

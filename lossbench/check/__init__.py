@@ -28,8 +28,9 @@ from lossbench.check.findings import (
     Verdict,
     render,
 )
-from lossbench.check.subject import Subject, one_line
+from lossbench.check.subject import PROGRESS, Subject, one_line
 from lossbench.registry import Plugin
+from lossbench.tasks.calls import outside_training
 from lossbench.undisturbed import Snapshot, undisturbed
 
 __all__ = ["CHECKS", "CheckOutcome", "CheckReport", "TaskPart", "check_loss", "render"]
@@ -78,7 +79,7 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
         torch.set_num_threads(1)
         with undisturbed():
             posed = task_of(plugin, loss, task)
-            loss = in_form(plugin, loss, posed)
+            loss = outside_training(in_form(plugin, loss, posed), PROGRESS)
         subject = Subject(plugin, loss, posed, tuple(moved), tuple(changed))
         outcomes: list[CheckOutcome] = []
         broken = ""

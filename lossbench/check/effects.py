@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lossbench.check.findings import Failed, Skipped
-from lossbench.check.subject import Subject, close, one_line
+from lossbench.check.subject import PROGRESS, Subject, close, one_line
+from lossbench.registry.signatures import call_facts
+from lossbench.tasks.calls import outside_training
 from lossbench.undisturbed import Snapshot
 
 REPLICAS = 3
@@ -52,6 +54,8 @@ def no_global_state(subject: Subject) -> None:
 def deterministic(subject: Subject) -> None:
     """The same batch gives the same numbers, whatever was computed in between."""
     loss = subject.made()
+    if isinstance(loss, nn.Module) and "index" in call_facts(loss):
+        loss.eval()  # only training fills a memory of examples
     prediction, target = subject.example
     first = [loss(prediction.clone(), target.clone()) for _ in range(2)]
     kept = _own_state(loss)
@@ -93,7 +97,7 @@ def copies_and_pickles(subject: Subject) -> None:
 
 def _reloaded(subject: Subject, module: nn.Module) -> nn.Module:
     """Another module, of other weights, that the state of the first is poured into."""
-    other = subject.loss(**subject.facts).double()
+    other = outside_training(subject.loss(**subject.facts), PROGRESS).double()
     other.load_state_dict(module.state_dict())
     return other
 
@@ -114,7 +118,7 @@ def maps_over_replicas(subject: Subject) -> None:
 
     leaf = prediction.clone().requires_grad_()
     try:
-        values = vmap(objective)(leaf, target, stacked)
+        values = vmap(objective)(leaf, target, {n: w.clone() for n, w in stacked.items()})
         (gradients,) = torch.autograd.grad(values.sum(), leaf)
     except Exception as error:
         raise Skipped(

@@ -16,6 +16,7 @@ from lossbench.check.findings import Failed, Hint, Skipped
 from lossbench.check.subject import Subject
 from lossbench.contract import UserError
 from lossbench.registry.schema import convert, within
+from lossbench.registry.signatures import CALL_FACTS
 
 REDUCTIONS = ("reduction", "reduce", "size_average", "average", "mean", "sum_batch")
 TARGETS = ("target", "targets", "label", "labels", "y_true", "truth", "ground_truth")
@@ -52,7 +53,8 @@ def _signatures(subject: Subject) -> tuple[list[inspect.Parameter], list[inspect
     positional = [p.name for p in everything if p.kind is not p.KEYWORD_ONLY]
     if positional:
         raise Failed(f"__init__ must take keywords only: put * before {positional[0]}.")
-    return list(inspect.signature(subject.loss.forward).parameters.values())[1:], everything
+    called = inspect.signature(subject.loss.forward).parameters.values()
+    return [p for p in called if p.name not in ("self", *CALL_FACTS)], everything
 
 
 def _check_keyword(subject: Subject, keyword: inspect.Parameter) -> None:
@@ -62,7 +64,7 @@ def _check_keyword(subject: Subject, keyword: inspect.Parameter) -> None:
     if keyword.annotation is keyword.empty:
         raise Failed(f"{name} has no type; annotate it.")
     if default is keyword.empty:
-        if name not in subject.known_facts:
+        if name not in subject.known_facts and name not in CALL_FACTS:
             known = ", ".join(subject.known_facts) or "none"
             raise Failed(
                 f"{name} has no default, and is no fact that the task {subject.task.name} "

@@ -17,9 +17,12 @@ from lossbench.contract import Declaration, declaration_of
 from lossbench.registry import Plugin
 from lossbench.registry.schema import Parameter, within
 from lossbench.tasks import Task
+from lossbench.tasks.calls import outside_training
 
 Batch = tuple[Tensor, Tensor]
 LARGEST_LOG = 20.0  # of a second output, which is the logarithm of a scale as a rule
+NUM_EXAMPLES = 4096  # more than any batch of a check has
+PROGRESS = 0.05  # at which losses are tried, early, since some change then
 WEIGHTS_SEED = 1  # of a loss with weights of its own
 
 
@@ -60,7 +63,8 @@ class Subject:
     def known_facts(self) -> dict[str, Any]:
         """What the task supplies to losses that ask, from classes that are not balanced."""
         target = self.task.example()[1]
-        return self.task.facts(torch.cat([target, target[[0, 0, 1]]]))
+        known = self.task.facts(torch.cat([target, target[[0, 0, 1]]]))
+        return {**known, "num_examples": NUM_EXAMPLES}
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -97,7 +101,7 @@ class Subject:
             return lambda prediction, target: self.loss(prediction, target, **self.facts, **hyper)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(WEIGHTS_SEED)
-            module = self.loss(**self.facts, **hyper)
+            module = outside_training(self.loss(**self.facts, **hyper), PROGRESS)
         return module.to(dtype) if isinstance(module, nn.Module) else module
 
     def __call__(self, prediction: Tensor, target: Tensor, **hyper: Any) -> Tensor:

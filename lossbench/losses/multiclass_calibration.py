@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from lossbench.contract import declare
 from lossbench.losses.multiclass import cross_entropy
 from lossbench.losses.stable import (
+    euclidean_norm,
     leave_out,
     log_odds_against,
     log_odds_against_each,
@@ -233,3 +234,47 @@ def label_relaxation(
     limit = -log_odds_of_rest(alpha, logits)  # the log-odds against y at p_y = 1 - alpha
     against = torch.maximum(log_odds_against(logits, target), limit)
     return softplus(against) - softplus(limit) - alpha * (against - limit)
+
+
+def _normalised(logits: Tensor, temperature: float) -> Tensor:
+    """z / (temperature (||z|| + 1e-7))."""
+    return logits / (temperature * (euclidean_norm(logits).unsqueeze(-1) + 1e-7))
+
+
+def _normalised_to_probabilities(
+    logits: Tensor, *, temperature: Annotated[float, "(0, 1]"]
+) -> Tensor:
+    """Softmax of the logits over their norm and the temperature."""
+    return torch.softmax(_normalised(logits, temperature), -1)
+
+
+@declare(
+    link=_normalised_to_probabilities,
+    tune={"temperature": (0.01, 1.0)},
+    convex=False,
+    source="Wei et al. 2022, arXiv 2205.09310",
+)
+def logit_norm(
+    logits: Tensor, target: Tensor, /, *, temperature: Annotated[float, "(0, 1]"] = 0.04
+) -> Tensor:
+    """Rewards the direction of the logits alone, so that their length cannot feign confidence.
+
+    L = CE of z / (temperature (||z||_2 + 1e-7))
+
+    Args:
+        logits: (B, C), any real, not invariant to a shift.
+        target: (B,) int64 in 0 .. C-1.
+        temperature: tau in (0, 1].
+
+    Returns:
+        (B,), nats, never below log(1 + (C - 1) e^(-sqrt(C / (C - 1)) / tau)).
+
+    Neighbours: cross_entropy of logits on a sphere of radius 1/tau. Its gradient is at right angles
+    to the logits. Probabilities are those of the normalised logits.
+
+    Source: Wei et al. 2022, arXiv 2205.09310.
+
+    >>> logit_norm(torch.tensor([[9.0, 0.0]]), torch.tensor([1]), temperature=1.0)  # log(1 + e)
+    tensor([1.3133])
+    """
+    return cross_entropy(_normalised(logits, temperature), target)

@@ -33,6 +33,7 @@ from lossbench.registry.signatures import (
 from lossbench.registry.statements import source_of
 from lossbench.undisturbed import undisturbed
 
+RUN_FACTS = {"num_examples", "progress", "index"}  # supplied by training, whatever the task
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
 
 
@@ -346,7 +347,7 @@ def _supplied(task: str | None) -> tuple[set[str], set[str]]:
     """The facts and attributes of a task, or of all of them, as their text has them."""
     tasks = [p for p in installed("task") if task in (None, p.name)]
     supplied = [facts_in_text(p.module, p.attribute) for p in tasks]
-    return set().union(*(f for f, _ in supplied)), set().union(*(a for _, a in supplied))
+    return RUN_FACTS.union(*(f for f, _ in supplied)), set().union(*(a for _, a in supplied))
 
 
 def refresh() -> None:

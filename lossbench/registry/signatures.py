@@ -20,6 +20,7 @@ TRANSPARENT = ("declare", "metric", "dataclass")  # decorators that leave a sign
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
+CALL_FACTS = ("progress", "index")
 DEEPEST = 10  # names that stand for names
 PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
 REDUCTIONS = ("reduction", "reduce", "size_average")  # how torch and others name what they do
@@ -104,6 +105,12 @@ def contract_form(
         for i, p in enumerate(parameters)
         if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in REDUCTIONS
     ]
+
+
+def call_facts(loss: Callable[..., Any]) -> tuple[str, ...]:
+    """What a loss asks for at each call that the call before had not, of a module its forward."""
+    called = getattr(loss, "forward", loss)
+    return tuple(n for n in CALL_FACTS if n in inspect.signature(called).parameters)
 
 
 def is_plain(value: Any) -> bool:

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import registry
+from lossbench.check.subject import NUM_EXAMPLES
 from lossbench.registry.schema import Parameter
 from lossbench.show.anatomy import Entry, write_value
 from lossbench.show.studies import choose_studies, find_prototypes
 from lossbench.show.variants import choose_values
 from lossbench.tasks import Section, Study
+from lossbench.tasks.calls import outside_training
 from lossbench.undisturbed import undisturbed
 
 WEIGHTS_SEED = 1  # of a loss with weights of its own
@@ -72,12 +74,14 @@ def build_loss(entry: Entry, **hyper: Any) -> Loss:
         return lambda weights, _: entry.loss(weights, **hyper)
     asked = registry.facts(entry.plugin)
     known = entry.task.facts(entry.task.example()[1]) if asked else {}
+    known["num_examples"] = NUM_EXAMPLES
     facts = {name: known[name] for name in asked if name in known}
-    if not inspect.isclass(entry.loss):
-        return lambda prediction, target: entry.loss(prediction, target, **facts, **hyper)
+    loss = outside_training(entry.loss)
+    if not inspect.isclass(loss):
+        return lambda prediction, target: loss(prediction, target, **facts, **hyper)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(WEIGHTS_SEED)
-        module: Any = entry.loss(**facts, **hyper)
+        module: Any = outside_training(loss(**facts, **hyper))
     for weight in find_prototypes(entry, module):
         nn.init.eye_(weight)
     return module.double() if isinstance(module, nn.Module) else module

@@ -17,7 +17,9 @@ from lossbench.metrics import is_sound
 from lossbench.models import ADVICE, name_type
 from lossbench.registry import Plugin
 from lossbench.registry.schema import Parameter, convert, reason_of, within
+from lossbench.registry.signatures import CALL_FACTS
 from lossbench.tasks import Task, counts_ignored
+from lossbench.tasks.calls import outside_training
 
 
 def find_loss(config: Configuration, task: Task) -> Plugin:
@@ -60,7 +62,7 @@ def name_empty_classes(choice: Choice, facts: dict[str, Any]) -> list[str]:
 def wanted_facts(plugin: Plugin, known: dict[str, Any], task: Task) -> dict[str, Any]:
     """Those of the problem's facts that a loss asks for; UserError where one is not known."""
     for fact in registry.facts(plugin, needed=True):
-        if fact not in known:
+        if fact not in known and fact not in CALL_FACTS:
             raise plugin.refused(
                 f"the task {task.name} does not supply {fact}. It supplies: "
                 f"{', '.join(known) or 'nothing'}."
@@ -73,7 +75,7 @@ def check_loss(
 ) -> None:
     """Hold a loss against the task's example batch; UserError says what came back."""
     prediction, target = task.example(outputs)
-    loss = make(facts)
+    loss = outside_training(make(facts))
     tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
     extra = {} if isinstance(loss, nn.Module) else tensors
     before = prediction.clone(), target.clone()
@@ -106,7 +108,7 @@ def check_ignored(
     name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
 ) -> None:
     """UserError where a loss counts what the data leave unknown."""
-    loss, (prediction, target) = make(facts), task.example(outputs)
+    loss, (prediction, target) = outside_training(make(facts)), task.example(outputs)
     tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
     extra = {} if isinstance(loss, nn.Module) else tensors
     if counts_ignored(lambda p, t: loss(p, t, **extra), prediction, target, task):

@@ -39,7 +39,8 @@ def most_replicas(stack: Stack, gpu: bool) -> int:
     parameters = sum(map(_bytes, stack.stacked))
     step = 2 * _saved(stack) + (STATE - 1) * parameters
     scored = MADE * max(SCORED_NUMBERS, stack.splits.inputs[0].numel())
-    held = PREPARING * stack.splits.bytes_of_replica + scored + STATE * parameters
+    buffers = sum(map(_bytes, stack.state.values())) - parameters  # and those of the best epoch
+    held = PREPARING * stack.splits.bytes_of_replica + scored + STATE * parameters + 2 * buffers
     if gpu:
         return max(1, int(SHARE * torch.cuda.mem_get_info()[0] / (step + held)))
     return max(1, min(max(FEWEST, CACHE // step), int(SHARE * _free() / (step + held))))

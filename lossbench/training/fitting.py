@@ -25,6 +25,7 @@ from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.datasets import Samples, Splits, prepare, share_in_validation
 from lossbench.metrics import metrics_of, primary_of, score
 from lossbench.models.headed import headed
+from lossbench.registry.signatures import call_facts
 from lossbench.results import Result
 from lossbench.tasks import Task
 from lossbench.tasks.foreign import fit_form
@@ -213,17 +214,12 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     plugin = find_loss(config, task)
     check_tables(plugin, config.loss, task)
     targets = splits.train_targets(0)
-    known = task.facts(targets)
+    known = {**task.facts(targets), "num_examples": splits.train.size}
     wanted = wanted_facts(plugin, known, task)
     function = fit_form(plugin, registry.load(plugin), task, **hyper, **wanted)
     declaration, forms = declaration_of(function), getattr(function, "words", None)
 
-    def loss(facts: dict[str, Any]) -> Callable[..., Tensor]:
-        if inspect.isclass(function):
-            return cast(nn.Module, function(**hyper, **facts))
-        fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
-        return partial(function, **hyper, **fixed)
-
+    loss = partial(_made, function, hyper)
     outputs = wanted.get("embedding_dim", task.outputs_of(declaration))
     through_loss = task.scores_classes and "embedding_dim" in wanted
     if through_loss and not hasattr(function, "logits"):
@@ -249,6 +245,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         output_shape=task.output_shape(outputs),
         loss=loss,
         facts=tuple(wanted),
+        call_facts=call_facts(function),
         link=declaration.link,
         link_asks=declaration.link_keywords,
         start=None if start(targets) is None else start,
@@ -268,6 +265,16 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
             *name_empty_classes(config.loss, wanted),
         ),
     )
+
+
+def _made(
+    loss: Callable[..., Any], hyper: dict[str, Any], facts: dict[str, Any]
+) -> Callable[..., Tensor]:
+    """A replica's loss or module; facts that are tensors a function is given with each call."""
+    if inspect.isclass(loss):
+        return cast(nn.Module, loss(**hyper, **facts))
+    fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
+    return partial(loss, **hyper, **fixed)
 
 
 def _model(

@@ -21,6 +21,7 @@ class Recipe:
     loss: the facts of a replica's data, those that the loss asks for, -> a loss or a module.
     link: with what it asks for and all replicas share; link_asks: what it asks for.
     start: training targets -> where the model's last bias starts, if that is somewhere.
+    call_facts: what the loss asks for at each call.
     through_loss: whether the module's `logits` stand between a prediction and its link.
     augmentation: of a replica's training batches, if there is one.
     schedule: the share of training that is done -> a factor of the learning rate.
@@ -34,6 +35,7 @@ class Recipe:
     output_shape: tuple[int, ...]
     loss: Callable[[dict[str, Any]], Callable[..., Tensor]]
     facts: tuple[str, ...]
+    call_facts: tuple[str, ...]
     link: Callable[..., Tensor] | None
     link_asks: tuple[str, ...]
     start: Callable[[Tensor], Tensor | None] | None

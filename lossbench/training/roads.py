@@ -28,7 +28,8 @@ def choose_road(stack: Stack) -> None:
     looped = stack.looped(stack.objective, copied(stack.state), *first)
     stack.draws = any(draws.used for draws in stack.latest.values())
     reason = _fault_of_trying(stack, looped)
-    if reason and not any(name.startswith(("loss.", "fact.")) for name in stack.state):
+    own = any(name.startswith(("loss.", "fact.")) for name in stack.state)
+    if reason and not own and not stack.recipe.call_facts:
         stack.folded = True
         stack.folded = not _fault_of_trying(stack, looped) and _keeps_replicas_apart(stack)
     if stack.folded:

@@ -81,6 +81,8 @@ class Stack(LightningModule):
             tensors = {f"fact.{n}": v for n, v in facts.items() if isinstance(v, Tensor)}
             buffers = dict(forms[-1].named_buffers())
             keys = {f"draw.{n}": torch.tensor(stream(seed, n)) for n in STREAMS}
+            if "progress" in self.recipe.call_facts:
+                tensors["call.progress"] = torch.ones(())  # as in an evaluation
             fixed.append({**buffers, **tensors, **keys, **replica_of(per_replica, r)})
         self.names, self.fixed_names = list(trained[0]), list(fixed[0])
         self.stacked = nn.ParameterList(
@@ -98,6 +100,7 @@ class Stack(LightningModule):
         """What the loss asks for of a replica's training targets."""
         asked = self.recipe.facts
         known = self.task.facts(self.splits.train_targets(replica)) if asked else {}
+        known["num_examples"] = self.splits.train.size
         return {name: value for name, value in known.items() if name in asked}
 
     @property
@@ -139,13 +142,21 @@ class Stack(LightningModule):
 
     def loss_of(self, state: State, prediction: Tensor, target: Tensor) -> Tensor:
         """A replica's mean loss over the batch, with its regularizer: the one mean there is."""
-        loss = self.form[1]
+        loss, called = self.form[1], self._called(state, len(target))
         with self.drawing(state, "loss") or nullcontext():
             if isinstance(loss, nn.Module):
-                values = functional_call(loss, layers.under(state, "loss."), (prediction, target))
+                weights = layers.under(state, "loss.")
+                values = functional_call(loss, weights, (prediction, target), called)
             else:
-                values = loss(prediction, target, **layers.under(state, "fact."))
+                values = loss(prediction, target, **layers.under(state, "fact."), **called)
         return values.mean() + self.penalty(state)
+
+    def _called(self, state: State, count: int) -> State:
+        """What the loss asks for at this call; of a batch to try things on, the first examples."""
+        known = {name: state.get(f"call.{name}") for name in self.recipe.call_facts}
+        if "index" in known and known["index"] is None:
+            known["index"] = torch.arange(count, device=self.device)
+        return cast(State, known)
 
     def penalty(self, state: State) -> Tensor:
         """What a replica's regularizer makes of its weights."""
@@ -220,9 +231,12 @@ class Stack(LightningModule):
 
     def train_batches(self, order: Tensor) -> Iterator[Batch]:
         """The training examples in batches, each replica's in its own order (R, N)."""
-        indices = order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
-        for batch in self.splits.batches("train", indices):
+        for batch in self.splits.batches("train", self._cut(order)):
             yield self.augmented(*batch)
+
+    def _cut(self, order: Tensor) -> tuple[Tensor, ...]:
+        """The examples of each batch of an epoch, (R, B)."""
+        return order.tensor_split(self.recipe.batches(order.shape[1]), dim=1)
 
     def augmented(self, inputs: Tensor, targets: Tensor) -> Batch:
         """A training batch with the changes that belong to this step."""
@@ -260,7 +274,13 @@ class Stack(LightningModule):
         steps = self.recipe.batches(order.shape[1]) * self.recipe.epochs
         state = self.state  # changed in place by the optimiser
         total = torch.zeros(len(self.seeds), device=self.device, dtype=self.stacked[0].dtype)
-        for inputs, targets in self.train_batches(order):
+        for index, (inputs, targets) in zip(
+            self._cut(order), self.train_batches(order), strict=True
+        ):
+            if "call.progress" in state:
+                state["call.progress"].fill_(self.steps_done / steps)
+            if "index" in self.recipe.call_facts:
+                state["call.index"] = index.to(self.device)
             losses = self.objectives(state, inputs, targets)
             optimizer.zero_grad()
             losses.sum().backward()
