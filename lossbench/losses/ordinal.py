@@ -7,7 +7,7 @@ default hyper-parameters.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -82,7 +82,10 @@ def cross_entropy(
     target: Tensor,
     /,
     *,
-    class_weight: Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"] | None = None,
+    class_weight: Literal["balanced"]
+    | Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]
+    | None = None,
+    class_counts: Tensor | None = None,
 ) -> Tensor:
     """Rewards probability on the true class; how far off the rest is does not count.
 
@@ -91,7 +94,9 @@ def cross_entropy(
     Args:
         logits: (B, C), any real.
         target: (B,) int64 in 0 .. C-1.
-        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones.
+        class_weight: (w_0 .. w_{C-1}) >= 0, not normalised; None is all ones, "balanced" is
+            N / (C n_k).
+        class_counts: (C,), training examples of each class.
 
     Returns:
         (B,), nats.
@@ -104,7 +109,9 @@ def cross_entropy(
     >>> cross_entropy(torch.tensor([[0.0, 0.0, 0.0], [0.0, 20.0, 0.0]]), torch.tensor([0, 0]))
     tensor([ 1.0986, 20.0000])
     """
-    return multiclass.cross_entropy(logits, target, class_weight=class_weight)
+    return multiclass.cross_entropy(
+        logits, target, class_weight=class_weight, class_counts=class_counts
+    )
 
 
 @declare(

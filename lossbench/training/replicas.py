@@ -81,3 +81,24 @@ def estimates_of(
     links = [partial(link, **replica_of(own, r)) for r in range(len(predictions))]
     pairs = zip(predictions, links, strict=True)
     return torch.stack([task.estimate(each, with_own) for each, with_own in pairs])
+
+
+def with_calls(asked: tuple[str, ...], state: State, target: Tensor) -> State:
+    """The state with what `called_with` gives outside of training, for each replica."""
+    replicas, count = target.shape[:2]
+    first = {
+        "call.progress": torch.ones(replicas, device=target.device),
+        "call.index": torch.arange(count, device=target.device).expand(replicas, -1),
+    }
+    return {**first, **state} if asked else state
+
+
+def called_with(asked: tuple[str, ...], state: State, target: Tensor) -> State:
+    """What a loss asks for at this call: outside of training the first examples, all being done."""
+    known = dict[str, Tensor]()
+    if "progress" in asked:
+        known["progress"] = state.get("call.progress", torch.ones((), device=target.device))
+    if "index" in asked:
+        first = torch.arange(len(target), device=target.device)
+        known["index"] = state.get("call.index", first)
+    return known

@@ -81,8 +81,6 @@ class Stack(LightningModule):
             tensors = {f"fact.{n}": v for n, v in facts.items() if isinstance(v, Tensor)}
             buffers = dict(forms[-1].named_buffers())
             keys = {f"draw.{n}": torch.tensor(stream(seed, n)) for n in STREAMS}
-            if "progress" in self.recipe.call_facts:
-                tensors["call.progress"] = torch.ones(())  # as in an evaluation
             fixed.append({**buffers, **tensors, **keys, **replica_of(per_replica, r)})
         self.names, self.fixed_names = list(trained[0]), list(fixed[0])
         self.stacked = nn.ParameterList(
@@ -130,8 +128,7 @@ class Stack(LightningModule):
         return optimizer
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        rate = {} if self.rates is None else {"lr": 1.0}
-        return self.recipe.optimizer(self.stacked, **rate)
+        return self.recipe.optimizer(self.stacked, **({} if self.rates is None else {"lr": 1.0}))
 
     # ---- one replica ---------------------------------------------------------------------------
     def predict(self, state: State, inputs: Tensor) -> Tensor:
@@ -142,7 +139,7 @@ class Stack(LightningModule):
 
     def loss_of(self, state: State, prediction: Tensor, target: Tensor) -> Tensor:
         """A replica's mean loss over the batch, with its regularizer: the one mean there is."""
-        loss, called = self.form[1], self._called(state, len(target))
+        loss, called = self.form[1], replicas.called_with(self.recipe.call_facts, state, target)
         with self.drawing(state, "loss") or nullcontext():
             if isinstance(loss, nn.Module):
                 weights = layers.under(state, "loss.")
@@ -150,13 +147,6 @@ class Stack(LightningModule):
             else:
                 values = loss(prediction, target, **layers.under(state, "fact."), **called)
         return values.mean() + self.penalty(state)
-
-    def _called(self, state: State, count: int) -> State:
-        """What the loss asks for at this call; of a batch to try things on, the first examples."""
-        known = {name: state.get(f"call.{name}") for name in self.recipe.call_facts}
-        if "index" in known and known["index"] is None:
-            known["index"] = torch.arange(count, device=self.device)
-        return cast(State, known)
 
     def penalty(self, state: State) -> Tensor:
         """What a replica's regularizer makes of its weights."""
@@ -198,6 +188,7 @@ class Stack(LightningModule):
             return self.looped(self.objective, state, inputs, target)
         prediction = self.predictions(state, inputs)
         if not self.folded:
+            state = replicas.with_calls(self.recipe.call_facts, state, target)
             return vmap(self.loss_of)(state, prediction, target)
         return self.folded_loss(prediction, target) + vmap(self.penalty)(state)
 
@@ -277,10 +268,9 @@ class Stack(LightningModule):
         for index, (inputs, targets) in zip(
             self._cut(order), self.train_batches(order), strict=True
         ):
-            if "call.progress" in state:
-                state["call.progress"].fill_(self.steps_done / steps)
-            if "index" in self.recipe.call_facts:
-                state["call.index"] = index.to(self.device)
+            if self.recipe.call_facts:
+                done = torch.full((len(self.seeds),), self.steps_done / steps, device=self.device)
+                state.update({"call.index": index.to(self.device), "call.progress": done})
             losses = self.objectives(state, inputs, targets)
             optimizer.zero_grad()
             losses.sum().backward()
