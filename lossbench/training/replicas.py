@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossbench.datasets.pool import Splits
 from lossbench.optimizers import VECTOR
 from lossbench.tasks import Task
 
@@ -81,6 +82,13 @@ def estimates_of(
     links = [partial(link, **replica_of(own, r)) for r in range(len(predictions))]
     pairs = zip(predictions, links, strict=True)
     return torch.stack([task.estimate(each, with_own) for each, with_own in pairs])
+
+
+def facts_of(asked: tuple[str, ...], splits: Splits, replica: int) -> dict[str, Any]:
+    """What a loss asks for of a replica's training targets."""
+    known = splits.task.facts(splits.train_targets(replica)) if asked else {}
+    known["num_examples"] = splits.train.size
+    return {name: value for name, value in known.items() if name in asked}
 
 
 def with_calls(asked: tuple[str, ...], state: State, target: Tensor) -> State:

@@ -68,7 +68,7 @@ class Stack(LightningModule):
         """Make each replica from its own streams; stack what is trained and what is not."""
         trained, fixed, forms = [], [], []
         for r, seed in enumerate(self.seeds):
-            facts = self._facts(r)
+            facts = replicas.facts_of(self.recipe.facts, self.splits, r)
             model = seeded(stream(seed, "weights"), self.recipe.model)
             if self.recipe.start:
                 start_at(model, self.recipe.start(self.splits.train_targets(r)))
@@ -93,13 +93,6 @@ class Stack(LightningModule):
         self.weights = [n for n in self.names if n.startswith("model.") and trained[0][n].ndim > 1]
         # One replica is the form that the parameters of each are poured into.
         self.form = (forms[0]["model"], loss)
-
-    def _facts(self, replica: int) -> dict[str, Any]:
-        """What the loss asks for of a replica's training targets."""
-        asked = self.recipe.facts
-        known = self.task.facts(self.splits.train_targets(replica)) if asked else {}
-        known["num_examples"] = self.splits.train.size
-        return {name: value for name, value in known.items() if name in asked}
 
     @property
     def splits(self) -> Splits:
