@@ -33,6 +33,14 @@ def root_mean_squared_error(
 
 
 @metric(direction=-1, bounds=(0, math.inf))
+def mean_squared_error(
+    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+) -> Tensor:
+    """Mean square of all residuals; a run has it where it is named."""
+    return _residual(estimate, target, target_shape).square().mean(-1)
+
+
+@metric(direction=-1, bounds=(0, math.inf))
 def mean_absolute_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
