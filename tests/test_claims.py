@@ -17,6 +17,7 @@ from lossbench.claims import Identity, matches, read_claims
 from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations, experiment_files
 from lossbench.contract import UserError
+from lossbench.metrics import metrics_of
 from lossbench.report.claim_figures import draw_claims, write_decisions
 from lossbench.report.decisions import render_text
 from lossbench.results import Result
@@ -487,7 +488,8 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
     for config in configs:
         kind = registry.load(registry.find("task", _task(config))[0])
         rows = pd.DataFrame({"seed": range(5), "status": "finished"})
-        directions = {metric.name: metric.direction for metric in kind.metrics}
+        metrics = metrics_of(kind.small(), [*config.metrics, *filter(None, [config.metric])])
+        directions = {name: metric.direction for name, metric in metrics.items()}
         values = {f"test/{m}": RNG.uniform(size=5) for m in directions}
         rows = rows.assign(**values)
         summary = {"task": kind.name, "primary": kind.primary, "directions": directions}
