@@ -260,17 +260,16 @@ def render_inline(drawing: Drawing, words: str) -> str:
     with mpl.rc_context({**STYLE, "svg.hashsalt": words}):
         figure = Figure((width, height))  # fixed margins: a layout costs as much as the drawing
         across, up = width - left - right, height - bottom - TOP
-        frame = (left / width, bottom / height, across / width, up / height)
-        axes = figure.add_axes(frame)
+        axes = figure.add_axes((left / width, bottom / height, across / width, up / height))
         drawing.onto(axes)
         axes.patch.set_visible(False)
         figure.patch.set_visible(False)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None})
+        figure.savefig(stream := io.StringIO(), format="svg", metadata={"Date": None})
         edges = (left, width - right, height - bottom, TOP)
         places = [*axes.get_xlim(), *axes.get_ylim(), *(POINTS_PER_INCH * edge for edge in edges)]
-    frame_words = " ".join(f"{place:.6g}" for place in places)
-    return _for_page(stream.getvalue(), words, 1.45 * width, frame_words)
+    ends = " ".join(f"{place:.6g}" for place in places)
+    log = ' data-log=""' if axes.get_xscale() == "log" else ""
+    return _for_page(stream.getvalue(), words, 1.45 * width, f'data-frame="{ends}"{log}')
 
 
 def _for_page(svg: str, words: str, width: float, frame: str) -> str:
@@ -281,8 +280,8 @@ def _for_page(svg: str, words: str, width: float, frame: str) -> str:
     assert box
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     style = f'style="width: {width:.1f}in; max-width: 100%; font-family: system-ui, sans-serif"'
-    start = f'<svg role="img" aria-label="{escape(words)}" data-frame="{frame}"'
-    return f"{start} {box[0]} {style} {names}>{body.replace('<g/>', '')}"
+    names += f' role="img" aria-label="{escape(words)}"'
+    return f"<svg {names} {frame} {box[0]} {style}>{body.replace('<g/>', '')}"
 
 
 def _tag_for_page(tag: re.Match[str]) -> str:

@@ -133,8 +133,8 @@ def test_names_are_text_whatever_they_hold():
     text = render_page(
         compare(made), Words(HOSTILE, HOSTILE, HOSTILE, [HOSTILE]), [decided(HOSTILE)]
     )
-    assert "<script" not in text
-    assert "script" not in Tables(text).tags
+    assert HOSTILE not in text
+    assert Tables(text).tags.count("script") == 1, "the page's own"
     assert "&lt;script&gt;" in text
     assert "\\<script" in render_description(compare(made), HOSTILE)
 
@@ -254,7 +254,7 @@ def page(tmp_path_factory):
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, 640, 900, 1440])
 def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, browser):
     said, asked = [], []
     view = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
@@ -265,6 +265,10 @@ def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, brow
     view.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     room = view.evaluate("innerWidth - document.documentElement.scrollWidth")
     top = view.locator("#conclusion").bounding_box()["y"]
+    over = view.evaluate(
+        "[...document.querySelectorAll('.pictures table')].map(each => each.offsetWidth -"
+        "each.parentElement.clientWidth)"
+    )
     text = view.evaluate(
         "[...document.querySelectorAll('svg text')].map(each => 10.5 *"
         "each.ownerSVGElement.getBoundingClientRect().width /"
@@ -277,6 +281,7 @@ def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, brow
     view.close()
     assert (said, asked) == ([], [page])
     assert room >= 0
+    assert max(over) <= 0, "no table covers the picture next to it"
     assert top < 400, "the answer is what is seen first"
     assert min(text) > 9.9, "text in pictures is large enough to read"
     light = [sum(map(int, ink[4:-1].split(","))) > 380 for ink in inks]
@@ -293,3 +298,52 @@ def test_a_comparison_shows_itself_in_a_notebook_and_gives_frame_and_figure():
     frame = comparison.frame().set_index(["loss", "metric"])
     assert frame.loc[("a<b>", "accuracy"), "mean"] == pytest.approx(BETTER.mean())
     assert [axes.get_title() for axes in comparison.plot().axes][:1] == [""]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+def test_a_loss_is_hidden_everywhere_rows_are_sorted_and_values_are_read(page, browser):
+    view = browser.new_page()
+    view.goto(page)
+    chip = view.locator(".chip", has_text="focal")
+    chip.click()
+    assert view.locator("tr.off").all_inner_texts()
+    assert (
+        view.locator("svg .curve.off").count()
+        == view.locator('svg .curve[data-loss="focal"]').count()
+        > 0
+    )
+    chip.dblclick()
+    assert {each.get_attribute("data-loss") for each in view.locator(".off").all()} >= {"poly"}
+    assert not view.locator('.off[data-loss="focal"]').count()
+    chip.dblclick()
+    assert not view.locator(".off").count()
+    table = view.locator(".verdicts").first
+    orders = []
+    for _ in range(2):
+        table.get_by_role("button", name="difference").click()
+        orders.append(table.locator("tbody tr").evaluate_all("all => all.map(x => x.dataset.loss)"))
+    assert orders[0][0] == "focal"
+    assert orders[1] == orders[0][::-1]
+    graph = view.locator("figure svg:has(.curve)").first
+    graph.focus()
+    view.keyboard.press("ArrowRight")
+    read = graph.locator("+ output").inner_text()
+    view.close()
+    curve = drawn(result("focal", BETTER)).curves
+    epoch, _, values = read.removeprefix("at ").partition(": ")
+    shown = curve[curve.epoch == round(float(epoch))].value.mean()
+    assert float(dict(each.split() for each in values.split(", "))["focal"]) == pytest.approx(
+        shown, abs=2e-3
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+def test_without_script_the_page_is_whole(page, browser):
+    context = browser.new_context(java_script_enabled=False)
+    view = context.new_page()
+    view.goto(page)
+    shown = view.locator(".verdicts tbody tr").first.is_visible(), view.locator("button").count()
+    context.close()
+    assert shown == (True, 0)
