@@ -35,11 +35,20 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_extra_path = ["generated/extra", "_build/extra"]  # the second holds the catalogue of losses
 html_title = "lossbench"
-ALONE = ("index", "tutorial", "which-loss", "protocol", "losses", "claims", "generated/gallery")
+ALONE = (
+    "index",
+    "tutorial",
+    "which-loss",
+    "questions",
+    "protocol",
+    "losses",
+    "claims",
+    "generated/gallery",
+)
 html_sidebars = {page: [] for page in ALONE}  # they have no pages below them
 html_theme_options = {
     "show_prev_next": False,
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
