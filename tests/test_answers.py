@@ -96,3 +96,11 @@ def test_of_several_settings_the_wins_are_counted():
     shown = answer(compare(made))
     assert shown.headline == "focal beats cross_entropy in 2 of 3 settings"
     assert shown.details == ("poly: not settled anywhere, of 3.",)
+
+
+def test_losses_that_did_alike_in_several_settings_are_named_together():
+    losses = {"cross_entropy": BASE, "focal": SAME, "poly": SAME[::-1]}
+    made = [result(n, v, sections=on(d)) for d in ("moons", "wine") for n, v in losses.items()]
+    shown = answer(compare(made))
+    assert shown.headline == "No loss is shown to beat cross_entropy in any of 2 settings"
+    assert shown.details == ("poly and focal: not settled anywhere, of 2.",)

@@ -160,7 +160,11 @@ def _answer_all(comparisons: Sequence[Comparison]) -> ShortAnswer:
         return ShortAnswer(f"{len(comparisons)} settings, one loss in each: nothing to compare")
     order = sorted(counts, key=lambda label: counts[label]["worse"] - counts[label]["better"])
     best = max(order, key=lambda label: counts[label]["better"])
-    details = tuple(f"{x}: {_tally(counts[x])}." for x in order if x != best)
+    tallies: dict[str, list[str]] = {}
+    for label in order:
+        if label != best or not counts[best]["better"]:  # which the headline names
+            tallies.setdefault(_tally(counts[label]), []).append(label)
+    details = tuple(f"{join_names(labels)}: {words}." for words, labels in tallies.items())
     if not counts[best]["better"]:
         settings = f"any of {len(comparisons)} settings"
         return ShortAnswer(f"No loss is shown to beat {base} in {settings}", details)
