@@ -200,6 +200,38 @@ def test_every_check_that_judges_has_a_faulty_loss():
     assert set(CHECKS) - told == untried | {"any_device", "link"} | hints
 
 
+BRANCHES = """
+from torch import Tensor
+from torch.nn import functional as F
+
+def branches(prediction: Tensor, target: Tensor, /) -> Tensor:
+    \"\"\"Decides by a value.\"\"\"
+    part = prediction if float(prediction.sum()) > -1e9 else 0 * prediction
+    return (part - target).square().reshape(len(target), -1).mean(1)
+
+def counted(prediction: Tensor, target: Tensor, /, *, class_counts: Tensor) -> Tensor:
+    \"\"\"Decides by a fact that each replica has of its own.\"\"\"
+    scale = float(class_counts.sum())
+    return F.cross_entropy(prediction, target, reduction="none") / scale
+"""
+
+
+def test_a_loss_that_cannot_be_mapped_is_said_to_be_folded_or_looped(tmp_path):
+    """Folded where rows are independent and replicas share all that it is called with."""
+    file = write(tmp_path, BRANCHES)
+    for loss, task, road in (
+        ("branches", "regression", "it is called once on the rows of all replicas"),
+        ("counted", "multiclass", "it is run replica by replica"),
+    ):
+        (outcome,) = [
+            o
+            for o in check_loss(f"{file}:{loss}", task).outcomes
+            if o.check == "maps_over_replicas"
+        ]
+        assert outcome.verdict == "skipped"
+        assert road in outcome.reason
+
+
 def write(folder: Path, source: str) -> Path:
     file = folder / "mine.py"
     file.write_text(

@@ -121,9 +121,9 @@ def maps_over_replicas(subject: Subject) -> None:
         values = vmap(objective)(leaf, target, {n: w.clone() for n, w in stacked.items()})
         (gradients,) = torch.autograd.grad(values.sum(), leaf)
     except Exception as error:
-        raise Skipped(
-            f"torch cannot map it: run replica by replica ({one_line(error)})."
-        ) from error
+        folds = subject.independent and not weights and not call_facts(subject.loss)
+        road = "called once on the rows of all replicas" if folds else "run replica by replica"
+        raise Skipped(f"torch cannot map it: it is {road} ({one_line(error)}).") from error
     for r in range(REPLICAS):
         alone = prediction[r].clone().requires_grad_()
         value = objective(alone, target[r], {n: w[r] for n, w in stacked.items()})
