@@ -13,11 +13,13 @@ from scipy.integrate import quad
 from sklearn.metrics import mean_pinball_loss
 from test_counts import installed
 
+from lossbench.comparison import compare
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import amounts
 from lossbench.losses import distributional, ensembles, predictive, regression
 from lossbench.metrics import metrics_of, score
+from lossbench.report import figures
 from lossbench.tasks.distributional import Distributional
 from lossbench.training import train
 
@@ -319,7 +321,10 @@ def test_quantiles_are_in_the_unit_of_the_target(here):
 
 
 def test_an_interval_alone_is_trained_and_scored(here):
-    """By the metrics that it has quantiles for; others cannot choose its epochs."""
+    """By the metrics that it has quantiles for; others cannot choose its epochs.
+
+    A figure of where targets fall leaves it out.
+    """
     words = ("loss=interval_score", "dataset=scaled.py:scaled")
     with pytest.raises(UserError, match=r"part of what crps needs.*metric=interval_score_90\."):
         trained(here, *words)
@@ -327,6 +332,14 @@ def test_an_interval_alone_is_trained_and_scored(here):
     assert list(result.seeds.status) == ["finished", "finished"]
     assert result.seeds["test/interval_score_90"].notna().all()
     assert result.seeds["test/crps"].isna().all()
+    other = trained(here, "loss=crps_laplace", words[1], "metric=interval_score_90")
+    (shown,) = compare([result, other], metric="interval_score_90")
+    looks = figures.assign_looks([shown])
+    (falls,) = [p for p in figures.draw_pictures(shown, looks) if p.title == "Where targets fall"]
+    (line, reference) = falls.drawings[0].lines
+    assert line.label == "crps_laplace"
+    assert np.sum(line.y) == pytest.approx(1)
+    assert set(np.ravel(reference.y)) == {0.05}
 
 
 @pytest.mark.parametrize("noise", amounts.NOISES)

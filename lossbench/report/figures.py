@@ -266,6 +266,18 @@ def _residuals(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
         yield Picture("Residual quantiles", words, graph.split())
 
 
+def _falls(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """How many targets lie between each quantile and the next, over the seeds' means."""
+    middles, detailed = np.arange(0.025, 1, 0.05), _detailed(comparison, looks, "pit.share")
+    shares = [(label, kept["pit.share"].mean(0)) for label, kept in detailed]
+    if shares := [each for each in shares if np.isfinite(each[1]).all()]:
+        lines = [Trace(label, middles, y, looks[label], dots=True) for label, y in shares]
+        lines.append(Trace("", (0.0, 1.0), (0.05, 0.05)))
+        words = "Share of test targets between a quantile and the next: 1 in 20 if they are right."
+        graph = Graph("", "level of the quantiles", "share of targets", tuple(lines))
+        yield Picture("Where targets fall", words, graph.split())
+
+
 def _planes(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     """Where inputs are a plane: the class decided on, with training examples of the first seed."""
     kept = dict(_detailed(comparison, looks, "plane.class"))
@@ -318,6 +330,7 @@ OF_COMPARISON: tuple[Callable[[Comparison, Looks], Iterator[Picture]], ...] = (
     _doses,
     _reliability,
     _residuals,
+    _falls,
     _planes,
     _budgets,
 )

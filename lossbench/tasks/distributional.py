@@ -174,4 +174,6 @@ class Distributional(Regression):
         quantiles, y = _rows(estimate, target, self.target_shape)
         bins = (y > quantiles).sum(-1)
         places = torch.arange(QUANTILES + 1, device=bins.device)
-        return {"pit.share": (bins.unsqueeze(-1) == places).to(y.dtype).mean(-2)}
+        shares = (bins.unsqueeze(-1) == places).to(y.dtype).mean(-2)
+        missing = quantiles.isnan().flatten(-2).any(-1, keepdim=True)
+        return {"pit.share": shares.masked_fill(missing, torch.nan)}
