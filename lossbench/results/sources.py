@@ -16,6 +16,7 @@ from lossbench.registry.modules import definition_in
 PACKAGES = ("lossbench", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "mlflow")
 
 
+@functools.cache
 def package_versions() -> dict[str, str]:
     """The versions of Python and of the packages that numbers depend on."""
     return {**{name: version(name) for name in PACKAGES}, "python": platform.python_version()}

@@ -125,7 +125,7 @@ def state() -> str:
     installed = f"submitit {version('submitit')}"
     if not shutil.which("sinfo"):
         return f"{installed}, no sbatch here"
-    words = ["sinfo", "--noheader", "--Node", "--format=%n|%c|%G"]
+    words = ["sinfo", "--noheader", "--Node", "--format=%N|%c|%G"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     rows = [line.strip().split("|") for line in sorted(set(done.stdout.splitlines()))]
     if done.returncode or not rows:
