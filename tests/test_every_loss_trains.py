@@ -23,6 +23,8 @@ DATA = {
     "sequence": "dataset=digit_strips dataset.samples=300 model=temporal_conv trainer.max_epochs=6",
     "ordinal": "dataset=graded dataset.samples=300 trainer.max_epochs=5",
     "survival": "dataset=event_times dataset.samples=300 trainer.max_epochs=8",
+    "semantic_segmentation": "dataset=shape_kinds dataset.samples=60 model=unet "
+    "trainer.max_epochs=4",
     "generative": "dataset=digit_pixels model=vae trainer.max_epochs=2",
 }
 METRICS = {"interval_score": ["metric=interval_score_90"]}  # its only two quantiles are of this

@@ -42,16 +42,17 @@ def conv(
 class UNet(nn.Module):
     """Convolutions to smaller images and up again, each size joined to itself on the way up."""
 
-    def __init__(self, depth: int, channels: tuple[int, ...]) -> None:
+    def __init__(self, depth: int, channels: tuple[int, ...], classes: int | None = None) -> None:
         super().__init__()
         self.enter = nn.Conv2d(depth, channels[0], 3, padding=1)
         steps = list(itertools.pairwise(channels))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in steps)
         self.up = nn.ModuleList(nn.Conv2d(a + b, a, 3, padding=1) for a, b in reversed(steps))
-        self.leave = nn.Conv2d(channels[0], 1, 1)
+        self.leave = nn.Conv2d(channels[0], classes or 1, 1)
+        self.single = classes is None
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, H, W)."""
+        """(B, C, H, W) -> (B, H, W), or (B, classes, H, W)."""
         images = F.relu(self.enter(images))
         sizes = [images]
         for layer in self.down:
@@ -61,7 +62,8 @@ class UNet(nn.Module):
             skipped = sizes.pop()
             larger = F.interpolate(images, skipped.shape[-2:])
             images = F.relu(layer(torch.cat([skipped, larger], 1)))
-        return self.leave(images).squeeze(1)
+        masks: Tensor = self.leave(images)
+        return masks.squeeze(1) if self.single else masks
 
 
 def unet(
@@ -71,16 +73,20 @@ def unet(
     *,
     channels: tuple[Annotated[int, "[1, inf)"], ...] = (8, 16),
 ) -> nn.Module:
-    """A small U-shaped convolutional model: (B, C, H, W) -> (B, H, W); one size for each entry."""
+    """A small U-shaped convolutional model: (B, C, H, W) -> (B, H, W); one size for each entry.
+
+    Where a task has several classes, (B, classes, H, W).
+    """
     refuse_other_than_images("unet", input_shape)
-    if output_shape != input_shape[1:]:
+    several = len(output_shape) == 3
+    if output_shape[-2:] != input_shape[1:] or len(output_shape) not in (2, 3):
         raise UserError(
             f"model=unet gives one number per pixel, {input_shape[1:]}; this task needs "
             f"{output_shape}. Use model=conv."
         )
     if not channels:
         raise UserError("model.channels=[]: give one number or more.")
-    return UNet(input_shape[0], tuple(channels))
+    return UNet(input_shape[0], tuple(channels), output_shape[0] if several else None)
 
 
 def refuse_other_than_images(model: str, input_shape: tuple[int, ...]) -> None:
