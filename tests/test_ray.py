@@ -45,6 +45,7 @@ def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(address, here):
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_a_killed_process_and_a_killed_worker_are_tried_again_from_where_they_were(
     address, tmp_path
 ):
@@ -67,6 +68,7 @@ def test_a_killed_process_and_a_killed_worker_are_tried_again_from_where_they_we
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_whoever_stops_the_command_stops_its_jobs(address, tmp_path):
     (job,) = places(tmp_path, 1)
     events = launch(count, [(job,)], address=address, **SETTINGS)
@@ -77,6 +79,7 @@ def test_whoever_stops_the_command_stops_its_jobs(address, tmp_path):
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_the_jobs_of_a_killed_command_end_with_it(address, tmp_path):
     code = (
         "import sys; from pathlib import Path; from test_ray import *;"
@@ -98,6 +101,7 @@ def test_what_the_cluster_does_not_have_is_refused(address):
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_of_a_node_that_dies_the_jobs_go_to_another(address, tmp_path):
     """Last of all: afterwards the cluster has one node."""
     jobs, ends, killed = places(tmp_path, 2), {}, None

@@ -58,6 +58,7 @@ def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(slurm, here):
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_a_killed_process_a_killed_step_and_a_requeued_task_go_on_where_they_were(slurm, tmp_path):
     jobs, ends, done = places(tmp_path, 3), dict[int, list[tuple[str, str]]](), dict[int, int]()
     for event in launched(tmp_path, 3, workers=3):
@@ -87,6 +88,7 @@ def _slurm_of(step: psutil.Process) -> str:
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_a_cancelled_task_fails_its_runs_and_they_are_not_tried_again(slurm, tmp_path):
     jobs, ends = places(tmp_path, 1), []
     for event in launched(tmp_path, 1):
@@ -101,6 +103,7 @@ def test_a_cancelled_task_fails_its_runs_and_they_are_not_tried_again(slurm, tmp
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_the_tasks_of_a_killed_command_go_on_and_the_same_command_picks_them_up(slurm, tmp_path):
     code = (
         "import sys; from pathlib import Path; from test_slurm import *;"
@@ -117,6 +120,7 @@ def test_the_tasks_of_a_killed_command_go_on_and_the_same_command_picks_them_up(
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_with_detach_nothing_is_waited_for_and_ctrl_c_later_ends_it(slurm, tmp_path):
     (note,) = launched(tmp_path, 1, detach=True)
     assert note.what == "note"
