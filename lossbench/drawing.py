@@ -34,7 +34,6 @@ ROW = 0.44  # inches of a row of a forest
 LETTER, LINE = 0.068, 0.145  # inches of a letter's width and of a line's height
 FOLD = 20  # letters in a line of a label
 DOTS = 70  # places along an axis for dots
-POINTS_PER_INCH = 72  # of a drawing in SVG
 LETTERS_PER_INCH = 12.5  # of a title
 STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
@@ -106,6 +105,7 @@ class Graph:
         axes.set(xlim=x, ylim=y, xlabel=_folded(self.x, WIDTH), ylabel=self.y)
         if self.log:
             axes.set_xscale("log")
+            axes.xaxis.set(major_formatter="{x:g}", minor_formatter="")
         else:
             whole = all(np.equal(np.mod(line.x, 1), 0).all() for line in self.lines)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
@@ -121,7 +121,7 @@ class Graph:
 
     def _ranges(self) -> tuple[Ends, Ends]:
         edges = [e for line in self.lines for e in (line.y, line.low, line.high) if e is not None]
-        x = self.x_range or cover(*(line.x for line in self.lines), pad=0.02)
+        x = self.x_range or cover(*(line.x for line in self.lines), pad=0.02, log=self.log)
         return x, self.y_range or cover(*edges)
 
 
@@ -217,12 +217,14 @@ def _below(text: str, inches: float) -> float:
     return BOTTOM + LINE * (_folded(text, inches).count("\n") + 1)
 
 
-def cover(*values: ArrayLike, pad: float = 0.05) -> Ends:
+def cover(*values: ArrayLike, pad: float = 0.05, log: bool = False) -> Ends:
     """The range of all that is finite, a little wider."""
     flat = np.concatenate([np.empty(0), *(np.ravel(np.asarray(v, float)) for v in values)])
     flat = flat[np.isfinite(flat)]
     if not flat.size:
         return 0.0, 1.0
+    if log:
+        return tuple(10.0 ** np.array(cover(np.log10(flat), pad=pad)))
     low, high = float(flat.min()), float(flat.max())
     room = pad * (high - low) or abs(high) * pad or pad
     return low - room, high + room
@@ -262,11 +264,10 @@ def render_inline(drawing: Drawing, words: str) -> str:
         across, up = width - left - right, height - bottom - TOP
         axes = figure.add_axes((left / width, bottom / height, across / width, up / height))
         drawing.onto(axes)
-        axes.patch.set_visible(False)
-        figure.patch.set_visible(False)
+        figure.set_facecolor("none")
         figure.savefig(stream := io.StringIO(), format="svg", metadata={"Date": None})
         edges = (left, width - right, height - bottom, TOP)
-        places = [*axes.get_xlim(), *axes.get_ylim(), *(POINTS_PER_INCH * edge for edge in edges)]
+        places = [*axes.get_xlim(), *axes.get_ylim(), *(72 * edge for edge in edges)]  # points
     ends = " ".join(f"{place:.6g}" for place in places)
     log = ' data-log=""' if axes.get_xscale() == "log" else ""
     return _for_page(stream.getvalue(), words, 1.45 * width, f'data-frame="{ends}"{log}')

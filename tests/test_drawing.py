@@ -90,6 +90,17 @@ def test_a_part_of_a_page_is_whole_and_text_is_text(drawing):
         assert "$x$" in texts
 
 
+def test_an_axis_of_logarithms_holds_all_values_and_names_them_as_numbers():
+    line = Trace("a", [0.01, 1.0, 100.0], [1.0, 2.0, 3.0], choose_look(0))
+    svg = render_inline(Graph("", "x", "y", (line,), log=True), "a")
+    steps = np.diff([x for x, _ in points(svg)])
+    assert steps == pytest.approx([steps[0]] * 2, abs=0.2)
+    assert steps[0] > 70
+    texts = [each.strip() for each in ElementTree.fromstring(svg).itertext() if each.strip()]
+    assert {"0.01", "1", "100"} <= {*texts}
+    assert not any("$" in text for text in texts)
+
+
 def test_a_page_sets_the_colours():
     svg = render_inline(Graph("", "x", "y", (Trace("a", [0, 1], [0, 1], choose_look(0)),)), "a")
     assert INK not in svg
