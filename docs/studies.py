@@ -36,6 +36,7 @@ SHAPES = {  # task -> what a user's data look like
     "pairs": "two views of one thing that belong together",
     "ranking": "two items, of which one was preferred",
     "segmentation": "images with a mask",
+    "semantic_segmentation": "images with a mask of several classes",
     "sequence": "a sequence in, a shorter sequence of labels out",
     "generative": "examples without a target, to be reconstructed",
 }
