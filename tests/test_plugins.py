@@ -19,7 +19,7 @@ BODIES = {
     "needs": "import nowhere_at_all",
     "lacks": "x = 1",
     "open": "def mine(p, t, /, *rest): return p",
-    "positional": "def mine(p, t, gamma=2.0): return p",
+    "positional": "def mine(p, t, gamma=2.0, /): return p",
     "text": "mine = 'not a function'",
     "wrong": "def mine(:",
     "leaves": "import sys; sys.exit(0)",
