@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from filelock import FileLock
 
 Files = Mapping[str, str | bytes]
@@ -62,3 +63,11 @@ def once(place: Path, make: Callable[[Path], object]) -> Path:
             make(temporary)
             temporary.rename(place)
     return place
+
+
+def sampled(rows: Iterable[tuple[Any, ...]], each: int) -> list[Any]:
+    """Parameters of a test, of which one in so many is tried each time, the others when slow."""
+    return [
+        pytest.param(*row, marks=[pytest.mark.slow] if place % each else [])
+        for place, row in enumerate(rows)
+    ]

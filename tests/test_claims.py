@@ -427,6 +427,7 @@ def study(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_check_gives_exit_code_3_when_a_verdict_is_not_the_one_on_record(study, command):
     """The study uses a preset of a folder of its own, which each command is given."""
     preset = ("trainer: short", "trainer: brief")

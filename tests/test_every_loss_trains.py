@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support import sampled
 
 from lossbench import registry
 from lossbench.configuration.experiments import configurations
@@ -29,16 +30,9 @@ DATA = {
 }
 METRICS = {"interval_score": ["metric=interval_score_90"]}  # its only two quantiles are of this
 LOSSES = [(p.task, p.name) for p in registry.installed("loss") if p.package == "lossbench"]
-SAMPLE = 5  # of so many losses one is trained each time, the others where time does not matter
 
 
-@pytest.mark.parametrize(
-    ("task", "loss"),
-    [
-        pytest.param(*loss, marks=[pytest.mark.slow] if place % SAMPLE else [])
-        for place, loss in enumerate(sorted(LOSSES))
-    ],
-)
+@pytest.mark.parametrize(("task", "loss"), sampled(sorted(LOSSES), 5))
 def test_a_trained_model_beats_the_untrained_one(task, loss):
     words = [f"loss={loss}", "optimizer.lr=0.01", *DATA[task].split(), "tracking=none"]
     words += METRICS.get(loss, [])

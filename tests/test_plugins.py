@@ -56,12 +56,14 @@ def environment(tmp_path_factory) -> Iterator[Environment]:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_new_package_passes_its_own_tests_unedited(environment):
     words = ("-m", "pytest", "-q", "--doctest-modules", "my-losses")
     said = environment.run(environment.python, *words)
     assert "failed" not in said
 
 
+@pytest.mark.slow
 def test_a_new_loss_is_listed_checked_shown_and_trained(environment):
     assert "my-losses 0.1.0" in environment.lossbench("list", "losses")
     assert " 0 failed" in environment.lossbench("check", "my_loss")

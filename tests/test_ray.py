@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from clusters import ray_cluster
+from killing import free_port
 from rich.console import Console
 from worker_jobs import bytes_of, count, counted, far, places
 
@@ -18,7 +19,7 @@ from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.sweep.execution import execute
 from lossbench.sweep.launcher import Event
-from lossbench.sweep.on_ray import launch
+from lossbench.sweep.on_ray import launch, state
 
 SETTINGS = {"cpus": 1.0, "gpus": 0.0, "workers": None, "timeout": None, "retries": 1}
 SWEEP = ("loss=cross_entropy,focal,hinge,poly", "dataset=moons", "trainer=short", "seeds=2")
@@ -128,3 +129,9 @@ def test_without_ray_or_a_cluster_the_message_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'lossbench\[ray\]'"):
         list(launch(count, [], address="auto", **SETTINGS))
+
+
+def test_a_cluster_that_answers_no_more_is_none(monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed").shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    assert "no cluster runs here" in state()

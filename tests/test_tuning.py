@@ -413,6 +413,7 @@ def test_optunas_sampler_knows_how_good_the_configured_values_are():
     assert good[9:] != bad[9:]
 
 
+@pytest.mark.slow
 def test_the_command_line_shows_tuned_next_to_untuned_with_the_ledger(command):
     words = [
         "loss=cross_entropy,focal", "tune.trials=0,3", "tune.seeds=2", "dataset=wine", "seeds=3",

@@ -74,8 +74,7 @@ def _connected(address: str) -> Any:
         import ray
 
         if not ray.is_initialized():
-            _reach(address)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address=_reached(address), log_to_driver=False, logging_level=logging.ERROR)
     except ImportError as error:
         raise UserError("launcher=ray needs Ray: pip install 'lossbench[ray]'") from error
     except (OSError, ValueError, RuntimeError) as error:
@@ -104,11 +103,19 @@ def state() -> str:
     return f"{version('ray')}, a cluster of {nodes} nodes with {' and '.join(has)}"
 
 
-def _reach(address: str) -> None:
-    """OSError at once where nobody listens; Ray itself would try for minutes."""
+def _reached(address: str) -> str:
+    """The address of the cluster; OSError at once where nobody listens there.
+
+    Ray itself would try for minutes, also of `auto`, which may find what is left of a dead one or
+    what runs in another network. Its own function for that has no public name.
+    """
+    from ray._private.services import get_ray_address_from_environment
+
+    address = str(get_ray_address_from_environment(address, None))
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), REACH_SECONDS).close()
+    return address
 
 
 @dataclass

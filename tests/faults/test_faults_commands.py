@@ -130,6 +130,7 @@ def process(here: Path, words: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_no_training(here):
     words = " ".join(("run loss=focal", *QUICK))
     told = process(here, f"{words} | true; exit ${{PIPESTATUS[0]}}")

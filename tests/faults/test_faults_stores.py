@@ -73,6 +73,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_f60_a_full_disk_ends_it_cleanly_and_room_lets_it_go_on(small_disk, command):
     """Full before the start, then full after the first run: what is finished stays as it is."""
     words = ("run", "-m", *QUICK[:-1], "launcher.workers=1", f"results.dir={small_disk}/r")
