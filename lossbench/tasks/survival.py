@@ -189,7 +189,7 @@ class Survival(Task):
             def batch(x: Tensor) -> tuple[Tensor, Tensor]:
                 own = torch.zeros_like(prediction[:1])
                 first = torch.zeros_like(own)
-                first.flatten(1)[..., 0] = 1
+                first.reshape(1, -1)[:, 0] = 1
                 moved = own + x.reshape(-1, *[1] * (own.ndim - 1)) * first
                 rest = torch.zeros_like(prediction)
                 labels = torch.tensor([[3.0, event]], dtype=torch.float64)
