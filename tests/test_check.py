@@ -166,7 +166,8 @@ BUILT_IN = [(p.name, p.task) for p in registry.installed("loss") if p.package ==
 def test_every_built_in_loss_is_valid(name, task):
     """A built-in loss passes every check, and most checks do run."""
     report = check_loss(name, task)
-    assert [o for o in report.outcomes if o.verdict in ("failed", "hint")] == []
+    found = [o.check for o in report.outcomes if o.verdict in ("failed", "hint")]
+    assert found == ["certainty_costs_nothing"] * (name == "max_entropy")  # by design
     assert sum(outcome.verdict == "passed" for outcome in report.outcomes) > len(CHECKS) / 2
 
 

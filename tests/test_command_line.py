@@ -158,14 +158,14 @@ def test_a_folder_of_ones_own_gives_names_to_combinations(command, tmp_path):
     (tmp_path / "mine" / "loss").mkdir(parents=True)
     (tmp_path / "mine" / "loss" / "sharp.yaml").write_text("defaults: [focal]\ngamma: 5\n")
     done = command("run", "--config-dir", "mine", "--cfg", "loss=sharp")
-    assert yaml.safe_load(done.out)["loss"] == {"name": "focal", "gamma": 5.0}
+    assert yaml.safe_load(done.out)["loss"] == {"name": "focal", "gamma": 5.0, "alpha": None}
 
 
 def test_a_key_of_the_previous_loss_does_not_survive_another_choice(command):
     done = command("run", "--cfg", "-m", "loss=focal,huber,cross_entropy")
     losses = [config["loss"] for config in yaml.safe_load_all(done.out)]
     assert [sorted(loss) for loss in losses] == [
-        ["gamma", "name"],
+        ["alpha", "gamma", "name"],
         ["delta", "name"],
         ["class_weight", "name"],
     ]

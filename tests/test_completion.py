@@ -11,10 +11,16 @@ ROWS = [
     ("lossbench run loss=squared_l", ["loss=squared_log_error"]),
     ("lossbench run -m loss=hinge,squared_h", ["loss=hinge,squared_hinge"]),
     ("lossbench run loss=focal --dr", ["--dry-run"]),
-    ("lossbench run --dry-run loss=focal loss.", ["loss.gamma="]),
+    ("lossbench run --dry-run loss=focal loss.", ["loss.alpha=", "loss.gamma="]),
     (
         "lossbench run -m loss=poly,focal loss.",
-        ["loss.focal.gamma=", "loss.gamma=", "loss.poly.epsilon="],
+        [
+            "loss.alpha=",
+            "loss.focal.alpha=",
+            "loss.focal.gamma=",
+            "loss.gamma=",
+            "loss.poly.epsilon=",
+        ],
     ),
     (
         "lossbench run -m corruption=none,imbalance corruption.imbalance.kind=s",

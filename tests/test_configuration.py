@@ -83,7 +83,9 @@ def test_the_key_changes_exactly_where_numbers_do(config):
 
 def test_the_setting_is_the_numbers_without_the_loss_and_its_tuning(config):
     same = {name for name, other in variants(config).items() if other.setting == config.setting}
-    assert same == NO_NUMBERS | {"loss", "loss.gamma"} | {f"tune.{k}" for k in ANOTHER["tune"]}
+    assert same == NO_NUMBERS | {"loss", "loss.gamma", "loss.alpha"} | {
+        f"tune.{k}" for k in ANOTHER["tune"]
+    }
 
 
 def test_data_are_the_dataset_and_its_corruption(config):
@@ -168,7 +170,7 @@ SWEEPS = [
     ("loss=poly,focal loss.poly.epsilon=[1],[2] loss.focal.gamma=3", [
         "poly epsilon=[1.0]", "poly epsilon=[2.0]", "focal",
     ]),
-    ("loss=glob(foc*) loss.focal.gamma=1,2", ["focal gamma=1.0", "focal gamma=2.0"]),
+    ("loss=glob(foca?) loss.focal.gamma=1,2", ["focal gamma=1.0", "focal gamma=2.0"]),
     ("loss.cross_entropy.class_weight=null", ["cross_entropy"]),
     ("optimizer=sgd,adam optimizer.sgd.lr=0.1,0.2", ["cross_entropy"] * 3),
 ]  # fmt: skip
@@ -185,7 +187,7 @@ def test_values_for_a_loss_in_a_file_go_by_its_name(tmp_path):
     (tmp_path / "own.py").write_text("def f(logits, target, /, *, power: float = 1.0): ...\n")
     words = [f"loss=focal,{tmp_path}/own.py:f", "loss.f.power=1,2"]
     values = [config.loss.values for config in configurations(words, sweep=True)[0]]
-    assert values == [{"gamma": 2.0}, {"power": 1.0}, {"power": 2.0}]
+    assert values == [{"gamma": 2.0, "alpha": None}, {"power": 1.0}, {"power": 2.0}]
 
 
 def test_an_experiment_may_give_values_for_one_loss_and_the_command_line_leave_it_out(here):

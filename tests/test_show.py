@@ -110,7 +110,7 @@ def test_a_long_list_of_choices_is_wrapped(tmp_path):
 def test_other_tasks_are_named_with_their_formulas():
     said = describe("focal", task="multiclass")
     assert "for multiclass (shown here), binary" in said
-    assert re.search(r"\n  binary +L = -\(1 - p_t\)\^gamma log p_t", said)
+    assert re.search(r"\n  binary +L = -alpha_t \(1 - p_t\)\^gamma log p_t", said)
 
 
 def test_an_output_of_ascii_gets_ascii(monkeypatch):

@@ -34,6 +34,8 @@ def stack_of(config: Configuration, seeds: list[int], **replaced: Any) -> Stack:
     """A trained stack, its recipe changed where asked."""
     splits = training.data(config, seeds)
     recipe = training.make_recipe(config, splits)
+    if "loss" in replaced:  # which asks for nothing, unless said
+        replaced = {"facts": (), "call_facts": (), **replaced}
     recipe = type(recipe)(**{**vars(recipe), **replaced})
     stack = Stack(recipe, splits, seeds)
     training.fit(stack, config, lambda done: None)

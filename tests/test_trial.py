@@ -56,7 +56,7 @@ def test_a_loss_for_another_task_is_refused_by_reading_alone(here):
         refuse_faulty(plan(configs))
     known = {plugin.name: _posed_tasks(plugin) for plugin in registry.installed("dataset")}
     own = {name for name, tasks in known.items() if not tasks}
-    assert own == {"arrays", "csv", "folder", "hub", "openml"}
+    assert own >= {"arrays", "csv", "folder", "hub", "openml"}
     assert known["wine"] == ["multiclass"]
 
 

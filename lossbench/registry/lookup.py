@@ -108,8 +108,10 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
         return (_from_module(kind, package, plain),)
     if not matches:
         raise no_such(kind, name, names(kind))
-    packages = sorted({p.package for p in matches})
-    if len(packages) > 1:
+    homes = {(p.task, p.package) for p in matches}
+    tasks = [task for task, _ in homes]
+    packages = sorted({package for task, package in homes if tasks.count(task) > 1})
+    if packages:
         raise UserError(
             f"{kind}={name} is ambiguous: {' and '.join(packages)} both provide it. "
             f"Choose with {kind}={packages[0]}:{name} or {kind}={packages[1]}:{name}."

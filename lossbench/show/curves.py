@@ -15,7 +15,7 @@ from lossbench.check.subject import NUM_EXAMPLES
 from lossbench.registry.schema import Parameter
 from lossbench.show.anatomy import Entry, write_value
 from lossbench.show.studies import choose_studies, find_prototypes
-from lossbench.show.variants import choose_values
+from lossbench.show.variants import choose_values, section_classes
 from lossbench.tasks import Section, Study
 from lossbench.tasks.calls import outside_training
 from lossbench.undisturbed import undisturbed
@@ -82,7 +82,11 @@ def build_loss(entry: Entry, **hyper: Any) -> Loss:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(WEIGHTS_SEED)
         module: Any = outside_training(loss(**facts, **hyper))
-    for weight in find_prototypes(entry, module):
+        prototypes = find_prototypes(entry, module)
+        if "num_classes" in facts and not prototypes:  # it takes the logits of a section
+            facts["num_classes"] = section_classes(entry)
+            module = outside_training(loss(**facts, **hyper))
+    for weight in prototypes:
         nn.init.eye_(weight)
     return module.double() if isinstance(module, nn.Module) else module
 

@@ -12,7 +12,7 @@ from lossbench.show.anatomy import Entry
 def choose_values(entry: Entry, parameter: Parameter) -> list[Any]:
     """The default first, then a lower and a higher value; only the default where none is known."""
     default, kind = parameter.default, parameter.kind
-    if kind.choices or isinstance(default, bool):
+    if isinstance(default, bool) or (kind.choices and not kind.item):
         others = [v for v in kind.choices or (True, False) if v != default]
         return [default, *others][:3]
     if kind.item:
@@ -40,10 +40,15 @@ def _lists(entry: Entry, kind: Kind, default: Any) -> list[Any]:
     if kind.item.base not in (int, float):
         return []  # a table has no scale
     if default is None:
-        classes = 2 if entry.task and entry.task.soft_targets else 3  # weights, of its sections
+        classes = section_classes(entry)
         return [[0.5] * classes, [2.0] * classes]
     lists = [[-v for v in default], [2 * v for v in default]]
     return [each for each in lists if all(_is_valid(kind.item, v) for v in each)]
+
+
+def section_classes(entry: Entry) -> int:
+    """How many classes the sections of a task have."""
+    return 2 if entry.task and entry.task.soft_targets else 3
 
 
 def _is_valid(kind: Kind, value: float) -> bool:

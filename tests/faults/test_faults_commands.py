@@ -69,10 +69,11 @@ def test_words_that_no_command_takes_get_a_line(words, said, capsys):
     assert line.startswith(f"lossbench: error: {said}")
 
 
-def test_lossbench_alone_prints_its_help(capsys):
+def test_lossbench_alone_says_what_to_try(capsys):
     assert main([]) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith("Usage: lossbench")
+    assert captured.out.startswith("lossbench: which loss should I train with?")
+    assert "lossbench run experiment=quickstart" in captured.out
     assert not captured.err
 
 
@@ -148,7 +149,7 @@ def test_what_the_terminal_has_no_letter_for_is_replaced(here, command, monkeypa
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     told = process(here, "compare")
     assert (told.code, told.err) == (0, "")
-    assert "noise 0.2) ? mlp" in told.out
+    assert "noise 0.2) - mlp" in told.out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -198,7 +198,7 @@ def test_f07_what_windows_writes_is_read(command):
     text = "\ufeffname: focal\r\ngamma: 2\r\n"
     words = ("run", "--cfg", "--config-dir", "mine", "loss=x")
     said = command(*words, files={"mine/loss/x.yaml": text})
-    assert yaml.safe_load(said.out)["loss"] == {"name": "focal", "gamma": 2.0}
+    assert yaml.safe_load(said.out)["loss"] == {"name": "focal", "gamma": 2.0, "alpha": None}
 
 
 def test_f14_a_file_with_the_other_suffix_is_found(refused):
