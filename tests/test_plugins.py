@@ -122,6 +122,7 @@ def test_a_broken_plugin_that_is_asked_for_gets_one_line(loss, said, environment
     assert len(told.err.splitlines()) <= 2
 
 
+@pytest.mark.slow
 def test_f24_doctor_names_every_broken_package_and_nothing_else_is_hurt(environment):
     said = environment.command("doctor")
     assert said.code == 3, said
