@@ -27,6 +27,14 @@ def outside_training(loss: Any, progress: float = 1.0) -> Any:
     return loss
 
 
+def given_outside(
+    asked: tuple[str, ...], target: Tensor, progress: float = 1.0
+) -> dict[str, Tensor]:
+    """What a loss asks for at each call, where there is none in training: the first examples."""
+    known = {"progress": torch.tensor(progress), "index": torch.arange(len(target))}
+    return {name: known[name].to(target.device) for name in asked}
+
+
 class _Supply:
     """What a call is to be given besides prediction and target."""
 
@@ -34,15 +42,14 @@ class _Supply:
         self.asked, self.progress = asked, progress
 
     def __call__(self, target: Tensor) -> dict[str, Tensor]:
-        known = {"progress": torch.tensor(self.progress), "index": torch.arange(len(target))}
-        return {name: known[name].to(target.device) for name in self.asked}
+        return given_outside(self.asked, target, self.progress)
 
     def to_module(self, _: nn.Module, args: Any, keywords: Any) -> tuple[Any, dict[str, Any]]:
         return args, self(args[1]) | keywords
 
 
 class _Supplied:
-    """A function that is given it."""
+    """A function that is given it; a class, since closures cannot be pickled."""
 
     def __init__(self, loss: Callable[..., Tensor], supply: _Supply) -> None:
         functools.update_wrapper(self, loss)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lossbench.datasets.pool import Splits
 from lossbench.optimizers import VECTOR
 from lossbench.tasks import Task
+from lossbench.tasks.calls import given_outside
 
 State = dict[str, Tensor]
 
@@ -93,20 +94,12 @@ def facts_of(asked: tuple[str, ...], splits: Splits, replica: int) -> dict[str, 
 
 def with_calls(asked: tuple[str, ...], state: State, target: Tensor) -> State:
     """The state with what `called_with` gives outside of training, for each replica."""
-    replicas, count = target.shape[:2]
-    first = {
-        "call.progress": torch.ones(replicas, device=target.device),
-        "call.index": torch.arange(count, device=target.device).expand(replicas, -1),
-    }
-    return {**first, **state} if asked else state
+    first = given_outside(asked, target[0])
+    replicas = {f"call.{n}": v.expand(len(target), *v.shape) for n, v in first.items()}
+    return {**replicas, **state}
 
 
 def called_with(asked: tuple[str, ...], state: State, target: Tensor) -> State:
     """What a loss asks for at this call: outside of training the first examples, all being done."""
-    known = dict[str, Tensor]()
-    if "progress" in asked:
-        known["progress"] = state.get("call.progress", torch.ones((), device=target.device))
-    if "index" in asked:
-        first = torch.arange(len(target), device=target.device)
-        known["index"] = state.get("call.index", first)
-    return known
+    first = given_outside(asked, target)
+    return {name: state.get(f"call.{name}", value) for name, value in first.items()}
