@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -18,13 +18,13 @@ from torch.func import functional_call, vmap
 
 from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
 from lossbench.metrics import OF_TRAINING, asked_of_replicas, score
-from lossbench.results.predictions import set_aside
 from lossbench.streams import stream
 from lossbench.tasks import Task
 from lossbench.tasks.calibration import fit_temperature
 from lossbench.training import layers, replicas
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
+from lossbench.training.keeping import bytes_of_kept, keep
 from lossbench.training.recipe import History, Recipe
 from lossbench.training.replicas import Logits, State, replica_of, seeded, start_at
 from lossbench.training.roads import choose_road
@@ -312,7 +312,7 @@ class Stack(LightningModule):
         scale = self.splits.target_scale
         for split, place in (("validation", "val"), ("test", "test")):
             for state, suffix in ((self.state, ""), (self.best, "_best")):
-                (estimate, targets), facts = self.estimates(state, split), self.metric_facts(state)
+                estimate, targets, facts = self._scored(state, split)
                 scored = score(self.recipe.metrics, estimate, targets, scale, facts)
                 self.history.final |= {f"{place}{suffix}/{n}": v.cpu() for n, v in scored.items()}
                 if (split, suffix) == ("test", ""):
@@ -320,43 +320,40 @@ class Stack(LightningModule):
                     self.history.details = collect_details(
                         self.task, partial(self.estimate, self.state), first, estimate, targets
                     )
-                if self._has_room(estimate, targets):
-                    self._keep({f"{split}{suffix}": estimate, f"{split}_target": targets})
+                if bytes_of_kept(self.splits, estimate, targets) <= self.room:
+                    kept = {f"{split}{suffix}": estimate, f"{split}_target": targets}
                     of_training = {name: facts.get(name) for name in OF_TRAINING}
-                    self._keep({"target_scale": scale, **of_training})
-
-    def _keep(self, predictions: dict[str, Tensor | None]) -> None:
-        """Set predictions aside, in single precision but where they have a unit."""
-        for name, values in predictions.items():
-            if values is not None:
-                single = self.splits.target_scale is None and values.is_floating_point()
-                kept = values.float() if single else values
-                self.history.predictions[name] = set_aside(kept.cpu().numpy())
-
-    def _has_room(self, estimate: Tensor, targets: Tensor) -> bool:
-        """Whether a replica's estimates, as they are kept, and targets of both splits may be."""
-        width = 4 if self.splits.target_scale is None else 8
-        numbers = 2 * width * estimate[0, 0].numel()
-        size = width if targets.is_floating_point() else targets.element_size()
-        examples = self.splits.validation.size + self.splits.test.size
-        return examples * (numbers + size * targets[0, 0].numel()) <= self.room
+                    keep(self.history.predictions, {**kept, "target_scale": scale, **of_training})
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
         """The metrics on a split, each (R,)."""
-        estimate, targets = self.estimates(state, split)
-        facts = self.metric_facts(state)
+        estimate, targets, facts = self._scored(state, split)
         return score(self.recipe.metrics, estimate, targets, self.splits.target_scale, facts)
 
-    def metric_facts(self, state: State) -> dict[str, Tensor]:
-        """What metrics ask for of each replica: of its training targets and validation scores."""
-        asked, facts = asked_of_replicas(self.recipe.metrics.values()), dict[str, Tensor]()
-        if of_training := asked.intersection(OF_TRAINING):
-            known = self.task.facts(self.splits.targets_of("train"))
-            facts = {name: known[name] for name in of_training}
+    def _scored(self, state: State, split: str) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The estimates and targets of a split, and what metrics ask for."""
+        pair = self.estimates(state, split)
+        return *pair, self.metric_facts(state, pair if split == "validation" else None)
+
+    def metric_facts(
+        self, state: State, validation: tuple[Tensor, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """What metrics ask for of each replica: of its training targets and validation scores.
+
+        validation: estimates and targets of that split, where they are known already.
+        """
+        asked = asked_of_replicas(self.recipe.metrics.values())
+        facts = {name: self.training_facts[name] for name in asked.intersection(OF_TRAINING)}
         if "temperature" in asked:
-            facts["temperature"] = fit_temperature(*self.estimates(state, "validation"))
+            pair = validation or self.estimates(state, "validation")
+            facts["temperature"] = fit_temperature(*pair)
         return facts
+
+    @cached_property
+    def training_facts(self) -> dict[str, Any]:
+        """What is known of all replicas' training targets."""
+        return self.task.facts(self.splits.targets_of("train"))
 
     @torch.no_grad()
     def estimates(self, state: State, split: str) -> tuple[Tensor, Tensor]:
@@ -380,9 +377,9 @@ class Stack(LightningModule):
         bound, known = getattr(self.recipe.link, "keywords", {}), layers.under(state, "fact.")
         asked = set(self.recipe.link_asks) - (bound.keys() - known.keys())
         if asked - known.keys():
-            targets = self.splits.targets_of("train")
-            known = self.task.facts(targets) | known
+            known = self.training_facts | known
         if asked - known.keys():
+            targets = self.splits.targets_of("train")
             inputs = (batch[0] for batch in self.splits.in_order("train"))
             known |= self.task.fitted_facts(self._linked(state, inputs, targets.shape[1]), targets)
         return {name: known[name] for name in asked}

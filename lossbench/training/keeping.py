@@ -1,0 +1,30 @@
+"""Which predictions are kept with a result, and in what precision."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from lossbench.datasets.pool import Splits
+from lossbench.results.predictions import set_aside
+
+
+def bytes_of_kept(splits: Splits, estimate: Tensor, targets: Tensor) -> int:
+    """What a replica's estimates, as they are kept, and targets of both splits take.
+
+    estimate, targets: (R, N, ...) of one split.
+    """
+    width = 4 if splits.target_scale is None else 8
+    numbers = 2 * width * estimate[0, 0].numel()
+    size = width if targets.is_floating_point() else targets.element_size()
+    examples = splits.validation.size + splits.test.size
+    return examples * (numbers + size * targets[0, 0].numel())
+
+
+def keep(kept: dict[str, np.ndarray], more: dict[str, Tensor | None]) -> None:
+    """Add what is not there yet, in single precision but where predictions have a unit."""
+    single = more.get("target_scale") is None
+    for name, values in more.items():
+        if values is not None and name not in kept:
+            narrow = single and values.is_floating_point()
+            kept[name] = set_aside((values.float() if narrow else values).cpu().numpy())
