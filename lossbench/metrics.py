@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -55,7 +56,7 @@ def primary_of(task: Task, metrics: Mapping[str, Metric], name: str | None) -> M
 
 def asked_of_replicas(metrics: Iterable[Metric]) -> set[str]:
     """What metrics ask for by a keyword that each replica has its own of."""
-    return {name for metric in metrics for name in _asked(metric) if name in OF_REPLICAS}
+    return {name for metric in metrics for name in _asked(metric.function) if name in OF_REPLICAS}
 
 
 def score(
@@ -150,14 +151,16 @@ def _tried_fact(name: str, task: Task, metric: Metric, target: Tensor) -> Tensor
     return fact
 
 
-def _asked(metric: Metric) -> list[str]:
-    keywords = inspect.signature(metric.function).parameters.values()
+@functools.cache  # it is read for every metric at every scoring
+def _asked(function: Callable[..., Tensor]) -> list[str]:
+    """The keywords without default."""
+    keywords = inspect.signature(function).parameters.values()
     return [k.name for k in keywords if k.kind is k.KEYWORD_ONLY and k.default is k.empty]
 
 
 def _with_facts(metric: Metric, task: Task) -> Metric:
     """The metric with what its function asks of the task by keywords without default."""
-    asked = [name for name in _asked(metric) if name not in OF_REPLICAS]
+    asked = [name for name in _asked(metric.function) if name not in OF_REPLICAS]
     for name in asked:
         if not hasattr(task, name):
             raise UserError(

@@ -24,6 +24,7 @@ from lossbench.registry.kinds import KINDS, PLURALS
 from lossbench.registry.modules import SHARED, file_of, spec_of, tree_of
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.registry.signatures import (
+    CALL_FACTS,
     Signature,
     facts_in_text,
     is_plain,
@@ -33,7 +34,7 @@ from lossbench.registry.signatures import (
 from lossbench.registry.statements import source_of
 from lossbench.undisturbed import undisturbed
 
-RUN_FACTS = {"num_examples", "progress", "index"}  # supplied by training, whatever the task
+RUN_FACTS = {"num_examples", *CALL_FACTS}  # supplied by training, whatever the task
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -74,13 +75,10 @@ def check_loss(
     name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
 ) -> None:
     """Hold a loss against the task's example batch; UserError says what came back."""
-    prediction, target = task.example(outputs)
-    loss = outside_training(make(facts))
-    tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
-    extra = {} if isinstance(loss, nn.Module) else tensors
+    loss, (prediction, target) = _as_called(make, facts), task.example(outputs)
     before = prediction.clone(), target.clone()
     try:
-        values = loss(prediction.requires_grad_(), target, **extra)
+        values = loss(prediction.requires_grad_(), target)
         depends = _depends(values, prediction)
     except (Exception, SystemExit) as error:
         raise UserError(
@@ -104,14 +102,18 @@ def check_loss(
         )
 
 
+def _as_called(make: Callable[..., Any], facts: dict[str, Any]) -> Callable[..., Any]:
+    """The loss of prediction and target, as a replica with these facts has it."""
+    loss = outside_training(make(facts))
+    tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
+    return loss if isinstance(loss, nn.Module) else partial(loss, **tensors)
+
+
 def check_ignored(
     name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
 ) -> None:
     """UserError where a loss counts what the data leave unknown."""
-    loss, (prediction, target) = outside_training(make(facts)), task.example(outputs)
-    tensors = {n: v for n, v in facts.items() if isinstance(v, Tensor)}
-    extra = {} if isinstance(loss, nn.Module) else tensors
-    if counts_ignored(lambda p, t: loss(p, t, **extra), prediction, target, task):
+    if counts_ignored(_as_called(make, facts), *task.example(outputs), task):
         raise UserError(
             f"loss={name} counts targets of {task.ignore}, which are unknown in the task "
             f"{task.name}. Choose a loss that leaves them out."
