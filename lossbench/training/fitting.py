@@ -236,9 +236,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     if declaration.target:
         check_targets(name, declaration.target, splits)
     fitted = task.fitted_facts(*task.example(outputs))
-    check_link(name, declaration, {**hyper, **known, **fitted})
-    shared = {n: v for n, v in {**hyper, **known}.items() if not isinstance(v, Tensor)}
-    declaration = replace(declaration, link=declaration.link_at(shared))
+    declaration = _with_link(name, declaration, {**hyper, **known}, fitted)
     start = partial(task.start, declaration=declaration)
     return Recipe(
         model=_model(config, task, declaration, outputs),
@@ -265,6 +263,15 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
             *name_empty_classes(config.loss, wanted),
         ),
     )
+
+
+def _with_link(
+    name: str, declaration: Declaration, known: dict[str, Any], fitted: dict[str, Tensor]
+) -> Declaration:
+    """The declaration, its link bound to what all replicas share; UserError where it lacks more."""
+    check_link(name, declaration, {**known, **fitted})
+    shared = {n: v for n, v in known.items() if not isinstance(v, Tensor)}
+    return replace(declaration, link=declaration.link_at(shared))
 
 
 def _made(
