@@ -20,7 +20,7 @@ from lossbench.datasets import amounts
 from lossbench.losses import counts
 from lossbench.metrics import metrics_of, score
 from lossbench.tasks.counts import Counts
-from lossbench.training.fitting import data, make_recipe
+from lossbench.training import data, make_recipe
 from lossbench.training.stack import Stack
 
 TASK = Counts((2,))

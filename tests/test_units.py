@@ -15,8 +15,7 @@ from lossbench.contract import UserError
 from lossbench.datasets import Splits
 from lossbench.results import Result
 from lossbench.results.rescoring import with_metrics
-from lossbench.training import train
-from lossbench.training.fitting import data, make_recipe
+from lossbench.training import data, make_recipe, train
 from lossbench.training.recipe import Recipe
 from lossbench.training.stack import Stack
 

@@ -7,9 +7,9 @@ from lossbench.training.fitting import (
     fit,
     fit_stack,
     latest_point,
-    make_recipe,
     replicas_at_once,
     silent,
     train,
     tried_recipe,
 )
+from lossbench.training.recipe import make_recipe

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import logging
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -16,40 +14,27 @@ from typing import Any, Protocol, cast
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
-from torch import Tensor, nn
 
 from lossbench import registry
-from lossbench.configuration import Choice, Configuration
+from lossbench.configuration import Configuration
 from lossbench.configuration.settings import Trainer
-from lossbench.contract import Declaration, UserError, declaration_of
+from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Samples, Splits, prepare, share_in_validation
-from lossbench.metrics import metrics_of, primary_of, score
-from lossbench.models.headed import headed
-from lossbench.registry.signatures import call_facts
+from lossbench.metrics import score
 from lossbench.results import Result
 from lossbench.tasks import Task
-from lossbench.tasks.foreign import fit_form
 from lossbench.training.boundary import (
-    check_ignored,
-    check_link,
-    check_loss,
     check_output,
     check_scores,
-    check_tables,
-    check_targets,
-    checked_schedule,
     find_loss,
-    name_empty_classes,
     refuse_schedule,
     try_augmentation,
-    wanted_facts,
 )
 from lossbench.training.checkpoint import Checkpoint, kept_width, place_of
 from lossbench.training.chunks import in_chunks, most_replicas
 from lossbench.training.outcome import Trained, result_of, versions
-from lossbench.training.recipe import History, Recipe
+from lossbench.training.recipe import History, Recipe, bound, make_recipe
 from lossbench.training.replicas import State, idle_replicas
-from lossbench.training.sampling import refuse_sampler
 from lossbench.training.stack import Stack
 
 Point = tuple[int, dict[str, float]]  # an epoch and the value of each curve
@@ -175,12 +160,12 @@ def _shifted(report: Report, before: int, total: int, done: int, point: MakePoin
 
 def share_seen(config: Configuration, seeds: list[int], tuning_seeds: list[int]) -> float:
     """The share of the seeds' test examples that are validation examples of tuning seeds."""
-    return share_in_validation(_bound("dataset", config.dataset), seeds, tuning_seeds)
+    return share_in_validation(bound("dataset", config.dataset), seeds, tuning_seeds)
 
 
 def samples_of(config: Configuration) -> Samples:
     """Where the samples of seeds are drawn."""
-    return Samples(_bound("dataset", config.dataset))
+    return Samples(bound("dataset", config.dataset))
 
 
 def data(config: Configuration, seeds: list[int], samples: Samples | None = None) -> Splits:
@@ -196,107 +181,11 @@ def data(config: Configuration, seeds: list[int], samples: Samples | None = None
                     f"{name}. Choose another corruption."
                 )
             facts[name] = getattr(task, name)
-        return partial(_bound("corruption", config.corruption), **facts)
+        return partial(bound("corruption", config.corruption), **facts)
 
     splits = prepare(samples or samples_of(config), corrupt_for, seeds)
     declaration = declaration_of(registry.load(find_loss(config, splits.task)))
     return splits.with_own_unit() if splits.task.in_own_unit(declaration) else splits
-
-
-def _bound(kind: str, choice: Choice) -> Callable[..., Any]:
-    """The plugin's function with the configured hyper-parameters."""
-    return partial(registry.load(registry.find(kind, choice.name)[0]), **choice.values)
-
-
-def make_recipe(config: Configuration, splits: Splits) -> Recipe:
-    """Look the loss up for the task, try it on the task's example, and put the parts together."""
-    task, name, hyper = splits.task, config.loss.name, config.loss.values
-    plugin = find_loss(config, task)
-    check_tables(plugin, config.loss, task)
-    targets = splits.train_targets(0)
-    known = {**task.facts(targets), "num_examples": splits.train.size}
-    wanted = wanted_facts(plugin, known, task)
-    function = fit_form(plugin, registry.load(plugin), task, **hyper, **wanted)
-    declaration, forms = declaration_of(function), getattr(function, "words", None)
-
-    loss = partial(_made, function, hyper)
-    outputs = wanted.get("embedding_dim", task.outputs_of(declaration))
-    through_loss = task.scores_classes and "embedding_dim" in wanted
-    if through_loss and not hasattr(function, "logits"):
-        raise UserError(
-            f"loss={name} takes embeddings, and the task {task.name} scores classes; "
-            "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
-        )
-    check_loss(name, loss, wanted, task, outputs)
-    if task.ignore is not None and (targets == task.ignore).any():
-        check_ignored(name, loss, wanted, task, outputs)
-    if config.trainer.sampler:
-        refuse_sampler(task, targets)
-    metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
-    if declaration.target:
-        check_targets(name, declaration.target, splits)
-    fitted = task.fitted_facts(*task.example(outputs))
-    declaration = _with_link(name, declaration, {**hyper, **known}, fitted)
-    start = partial(task.start, declaration=declaration)
-    return Recipe(
-        model=_model(config, task, declaration, outputs),
-        output_shape=task.output_shape(outputs),
-        loss=loss,
-        facts=tuple(wanted),
-        call_facts=call_facts(function),
-        link=declaration.link,
-        link_asks=declaration.link_keywords,
-        start=None if start(targets) is None else start,
-        through_loss=through_loss,
-        regularizer=_bound("regularizer", config.regularizer),
-        optimizer=_bound("optimizer", config.optimizer),
-        augmentation=_augmentation(config),
-        schedule=checked_schedule(config.schedule.name, _bound("schedule", config.schedule)),
-        epochs=config.trainer.max_epochs,
-        batch_size=config.trainer.batch_size,
-        balanced=config.trainer.sampler == "balanced",
-        clip_norm=config.trainer.clip_norm,
-        metrics=metrics,
-        primary=primary_of(task, metrics, config.metric),
-        notes=(
-            *([f"loss={name} is given {forms}."] if forms else ()),
-            *name_empty_classes(config.loss, wanted),
-        ),
-    )
-
-
-def _with_link(
-    name: str, declaration: Declaration, known: dict[str, Any], fitted: dict[str, Tensor]
-) -> Declaration:
-    """The declaration, its link bound to what all replicas share; UserError where it lacks more."""
-    check_link(name, declaration, {**known, **fitted})
-    shared = {n: v for n, v in known.items() if not isinstance(v, Tensor)}
-    return replace(declaration, link=declaration.link_at(shared))
-
-
-def _made(
-    loss: Callable[..., Any], hyper: dict[str, Any], facts: dict[str, Any]
-) -> Callable[..., Tensor]:
-    """A replica's loss or module; facts that are tensors a function is given with each call."""
-    if inspect.isclass(loss):
-        return cast(nn.Module, loss(**hyper, **facts))
-    fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
-    return partial(loss, **hyper, **fixed)
-
-
-def _model(
-    config: Configuration, task: Task, declaration: Declaration, outputs: int
-) -> Callable[[], nn.Module]:
-    """Makes the configured model of the task, with the head that the loss asks for."""
-    backbone = _bound("model", config.model)
-    if declaration.head is None:
-        return partial(task.assemble, backbone, outputs)
-    return partial(headed, backbone, task.input_shape, outputs, declaration.head)
-
-
-def _augmentation(config: Configuration) -> Callable[..., Any] | None:
-    decides = "augmentation" in config.decisive_kinds
-    return _bound("augmentation", config.augmentation) if decides else None
 
 
 def tried_recipe(config: Configuration, splits: Splits) -> Recipe:

@@ -1,16 +1,38 @@
-"""What goes into a stack, and what training leaves of it."""
+"""What goes into a stack, made from a configuration, and what training leaves of it."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lossbench.contract import Metric
+from lossbench import registry
+from lossbench.configuration import Choice, Configuration
+from lossbench.contract import Declaration, Metric, UserError, declaration_of
+from lossbench.datasets import Splits
+from lossbench.metrics import metrics_of, primary_of
+from lossbench.models.headed import headed
+from lossbench.registry.signatures import call_facts
+from lossbench.tasks import Task
+from lossbench.tasks.foreign import fit_form
+from lossbench.training.boundary import (
+    check_ignored,
+    check_link,
+    check_loss,
+    check_tables,
+    check_targets,
+    checked_schedule,
+    find_loss,
+    name_empty_classes,
+    wanted_facts,
+)
+from lossbench.training.sampling import refuse_sampler
 
 
 @dataclass(frozen=True)
@@ -98,3 +120,99 @@ class History:
             [(epoch, name, values[:count]) for epoch, name, values in self.test_curves],
             self.notes,
         )
+
+
+def bound(kind: str, choice: Choice) -> Callable[..., Any]:
+    """The plugin's function with the configured hyper-parameters."""
+    return partial(registry.load(registry.find(kind, choice.name)[0]), **choice.values)
+
+
+def make_recipe(config: Configuration, splits: Splits) -> Recipe:
+    """Look the loss up for the task, try it on the task's example, and put the parts together."""
+    task, name, hyper = splits.task, config.loss.name, config.loss.values
+    plugin = find_loss(config, task)
+    check_tables(plugin, config.loss, task)
+    targets = splits.train_targets(0)
+    known = {**task.facts(targets), "num_examples": splits.train.size}
+    wanted = wanted_facts(plugin, known, task)
+    function = fit_form(plugin, registry.load(plugin), task, **hyper, **wanted)
+    declaration, forms = declaration_of(function), getattr(function, "words", None)
+
+    loss = partial(_made, function, hyper)
+    outputs = wanted.get("embedding_dim", task.outputs_of(declaration))
+    through_loss = task.scores_classes and "embedding_dim" in wanted
+    if through_loss and not hasattr(function, "logits"):
+        raise UserError(
+            f"loss={name} takes embeddings, and the task {task.name} scores classes; "
+            "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
+        )
+    check_loss(name, loss, wanted, task, outputs)
+    if task.ignore is not None and (targets == task.ignore).any():
+        check_ignored(name, loss, wanted, task, outputs)
+    if config.trainer.sampler:
+        refuse_sampler(task, targets)
+    metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
+    if declaration.target:
+        check_targets(name, declaration.target, splits)
+    fitted = task.fitted_facts(*task.example(outputs))
+    declaration = _with_link(name, declaration, {**hyper, **known}, fitted)
+    start = partial(task.start, declaration=declaration)
+    return Recipe(
+        model=_model(config, task, declaration, outputs),
+        output_shape=task.output_shape(outputs),
+        loss=loss,
+        facts=tuple(wanted),
+        call_facts=call_facts(function),
+        link=declaration.link,
+        link_asks=declaration.link_keywords,
+        start=None if start(targets) is None else start,
+        through_loss=through_loss,
+        regularizer=bound("regularizer", config.regularizer),
+        optimizer=bound("optimizer", config.optimizer),
+        augmentation=_augmentation(config),
+        schedule=checked_schedule(config.schedule.name, bound("schedule", config.schedule)),
+        epochs=config.trainer.max_epochs,
+        batch_size=config.trainer.batch_size,
+        balanced=config.trainer.sampler == "balanced",
+        clip_norm=config.trainer.clip_norm,
+        metrics=metrics,
+        primary=primary_of(task, metrics, config.metric),
+        notes=(
+            *([f"loss={name} is given {forms}."] if forms else ()),
+            *name_empty_classes(config.loss, wanted),
+        ),
+    )
+
+
+def _with_link(
+    name: str, declaration: Declaration, known: dict[str, Any], fitted: dict[str, Tensor]
+) -> Declaration:
+    """The declaration, its link bound to what all replicas share; UserError where it lacks more."""
+    check_link(name, declaration, {**known, **fitted})
+    shared = {n: v for n, v in known.items() if not isinstance(v, Tensor)}
+    return replace(declaration, link=declaration.link_at(shared))
+
+
+def _made(
+    loss: Callable[..., Any], hyper: dict[str, Any], facts: dict[str, Any]
+) -> Callable[..., Tensor]:
+    """A replica's loss or module; facts that are tensors a function is given with each call."""
+    if inspect.isclass(loss):
+        return cast(nn.Module, loss(**hyper, **facts))
+    fixed = {n: v for n, v in facts.items() if not isinstance(v, Tensor)}
+    return partial(loss, **hyper, **fixed)
+
+
+def _model(
+    config: Configuration, task: Task, declaration: Declaration, outputs: int
+) -> Callable[[], nn.Module]:
+    """Makes the configured model of the task, with the head that the loss asks for."""
+    backbone = bound("model", config.model)
+    if declaration.head is None:
+        return partial(task.assemble, backbone, outputs)
+    return partial(headed, backbone, task.input_shape, outputs, declaration.head)
+
+
+def _augmentation(config: Configuration) -> Callable[..., Any] | None:
+    decides = "augmentation" in config.decisive_kinds
+    return bound("augmentation", config.augmentation) if decides else None

@@ -36,13 +36,12 @@ from lossbench.training.fitting import (
     Report,
     data,
     fit_stack,
-    make_recipe,
     replicas_at_once,
     share_seen,
     silent,
     tried_recipe,
 )
-from lossbench.training.recipe import History, Recipe
+from lossbench.training.recipe import History, Recipe, make_recipe
 from lossbench.training.roads import TOLERANCE
 from lossbench.training.stack import Stack, State
 from lossbench.training.steps import step
