@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from lossbench.comparison.answers import join_names, scale_of
-from lossbench.comparison.sentences import count_examples
+from lossbench.comparison.sentences import count_examples, kind_of_examples, why_unjudged
 from lossbench.comparison.structure import Comparison, Row
 
 MOST_NAMED = 6  # losses in a sentence; more are counted
@@ -38,8 +38,7 @@ def explain_needed(comparison: Comparison) -> list[str]:
             f"What holds on new data cannot be told from {count_examples(comparison)}, and more "
             f"seeds do not help{'' if examples else ', nor is it known what would'}."
         )
-    tests = "test " * (comparison.origin.get("drawn") == "held out")
-    sentences += _needing(examples, f"{tests}examples", SEEN, about="about ")
+    sentences += _needing(examples, kind_of_examples(comparison), SEEN, about="about ")
     sentences += _needing(here, "seeds", "on these data only" if finite else SEEN)
     return [*sentences, *_unjudged(comparison, rows), *_detectable(comparison, rows)]
 
@@ -58,10 +57,7 @@ def _needing(needed: dict[str, int], what: str, when: str, about: str = "") -> I
 def _unjudged(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
     """Why nothing is said of new data, where that is so."""
     if any(row.p is None for row in rows):
-        reason = "their origin was not recorded"
-        if comparison.origin.get("drawn") == "held out":
-            reason = "all seeds share one test split, whose predictions were not kept"
-        yield f"Whether it holds on new data cannot be judged: {reason}."
+        yield f"Whether it holds on new data cannot be judged: {why_unjudged(comparison)}."
 
 
 def _detectable(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:

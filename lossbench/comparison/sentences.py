@@ -86,6 +86,18 @@ def count_examples(comparison: Comparison) -> str:
     return f"{origin['test'] + origin['learnt']:,} examples"
 
 
+def kind_of_examples(comparison: Comparison) -> str:
+    """What has to be more, to conclude more on new data."""
+    return "test examples" if comparison.origin.get("drawn") == "held out" else "examples"
+
+
+def why_unjudged(comparison: Comparison) -> str:
+    """Why nothing can be said of new data, where that is so."""
+    if comparison.origin.get("drawn") == "held out":
+        return "all seeds share one test split, whose predictions were not kept"
+    return "their origin was not recorded"
+
+
 def explain_few_seeds(seeds: int, comparisons: int, needed: int) -> str:
     """Why these seeds cannot show anything."""
     asked = f"{comparisons} comparison" + "s" * (comparisons > 1)
@@ -164,20 +176,16 @@ def _turned(comparison: Comparison, row: Row) -> bool:
 
 def _beyond(comparison: Comparison, row: Row) -> str:
     """Why what holds on these data is not shown on new ones, and what would show it."""
-    drawn = comparison.origin.get("drawn")
     if row.p is None:
-        reason = "their origin was not recorded"
-        if drawn == "held out":
-            reason = "all seeds share one test split, whose predictions were not kept"
-        return f" Whether on new data like them cannot be judged: {reason}."
+        return f" Whether on new data like them cannot be judged: {why_unjudged(comparison)}."
     p = row.same_p if row.verdict == "same here" else row.p
     said = f" Whether on new data like them cannot be told from {count_examples(comparison)} (p = "
     said += f"{write_p(p)})"
     if row.settled_on_new_by and row.settled_on_new_by > row.seeds:
         return f"{said}: if the difference is as seen, {row.settled_on_new_by:,} seeds would."
     if row.examples_needed:
-        kind = "test examples" if drawn == "held out" else "examples"
-        return f"{said}, and more seeds do not help: about {row.examples_needed:,} {kind} would."
+        needed = f"{row.examples_needed:,} {kind_of_examples(comparison)}"
+        return f"{said}, and more seeds do not help: about {needed} would."
     return f"{said}, and more seeds do not help."
 
 
@@ -242,8 +250,8 @@ def _settling(comparison: Comparison, row: Row) -> str:
     elif here > row.seeds:
         ways.append(f"{here:,} seeds would settle it 4 times in 5 on these data only")
     if row.examples_needed and not new:
-        kind = "test examples" if comparison.origin["drawn"] == "held out" else "examples"
-        ways.append(f"about {row.examples_needed:,} {kind} would on new data like them")
+        needed = f"{row.examples_needed:,} {kind_of_examples(comparison)}"
+        ways.append(f"about {needed} would on new data like them")
     return f" If the difference is as seen, {', '.join(ways)}." if ways else ""
 
 
