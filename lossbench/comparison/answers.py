@@ -34,11 +34,20 @@ class Scale:
             return f"{scaled:{sign}.3g}"
         return f"{scaled:{sign}.1f}" if abs(scaled) >= 0.1 or not scaled else f"{scaled:{sign}.1g}"
 
+    @property
+    def percent(self) -> str:
+        """What stands behind the name of a metric whose values are written in this unit."""
+        return " %" if self.unit else ""
 
-def scale_of(comparison: Comparison, metric: str = "") -> Scale:
-    """The unit of a metric, by default the compared one."""
+    def write_with_unit(self, value: float) -> str:
+        """A value, and its unit where it has one."""
+        return f"{self.write(value)} {self.unit}".rstrip()
+
+
+def scale_of(comparison: Comparison) -> Scale:
+    """The unit of the compared metric."""
     summary = next(iter(comparison.results.values())).summary
-    share = bounds_of(summary, metric or comparison.metric) == (0, 1)
+    share = bounds_of(summary, comparison.metric) == (0, 1)
     return Scale(100, "points") if share else Scale(1, "")
 
 
@@ -102,9 +111,8 @@ def _by(comparison: Comparison, row: Row, versus: bool = True, reverse: bool = F
         of = f"{scale.unit} of" if scale.unit else "in"
         over = f" over {second}" if versus else ""
         return f": {scale.write(difference, '+')} {of} {comparison.metric}{over}"
-    unit = f" {scale.unit}" if scale.unit else ""
     than = f" than {second}" if versus else ""
-    return f": {scale.write(-difference)}{unit} less {comparison.metric}{than}"
+    return f": {scale.write_with_unit(-difference)} less {comparison.metric}{than}"
 
 
 def _evidence(comparison: Comparison, top: Row | None) -> Iterator[str]:

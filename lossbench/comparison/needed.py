@@ -64,9 +64,5 @@ def _detectable(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
     """The true difference that these seeds would have found of every loss that is open."""
     differences = [r.detectable for r in rows if r.verdict == "open" and r.detectable]
     if differences and math.isfinite(max(differences)):
-        scale = scale_of(comparison)
-        unit = f" {scale.unit}" if scale.unit else ""
-        yield (
-            f"{comparison.seeds} seeds find a true difference of "
-            f"{scale.write(max(differences))}{unit} 4 times in 5."
-        )
+        least = scale_of(comparison).write_with_unit(max(differences))
+        yield f"{comparison.seeds} seeds find a true difference of {least} 4 times in 5."

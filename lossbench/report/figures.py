@@ -134,7 +134,7 @@ def _learning_curves(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
         x: curve - base for x, curve in curves.items() if base is not None and curve is not base
     }
     for title, tables, axis, words in (
-        ("Learning curves", curves, f"{name}{' %' * bool(scale.unit)}", name),
+        ("Learning curves", curves, f"{name}{scale.percent}", name),
         (
             f"The same, paired: less {comparison.baseline}",
             {label: gap for label, gap in gaps.items() if len(gap.dropna(how="all"))},
@@ -172,29 +172,20 @@ def _learning(label: str, table: pd.DataFrame, look: Look) -> Trace:
 
 def _doses(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     """The compared metric over a number of a loss of which three values and more were trained."""
-    scale, names = (
-        scale_of(comparison),
-        dict.fromkeys(result.config.loss.name for result in comparison.results.values()),
-    )
-    for name in names:
+    measured = f"{comparison.metric}{scale_of(comparison).percent}"
+    for name in dict.fromkeys(result.config.loss.name for result in comparison.results.values()):
         alike = {x: r for x, r in comparison.results.items() if r.config.loss.name == name}
         key = _dose([result.config.loss.values for result in alike.values()])
         if key is None:
             continue
         doses = {float(r.config.loss.values[key]): x for x, r in alike.items()}
-        line = _response(name, doses, comparison, choose_look(0))
-        base = _response(
-            comparison.baseline,
-            dict.fromkeys(doses, comparison.baseline),
-            comparison,
-            looks[comparison.baseline],
-        )
-        lines = [line, base] if comparison.baseline not in alike else [line]
-        x = np.asarray(line.x)
-        y = f"test {comparison.metric}{' %' * bool(scale.unit)}"
-        words = f"{y} by {key} of {name}, mean over seeds with its 95 % interval."
-        graph = Graph("", f"{name} {key}", y, tuple(lines), log=_wide(x))
-        yield Picture(f"Sensitivity to {key}", words[0].upper() + words[1:], (graph,))
+        lines = [_response(name, doses, comparison, choose_look(0))]
+        log = _wide(np.asarray(lines[0].x))
+        if (base := comparison.baseline) not in alike:
+            lines.append(_response(base, dict.fromkeys(doses, base), comparison, looks[base]))
+        words = f"Test {measured} by {key} of {name}, mean over seeds with its 95 % interval."
+        graph = Graph("", f"{name} {key}", f"test {measured}", tuple(lines), log=log)
+        yield Picture(f"Sensitivity to {key}", words, (graph,))
 
 
 def _dose(values: Sequence[dict[str, Any]]) -> str | None:

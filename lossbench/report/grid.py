@@ -145,7 +145,7 @@ def _columns(comparison: Comparison, *, ends: bool) -> list[Column]:
     """All but the picture. ends: those of the difference's interval as well."""
     rows, scale = comparison.rows, scale_of(comparison)
     places = _places(comparison)
-    metric = comparison.metric.replace("_", " ") + "\xa0%" * bool(scale.unit)
+    metric = comparison.metric.replace("_", " ") + scale.percent.replace(" ", "\xa0")
 
     def number(value: float, sign: str = "") -> str:
         scaled = scale.factor * value + 0.0

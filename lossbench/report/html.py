@@ -157,7 +157,7 @@ def _setting(
         "answer": answer([shown]),
         "lines": list_lines(shown, looks),
         "latex": render_latex(build_primary(shown)),
-        "unit": " %" * bool(scale_of(shown).unit),
+        "unit": scale_of(shown).percent,
         "peeking": [*peeking_blocks(shown, among)],
         "diverged": [line for label, r in shown.results.items() for line in _diverged(label, r)],
         "unmapped": {
