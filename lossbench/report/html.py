@@ -56,7 +56,7 @@ def render_page(
         else:
             together.append(_section(block.title, block, looks))
     sections.sort(key=lambda section: str(section["name"]))
-    named = [(section["name"], section["block"].shown) for section in sections]
+    named = [(section["name"], section["lines"]) for section in sections]
     values = {
         "words": words,
         "answer": answer(comparisons),

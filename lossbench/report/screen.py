@@ -10,7 +10,8 @@ import numpy as np
 
 from lossbench.comparison import Comparison, Row
 from lossbench.comparison.answers import scale_of
-from lossbench.comparison.sentences import WORDS, write_p
+from lossbench.comparison.needed import seeds_on_these
+from lossbench.comparison.sentences import write_p
 from lossbench.drawing import Drawing, Forest, Graph, Plane, Trace
 from lossbench.looks import Look
 from lossbench.statistics import Interval
@@ -26,16 +27,13 @@ SHOWN = 6  # places of a curve in its table of numbers
 class Verdict:
     """One loss: its verdict, its mean, its difference to the baseline, and what else to know.
 
-    kind: the verdict's first word, which has a colour. words: the verdict in full. gain: the
-    difference, positive where better, by which lines are sorted.
+    gain: the difference, positive where better, by which lines are sorted.
     """
 
     label: str
     look: Look
-    kind: str
     sign: str
     verdict: str
-    words: str
     mean: str
     half: str
     difference: str
@@ -55,15 +53,12 @@ def _line(comparison: Comparison, row: Row, look: Look) -> Verdict:
     mean = comparison.shown(row).get(comparison.metric)
     half = max(mean.high - mean.estimate, mean.estimate - mean.low) if mean else math.nan
     finite = d is not None and math.isfinite(d.low)
-    kind, _, here = row.verdict.partition(" ")
     value = f"{100 * mean.estimate:.1f}" if mean and scale.unit else mean and f"{mean.estimate:.4g}"
     return Verdict(
         row.label,
         look,
-        f"{kind} here" if here else kind,
         SIGNS[row.verdict],
         row.verdict,
-        WORDS.get(row.verdict, row.verdict),
         value or "diverged",
         f"±{scale.write(half)}" if math.isfinite(half) else "",
         scale.write(d.estimate, "+") if d else "",
@@ -87,8 +82,8 @@ def _note(comparison: Comparison, row: Row) -> Iterator[str]:
             yield f"{new:,} seeds would settle it"
         elif row.examples_needed:
             yield f"some {row.examples_needed:,} examples would settle it"
-        elif kind == "open" and (row.settled_by or 0) > row.seeds:
-            yield f"{row.settled_by:,} seeds would settle it on these data"
+        elif kind == "open" and (here_too := seeds_on_these(row)):
+            yield f"{here_too:,} seeds would settle it on these data"
     if row.diverged:
         yield f"{row.diverged} of {row.seeds} diverged"
 
@@ -101,12 +96,15 @@ class Matrix:
     rows: tuple[tuple[str, Look, tuple[Verdict | None, ...]], ...]
 
 
-def build_matrix(named: Sequence[tuple[str, Comparison]], looks: dict[str, Look]) -> Matrix:
-    """Who is better and worse where; losses in the order of how often they are."""
-    lines = [{line.label: line for line in list_lines(c, looks)} for _, c in named]
-    kinds = {x: [of[x].kind for of in lines if x in of] for x in looks}
-    order = sorted(kinds, key=lambda x: kinds[x].count("worse") - kinds[x].count("better"))
-    rows = tuple((x, looks[x], tuple(of.get(x) for of in lines)) for x in order if kinds[x])
+def build_matrix(named: Sequence[tuple[str, list[Verdict]]], looks: dict[str, Look]) -> Matrix:
+    """Who is better and worse where; losses in the order of how often they are.
+
+    named: settings with their lines.
+    """
+    settings = [{line.label: line for line in lines} for _, lines in named]
+    verdicts = {x: [of[x].verdict for of in settings if x in of] for x in looks}
+    order = sorted(verdicts, key=lambda x: verdicts[x].count("worse") - verdicts[x].count("better"))
+    rows = tuple((x, looks[x], tuple(of.get(x) for of in settings)) for x in order if verdicts[x])
     return Matrix(tuple(name for name, _ in named), rows)
 
 
