@@ -21,7 +21,7 @@ from lossbench.report.claim_figures import VERDICTS, draw_claims
 from lossbench.report.decisions import count_verdicts, describe_decision, list_tests
 from lossbench.report.pages import render
 from lossbench.report.screen import build_matrix, list_lines, list_numbers
-from lossbench.report.sheets import build_primary, render_latex
+from lossbench.report.sheets import render_latex
 from lossbench.report.tables import Block, list_blocks, peeking_blocks
 from lossbench.results import Result
 from lossbench.verdicts import Decision
@@ -156,7 +156,7 @@ def _setting(
     return _section(name, block, looks) | {
         "answer": answer([shown]),
         "lines": list_lines(shown, looks),
-        "latex": render_latex(build_primary(shown)),
+        "latex": render_latex(block.sheets[0]),
         "unit": scale_of(shown).percent,
         "peeking": [*peeking_blocks(shown, among)],
         "diverged": [line for label, r in shown.results.items() for line in _diverged(label, r)],
