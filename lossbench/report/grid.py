@@ -183,8 +183,7 @@ def _mean(comparison: Comparison, row: Row, number: Callable[..., str]) -> str:
     interval = comparison.shown(row).get(comparison.metric)
     if interval is None:
         return "diverged" if row.diverged == row.seeds else ""
-    half = max(interval.high - interval.estimate, interval.estimate - interval.low)
-    spread = f" ±{number(half)}" if math.isfinite(half) else ""
+    spread = f" ±{number(interval.half)}" if math.isfinite(interval.half) else ""
     return f"{number(interval.estimate)}{'*' * bool(row.diverged)}{spread}"
 
 

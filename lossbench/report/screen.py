@@ -51,7 +51,7 @@ def list_lines(comparison: Comparison, looks: dict[str, Look]) -> list[Verdict]:
 def _line(comparison: Comparison, row: Row, look: Look) -> Verdict:
     scale, d = scale_of(comparison), row.difference
     mean = comparison.shown(row).get(comparison.metric)
-    half = max(mean.high - mean.estimate, mean.estimate - mean.low) if mean else math.nan
+    half = mean.half if mean else math.nan
     finite = d is not None and math.isfinite(d.low)
     value = f"{100 * mean.estimate:.1f}" if mean and scale.unit else mean and f"{mean.estimate:.4g}"
     return Verdict(
@@ -82,8 +82,8 @@ def _note(comparison: Comparison, row: Row) -> Iterator[str]:
             yield f"{new:,} seeds would settle it"
         elif row.examples_needed:
             yield f"some {row.examples_needed:,} examples would settle it"
-        elif kind == "open" and (here_too := seeds_on_these(row)):
-            yield f"{here_too:,} seeds would settle it on these data"
+        elif kind == "open" and (number := seeds_on_these(row)):
+            yield f"{number:,} seeds would settle it on these data"
     if row.diverged:
         yield f"{row.diverged} of {row.seeds} diverged"
 

@@ -19,6 +19,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def half(self) -> float:
+        """Half its width; the longer side where one end is cut at a bound."""
+        return max(self.high - self.estimate, self.estimate - self.low)
+
 
 def finite(values: ArrayLike, axes: int = 1) -> Array:
     """The values as float64; anything that is empty, not finite or of other shape is refused."""
