@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from lossbench.claims import Claim
 from lossbench.verdicts import OPEN, Decision, Finding
 
 
@@ -16,7 +18,7 @@ def render_text(decisions: Sequence[Decision], width: int, *, everything: bool =
 
 def count_verdicts(decisions: Sequence[Decision]) -> str:
     """How many claims there are, and how many of each verdict."""
-    counts = {d.verdict: sum(e.verdict == d.verdict for e in decisions) for d in decisions}
+    counts = Counter(decision.verdict for decision in decisions)
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return f"{len(decisions)} claim{'s' * (len(decisions) > 1)}: {verdicts}"
 
@@ -34,28 +36,26 @@ def list_changes(decisions: Sequence[Decision]) -> list[str]:
 
 
 def _claim(decision: Decision, width: int, everything: bool) -> Iterator[str]:
-    verdict, claim, *findings = describe_decision(decision)
-    if everything:
-        yield ""
-    yield verdict
-    regime = f" In: {decision.claim.regime}." if decision.claim.regime else ""
-    yield _wrapped(claim if everything else f"{decision.claim.text}{regime}", "  ", width)
-    for finding, each in zip(findings, (*decision.requirements, *decision.findings), strict=True):
-        if everything or (each.seeds_needed and decision.verdict == OPEN):
-            yield _wrapped(f"- {finding}", "    ", width)
-
-
-def describe_decision(decision: Decision) -> list[str]:
-    """The verdict, the claim with its source, and a line for each thing that was tested."""
     claim = decision.claim
     recorded = claim.verdict or "nothing"
     record = "" if decision.verdict == recorded else f" (on record: {recorded})"
-    regime = f" In: {claim.regime}." if claim.regime else ""
-    return [
-        f"{decision.verdict}{record}  {claim.id}",
-        f"“{claim.text}” ({claim.source}){regime}",
-        *list_tests(decision),
-    ]
+    if everything:
+        yield ""
+    yield f"{decision.verdict}{record}  {claim.id}"
+    words = quote_claim(claim) if everything else f"{claim.text}{_regime(claim)}"
+    yield _wrapped(words, "  ", width)
+    for finding in (*decision.requirements, *decision.findings):
+        if everything or (finding.seeds_needed and decision.verdict == OPEN):
+            yield _wrapped(f"- {'; '.join(describe_finding(finding))}", "    ", width)
+
+
+def quote_claim(claim: Claim) -> str:
+    """The claim with its source, and where it is made."""
+    return f"“{claim.text}” ({claim.source}){_regime(claim)}"
+
+
+def _regime(claim: Claim) -> str:
+    return f" In: {claim.regime}." if claim.regime else ""
 
 
 def list_tests(decision: Decision) -> list[str]:

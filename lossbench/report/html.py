@@ -18,7 +18,7 @@ from lossbench.drawing import Drawing, render_inline
 from lossbench.looks import COLOURS, INK
 from lossbench.report import figures
 from lossbench.report.claim_figures import VERDICTS, draw_claims
-from lossbench.report.decisions import count_verdicts, describe_decision, list_tests
+from lossbench.report.decisions import count_verdicts, list_tests, quote_claim
 from lossbench.report.pages import render
 from lossbench.report.screen import build_matrix, list_lines, list_numbers
 from lossbench.report.sheets import render_latex
@@ -87,7 +87,7 @@ def _claims(decisions: Sequence[Decision]) -> dict[str, Any]:
         "looks": VERDICTS,
         "headline": count_verdicts(decisions),
         "counts": {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
-        "rows": [(d, describe_decision(d)[1], list_tests(d)) for d in decisions],
+        "rows": [(d, quote_claim(d.claim), list_tests(d)) for d in decisions],
         "picture": (picture, [_drawn(picture, each, "claims") for each in drawn])
         if drawn
         else None,
