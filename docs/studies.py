@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -86,6 +87,7 @@ again by one command, which its page names.
 """
 
 
+@cache
 def _experiment(name: str) -> Experiment | None:
     return read_experiment(name) if (EXPERIMENTS / name / "experiment.yaml").is_file() else None
 
@@ -99,6 +101,7 @@ def _summary(name: str) -> str:
     return f"{experiment.question} {f'Claims: {counted}. ' if counted else ''}"
 
 
+@cache
 def _rows(name: str) -> list[dict[str, str]]:
     """The lines of an experiment's table that hold a verdict on a loss, with their setting."""
     file = EXPERIMENTS / name / "table.csv"
