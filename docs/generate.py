@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import tomllib
@@ -26,9 +25,9 @@ from studies import (
 import lossbench
 from lossbench import api, comparison, contract, registry
 from lossbench.cli import COMMANDS
+from lossbench.commands.installed import describe_plugin
 from lossbench.registry import Plugin
 from lossbench.registry.kinds import KINDS
-from lossbench.registry.modules import definition_in
 from lossbench.tasks import Task
 from lossbench.testing import loss_checks
 
@@ -88,13 +87,9 @@ your installation, and `lossbench show NAME` the parameters of anything listed.
 def _by_name(plugins: Iterable[Plugin]) -> list[tuple[str, list[str], str]]:
     ordered = sorted(plugins, key=lambda p: p.name)
     groups = [list(same) for _, same in groupby(ordered, key=lambda p: p.name)]
-    return [(g[0].name, [p.task for p in g if p.task], _first_line(g[0])) for g in groups]
-
-
-def _first_line(plugin: Plugin) -> str:
-    definition = definition_in(plugin.module, plugin.attribute)
-    text = ast.get_docstring(definition.node) if definition else None
-    return _escaped((text or "").partition("\n")[0])
+    return [
+        (g[0].name, [p.task for p in g if p.task], _escaped(describe_plugin(g[0]))) for g in groups
+    ]
 
 
 def _escaped(text: str) -> str:

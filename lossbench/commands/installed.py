@@ -64,10 +64,10 @@ def _list_plugins(name: str, same: Sequence[Plugin]) -> None:
     """Print the plugins of one name: their tasks, packages, and what the first says of itself."""
     tasks = ", ".join(p.task for p in same if p.task)
     packages = ", ".join(sorted({f"{p.package} {p.version}" for p in same}))
-    _list_entry(name, f"{tasks} · {packages}" if tasks else packages, _description(same[0]))
+    _list_entry(name, f"{tasks} · {packages}" if tasks else packages, describe_plugin(same[0]))
 
 
-def _description(plugin: Plugin) -> str:
+def describe_plugin(plugin: Plugin) -> str:
     """The first line of its docstring, read without importing; empty where there is none."""
     definition = definition_in(plugin.module, plugin.attribute)
     return ((definition and ast.get_docstring(definition.node)) or "").partition("\n")[0]
