@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import Whole
 
 from lossbench.contract import Sample, UserError
-from lossbench.datasets import corruptions, files, prepare
+from lossbench.datasets import corruptions, files, prepare, reading
 from lossbench.datasets.splitting import draw_rows
 
 
@@ -531,6 +531,20 @@ def test_parquet_categories_and_nullable_types_are_read(tmp_path):
     )
     data.to_parquet(tmp_path / "table.parquet")
     assert read(tmp_path / "table.parquet").inputs.shape == (20, 1 + 2 + 1 + 1 + 1)
+
+
+@pytest.mark.parametrize("cells", [1, 40, 60])
+def test_parquet_is_the_same_however_much_is_read_at_a_time(tmp_path, monkeypatch, cells):
+    """A column, two or three of five at once."""
+    data = frame(colour=["red", "blue"] * 10, z=[1.0, np.nan] * 10, count=range(20))
+    data.set_index("x", drop=False).rename_axis("row").to_parquet(tmp_path / "table.parquet")
+    whole = reading.read_table(tmp_path / "table.parquet", reading.PLAIN, "path")
+    monkeypatch.setattr(reading, "CELLS", cells)
+    parts = reading.read_table(tmp_path / "table.parquet", reading.PLAIN, "path")
+    assert list(parts) == list(data)
+    for name in data:
+        pd.testing.assert_series_equal(whole[name], data[name])
+        pd.testing.assert_series_equal(parts[name], data[name])
 
 
 def test_windows_habits_are_read(tmp_path):

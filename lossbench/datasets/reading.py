@@ -22,6 +22,7 @@ from lossbench.registry.schema import reason_of
 # What pandas and pyarrow raise for bytes that are not a table; they share no base class.
 READING = (OSError, ValueError, LookupError, TypeError, OverflowError, NotImplementedError)
 SEPARATORS = ",;\t|"
+CELLS = 2**20  # of a Parquet file that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,23 @@ def _refusing(file: Path) -> Iterator[None]:
 def _read_parquet(file: Path, spelling: Spelling) -> Table:
     """Each column as pandas reads it; those of an index are none."""
     names = tuple(map(str, pq.read_schema(file).empty_table().to_pandas()))
+    rows = pq.read_metadata(file).num_rows
+    width = max(1, CELLS // max(1, rows))
+    places = {name: place for place, name in enumerate(names)}
+
+    @functools.lru_cache(maxsize=1)  # columns are read in order, several times over
+    def read_block(start: int) -> pd.DataFrame:
+        with _refusing(file):
+            return pd.read_parquet(
+                file, engine="pyarrow", columns=list(names[start : start + width])
+            ).reset_index(drop=True)
 
     def read(name: str) -> pd.Series:
-        with _refusing(file):
-            column = pd.read_parquet(file, engine="pyarrow", columns=[name])
-        return _respell(column.iloc[:, 0].reset_index(drop=True).rename(name), spelling)
+        place = places[name] % width
+        column = read_block(places[name] - place).iloc[:, place]
+        return _respell(column.rename(name), spelling)
 
-    return Table(names, pq.read_metadata(file).num_rows, read)
+    return Table(names, rows, read)
 
 
 def _respell(column: pd.Series, spelling: Spelling) -> pd.Series:
