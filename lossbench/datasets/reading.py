@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from csv import Error, reader
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +140,11 @@ def _read_csv(file: Path, spelling: Spelling) -> Table:
     if spelling.plain:
         return Table.of(frame)
     text = read(dtype=str).set_axis(frame.columns, axis=1)
-
-    def respelled(name: str) -> pd.Series:
+    for name in text:
         column = _respell(text[name], spelling)
-        return frame[name] if is_text(column) else column
-
-    return replace(Table.of(frame), read=respelled)
+        if not is_text(column):
+            frame[name] = column
+    return Table.of(frame)
 
 
 def _refuse_header(header: list[str]) -> None:
