@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import Declaration, UserError, metric
+from lossbench.contract import Declaration, Metric, UserError, metric
 from lossbench.tasks import Answers, Population, Section, Study, Task, line
 from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
 from lossbench.tasks.scores import (
@@ -114,7 +114,7 @@ class Multiclass(Task):
     num_classes: int
 
     name = "multiclass"
-    metrics = (
+    metrics: ClassVar[tuple[Metric, ...]] = (
         accuracy,
         zero_one_error,
         balanced_accuracy,

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, metric
-from lossbench.tasks import Answers, Population, Section, Study, Task, line
+from lossbench.tasks import Answers, Section, Study, line
+from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
-from lossbench.tasks.scores import class_counts, shared, uneven
+from lossbench.tasks.scores import class_counts, shared
+from lossbench.tasks.sections import others_at_zero
 
 FEWEST_CLASSES = 3  # two have no order that a loss could use
 
@@ -62,12 +64,11 @@ def ranked_probability_score(estimate: Tensor, target: Tensor, /) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Ordinal(Task):
+class Ordinal(Multiclass):
     """Predictions (..., N, C) or (..., N, C-1), targets (..., N) int64 from 0, order meant."""
 
-    num_classes: int
-
     name = "ordinal"
+    version = 1
     metrics = (
         quadratic_weighted_kappa,
         mean_absolute_error,
@@ -76,9 +77,7 @@ class Ordinal(Task):
         ranked_probability_score,
     )
     primary = "quadratic_weighted_kappa"
-    target_dtype = torch.int64
-    estimate_range = (0, 1)
-    sums_to_one = True
+    scores_classes = False
     vocabulary = r"\bordinal|\bthresholds?\b|\(B, C-1\)|cumulative|\bkappa"
 
     @classmethod
@@ -93,23 +92,6 @@ class Ordinal(Task):
                 "classes, numbered 0, 1, 2, … in their order without a gap (two are binary)."
             )
         return cls(tuple(inputs.shape[1:]), len(classes))
-
-    @classmethod
-    def like(cls, prediction: Tensor, target: Tensor) -> Ordinal:
-        return cls((), prediction.shape[-1])
-
-    @classmethod
-    def small(cls) -> Ordinal:
-        return cls((6, 4), 4)
-
-    def output_shape(self, outputs: int) -> tuple[int, ...]:
-        """A number for each class, or so many as a loss declares."""
-        return (self.num_classes,) if outputs == 1 else (outputs,)
-
-    def example(self, outputs: int = 1) -> tuple[Tensor, Tensor]:
-        shape = (8, *self.output_shape(outputs))
-        prediction = 2 * torch.sin(1.0 + torch.arange(math.prod(shape))).reshape(shape)
-        return prediction, torch.arange(8) % self.num_classes
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
         widths = (self.num_classes, self.num_classes - 1)
@@ -130,15 +112,6 @@ class Ordinal(Task):
         logits = size * (2 * torch.eye(self.num_classes) - 1)
         return Answers(logits[target], logits[furthest], target)
 
-    def populations(self) -> tuple[Population, ...]:
-        labels = torch.arange(self.num_classes)
-        return tuple(Population(labels, weights) for weights in uneven(len(labels), 3))
-
-    def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
-        """The probabilities of the classes."""
-        one_hot = torch.nn.functional.one_hot(population.targets, self.num_classes)
-        return super().expected(minimiser, Population(one_hot, population.weights), level)
-
     def studies(self, declaration: Declaration) -> tuple[Study, ...]:
         """Along the place of the likeliest class, or the first threshold; for three targets."""
         last, outputs = self.num_classes - 1, self.outputs_of(declaration)
@@ -146,9 +119,8 @@ class Ordinal(Task):
 
         def section(label: int) -> Section:
             def batch(x: Tensor) -> tuple[Tensor, Tensor]:
-                if outputs != 1:  # the first one moved, the others at 0
-                    rest = x.new_zeros(len(x), len(places) - 1)
-                    moved = torch.cat([x.unsqueeze(-1), rest], -1)
+                if outputs != 1:
+                    moved = others_at_zero(x, outputs)
                 else:
                     moved = -(x.unsqueeze(-1) - places).square()
                 if declaration.couples:  # next to one certain example of each class
@@ -163,18 +135,13 @@ class Ordinal(Task):
         cases = tuple((f"y = {label}", section(label)) for label in (0, 1, last))
         return (Study("", cases, "target"),)
 
-    def link(self, prediction: Tensor) -> Tensor:
-        """Softmax."""
-        return torch.softmax(prediction, -1)
-
     @property
     def chance(self) -> float:
         """The kappa of a guess."""
         return 0.0
 
-    def decisions(self, estimate: Tensor) -> dict[str, Tensor]:
-        confidence, predicted = estimate.max(-1)
-        return {"plane.class": predicted, "plane.confidence": confidence}
+    def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return {}
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes and class_counts (..., C), from targets (..., N)."""
