@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from lossbench.contract import DEVIATIONS, Declaration, Metric, UserError, metric
@@ -203,6 +202,8 @@ class Regression(Task):
             "quantile": lambda: targets.sort(0).values[math.ceil(level * len(targets)) - 1],
         }
         if minimiser == "expectile":
+            from scipy import stats  # slow to import, seldom wanted
+
             return torch.from_numpy(
                 np.apply_along_axis(stats.expectile, 0, targets.numpy(), alpha=level)
             )
