@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, metric
+from lossbench.registry.schema import within
 from lossbench.tasks import Answers, Population, Section, Study, line
 from lossbench.tasks.regression import Regression, mean_absolute_error, root_mean_squared_error
 from lossbench.tasks.sections import others_at_zero
@@ -149,8 +150,7 @@ class Counts(Regression):
     def studies(self, declaration: Declaration) -> tuple[Study, ...]:
         """Along the first output, for a few targets."""
         outputs = self.outputs_of(declaration)
-        low = float((declaration.target or "[0, inf)")[1:-1].split(",")[0])
-        targets = [y for y in SHOWN if y > low or not (declaration.target or "[").startswith("(")]
+        targets = [y for y in SHOWN if within(declaration.target or "[0, inf)", y)]
 
         def section(y: float) -> Section:
             def batch(x: Tensor) -> tuple[Tensor, Tensor]:
