@@ -102,8 +102,7 @@ class SemanticSegmentation(Task):
                 f"semantic_segmentation: inputs have shape {inputs.shape}, masks {targets.shape}; "
                 "give (N, channels, H, W) and (N, H, W)."
             )
-        found = np.unique(targets)
-        classes = found[found != IGNORED]
+        classes = np.unique(targets[targets != IGNORED])
         if not np.array_equal(classes, np.arange(len(classes))) or len(classes) < 2:
             shown = ", ".join(f"{label}" for label in classes[:8])
             raise UserError(
