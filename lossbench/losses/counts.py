@@ -7,7 +7,6 @@ log y) are left out, so that values may be negative and losses are compared by m
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from lossbench.contract import declare
 from lossbench.losses.regression import gaussian_nll
-from lossbench.losses.stable import STIRLING, sigmoid, softplus, stirling_rest
+from lossbench.losses.stable import STIRLING, largest_log, sigmoid, softplus, stirling_rest
 
 
 @declare(convex=True, minimiser="mean", source="Nelder & Wedderburn 1972")
@@ -99,14 +98,9 @@ def tweedie(
     return amount + torch.exp((2 - power) * prediction) / (2 - power)
 
 
-def _largest_log(like: Tensor) -> float:
-    """A logarithm whose exponential is finite in this float type, with room to multiply."""
-    return 0.9 * math.log(torch.finfo(like.dtype).max)
-
-
 def _negative_binomial(log_mean: Tensor, log_dispersion: Tensor, target: Tensor) -> Tensor:
     """lgamma(r) - lgamma(y + r) + r sp(a + b) + y sp(-a - b), r = e^-b, without cancellation."""
-    b = log_dispersion.clamp(min=-_largest_log(log_mean))
+    b = log_dispersion.clamp(min=-largest_log(log_mean))
     size, odds = torch.exp(-b), log_mean + b
     few, many = size.clamp(max=STIRLING), size.clamp(min=STIRLING)
     # lgamma(r) = lgamma(1 + r) + b, which stays finite as r goes to 0
@@ -189,7 +183,7 @@ def zero_inflated_poisson(prediction: Tensor, target: Tensor, /) -> Tensor:
     """
     log_mean, extra = prediction.unbind(-1)
     # where y is 0 a mean beyond the float type counts no more than one close to its end
-    bounded = log_mean.clamp(max=_largest_log(log_mean))
+    bounded = log_mean.clamp(max=largest_log(log_mean))
     log_mean = torch.where(target == 0, bounded, log_mean)
     return _inflated(log_mean.exp() - target * log_mean, extra, target)
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from lossbench.contract import declare
 from lossbench.losses import predictive, regression
 from lossbench.losses.predictive import mean_of_features
-from lossbench.losses.stable import softplus
+from lossbench.losses.stable import largest_log, softplus
 
 COMPONENTS = 3
 NARROWEST = -40.0  # of a log scale, below which a distribution is a point in every float type
@@ -25,7 +25,7 @@ NARROWEST = -40.0  # of a log scale, below which a distribution is a point in ev
 
 def _scale(log_scale: Tensor) -> Tensor:
     """e^log_scale, kept finite."""
-    return log_scale.clamp(max=0.9 * math.log(torch.finfo(log_scale.dtype).max)).exp()
+    return log_scale.clamp(max=largest_log(log_scale)).exp()
 
 
 @declare(
@@ -346,7 +346,7 @@ def gaussian_mixture_nll(prediction: Tensor, target: Tensor, /) -> Tensor:
     """
     logits, means, log_variances = predictive.components(prediction)
     residual = target.unsqueeze(-1) - means
-    narrowest = -0.45 * math.log(torch.finfo(prediction.dtype).max)
+    narrowest = -largest_log(prediction) / 2
     scaled = residual * torch.exp(-log_variances.clamp(min=narrowest) / 2)
     density = F.log_softmax(logits, -1) - (log_variances + scaled.square()) / 2
     return mean_of_features(-density.logsumexp(-1))

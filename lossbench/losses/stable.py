@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,11 @@ from torch.nn import functional as F
 def softplus(x: Tensor) -> Tensor:
     """log(1 + e^x); torch's own threshold of 20 would cost float64 half of its digits."""
     return F.softplus(x, threshold=40)
+
+
+def largest_log(like: Tensor) -> float:
+    """A logarithm whose exponential is finite in this float type, with room to multiply."""
+    return 0.9 * math.log(torch.finfo(like.dtype).max)
 
 
 def log_softplus(x: Tensor) -> Tensor:
