@@ -102,11 +102,21 @@ def _differences(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
 
 
 def _row(row: Row, looks: Looks, margin: float, factor: float) -> Estimate:
-    d = row.difference
-    interval = d and Interval(factor * d.estimate, factor * d.low, factor * d.high)
+    interval = row.difference and _scaled(row.difference, factor)
     return Estimate(
         row.label, interval, factor * np.array(row.differences), looks[row.label], margin
     )
+
+
+def _scaled(interval: Interval, factor: float) -> Interval:
+    return Interval(factor * interval.estimate, factor * interval.low, factor * interval.high)
+
+
+def _through(label: str, points: dict[float, Interval], look: Look) -> Trace:
+    """A curve with a dot for each interval, which stands at a number."""
+    ends = [(each.estimate, each.low, each.high) for each in points.values()]
+    y, low, high = np.array(ends).reshape(-1, 3).T
+    return Trace(label, np.array([*points]), y, look, low, high, dots=True)
 
 
 def _in(scale: Scale) -> str:
@@ -200,13 +210,13 @@ def _dose(values: Sequence[dict[str, Any]]) -> str | None:
 
 def _response(label: str, doses: dict[float, str], comparison: Comparison, look: Look) -> Trace:
     """The metric at each dose, of the loss that has it."""
-    factor, points = scale_of(comparison).factor, []
-    for dose, name in sorted(doses.items()):
-        if interval := comparison.shown(comparison.row(name)).get(comparison.metric):
-            ends = (interval.estimate, interval.low, interval.high)
-            points.append((dose, *(factor * end for end in ends)))
-    x, y, low, high = np.array(points).reshape(-1, 4).T
-    return Trace(label, x, y, look, low, high, dots=True)
+    factor = scale_of(comparison).factor
+    points = {
+        dose: _scaled(interval, factor)
+        for dose, name in sorted(doses.items())
+        if (interval := comparison.shown(comparison.row(name)).get(comparison.metric))
+    }
+    return _through(label, points, look)
 
 
 def _wide(values: Array) -> bool:
@@ -361,14 +371,13 @@ def _robustness(group: Group, looks: Looks) -> Iterator[Picture]:
     """The compared metric on the test split over a corruption's strength."""
     lines = []
     for label in looks:
-        points = [
-            (float(value), interval.estimate, interval.low, interval.high)
+        points = {
+            float(value): interval
             for value, c in group.comparisons.items()
             if label in c.results and (interval := c.shown(c.row(label))[c.metric])
-        ]
+        }
         if points:
-            x, y, low, high = np.array(points).T
-            lines.append(Trace(label, x, y, looks[label], low, high, dots=True))
+            lines.append(_through(label, points, looks[label]))
     if lines:
         metrics = ", ".join(sorted({c.metric for c in group.comparisons.values()}))
         words = f"{metrics} on the test split by {group.key}, mean with its 95 % interval."
