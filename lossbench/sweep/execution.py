@@ -20,7 +20,7 @@ from lossbench.results import Result
 from lossbench.sweep.claimed import Leases, clear_dead
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.forecast import known_seconds
-from lossbench.sweep.launcher import Event, chosen
+from lossbench.sweep.launcher import Event, chosen, outlives_command
 from lossbench.sweep.pieces import Pieces
 from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import Display
@@ -94,11 +94,10 @@ def _train(
 ) -> list[Job]:
     """Train the jobs that no other command is training; gives the others back."""
     launcher = jobs[0].config.launcher
-    settings = {name: value for name, value in launcher.values.items() if name != "split"}
     work = _work_elsewhere if launcher.name else _work
     with Display(jobs, console) as display:
         runs = _Round(jobs, leases, delivery, display, rerun)
-        with closing(chosen(launcher)(work, runs.calls(), **settings)) as events:
+        with closing(chosen(launcher)(work, runs.calls())) as events:
             for event in events:
                 runs.take(event)
     return runs.left
@@ -122,7 +121,7 @@ class _Round:
     def calls(self) -> Iterator[tuple[Any, ...]]:
         """What the launcher is given, as it asks for it."""
         launcher = self.jobs[0].config.launcher
-        claimed = "detach" in launcher.values  # it outlives the command, and knows what it trains
+        claimed = outlives_command(launcher)  # and knows what it trains
         seconds = known_seconds(self.jobs) if claimed else {}
         for job in self.jobs:
             if not (claimed or self.leases.take(job.target)):

@@ -20,7 +20,7 @@ from rich.console import Console
 from lossbench import results
 from lossbench.configuration import Configuration, digest
 from lossbench.contract import UserError
-from lossbench.sweep.launcher import launch, worker_count
+from lossbench.sweep.launcher import launch, outlives_command, worker_count
 from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import duration
 from lossbench.sweep.trial import refuse_faulty
@@ -78,7 +78,8 @@ def _cost(todo: Sequence[Job]) -> str:
     paces = _paces(kinds)
     seeds = f"{sum(len(job.seeds) for job in todo)} seeds"
     if not paces:
-        looked = f"{LIMIT_SECONDS:g} s" if _timed_here(todo[0]) else "results of this kind"
+        scheduled = outlives_command(todo[0].config.launcher)
+        looked = "results of this kind" if scheduled else f"{LIMIT_SECONDS:g} s"
         return f"{seeds}: how long they take is unknown; {looked} did not show it."
     typical = Pace(
         statistics.mean(pace.begin for pace in paces.values()),
@@ -105,11 +106,6 @@ def _wall(work: Sequence[float], job: Job) -> str:
     return f", {duration(wall)} with {workers} workers"
 
 
-def _timed_here(job: Job) -> bool:
-    """Whether a part of an epoch may be timed; where a scheduler says when, it may not."""
-    return "detach" not in job.config.launcher.values
-
-
 def known_seconds(jobs: Sequence[Job]) -> dict[Job, float]:
     """What each job takes by the stored results of its kind, where there are some."""
     known = _of_results(jobs[0].folder)
@@ -131,10 +127,11 @@ def _trainings(config: Configuration, seeds: int) -> int:
 
 def _paces(kinds: dict[str, list[Job]]) -> dict[str, Pace]:
     """The pace of each kind that is known or can be timed."""
-    known = _of_results(next(iter(kinds.values()))[0].folder)
-    paces = {kind: pace for kind, pace in known.items() if kind in kinds}
     first = next(iter(kinds.values()))[0]
-    timed = [kind for kind in kinds if kind not in paces][: TIMED_KINDS * _timed_here(first)]
+    known = _of_results(first.folder)
+    paces = {kind: pace for kind, pace in known.items() if kind in kinds}
+    most = 0 if outlives_command(first.config.launcher) else TIMED_KINDS  # nothing is run here
+    timed = [kind for kind in kinds if kind not in paces][:most]
     calls = [(kinds[kind][0].config, kinds[kind][0].seeds) for kind in timed]
     for event in launch(_timed, calls, workers=1, timeout=LIMIT_SECONDS) if calls else ():
         if event.what == "finished":

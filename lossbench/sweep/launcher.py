@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.reduction import ForkingPickler
@@ -61,10 +62,15 @@ class Launch(Protocol):
 
 
 def chosen(launcher: Choice) -> Launch:
-    """The launcher of a configuration; it is called with `launcher.values`."""
-    if not launcher.name:
-        return cast(Launch, launch)
-    return cast(Launch, registry.load(registry.find("launcher", launcher.name)[0]))
+    """The launcher of a configuration, with its settings; a call may give others."""
+    plugin = registry.find("launcher", launcher.name)[0] if launcher.name else None
+    settings = {name: value for name, value in launcher.values.items() if name != "split"}
+    return cast(Launch, partial(registry.load(plugin) if plugin else launch, **settings))
+
+
+def outlives_command(launcher: Choice) -> bool:
+    """Whether its jobs go on without the command, as where a scheduler says when they run."""
+    return "detach" in launcher.values
 
 
 def launch(

@@ -11,7 +11,7 @@ from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry.modules import definition_in
 from lossbench.registry.schema import SHOWN
-from lossbench.sweep.launcher import chosen
+from lossbench.sweep.launcher import chosen, outlives_command
 from lossbench.sweep.plan import Job
 
 AT_ONCE = 50  # runs of one dataset tried by one worker, so that it is prepared once
@@ -25,7 +25,7 @@ def refuse_faulty(jobs: Sequence[Job], *, also_single: bool = False) -> None:
     trains, or here too if that is asked for. A run whose trial dies or hangs is not refused: in
     training it harms only itself.
     """
-    scheduled = bool(jobs) and "detach" in jobs[0].config.launcher.values  # each is tried there
+    scheduled = bool(jobs) and outlives_command(jobs[0].config.launcher)  # each is tried there
     if len(jobs) == 1 or scheduled:
         _refuse(jobs, [(job, _mismatch(job.config)) for job in jobs])
     if not scheduled and (len(jobs) > 1 or (jobs and also_single)):
@@ -95,10 +95,8 @@ def _tried(jobs: Sequence[Job]) -> Iterator[tuple[Job, UserError | None]]:
     pieces = list(_pieces(jobs))
     calls = [([job.config for job in piece],) for piece in pieces]
     limit = START_SECONDS + EACH_SECONDS * max(map(len, pieces))
-    launcher = jobs[0].config.launcher
-    settings = {**launcher.values, "timeout": limit, "retries": 0}
-    settings.pop("split", None)
-    for event in chosen(launcher)(_try_out, calls, **settings):
+    launch = chosen(jobs[0].config.launcher)
+    for event in launch(_try_out, calls, timeout=limit, retries=0):
         if event.what == "finished":
             yield from zip(pieces[event.job], event.value, strict=True)
 
