@@ -33,7 +33,7 @@ from lossbench.paths import expanded
 from lossbench.sweep.launcher import Event, WorkerLostError
 from lossbench.sweep.launcher import launch as launch_here
 from lossbench.sweep.slurm_request import minutes, options_by_name, shares
-from lossbench.sweep.workplace import Workplace
+from lossbench.sweep.workplace import Workplace, unpack
 
 POLL_SECONDS = 0.5
 LOOK_SECONDS = 3.0  # between two questions to squeue, which serves everyone on the cluster
@@ -87,11 +87,13 @@ def launch(
         "job_name": "lossbench",
     }
     slurm = _Slurm(expanded(folder).absolute(), asked, requeues, timeout, retries, work)
-    named = {_name(job): (number, job) for number, job in enumerate(jobs)}
-    with FileLock(slurm.ready / ".lock"):
+    named = {_place(job).name: (number, job) for number, job in enumerate(jobs)}
+    slurm.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(slurm.folder / ".lock"):
         taken = slurm.attach(set(named))
         new = [name for name in named if name not in taken]
-        parts = shares(new, [_seconds(named[name][1]) for name in new], workers, share, cpus)
+        seconds = [_place(named[name][1]).seconds for name in new]
+        parts = shares(new, seconds, workers, share, cpus)
         submitted = slurm.submit([[(name, named[name][1]) for name in part] for part in parts])
     if detach and named:
         has = f"{_count(len(named), 'run')} in {_count(len(slurm.tasks), 'task')}"
@@ -137,14 +139,6 @@ def state() -> str:
 
 def _place(job: tuple[Any, ...]) -> Workplace:
     return next(each for each in job if isinstance(each, Workplace))
-
-
-def _name(job: tuple[Any, ...]) -> str:
-    return _place(job).name
-
-
-def _seconds(job: tuple[Any, ...]) -> float | None:
-    return _place(job).seconds
 
 
 @dataclass
@@ -227,12 +221,6 @@ class _Slurm:
     began: float = field(default_factory=time.monotonic)
     silent: bool = True
 
-    @property
-    def ready(self) -> Path:
-        """The folder, which is there."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder
-
     def attach(self, names: set[str]) -> set[str]:
         """Follow what earlier commands submitted of these runs, and delete what is over."""
         taken: set[str] = set()
@@ -273,9 +261,7 @@ class _Slurm:
             shutil.rmtree(folder, ignore_errors=True)
             raise UserError(f"launcher=slurm: {_refusal(error)}") from error
         tasks = {task: [name for name, _ in part] for task, part in zip(ids, parts, strict=True)}
-        temporary = folder / ".writing"
-        temporary.write_text(json.dumps(tasks))
-        temporary.rename(folder / "tasks.json")
+        unpack({"tasks.json": json.dumps(tasks).encode()}, folder)
         self.tasks |= {t: _Task(_events(folder, t), set(names)) for t, names in tasks.items()}
         self.used.add(folder)
         return sorted({task.partition("_")[0] for task in ids}, key=int)
