@@ -270,7 +270,7 @@ def validated(mapping: Mapping[str, Any]) -> Configuration:
             checked[kind] = _validated_choice(kind, mapping.get(kind))
     for section, record in SECTIONS.items():
         with faults.gathered():
-            values = dict(mapping.get(section, {}))
+            values = mapping.get(section, {})
             if section == "launcher" and "name" in values:
                 checked[section] = _validated_choice(section, values)
                 continue
@@ -302,7 +302,6 @@ def _validated_choice(kind: str, given: Any) -> dict[str, Any]:
     parameters = registry.parameters(registry.find(kind, name)[0])
     if kind == "launcher":
         parameters = (*parameters, *parameters_of_object(Dealing))
-        values = {"split": None, **values}
     return {"name": name, **validate(parameters, values, kind)}
 
 

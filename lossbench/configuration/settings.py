@@ -102,7 +102,7 @@ class Dealing:
     one job.
     """
 
-    split: Annotated[int, "[1, inf)"] | None
+    split: Annotated[int, "[1, inf)"] | None = None
 
 
 @dataclass(frozen=True)
