@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-LINKED = ("conf", "experiments", "plugins", "pyproject.toml", "README.md", "Makefile")
+COPIED = ("lossbench", "tests")  # all else of the repository is linked
 PRELOADED = ["torch", "lightning.pytorch", "pandas", "scipy.stats", "sklearn"]
 ENOUGH = 0.95
 AT_ONCE = 2
@@ -87,10 +87,11 @@ def try_out(tests: str, mutant: Mutant | None = None) -> tuple[int, str]:
     """The exit status of these tests in a copy with the mistake, and the end of their output."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder).resolve()
-        for name in ("lossbench", "tests"):
-            shutil.copytree(ROOT / name, copy / name)
-        for name in LINKED:
-            (copy / name).symlink_to(ROOT / name)
+        for path in ROOT.glob("[!.]*"):
+            if path.name in COPIED:
+                shutil.copytree(path, copy / path.name)
+            else:
+                (copy / path.name).symlink_to(path)
         if mutant:
             file = copy / "lossbench" / mutant.file
             file.write_text(file.read_text().replace(mutant.old, mutant.new))
