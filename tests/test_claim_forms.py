@@ -14,7 +14,7 @@ from scipy import stats
 from test_claims import BASE, decided, planted
 
 from lossbench import statistics
-from lossbench.claims import FORMS, read_claims
+from lossbench.configuration.claims import FORMS, read_claims
 from lossbench.contract import UserError
 from lossbench.report.claim_figures import draw_claims
 from lossbench.report.decisions import render_text

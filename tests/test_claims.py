@@ -13,8 +13,8 @@ import yaml
 from scipy import stats
 
 from lossbench import registry, statistics
-from lossbench.claims import Identity, matches, read_claims
 from lossbench.configuration import Configuration
+from lossbench.configuration.claims import Identity, matches, read_claims
 from lossbench.configuration.experiments import configurations, experiment_files
 from lossbench.contract import UserError
 from lossbench.metrics import metrics_of

@@ -14,10 +14,10 @@ LAYERS = [
     "contract streams losses statistics optimizers augmentations undisturbed nested paths"
     " looks drawing",
     "registry",
-    "tasks models claims equations",
+    "tasks models",
     "datasets configuration metrics",
     "results check testing",
-    "tracking comparison contrasts measuring verdicts report training",
+    "tracking comparison verdicts report training",
     "show sweep publish api doctor reproduce",
     "cli commands new __init__",
 ]

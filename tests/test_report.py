@@ -13,9 +13,9 @@ from made_results import BASE, BETTER, SAME, on, result
 
 from lossbench import results
 from lossbench.api import run
-from lossbench.claims import Claim, Difference
 from lossbench.comparison import compare
 from lossbench.configuration import Choice
+from lossbench.configuration.claims import Claim, Difference
 from lossbench.configuration.experiments import configurations
 from lossbench.report.figures import read_details
 from lossbench.report.html import Words, render_description, render_page

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lossbench import registry
-from lossbench.claims import Claim, read_claims
 from lossbench.configuration import Configuration
+from lossbench.configuration.claims import Claim, read_claims
 from lossbench.configuration.composition import (
     Axes,
     Composer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lossbench.claims import Correlation, Difference, Equivalence, Ratio, Test, Trend
+from lossbench.configuration.claims import Correlation, Difference, Equivalence, Ratio, Test, Trend
 from lossbench.drawing import LETTER, WIDTH, Estimate, Forest, save
 from lossbench.looks import COLOURS, Look
 from lossbench.verdicts import NOT_APPLICABLE, OPEN, REFUTED, SUPPORTED, Decision

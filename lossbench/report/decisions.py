@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from lossbench.claims import Claim
+from lossbench.configuration.claims import Claim
 from lossbench.verdicts import OPEN, Decision, Finding
 
 

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lossbench import statistics
-from lossbench.claims import (
+from lossbench.comparison.contests import PLACES
+from lossbench.comparison.sentences import same_numbers
+from lossbench.configuration import Configuration
+from lossbench.configuration.claims import (
     Claim,
     Correlation,
     Difference,
@@ -27,9 +30,6 @@ from lossbench.claims import (
     matches,
     split_of,
 )
-from lossbench.comparison.contests import PLACES
-from lossbench.comparison.sentences import same_numbers
-from lossbench.configuration import Configuration
 from lossbench.contract import UserError
 from lossbench.nested import dotted_keys, value_under
 from lossbench.registry.hints import choices

@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 
 from lossbench import registry, statistics
-from lossbench.claims import Claim, Identity, Requirement, Test
 from lossbench.comparison import ALPHA
 from lossbench.configuration import Choice, Configuration
-from lossbench.contrasts import (
+from lossbench.configuration.claims import Claim, Identity, Requirement, Test
+from lossbench.results import Result
+from lossbench.verdicts.contrasts import (
     Runs,
     common_filters,
     describe_requirement,
     refuse_metrics,
     values_of,
 )
-from lossbench.measuring import (
+from lossbench.verdicts.measuring import (
     NOT_APPLICABLE,
     OPEN,
     REFUTED,
@@ -35,7 +36,6 @@ from lossbench.measuring import (
     Uncorrected,
     measure,
 )
-from lossbench.results import Result
 
 __all__ = ["NOT_APPLICABLE", "Decision", "Finding", "decide", "refuse_unknown_metrics"]
 

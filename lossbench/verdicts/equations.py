@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from lossbench import registry
-from lossbench.claims import Identity, term
+from lossbench.configuration.claims import Identity, term
 from lossbench.contract import UserError
 from lossbench.registry.schema import validate
 

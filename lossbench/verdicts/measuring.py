@@ -9,7 +9,9 @@ from functools import partial
 import numpy as np
 
 from lossbench import statistics
-from lossbench.claims import (
+from lossbench.comparison.contests import score_of_failure
+from lossbench.comparison.evidence import Part, variance_beyond
+from lossbench.configuration.claims import (
     Correlation,
     Difference,
     Equivalence,
@@ -21,13 +23,11 @@ from lossbench.claims import (
     Trend,
     split_of,
 )
-from lossbench.comparison.contests import score_of_failure
-from lossbench.comparison.evidence import Part, variance_beyond
 from lossbench.contract import UserError
-from lossbench.contrasts import Columns, Runs, columns_of, correlations, describe
-from lossbench.equations import measure_gap
 from lossbench.results import Result, looks_of
 from lossbench.statistics import Array, Interval
+from lossbench.verdicts.contrasts import Columns, Runs, columns_of, correlations, describe
+from lossbench.verdicts.equations import measure_gap
 
 SUPPORTED, REFUTED, OPEN, NOT_APPLICABLE = "SUPPORTED", "REFUTED", "OPEN", "NOT APPLICABLE"
 
