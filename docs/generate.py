@@ -88,7 +88,8 @@ def _by_name(plugins: Iterable[Plugin]) -> list[tuple[str, list[str], str]]:
     ordered = sorted(plugins, key=lambda p: p.name)
     groups = [list(same) for _, same in groupby(ordered, key=lambda p: p.name)]
     return [
-        (g[0].name, [p.task for p in g if p.task], _escaped(describe_plugin(g[0]))) for g in groups
+        (g[0].name, [p.task or "every task" for p in g], _escaped(describe_plugin(g[0])))
+        for g in groups
     ]
 
 

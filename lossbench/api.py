@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from lossbench import registry, results
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError, declaration_of
+from lossbench.registry.parts import complete, is_made_of_losses, with_parts
 from lossbench.registry.schema import convert, unknown_key, within
 from lossbench.results import Result
 from lossbench.tasks import Task, task_class
+from lossbench.tasks.composed import loss_for
 from lossbench.tasks.foreign import fit_form
 from lossbench.training.tuning import train_and_write
 
@@ -35,6 +37,8 @@ def get_loss(name: str, *, task: str) -> Callable[..., Any]:
     """
     kind = task_class(task)
     plugin = registry.find_for_task(name, task)
+    if is_made_of_losses(plugin):
+        return functools.partial(_call_composed, plugin, kind)
     loss = fit_form(plugin, registry.load(plugin), kind.small())
     if inspect.isclass(loss):
         return _checked_class(loss, plugin, kind)
@@ -47,6 +51,25 @@ def get_loss(name: str, *, task: str) -> Callable[..., Any]:
         return values
 
     return checked
+
+
+def _call_composed(
+    plugin: registry.Plugin, kind: type[Task], prediction: Tensor, target: Tensor, /, **given: Any
+) -> Tensor:
+    """The value of a loss made of others, which are among what is given."""
+    names = {p.name for p in registry.parameters(plugin)}
+    values = complete(plugin, {n: v for n, v in given.items() if n in names}, "loss")
+    facts = {n: v for n, v in given.items() if n not in names}
+    plugin = with_parts(plugin, values, kind.name)
+    loss = loss_for(plugin, registry.load(plugin), kind.small(), **values, **facts)
+    if inspect.isclass(loss):
+        raise UserError(f"loss={plugin.name}: a term has weights of its own; it can be trained.")
+    posed = check_batch(plugin, kind, loss, prediction, target)
+    for part in plugin.parts:
+        checked_keywords(part.plugin, part.values, posed.weighed_classes)
+    checked_keywords(plugin, facts, posed.weighed_classes)
+    value: Tensor = loss(prediction, target, **values, **facts)
+    return value
 
 
 def _checked_class(loss: type[Any], plugin: registry.Plugin, task: type[Task]) -> type[Any]:

@@ -11,6 +11,9 @@ Corrupted    what a corruption returns: what is to be different in a training sp
 File, Folder  annotate a parameter that names one: `path: File`, `paths: list[File]`, `File | None`.
              What is in it decides whether a result is still valid; where it is does not.
              `Annotated[Folder, "decides no numbers"]` leaves it, or any value, out of that.
+Loss         annotates a parameter of a loss that names another loss of the task, `first: Loss`, or
+             several, `terms: dict[str, Loss]`: it is given functions (prediction, target) -> (B,)
+             or (), which have their hyper-parameters, facts and weight already.
 UserError    raise it for a request that cannot be met: shown in a line, without a traceback.
 UnusableError  the same for the disk, the network or the machine.
 
@@ -73,6 +76,7 @@ __all__ = [
     "Declaration",
     "File",
     "Folder",
+    "Loss",
     "Metric",
     "Sample",
     "UnusableError",
@@ -86,6 +90,7 @@ DEVIATIONS = "standard deviations"  # the unit of a metric of standardised targe
 
 File = Annotated[str, "file"]
 Folder = Annotated[str, "folder"]
+Loss = Annotated[Callable[..., "Tensor"], "loss"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 

@@ -50,7 +50,7 @@ def refuse_places(old: Result, name: str, folder: Path) -> None:
 
     folder: the results folder; files in it came with the result.
     """
-    chosen = [old.config.choice(kind).name for kind in CHOICES]
+    chosen = [choice.name for kind in CHOICES for choice in old.config.choice(kind).all]
     names = [*chosen, *old.config.metrics, old.config.metric or ""]
     code = sorted({name for name in names if _is_code(name.rpartition(":")[0])})
     data = [] if code else sorted(_files_outside(old.config, folder.resolve()))
@@ -70,8 +70,8 @@ def _is_code(place: str) -> bool:
 
 def _files_outside(config: Configuration, folder: Path) -> Iterator[str]:
     """The files and folders among the values of plugins that are not below a folder."""
-    for kind in CHOICES:
-        choice = config.choice(kind)
+    chosen = [(kind, choice) for kind in CHOICES for choice in config.choice(kind).all]
+    for kind, choice in chosen:
         parameters = registry.parameters(registry.find(kind, choice.name)[0])
         for name, paths in places_in(parameters, choice.values).items():
             for path in paths:

@@ -29,7 +29,9 @@ DATA = {
     "generative": "dataset=digit_pixels model=vae trainer.max_epochs=2",
 }
 METRICS = {"interval_score": ["metric=interval_score_90"]}  # its only two quantiles are of this
-LOSSES = [(p.task, p.name) for p in registry.installed("loss") if p.package == "lossbench"]
+LOSSES = [
+    (p.task, p.name) for p in registry.installed("loss") if p.package == "lossbench" and p.task
+]
 
 
 @pytest.mark.parametrize(("task", "loss"), sampled(sorted(LOSSES), 5))

@@ -98,7 +98,10 @@ def test_replicas_run_one_by_one_get_the_same_facts(losses):
     torch.testing.assert_close(torch.tensor(found), expected, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("loss", ["elr", "edl_digamma"])
+CHANGING = "warm_up loss.first=cross_entropy loss.then=elr loss.start=0.5 loss.ramp=0.2"
+
+
+@pytest.mark.parametrize("loss", ["elr", "edl_digamma", CHANGING])
 def test_a_seed_has_the_same_numbers_alone_among_others_and_in_chunks(loss):
     """Bit for bit, with a memory of each replica and a charge that grows."""
     words = f"dataset=wine corruption=label_noise loss={loss} seeds=3"

@@ -23,6 +23,7 @@ from lossbench.report import sheets, tables
 from lossbench.report.ledger import list_tuning_notes
 from lossbench.training import tuning
 from lossbench.training.stack import Stack
+from lossbench.training.steps import proportional
 from lossbench.training.tuning import Axis
 
 torch.set_num_threads(1)
@@ -163,7 +164,14 @@ OPTIMIZERS = [
 ]
 
 
-@pytest.mark.parametrize("words", OPTIMIZERS, ids=" ".join)
+COMPOSED = [
+    ["loss=sum", "loss.terms.focal=0.5", "loss.terms.cross_entropy=1"],
+    ["loss=warm_up", "loss.first=cross_entropy", "loss.then=focal"],
+    ["loss=deferred_reweighting", "corruption=rare_classes"],
+]
+
+
+@pytest.mark.parametrize("words", [*OPTIMIZERS, *COMPOSED], ids=" ".join)
 def test_a_candidate_in_the_stack_equals_a_training_of_its_own_with_its_values(words):
     config = configured("dataset=wine", "loss=focal", "regularizer=l2", *words)
     chosen = candidates(config, "multiclass", 5)
@@ -259,7 +267,7 @@ def test_a_loss_that_takes_no_tensors_is_tuned_one_by_one_with_the_same_scores(f
     ids=["sgd", "adam", "adamw", "Adagrad", "Rprop", "LBFGS"],
 )
 def test_optimizers_whose_steps_are_no_multiple_of_their_rate_are_found(make, expected):
-    assert tuning.proportional(make) is expected
+    assert proportional(make) is expected
 
 
 # ---- the choice --------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from lossbench.check.findings import (
 from lossbench.check.subject import PROGRESS, Subject, one_line
 from lossbench.registry import Plugin
 from lossbench.tasks.calls import outside_training
+from lossbench.tasks.composed import with_samples
 from lossbench.undisturbed import Snapshot, undisturbed
 
 __all__ = ["CHECKS", "CheckOutcome", "CheckReport", "TaskPart", "check_loss", "render"]
@@ -79,6 +80,7 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
         torch.set_num_threads(1)
         with undisturbed():
             posed = task_of(plugin, loss, task)
+            plugin = with_samples(plugin, posed)
             loss = outside_training(in_form(plugin, loss, posed), PROGRESS)
         subject = Subject(plugin, loss, posed, tuple(moved), tuple(changed))
         outcomes: list[CheckOutcome] = []

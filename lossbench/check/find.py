@@ -15,8 +15,9 @@ from lossbench.check.basics import reduction_of
 from lossbench.check.subject import Subject
 from lossbench.contract import UserError, declaration_of
 from lossbench.registry import Plugin
+from lossbench.registry.parts import is_made_of_losses
 from lossbench.tasks import Task, task_class
-from lossbench.tasks.foreign import fit_form
+from lossbench.tasks.composed import loss_for
 
 NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates
 
@@ -42,8 +43,9 @@ def object_of(plugin: Plugin) -> Any:
 
 def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
     """The task asked for or registered, else the likeliest by what the loss runs on and says."""
-    if name or plugin.task:
-        return task_class(name or plugin.task or "").small()
+    name = name or plugin.task or ("multiclass" if is_made_of_losses(plugin) else None)
+    if name:
+        return task_class(name).small()
     tasks = [task_class(each).small() for each in registry.names("task")]
     text = plugin.module + plugin.attribute + _text(loss)
     fits = {each: _fit(plugin, loss, each) + _likeness(each, text, loss) for each in tasks}
@@ -51,8 +53,8 @@ def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
 
 
 def in_form(plugin: Plugin, loss: Callable[..., Any], task: Task) -> Callable[..., Any]:
-    """A loss of a library as the task calls it; one of the user's own has to keep the contract."""
-    return fit_form(plugin, loss, task) if plugin.library else loss
+    """A loss of a library, or of losses, as it is called; others have to keep the contract."""
+    return loss_for(plugin, loss, task) if plugin.library or plugin.parts else loss
 
 
 def _axes(task: Task) -> int:

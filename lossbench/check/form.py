@@ -59,6 +59,8 @@ def _signatures(subject: Subject) -> tuple[list[inspect.Parameter], list[inspect
 
 def _check_keyword(subject: Subject, keyword: inspect.Parameter) -> None:
     name, default = keyword.name, keyword.default
+    if any(p.name == name and p.kind.loss for p in subject.keywords):
+        return
     if name in REDUCTIONS:
         raise Failed(f"{name}: a loss does not reduce; return one number per example.")
     if keyword.annotation is keyword.empty:
@@ -129,7 +131,7 @@ def declaration(subject: Subject) -> None:
     """What is declared names real hyper-parameters, within their intervals, and valid numbers."""
     declared = subject.declaration
     intervals = {p.name: p.kind.interval for p in subject.parameters}
-    for name, low, high in declared.tune:
+    for name, low, high in (axis for axis in declared.tune if "." not in axis[0]):
         if name not in intervals:
             raise Failed(f"tune names {name}, which is no hyper-parameter.")
         if not low < high:

@@ -99,7 +99,7 @@ def _valid(subject: Subject, kind: Kind, values: Iterable[Any], default: Any) ->
 def hyper_parameters_used(subject: Subject) -> None:
     """Changing a hyper-parameter changes the value or the gradient of some input."""
     untried = []
-    for parameter in subject.parameters:
+    for parameter in (p for p in subject.parameters if not p.kind.loss):
         effect = _has_effect(subject, parameter)
         if effect is None:
             untried.append(parameter.name)

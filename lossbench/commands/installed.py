@@ -62,7 +62,7 @@ def fault_lines(faults: Mapping[Plugin, str]) -> list[str]:
 
 def _list_plugins(name: str, same: Sequence[Plugin]) -> None:
     """Print the plugins of one name: their tasks, packages, and what the first says of itself."""
-    tasks = ", ".join(p.task for p in same if p.task)
+    tasks = ", ".join(p.task or "every task" for p in same if p.task or p.kind == "loss")
     packages = ", ".join(sorted({f"{p.package} {p.version}" for p in same}))
     _list_entry(name, f"{tasks} · {packages}" if tasks else packages, describe_plugin(same[0]))
 

@@ -43,6 +43,7 @@ from lossbench.nested import dotted_keys, leaves
 from lossbench.paths import packaged
 from lossbench.registry.hints import choices, meant
 from lossbench.registry.kinds import CHOICES
+from lossbench.registry.parts import set_in_losses
 from lossbench.registry.schema import REQUIRED, Faults, unknown_key
 
 SCHEME = "lossbench"
@@ -83,8 +84,8 @@ class PluginSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         group, name = _split(config_path)
         plugin = registry.find(group, name)[0]
-        defaults = {
-            p.name: "???" if p.default is REQUIRED else p.default
+        defaults: Sections = {
+            p.name: {} if p.kind.loss == "named" else "???" if p.default is REQUIRED else p.default
             for p in registry.parameters(plugin)
         }
         node, place = OmegaConf.create({"name": name, **defaults}), f"{SCHEME}://{config_path}"
@@ -347,6 +348,8 @@ def _set(config: Sections, override: Override) -> None:
     path = override.key_or_group.split(".")
     if len(path) == 2 and path[0] in GROUPS and path[1] == "name":
         raise UserError(f"{override.input_line}: choose with {path[0]}={override.value()}.")
+    if path[0] == "loss" and path[1:] and set_in_losses(config["loss"], path[1:], override.value()):
+        return
     node: Any = config
     for i, key in enumerate(path):
         if not isinstance(node, dict) or key not in node:

@@ -36,7 +36,7 @@ def check_names(
     place: what stands before a key in the message, such as the file that has it.
     """
     for key in keys:
-        if scope := _scope_of(key):
+        if scope := _scope_of(key, sweeps, default_of):
             kind, name, parameter = scope
             chosen = [o for axes in sweeps for o in _options(kind, axes, default_of)]
             fitting = [option for option in chosen if _is_called(name, option)]
@@ -46,13 +46,13 @@ def check_names(
                     f"{place}{key}: {kind}={name} is not chosen. {choices(name, names)}"
                 )
             for known in filter(None, (_parameters(kind, option) for option in fitting)):
-                if parameter not in known:
+                if parameter.partition(".")[0] not in known:
                     raise unknown_key(f"{place}{key}", parameter, known)
 
 
 def expand(axes: Axes, default_of: DefaultOf) -> Runs:
     """Axes with values for one plugin alone joined to the choice of that plugin."""
-    scopes = {key: scope for key in axes if (scope := _scope_of(key))}
+    scopes = {key: scope for key in axes if (scope := _scope_of(key, [axes], default_of))}
     runs: Runs = {key: [(word,) for word in axes[key]] for key in axes if key not in scopes}
     for kind in dict.fromkeys(kind for kind, _, _ in scopes.values()):
         joined = []
@@ -90,26 +90,44 @@ def refuse_shared(axes: Axes, default_of: DefaultOf) -> None:
     """UserError where values are given for several plugins and only some have the parameter."""
     for key, words in axes.items():
         kind, _, parameter = key.partition(".")
-        if kind not in CHOICES or not parameter or "." in parameter:
+        if kind not in CHOICES or not parameter:
             continue
         known = {o: _parameters(kind, o) for o in _options(kind, axes, default_of)}
-        having = [option for option, names in known.items() if names and parameter in names]
+        first = parameter.partition(".")[0]
+        having = [option for option, names in known.items() if names and first in names]
         without = [option for option, names in known.items() if names is not None]
         without = [option for option in without if option not in having]
         if having and without:
             values = ",".join(word.partition("=")[2] for word in words)
             name = having[0].rpartition(":")[2]
             raise UserError(
-                f"{key}: {kind}={without[0]} has no {parameter}. For one {kind} alone: "
+                f"{key}: {kind}={without[0]} has no {first}. For one {kind} alone: "
                 f"{kind}.{name}.{parameter}={values}."
             )
 
 
-def _scope_of(key: str) -> tuple[str, str, str] | None:
-    """Kind, plugin and parameter of a key that is of one plugin alone."""
+def _scope_of(
+    key: str, sweeps: Sequence[Axes], default_of: DefaultOf
+) -> tuple[str, str, str] | None:
+    """Kind, plugin and parameter of a key that is of one plugin alone.
+
+    `loss.terms.dice` is of no loss called terms where a loss that is chosen is made of terms.
+    """
     kind, _, rest = key.lstrip("+").partition(".")
     name, _, parameter = rest.rpartition(".")
-    return (kind, name, parameter) if kind in CHOICES and name else None
+    if kind not in CHOICES or not name:
+        return None
+    options = [o for axes in sweeps for o in _options(kind, axes, default_of)]
+    for option in options:
+        known = _parameters(kind, option)
+        made_of = [n for n, p in (known or {}).items() if p.kind.loss]
+        for called in (option, option.rpartition(":")[2]):
+            inner = rest.removeprefix(f"{called}.")
+            if inner != rest and (known is None or inner.partition(".")[0] in made_of):
+                return kind, called, inner
+        if rest.partition(".")[0] in made_of or (known is None and not _is_called(name, option)):
+            return None
+    return kind, name, parameter
 
 
 def _chosen(kind: str, axes: Axes, default_of: DefaultOf) -> list[tuple[tuple[str, ...], str]]:
@@ -127,7 +145,7 @@ def _is_called(name: str, option: str) -> bool:
     return name in (option, option.rpartition(":")[2])
 
 
-def _parameters(kind: str, option: str) -> Mapping[str, object] | None:
+def _parameters(kind: str, option: str) -> Mapping[str, registry.Parameter] | None:
     """The keywords of a plugin by name; None for a preset, which is a plugin in a file of YAML."""
     if option not in registry.names(kind) and ":" not in option:
         return None

@@ -32,6 +32,7 @@ from lossbench.contract import UserError
 from lossbench.nested import leaves
 from lossbench.registry.identity import identity
 from lossbench.registry.kinds import CHOICES, LATER
+from lossbench.registry.parts import complete, losses_in, values_of
 from lossbench.registry.schema import (
     Faults,
     Kind,
@@ -68,6 +69,13 @@ class Choice:
     def mapping(self) -> dict[str, Any]:
         """The section as YAML holds it."""
         return {**({"name": self.name} if self.name else {}), **self.values}
+
+    @property
+    def all(self) -> Iterator[Choice]:
+        """Itself, and the losses that it is made of."""
+        yield self
+        for _, given in losses_in(self.values):
+            yield from Choice(given.get("name", ""), values_of(given)).all
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,8 @@ class Configuration:
     @property
     def has_files(self) -> bool:
         """Whether code in a file is chosen, whose content is then a part of the key."""
-        return any(self.choice(kind).name.partition(":")[0].endswith(".py") for kind in CHOICES)
+        names = [each.name for kind in CHOICES for each in self.choice(kind).all]
+        return any(name.partition(":")[0].endswith(".py") for name in names)
 
     def named(self, kind: str) -> str:
         """What was chosen for a kind of plugin, in words, also where it is not a section."""
@@ -223,7 +232,10 @@ class Configuration:
                 continue
             if "name" in values:
                 yield f"{section}={_word(values['name'])}"
-            yield from (f"{section}.{k}={_word(v)}" for k, v in values.items() if k != "name")
+            plain = {key: value for key, value in values.items() if key != "name"}
+            if section == "loss":
+                plain = dict(leaves(plain))
+            yield from (f"{section}.{key}={_word(value)}" for key, value in plain.items())
 
 
 def setting_of(numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,10 +311,11 @@ def _validated_choice(kind: str, given: Any) -> dict[str, Any]:
     name = values.pop("name", None)
     if not isinstance(name, str):
         raise UserError(f"{kind}.name is missing: expected the name of a {kind}.")
-    parameters = registry.parameters(registry.find(kind, name)[0])
+    plugin = registry.find(kind, name)[0]
     if kind == "launcher":
-        parameters = (*parameters, *parameters_of_object(Dealing))
-    return {"name": name, **validate(parameters, values, kind)}
+        parameters = (*registry.parameters(plugin), *parameters_of_object(Dealing))
+        return {"name": name, **validate(parameters, values, kind)}
+    return {"name": name, **complete(plugin, values, kind)}
 
 
 def _seeds(value: Any) -> list[int] | str:
@@ -320,62 +333,6 @@ def _seeds(value: Any) -> list[int] | str:
         f"list of different whole numbers from 0 to {LARGEST_SEED}, such as seeds=20 or "
         "seeds=[3,7]; or seeds=auto, as many as settle the comparison."
     )
-
-
-# ---- names among others ------------------------------------------------------------------------
-def labels(configs: Sequence[Configuration]) -> list[str]:
-    """The loss of each, with the hyper-parameters and tuning budgets in which namesakes differ."""
-    return [
-        " ".join([loss, *budget])
-        for loss, budget in zip(loss_labels(configs), budget_words(configs), strict=True)
-    ]
-
-
-def loss_labels(configs: Sequence[Configuration]) -> list[str]:
-    """The loss of each, with the hyper-parameters in which namesakes differ."""
-    namesakes: dict[str, list[dict[str, Any]]] = {}
-    for config in configs:
-        namesakes.setdefault(config.loss.name, []).append(config.loss.values)
-    varying = {name: _varying(values) for name, values in namesakes.items()}
-    return [" ".join([c.loss.name, *_pairs(c.loss.values, varying[c.loss.name])]) for c in configs]
-
-
-def budget_words(configs: Sequence[Configuration]) -> list[list[str]]:
-    """For each "tuned" where others are not, and the settings in which tuned ones differ."""
-    budgets = [asdict(config.tune) for config in configs if config.tune.trials]
-    varying, tuned = _varying(budgets), ["tuned"] if len(budgets) < len(configs) else []
-    return [[*tuned, *_pairs(asdict(c.tune), varying)] if c.tune.trials else [] for c in configs]
-
-
-def names(configs: Sequence[Configuration]) -> list[str]:
-    """A name for each run: its loss, its dataset and all else in which they differ."""
-    flat = [dict(leaves(config.shown_setting)) for config in configs]
-    varying = [key for key in _varying(flat) if key != "dataset.name"]
-    described = []
-    for config, label, values in zip(configs, labels(configs), flat, strict=True):
-        others = [f"{_short(key)}={values[key]}" for key in varying if key in values]
-        described.append(", ".join([f"{label} on {config.dataset.name}", *others]))
-    return described
-
-
-def _varying(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys whose values are not the same in all mappings that have them."""
-    values: dict[str, set[str]] = {}
-    for mapping in mappings:
-        for key, value in mapping.items():
-            values.setdefault(key, set()).add(str(value))
-    return [key for key, distinct in values.items() if len(distinct) > 1]
-
-
-def _pairs(values: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
-    """key=value for each of the keys that has a value."""
-    return [f"{key}={values[key]}" for key in keys if values.get(key) is not None]
-
-
-def _short(key: str) -> str:
-    """optimizer.lr -> lr; model.name -> model."""
-    section, _, name = key.rpartition(".")
-    return section if name == "name" else name
 
 
 # ---- Hydra's grammar ---------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from lossbench.registry.lookup import (
     Parameter,
     Plugin,
+    Term,
     config_folders,
     facts,
     fault_in,

@@ -9,6 +9,7 @@ from lossbench.contract import UserError
 from lossbench.paths import expanded
 from lossbench.registry import Plugin, find, parameters
 from lossbench.registry.digests import code_digest, reach_of, strings_in, with_contents
+from lossbench.registry.parts import values_of
 
 
 def code_of(plugin: Plugin) -> str:
@@ -49,4 +50,15 @@ def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     known_as = plugin.name if plugin.package == "lossbench" else f"{plugin.package}:{plugin.name}"
     if plugin.package == "file":
         known_as = f"{plugin.attribute} of code {code_of(plugin)}"
-    return {"name": known_as, **with_contents(parameters(plugin), values, kind)}
+    made_of = {p.name for p in parameters(plugin) if p.kind.loss}
+    own = {name: value for name, value in values.items() if name not in made_of}
+    parts = {name: _identity_of_part(values[name]) for name in made_of & values.keys()}
+    return {"name": known_as, **with_contents(parameters(plugin), own, kind), **parts}
+
+
+def _identity_of_part(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a loss that another is made of, or of several by their keys."""
+    if not isinstance(given.get("name"), str):
+        return {key: _identity_of_part(each) for key, each in given.items()}
+    known = identity("loss", given["name"], values_of(given))
+    return {**known, "weight": given["weight"]}

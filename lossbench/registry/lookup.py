@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -43,7 +43,8 @@ class Plugin:
     """One entry point, or an object named by its file or module, which is not registered.
 
     task is set where it is registered for one. library: whether it is of an installed package that
-    may never have heard of lossbench, and is known by its version.
+    may never have heard of lossbench, and is known by its version. parts: the losses that it is
+    made of, where `parts.with_parts` has looked them up.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Plugin:
     version: str = ""
     task: str | None = None
     library: bool = False
+    parts: tuple[Term, ...] = field(default=(), compare=False)
 
     @property
     def is_registered(self) -> bool:
@@ -74,6 +76,21 @@ class Plugin:
         return UserError(f"{self.kind}={self.name} of {self.origin} cannot be used: {reason}")
 
 
+@dataclass(frozen=True)
+class Term:
+    """A loss that another one is made of.
+
+    path: its place among the other's values, `first` or `terms.dice`. leads: whether its link is
+    the other's, by the user's choice.
+    """
+
+    path: str
+    plugin: Plugin
+    weight: float
+    values: dict[str, Any]
+    leads: bool
+
+
 @functools.cache
 def installed(kind: str) -> tuple[Plugin, ...]:
     """Every plugin of a kind, by name and then task; reads packaging metadata, imports nothing."""
@@ -83,7 +100,7 @@ def installed(kind: str) -> tuple[Plugin, ...]:
 
 def _of_kind(kind: str, entry: EntryPoint) -> Plugin | None:
     """The plugin of an entry point, where it is of this kind."""
-    plural, _, task = entry.group.removeprefix(PREFIX).partition(".")
+    plural, _, task = entry.group.removeprefix(PREFIX).partition(".")  # no task: for any
     if plural != KINDS[kind].plural or (task and not KINDS[kind].by_task):
         return None
     place = (entry.module, entry.attribute, entry.package, entry.version)
@@ -296,8 +313,12 @@ def facts(plugin: Plugin, *, needed: bool = False) -> tuple[str, ...]:
 
     A loss that can do without a fact gives it the default None.
     """
+    if plugin.parts:
+        own = facts(replace(plugin, parts=()), needed=needed)
+        others = (name for part in plugin.parts for name in facts(part.plugin, needed=needed))
+        return tuple(dict.fromkeys([*own, *others]))
     keywords = signature(plugin)
-    required = tuple(p.name for p in keywords if p.default is REQUIRED)
+    required = tuple(p.name for p in keywords if p.default is REQUIRED and not p.kind.loss)
     if plugin.is_foreign:  # else it is for the user to give
         return tuple(name for name in required if name in _supplied(None)[0])
     if not KINDS[plugin.kind].has_facts:
@@ -327,7 +348,7 @@ def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:
         return ""
     facts, attributes = _supplied(plugin.task)
     facts = facts | {"temperature"} if plugin.kind == "metric" else facts  # of validation data
-    for name in (p.name for p in keywords if p.default is REQUIRED):
+    for name in (p.name for p in keywords if p.default is REQUIRED and not p.kind.loss):
         if name not in facts | attributes:
             who = f"the task {plugin.task} does not supply" if plugin.task else "no task supplies"
             return f"{who} {name}; give it a default. {choices(name, facts)}"

@@ -26,6 +26,11 @@ SHOWN = 12  # faults in one message
 # Of a note on numbers for each class (C,), or for each pair of classes (C, C): axes, range, rule.
 TABLE = re.compile(r"\((C,|C, C)\) in ([\[(].+?[\])])(?:, (not all 0|0 on the diagonal))?")
 LARGEST = 2**63  # whole numbers are below it, so that every library can hold them
+LOSS_WORDS = {
+    "one": "the name of a loss",
+    "named": "losses by name with weights, such as {cross_entropy: 1, focal: 0.5}",
+}
+TERM_NAME = re.compile(r"\w[\w-]*")
 NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
 
 
@@ -37,6 +42,7 @@ class Kind:
     ("file", "folder" or "file or folder") the content counts: it is each string in the value.
     table is the note of numbers for each class, such as "(C,) in [0, inf), not all 0"; number is
     what one may be that stands for both of two classes.
+    loss: "one" where it names another loss, "named" where it names several by keys.
     idle: whether it decides nothing about a result, and so is no part of its key.
     tensor: whether it is annotated as a tensor, which no configuration holds.
     """
@@ -51,6 +57,7 @@ class Kind:
     idle: bool = False
     tensor: bool = False
     number: Kind | None = None
+    loss: str = ""
 
     @property
     def names(self) -> str:
@@ -62,6 +69,8 @@ class Kind:
             return ", ".join(map(str, self.choices)) + f", or {replace(self, choices=())}"
         elif self.choices:
             words = "one of " + ", ".join(map(str, self.choices))
+        elif self.loss:
+            words = LOSS_WORDS[self.loss]
         elif self.table:
             words = _table_in_words(self.table)
         elif self.item:
@@ -92,6 +101,8 @@ def kind_of(annotation: ast.expr | None) -> Kind:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             if name in PLACES:
                 return Kind(str, place=PLACES[name])
+            if name == "Loss":
+                return Kind(loss="one")
             return Kind(BASES.get(name), tensor=name == "Tensor")
         case ast.Constant(value=str(text)):
             return kind_of(ast.parse(text, mode="eval").body)
@@ -125,7 +136,10 @@ def _subscripted(name: str, inner: ast.expr) -> Kind:
         return Kind(list, item=kind_of(first))
     if name == "Optional":
         return replace(kind_of(first), optional=True)
-    return Kind(place=kind_of(rest[0]).names) if name == "dict" and rest else Kind()
+    if name == "dict" and rest:
+        value = kind_of(rest[0])
+        return Kind(place=value.names, loss="named" if value.loss else "")
+    return Kind()
 
 
 def _annotated(kind: Kind, note: ast.expr) -> Kind:
@@ -135,6 +149,8 @@ def _annotated(kind: Kind, note: ast.expr) -> Kind:
         return kind
     if text in PLACES.values():
         return replace(kind, place=text)
+    if text == "loss":
+        return replace(kind, loss="one")
     if TABLE.fullmatch(text):
         return replace(kind, table=text)
     if text == IDLE:
@@ -238,6 +254,8 @@ def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> A
     """
     if kind.optional and value is None:
         return value
+    if kind.loss:
+        return _as_losses(kind, value, where)
     for choice in kind.choices:
         if value == choice and isinstance(value, bool) == isinstance(choice, bool):
             return choice
@@ -261,6 +279,40 @@ def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> A
     if isinstance(value, float) and not math.isfinite(value) and not kind.interval:
         raise _refused(kind, value, where)
     return value
+
+
+def _as_losses(kind: Kind, value: Any, where: str) -> dict[str, Any]:
+    """A loss, or losses by name, each with its name and weight, however short they are written."""
+    if kind.loss == "one":
+        return _as_loss(value, where)
+    if not isinstance(value, dict) or not value:
+        given = f"={value}" if value and not isinstance(value, list) else ""
+        raise UserError(f"{where}{given}: expected {kind}.")
+    for key in value:
+        if not TERM_NAME.fullmatch(str(key)) or key in ("name", "weight"):
+            raise UserError(
+                f"{where}.{key}: a term is called by a word of letters, digits, - and _, other "
+                f"than name and weight. Write {where}.WORD.name={key}."
+            )
+    return {key: _as_loss(value[key], f"{where}.{key}", key) for key in sorted(value)}
+
+
+def _as_loss(value: Any, where: str, key: str = "") -> dict[str, Any]:
+    """A loss as its name, its weight and its hyper-parameters; key: its name by default."""
+    match value:
+        case str():
+            given: dict[str, Any] = {"name": value}
+        case int() | float() if key and not isinstance(value, bool):
+            given = {"weight": value}
+        case dict():
+            given = value
+        case _:
+            raise UserError(f"{where}={value}: expected {Kind(loss='one')}.")
+    given = {**({"name": key} if key else {}), "weight": 1.0, **given}
+    if not isinstance(given.get("name"), str):
+        raise UserError(f"{where}.name is missing: expected the name of a loss.")
+    weight = convert(Kind(float), given.pop("weight"), f"{where}.weight")
+    return {"name": given.pop("name"), "weight": weight, **given}
 
 
 def _refuse_other_table(table: str, values: list[Any], where: str, classes: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import functools
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from lossbench import registry
 from lossbench.configuration import Configuration
@@ -34,8 +35,9 @@ def code_of_run(config: Configuration, task: str) -> dict[str, str]:
     if config.metric:
         used["metric"] = "".join(code_of_metrics([config.metric], task).values())
     for kind in config.decisive_kinds:
-        plugin = _chosen(config, kind, task)
-        used[kind] = f"{plugin.package} {code_of(plugin)}"
+        used[kind] = " ".join(
+            f"{plugin.package} {code_of(plugin)}" for plugin, _ in _chosen(config, kind, task)
+        )
     return used
 
 
@@ -43,18 +45,22 @@ def blind_spots(config: Configuration, task: str) -> list[str]:
     """What decides the numbers of a run, or might, and would change without being noticed."""
     lines = []
     for kind in config.decisive_kinds:
-        choice = config.choice(kind)
-        plugin = _chosen(config, kind, task)
-        lines += [
-            f"{kind}={choice.name}: {line}. Give --rerun where it has changed."
-            for line in not_looked_at(plugin, choice.values)
-        ]
+        for plugin, values in _chosen(config, kind, task):
+            lines += [
+                f"{kind}={plugin.name}: {line}. Give --rerun where it has changed."
+                for line in not_looked_at(plugin, values)
+            ]
     return lines
 
 
-def _chosen(config: Configuration, kind: str, task: str) -> registry.Plugin:
-    name = config.choice(kind).name
-    return registry.find_for_task(name, task) if kind == "loss" else registry.find(kind, name)[0]
+def _chosen(
+    config: Configuration, kind: str, task: str
+) -> Iterator[tuple[registry.Plugin, dict[str, Any]]]:
+    """The plugin of a kind and those that it is made of, with their values."""
+    for choice in config.choice(kind).all:
+        name, values = choice.name, choice.values
+        named = registry.find(kind, name) if kind != "loss" else ()
+        yield (named[0] if named else registry.find_for_task(name, task)), values
 
 
 def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:

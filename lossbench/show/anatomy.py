@@ -14,8 +14,9 @@ from lossbench import registry
 from lossbench.check.find import plugins_of, task_of
 from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.registry import Plugin
-from lossbench.registry.schema import Parameter
+from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.tasks import Task
+from lossbench.tasks.composed import loss_for, with_samples
 
 SECTIONS = {"Args:": "", "Returns:": "Result: "}  # of a docstring -> what its entries begin with
 
@@ -73,9 +74,11 @@ def find_entries(name: str, task: str | None = None) -> list[Entry]:
 def load_entry(plugin: Plugin, task: str | None = None) -> Entry:
     """The loss itself, and the task that it is for; UserError where it cannot be loaded."""
     loss = registry.load(plugin)
-    return Entry(
-        plugin, loss, None if plugin.kind == "regularizer" else task_of(plugin, loss, task)
-    )
+    if plugin.kind == "regularizer":
+        return Entry(plugin, loss, None)
+    posed = task_of(plugin, loss, task)
+    plugin = with_samples(plugin, posed)
+    return Entry(plugin, loss_for(plugin, loss, posed) if plugin.parts else loss, posed)
 
 
 def split_docstring(text: str) -> Docstring:
@@ -144,6 +147,8 @@ def write_value(value: Any) -> str:
         return "[" + ", ".join(map(write_value, value)) + "]"
     if isinstance(value, float):
         return f"{value:g}" if value != int(value) or abs(value) > 1e6 else f"{value:.0f}"
+    if value is REQUIRED:
+        return "required"
     return {None: "null", True: "true", False: "false"}.get(value, str(value))
 
 

@@ -66,12 +66,16 @@ def _parts(
     docstring, drawn = entry.docstring, draw_panels(entry)
     places = ", ".join(other.place for other in others)
     tasks = f"{entry.place} (shown here), {places}" if others else entry.place
+    if entry.plugin.parts and not entry.plugin.task:
+        tasks = f"every task, shown for {entry.place}"
     yield Text(entry.plugin.name)
     yield indented(f"for {tasks}\nfrom {entry.plugin.origin}\n")
     yield indented(docstring.summary or "It has no docstring.")
     yield from block("Formula", docstring.formula)
     yield from block("Arguments and result", docstring.arguments)
     yield from _parameters(entry)
+    parts = [f"{part.path}={part.weight:g}*{part.plugin.name}" for part in entry.plugin.parts]
+    yield from block("Shown with", "\n".join(parts))
     yield Text("\nProperties" + (", at the default hyper-parameters" if entry.parameters else ""))
     yield table(list_properties(entry))
     yield from block("Neighbours, limits and traps", docstring.notes)

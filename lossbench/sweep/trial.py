@@ -10,6 +10,7 @@ from lossbench import registry
 from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry.modules import definition_in
+from lossbench.registry.parts import with_parts
 from lossbench.registry.schema import SHOWN
 from lossbench.sweep.launcher import chosen, outlives_command
 from lossbench.sweep.plan import Job
@@ -63,6 +64,7 @@ def _mismatch(config: Configuration) -> UserError | None:
         return None
     try:
         loss = registry.find_for_task(config.loss.name, *tasks)
+        loss = with_parts(loss, config.loss.values, *tasks)
         for plugin in (loss, registry.find("corruption", config.corruption.name)[0]):
             registry.refuse_unsupplied(plugin, tasks)
     except UserError as error:

@@ -114,11 +114,10 @@ def receive(files: Mapping[str, bytes], folder: Path, key: str) -> Path:
 # ---- is it the same code? ----------------------------------------------------------------------
 def code_here(config: Configuration) -> dict[str, str]:
     """Of each package and plugin that decides numbers the version or the digest of its code."""
-    plugins = {
-        config.named(kind): registry.find(kind, config.choice(kind).name)
-        for kind in config.decisive_kinds
-    }
-    codes = {name: " ".join(map(code_of, found)) for name, found in plugins.items()}
+    codes = {}
+    for kind in config.decisive_kinds:
+        plugins = [p for each in config.choice(kind).all for p in registry.find(kind, each.name)]
+        codes[config.named(kind)] = " ".join(map(code_of, plugins))
     return {**package_versions(), **codes}
 
 

@@ -17,6 +17,7 @@ from lossbench.datasets import Splits
 from lossbench.metrics import is_sound
 from lossbench.models import ADVICE, name_type
 from lossbench.registry import Plugin
+from lossbench.registry.parts import with_parts
 from lossbench.registry.schema import Parameter, convert, reason_of, within
 from lossbench.registry.signatures import CALL_FACTS
 from lossbench.tasks import Task, counts_ignored
@@ -27,9 +28,9 @@ def find_loss(config: Configuration, task: Task) -> Plugin:
     """The configured loss for the task; UserError names a task that the data might pose instead."""
     name, dataset = config.loss.name, config.dataset
     try:
-        return registry.find_for_task(name, task.name)
+        return with_parts(registry.find_for_task(name, task.name), config.loss.values, task.name)
     except UserError as error:
-        tasks = {plugin.task for plugin in registry.find("loss", name)}
+        tasks = {plugin.task for plugin in registry.find("loss", name)} - {None}
         kinds = [p.kind for p in _parameters("dataset", dataset.name) if p.name == "task"]
         posable = [t for kind in kinds for t in kind.choices or sorted(filter(None, tasks))]
         posable = [other for other in posable if other in tasks]
@@ -44,17 +45,20 @@ def _parameters(kind: str, name: str) -> tuple[Parameter, ...]:
     return registry.parameters(registry.find(kind, name)[0])
 
 
-def check_tables(plugin: Plugin, choice: Choice, task: Task) -> None:
+def check_tables(plugin: Plugin, values: dict[str, Any], task: Task, where: str = "loss") -> None:
     """UserError where a table of numbers for each class has other sizes or values."""
     for parameter in registry.parameters(plugin):
         if parameter.kind.table:
-            where = f"loss.{parameter.name}"
-            convert(parameter.kind, choice.values[parameter.name], where, task.weighed_classes)
+            place = f"{where}.{parameter.name}"
+            convert(parameter.kind, values[parameter.name], place, task.weighed_classes)
+    for part in plugin.parts:
+        check_tables(part.plugin, part.values, task, f"{where}.{part.path}")
 
 
 def name_empty_classes(choice: Choice, facts: dict[str, Any]) -> list[str]:
     """A line where balanced weights leave out classes that no training example has."""
-    if "balanced" not in [*choice.values.values()] or facts["class_counts"].all():
+    values = [value for each in choice.all for value in each.values.values()]
+    if "balanced" not in values or facts["class_counts"].all():
         return []
     count = int((facts["class_counts"] == 0).sum())
     return [f"loss={choice.name}: {count} classes without training examples weigh nothing."]

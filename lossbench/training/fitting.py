@@ -18,11 +18,12 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lossbench import registry
 from lossbench.configuration import Configuration
 from lossbench.configuration.settings import Trainer
-from lossbench.contract import UserError, declaration_of
+from lossbench.contract import UserError
 from lossbench.datasets import Samples, Splits, prepare, share_in_validation
 from lossbench.metrics import score
 from lossbench.results import Result
 from lossbench.tasks import Task
+from lossbench.tasks.composed import declaration_for
 from lossbench.training.boundary import (
     check_output,
     check_scores,
@@ -184,7 +185,7 @@ def data(config: Configuration, seeds: list[int], samples: Samples | None = None
         return partial(bound("corruption", config.corruption), **facts)
 
     splits = prepare(samples or samples_of(config), corrupt_for, seeds)
-    declaration = declaration_of(registry.load(find_loss(config, splits.task)))
+    declaration = declaration_for(find_loss(config, splits.task), splits.task)
     return splits.with_own_unit() if splits.task.in_own_unit(declaration) else splits
 
 

@@ -20,7 +20,7 @@ from lossbench.metrics import metrics_of, primary_of
 from lossbench.models.headed import headed
 from lossbench.registry.signatures import call_facts
 from lossbench.tasks import Task
-from lossbench.tasks.foreign import fit_form
+from lossbench.tasks.composed import loss_for
 from lossbench.training.boundary import (
     check_ignored,
     check_link,
@@ -131,11 +131,11 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     """Look the loss up for the task, try it on the task's example, and put the parts together."""
     task, name, hyper = splits.task, config.loss.name, config.loss.values
     plugin = find_loss(config, task)
-    check_tables(plugin, config.loss, task)
+    check_tables(plugin, hyper, task)
     targets = splits.train_targets(0)
     known = {**task.facts(targets), "num_examples": splits.train.size}
     wanted = wanted_facts(plugin, known, task)
-    function = fit_form(plugin, registry.load(plugin), task, **hyper, **wanted)
+    function = loss_for(plugin, registry.load(plugin), task, **hyper, **wanted)
     declaration, forms = declaration_of(function), getattr(function, "words", None)
 
     loss = partial(_made, function, hyper)

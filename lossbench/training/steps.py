@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from lossbench.training.roads import TOLERANCE
 
 
 def step(
@@ -38,3 +40,17 @@ def clip(parameters: Iterable[Tensor], longest: float) -> None:
     shares = (longest / (length + 1e-6)).clamp(max=1.0)  # 1e-6 as PyTorch's clip_grad_norm_ has it
     for gradient in gradients:
         gradient *= shares.reshape(-1, *[1] * (gradient.ndim - 1))
+
+
+def proportional(make: Callable[..., torch.optim.Optimizer], rate: float = 0.05) -> bool:
+    """Whether a step at a rate is that share of the step at rate 1, tried on a few."""
+    plain, shared = (nn.Parameter(torch.tensor([[0.5, -1.0, 2.0]])) for _ in range(2))
+    try:
+        one, other = make([plain], lr=rate), make([shared], lr=1.0)
+        for _ in range(5):
+            plain.grad, shared.grad = plain.detach().cos(), shared.detach().cos()
+            step(one, [plain], None)
+            step(other, [shared], torch.tensor([rate]))
+    except Exception:  # an optimiser that wants more than gradients
+        return False
+    return torch.allclose(plain, shared, TOLERANCE, 1e-6)

@@ -8,7 +8,11 @@ seeds are the replicas of one stack.
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
+import operator
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,8 +30,12 @@ from lossbench import registry, results
 from lossbench.configuration import Configuration
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import Splits
+from lossbench.nested import value_under
+from lossbench.registry.parts import with_parts
 from lossbench.registry.schema import reason_of
 from lossbench.results import Result
+from lossbench.tasks import task_class
+from lossbench.tasks.composed import declaration_for
 from lossbench.training import fitting
 from lossbench.training.checkpoint import clear, place_of
 from lossbench.training.chunks import in_chunks
@@ -44,7 +52,7 @@ from lossbench.training.fitting import (
 from lossbench.training.recipe import History, Recipe, make_recipe
 from lossbench.training.roads import TOLERANCE
 from lossbench.training.stack import Stack, State
-from lossbench.training.steps import step
+from lossbench.training.steps import proportional
 
 RATE = "optimizer.lr"
 RATE_SPAN = 32.0  # the learning rate is searched from the configured one / this to it * this
@@ -108,29 +116,36 @@ def axes_of(config: Configuration, task: str) -> list[Axis]:
         )
     rate = config.optimizer.values["lr"]
     axes = [Axis(RATE, rate / RATE_SPAN, rate * RATE_SPAN)]
-    for section, plugin in (
-        ("regularizer", registry.find("regularizer", config.regularizer.name)[0]),
-        ("loss", registry.find_for_task(config.loss.name, task)),
+    loss = with_parts(registry.find_for_task(config.loss.name, task), config.loss.values, task)
+    regularizer = registry.find("regularizer", config.regularizer.name)[0]
+    for section, plugin, declared in (
+        ("regularizer", regularizer, declaration_of(registry.load(regularizer))),
+        ("loss", loss, declaration_for(loss, task_class(task).small())),
     ):
-        whole = {p.name for p in registry.parameters(plugin) if p.kind.base is int}
-        declared = declaration_of(registry.load(plugin)).tune
-        axes += [Axis(f"{section}.{n}", low, high, n in whole) for n, low, high in declared]
+        whole = set(_whole_in(plugin))
+        axes += [Axis(f"{section}.{n}", low, high, n in whole) for n, low, high in declared.tune]
     return axes
+
+
+def _whole_in(plugin: registry.Plugin) -> Iterator[str]:
+    """The parameters that are whole numbers, of parts by their paths."""
+    yield from (p.name for p in registry.parameters(plugin) if p.kind.base is int)
+    for part in plugin.parts:
+        yield from (f"{part.path}.{name}" for name in _whole_in(part.plugin))
 
 
 def configured(config: Configuration, axes: Sequence[Axis]) -> Candidate:
     """The values that are configured."""
-    parted = {axis.key: axis.key.partition(".") for axis in axes}
-    return {key: config.choice(kind).values[name] for key, (kind, _, name) in parted.items()}
+    return {axis.key: value_under(config.mapping, axis.key, None) for axis in axes}
 
 
 def with_values(config: Configuration, candidate: Candidate) -> Configuration:
     """The configuration with a candidate's values, and nothing left to tune."""
-    mapping = config.mapping
+    mapping = copy.deepcopy(config.mapping)
     mapping["tune"]["trials"] = 0
     for key, value in candidate.items():
-        kind, _, name = key.partition(".")
-        mapping[kind][name] = value
+        *path, name = key.split(".")
+        functools.reduce(operator.getitem, path, mapping)[name] = value
     return Configuration.read(mapping)
 
 
@@ -285,22 +300,8 @@ class Judge:
 
 def per_replica_of(candidates: Sequence[Candidate]) -> State:
     """The candidates' values as a stack's replicas have them, (K,) each."""
-    names = {key: key.replace("loss.", "fact.") for key in candidates[0]} | {RATE: "lr"}
+    names = {key: re.sub(r"^loss\.", "fact.", key) for key in candidates[0]} | {RATE: "lr"}
     return {names[key]: torch.tensor([float(c[key]) for c in candidates]) for key in names}
-
-
-def proportional(make: Callable[..., torch.optim.Optimizer], rate: float = 0.05) -> bool:
-    """Whether a step at a rate is that share of the step at rate 1, tried on a few."""
-    plain, shared = (nn.Parameter(torch.tensor([[0.5, -1.0, 2.0]])) for _ in range(2))
-    try:
-        one, other = make([plain], lr=rate), make([shared], lr=1.0)
-        for _ in range(5):
-            plain.grad, shared.grad = plain.detach().cos(), shared.detach().cos()
-            step(one, [plain], None)
-            step(other, [shared], torch.tensor([rate]))
-    except Exception:  # an optimiser that wants more than gradients
-        return False
-    return torch.allclose(plain, shared, TOLERANCE, 1e-6)
 
 
 # ---- the choice --------------------------------------------------------------------------------
