@@ -221,12 +221,12 @@ def test_the_words_configure_the_same_again():
 
 SWEEPS = [
     (f"{A_B} loss.terms.focal.weight=0.5,1", [
-        "sum terms=cross_entropy+0.5*focal", "sum terms=cross_entropy+focal",
+        "sum focal.weight=0.5", "sum focal.weight=1.0",
     ]),
     ("loss=sum,poly loss.sum.terms.cross_entropy=1 loss.sum.terms.focal.gamma=1,2", [
         "sum focal.gamma=1.0", "sum focal.gamma=2.0", "poly",
     ]),
-    ("loss=sum loss.terms={focal:1},{poly:2}", ["sum terms=focal", "sum terms=2*poly"]),
+    ("loss=sum loss.terms={focal:1},{poly:2}", ["sum terms=focal", "sum terms=poly"]),
     ("loss=warm_up loss.first=cross_entropy loss.then=focal,brier", [
         "warm_up then=focal", "warm_up then=brier",
     ]),

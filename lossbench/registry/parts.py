@@ -36,25 +36,19 @@ def _is_loss(value: Any) -> bool:
 
 
 def in_words(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as they are shown: losses by name and weight, what they have by dotted keys.
+    """The values as they are shown: losses by their names, what they have by dotted keys.
 
-    >>> dice = {"name": "dice", "weight": 0.5, "smooth": 1.0}
-    >>> in_words({"terms": {"d": dice, "focal": {"name": "focal", "weight": 1.0}}, "link": None})
-    {'terms': '0.5*dice+focal', 'd.smooth': 1.0, 'link': None}
+    >>> in_words({"first": {"name": "focal", "weight": 0.5, "gamma": 1.0}, "start": 0.1})
+    {'first': 'focal', 'first.weight': 0.5, 'first.gamma': 1.0, 'start': 0.1}
     """
     shown: dict[str, Any] = {}
     for key, value in values.items():
         parts = list(losses_in({key: value}))
-        shown[key] = "+".join(_weighed(given) for _, given in parts) if parts else value
+        shown[key] = "+".join(given["name"] for _, given in parts) if parts else value
         for path, given in parts:
-            of = path.rpartition(".")[2]
-            shown |= {f"{of}.{name}": v for name, v in in_words(values_of(given)).items()}
+            own = {"weight": given["weight"], **in_words(values_of(given))}
+            shown |= {f"{path.rpartition('.')[2]}.{name}": v for name, v in own.items()}
     return shown
-
-
-def _weighed(given: Mapping[str, Any]) -> str:
-    weight = given["weight"]
-    return str(given["name"]) if weight == 1 else f"{weight:g}*{given['name']}"
 
 
 def values_of(given: Mapping[str, Any]) -> dict[str, Any]:

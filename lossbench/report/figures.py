@@ -17,6 +17,7 @@ from lossbench.comparison import PLACES, Comparison, DatasetRanking, Group, Row
 from lossbench.comparison.answers import Scale, scale_of
 from lossbench.drawing import Drawing, Estimate, Forest, Graph, Plane, Trace, cover, save
 from lossbench.looks import Look, choose_look, choose_looks
+from lossbench.registry.parts import in_words
 from lossbench.report.ledger import expected_budgets
 from lossbench.report.tables import list_blocks
 from lossbench.results import Result, bands
@@ -183,12 +184,12 @@ def _learning(label: str, table: pd.DataFrame, look: Look) -> Trace:
 def _doses(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     """The compared metric over a number of a loss of which three values and more were trained."""
     measured = f"{comparison.metric}{scale_of(comparison).percent}"
-    for name in dict.fromkeys(result.config.loss.name for result in comparison.results.values()):
-        alike = {x: r for x, r in comparison.results.items() if r.config.loss.name == name}
-        key = _dose([result.config.loss.values for result in alike.values()])
-        if key is None:
+    losses = {label: result.config.loss for label, result in comparison.results.items()}
+    for name in dict.fromkeys(loss.name for loss in losses.values()):
+        alike = {label: in_words(x.values) for label, x in losses.items() if x.name == name}
+        if (key := _dose([*alike.values()])) is None:
             continue
-        doses = {float(r.config.loss.values[key]): x for x, r in alike.items()}
+        doses = {float(values[key]): label for label, values in alike.items()}
         lines = [_response(name, doses, comparison, choose_look(0))]
         log = _wide(np.asarray(lines[0].x))
         if (base := comparison.baseline) not in alike:
@@ -203,9 +204,8 @@ def _dose(values: Sequence[dict[str, Any]]) -> str | None:
     keys = [k for k in values[0] if len({str(each.get(k)) for each in values}) > 1]
     if len(values) < FEWEST_DOSES or len(keys) != 1:
         return None
-    doses = [each.get(keys[0]) for each in values]
-    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in doses)
-    return keys[0] if numbers else None
+    doses = {type(each.get(keys[0])) for each in values}
+    return keys[0] if doses <= {int, float} else None
 
 
 def _response(label: str, doses: dict[float, str], comparison: Comparison, look: Look) -> Trace:
