@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,14 +186,81 @@ def test_of_every_two_losses_it_is_counted_on_which_of_their_seeds_the_first_is_
     assert "P(better) than" not in tables.as_markdown([two], None)
 
 
-def test_a_metric_that_was_chosen_by_hand_is_not_counted_and_that_is_said():
-    losses = result("cross_entropy", BASE), result("focal", BETTER)
-    note = "p is corrected over losses, not over the metrics that could have been chosen."
-    _, chosen = rows_of(*losses, metric="log_loss")
-    _, named = rows_of(*losses, metric="accuracy")
-    assert chosen.conclusion[-1].startswith("Compared by log_loss, while accuracy is what")
-    assert chosen.conclusion[-1].endswith(note)
-    assert not any(note in line for line in named.conclusion)
+def with_metric(made: Result, name: str, values) -> Result:
+    """The result with another test metric, of which more is better."""
+    summary = {**made.summary, "directions": {**made.summary["directions"], name: 1}}
+    columns = {f"{place}/{name}": values for place in ("test", "test_best")}
+    return replace(made, seeds=made.seeds.assign(**columns), summary=summary)
+
+
+def test_a_metric_that_was_chosen_by_hand_is_one_of_those_that_could_have_been():
+    """log_loss is 1 - accuracy here and asks nothing else; recall and specificity do."""
+    made = [result("cross_entropy", BASE), result("focal", BASE + 0.4 * (BETTER - BASE))]
+    for name in ("recall", "specificity"):
+        made = [with_metric(each, name, RNG.standard_normal(20)) for each in made]
+    _, named = rows_of(*made)
+    _, judged = rows_of(*[with_metric(each, "f1", each.seeds["test/accuracy"]) for each in made])
+    _, comparison = rows_of(*made, metric="recall")
+    assert (named.tried, judged.tried, comparison.tried) == (1, 1, 3)
+    d = np.subtract(*[each.seeds["test/recall"] for each in reversed(made)])
+    focal = comparison.row("focal")
+    assert focal.p == pytest.approx(min(1, 3 * statistics.mean_test(d)))
+    width = stats.sem(d) * stats.t.isf(0.025 / 3, 19)
+    assert focal.difference.high == pytest.approx(max(0, d.mean() + width))
+    assert comparison.conclusion[-1] == (
+        "Compared by recall, while accuracy is what these runs are judged by: p is multiplied by "
+        "3, for so many metrics could have been chosen."
+    )
+    assert not any("Compared by" in line for line in named.conclusion)
+
+
+def test_what_was_left_out_of_the_results_counts_as_open_in_the_correction():
+    """The smallest of two p is multiplied by all five, the next by four; intervals likewise."""
+    made = result("cross_entropy", BASE), result("focal", BETTER), result("poly", BASE + 0.004)
+    rows, comparison = rows_of(*made, counted=5)
+    p = statistics.sign_flip_test(BETTER - BASE)
+    assert rows["focal"].p == pytest.approx(5 * p)
+    assert comparison.family == 5
+    alone, _ = rows_of(*made[:2])
+    assert rows["focal"].difference.low < alone["focal"].difference.low
+    assert rows_of(*made, counted=1)[1].family == 2
+
+
+def test_what_a_verdict_tells_apart_from_the_baseline_is_no_rival_of_the_best():
+    """Of p that Holm's two comparisons bear and three pairs do not; whichever of two is best."""
+    behind = 0.005 + 0.0074 * np.random.default_rng(4).standard_normal(20)
+    assert 0.05 / 3 < statistics.sign_flip_test(behind) < 0.05 / 2
+    near = result("poly", BASE - 0.001 + 0.01 * RNG.standard_normal(20))
+    _, comparison = rows_of(result("cross_entropy", BASE), near, result("focal", BASE - behind))
+    assert comparison.row("focal").verdict == "worse"
+    assert comparison.leading == ("cross_entropy", "poly")
+    _, comparison = rows_of(result("cross_entropy", BASE - behind), near, result("focal", BASE))
+    assert comparison.row("focal").verdict == "better"
+    assert comparison.leading == ("focal", "poly")
+
+
+def test_numbers_that_differ_by_rounding_alone_are_ties():
+    """Two forms of one loss in single precision; a difference of a ten-thousandth counts."""
+    single = BASE.astype(np.float32)
+    beside = np.nextafter(single, np.float32(2))
+    _, comparison = rows_of(result("cross_entropy", single), result("focal", beside))
+    focal = comparison.row("focal")
+    assert (focal.verdict, focal.ties, focal.p, focal.settled_by) == ("open", 20, 1.0, None)
+    assert set(focal.differences) == {0.0}
+    _, comparison = rows_of(result("cross_entropy", single), result("focal", single * 1.0001))
+    assert comparison.row("focal").ties == 0
+
+
+@pytest.mark.parametrize("step", [0.0, 0.02])
+def test_differences_without_any_spread_have_no_interval(step):
+    """That twenty seeds all gave one difference does not mean that every seed would."""
+    rows, comparison = rows_of(
+        result("cross_entropy", BASE.astype(np.float32)),
+        with_metric(result("focal", (BASE + step).astype(np.float32)), "recall", SAME),
+    )
+    assert np.isnan([rows["focal"].difference.low, rows["focal"].difference.high]).all()
+    assert f"{step:+.4f}" in comparison.conclusion[0]
+    assert "interval" not in comparison.conclusion[0]
 
 
 def test_seeds_of_the_baseline_that_diverged_are_named_and_one_seed_is_singular():
@@ -210,7 +278,7 @@ def test_a_difference_that_rounding_left_is_none_and_a_small_one_keeps_its_size(
     _, comparison = rows_of(
         result("cross_entropy", BASE * 1e-6), result("focal", BASE * 1e-6 + 2e-8)
     )
-    assert "by +2.0e-08 (95 % interval +2.0e-08 to +2.0e-08)" in comparison.conclusion[0]
+    assert "by +2.0e-08; p = " in comparison.conclusion[0]
     assert "| +2.0e-08 |" in tables.as_markdown([comparison], None)
 
 

@@ -420,11 +420,20 @@ def test_what_was_noted_in_training_stands_below_the_tables_once(command):
     assert out.count(NOTE) == 1
 
 
-def test_results_that_are_left_out_by_hand_are_counted(command):
-    _, out, _ = command("compare", "--format", "markdown", "--where", "corruption.rate=0.05")
-    note = "- --where leaves out 9 of 18 results: p is corrected over what is compared here alone."
+def test_what_is_chosen_by_hand_is_corrected_over_with_what_could_have_been(command):
+    """Six settings of three losses are 12 comparisons, and 18 where each could be the baseline."""
+    conditions = ("--where", "corruption.rate=0.05", "--where", "loss=cross_entropy,focal")
+    _, out, _ = command("compare", "--format", "markdown", *conditions)
+    note = "- --where leaves out 12 of 18 results: p is corrected over them too."
     assert out.count(note) == 3
-    assert "leaves out" not in command("compare", "--format", "markdown")[1]
+    assert out.count("are corrected over all 12 comparisons") == 3
+    _, out, _ = command("compare", "--format", "markdown", "--baseline", "focal")
+    assert out.count("- --baseline focal: p is corrected over each loss against each.") == 6
+    assert out.count("are corrected over all 18 comparisons") == 6
+    for words in ([], ["--baseline", "cross_entropy"]):
+        _, out, _ = command("compare", "--format", "markdown", *words)
+        assert out.count("are corrected over all 12 comparisons") == 6
+        assert "--" not in out.replace("---", "")
 
 
 def test_a_heading_leaves_out_what_is_not_set():

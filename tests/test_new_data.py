@@ -340,6 +340,27 @@ def test_seeds_that_were_added_to_one_of_two_losses_are_a_second_look_too(which)
     assert twice.p == pytest.approx(2 * once.p)
 
 
+def test_seeds_too_few_for_any_verdict_are_no_look():
+    """Five seeds cannot end in a verdict, so that those added to them are the first look."""
+    few, more, most = (
+        result("focal", BASE[at], seeds=list(range(20))[at])
+        for at in (slice(0, 5), slice(5, 12), slice(12, 20))
+    )
+    assert results.looks_of(results.merged([few])) == 1
+    assert results.looks_of(results.merged([few, more])) == 1
+    assert results.looks_of(results.merged([few, more, most])) == 2
+
+
+def test_seeds_that_can_show_nothing_are_said_with_those_that_can_at_the_next_look():
+    """Six at the second look, p doubled, show nothing; of a third look eight seeds can."""
+    made = result("cross_entropy", BASE[:6]), result("focal", BETTER[:6])
+    made = [replace(r, summary={**r.summary, "looks": 2}) for r in made]
+    _, comparison = of(None, *made)
+    assert 2 * statistics.smallest_p(6) > 0.05 >= 3 * statistics.smallest_p(7)
+    few = "6 seeds can never reach p = .05 in 1 comparison with p multiplied by 2: 7 are needed"
+    assert f"{few} (seeds=7)." in comparison.conclusion
+
+
 def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
     parts = [
         result("focal", BASE[at], seeds=list(range(20))[at]) for at in (slice(12), slice(12, 20))

@@ -96,22 +96,33 @@ def compare(
 
     Those of an EXPERIMENT, or of all runs in the results folder.
     """
+    from lossbench.comparison import YARDSTICKS, count_comparisons
     from lossbench.comparison import compare as compare_results
     from lossbench.comparison import where as those_where
 
     folder = Path(results).absolute()
     stored, question = _stored(experiment, results, folder, config_dir)
     kept = those_where(stored, where)
+    declared = question.baseline if question else None
+    by_hand = baseline not in (None, declared, *(() if declared else YARDSTICKS))
+    counted = [count_comparisons(stored, any_baseline=any_one) for any_one in (False, by_hand)]
     comparisons = compare_results(
         kept,
-        baseline=baseline or (question.baseline if question else None),
+        baseline=baseline or declared,
         metric=metric,
         same_within=same_within,
         mixed_budgets=mixed_budgets,
         at=at,
+        counted=counted[1],
     )
     decisions = decisions_on(question, stored)
-    noted = _note_left_out(comparisons, len(stored) - len(kept), len(stored))
+    notes = []
+    if len(kept) < len(stored):
+        of = f"{len(stored) - len(kept)} of {len(stored)} results"
+        notes.append(f"--where leaves out {of}: p is corrected over them too.")
+    if counted[1] > counted[0]:
+        notes.append(f"--baseline {baseline}: p is corrected over each loss against each.")
+    noted = [replace(c, notes=(*c.notes, *notes)) for c in comparisons]
     answer = Answer(folder, question, noted, decisions)
     if peek:
         _name_missing_for_peek(answer, results, metric, form)
@@ -120,17 +131,6 @@ def compare(
         _write_page(answer, Path(html))
     _draw(answer)
     return _changed(decisions) if check else 0
-
-
-def _note_left_out(comparisons: list[Comparison], left_out: int, of: int) -> list[Comparison]:
-    """The comparisons, which say so where results were left out by hand."""
-    if not left_out:
-        return comparisons
-    note = (
-        f"--where leaves out {left_out} of {of} results: p is corrected over what is compared here "
-        "alone."
-    )
-    return [replace(c, notes=(*c.notes, note)) for c in comparisons]
 
 
 @dataclass(frozen=True)

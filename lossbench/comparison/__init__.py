@@ -14,6 +14,7 @@ from lossbench.comparison.peeking import (
 from lossbench.comparison.select import (
     Group,
     budgets,
+    count_comparisons,
     datasets,
     grouped,
     robustness,

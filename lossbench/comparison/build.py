@@ -40,6 +40,7 @@ def compare(
     mixed_budgets: bool = False,
     at: str = "last",
     tried: int = 1,
+    counted: int = 0,
 ) -> list[Comparison]:
     """One comparison for each setting and tuning budget; p values corrected over all of them.
 
@@ -47,7 +48,9 @@ def compare(
         `settle.margin` that all results were asked for with.
     mixed_budgets: rank runs that were tuned with different budgets against each other.
     at: compare after the "last" epoch, or at the "best" on validation data.
-    tried: p values are multiplied by it, for what else was tried and is not among the results.
+    tried: p values are multiplied by it, for what else was tried and is not among the results; as
+        they are by the number of metrics where one is named that results are not judged by.
+    counted: comparisons that these are some of, where there are more: p is corrected over them.
     UserError names a metric or baseline that no setting has, and budgets that leave no ranking.
     """
     if same_within is not None and not (same_within > 0 and np.isfinite(same_within)):
@@ -58,18 +61,18 @@ def compare(
     if same_within is None and len(margins) == 1:
         same_within = margins.pop()
     contests = contests_of(results, baseline, metric, mixed_budgets)
-    contests = [replace(contest, at=at, tried=tried) for contest in contests]
+    contests = [replace(s, at=at, tried=tried * s.tried) for s in contests]
+    family = max(counted, sum(len(contest.others) for contest in contests))
     (other,) = set(PLACES) - {at}
-    evidence = weigh(contests, same_within)
-    elsewhere = weigh([replace(s, at=other) for s in contests if s.has(other)], same_within)
+    evidence = weigh(contests, same_within, family)
+    elsewhere = weigh([replace(s, at=other) for s in contests if s.has(other)], same_within, family)
     rivals = iter(elsewhere)
-    family = sum(len(contest.others) for contest in contests)
     pairs = sum(math.comb(len(contest.results), 2) for contest in contests)
     return [
         replace(
             _comparison(contest, shown, next(rivals) if contest.has(other) else {}, family),
             margin=same_within,
-            leading=rivals_of_best(contest, pairs) if contest.defined else (),
+            leading=rivals_of_best(contest, shown, max(pairs, counted)) if contest.defined else (),
         )
         for contest, shown in zip(contests, evidence, strict=True)
     ]
@@ -107,6 +110,7 @@ def _comparison(
         stays=statistics.first_stays(scores) if len(scores) > 1 else None,
         paired=contest.paired,
         family=family,
+        tried=contest.tried,
         better_shares=_better_shares(contest) if contest.defined else {},
         notes=contest.notes,
         rows=tuple(sorted(rows.values(), key=lambda row: -row.score)),

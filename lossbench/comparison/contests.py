@@ -16,7 +16,7 @@ from lossbench import registry, statistics
 from lossbench.configuration import budget_words, digest, labels, loss_labels
 from lossbench.contract import UserError
 from lossbench.registry.hints import choices
-from lossbench.results import Result, looks_of, of_seeds
+from lossbench.results import Result, duplicates, looks_of, of_seeds
 
 Array = NDArray[np.float64]
 VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
@@ -31,8 +31,8 @@ class Contest:
     results: each loss on the seeds that it shares with the baseline, or on as many where there are
     none; the baseline on those of all of them. paired: whether each loss shares seeds with it.
     at: "last" epoch, or "best" on validation data. failed: what a replica that diverged counts as;
-    None: as worse than all others. tried: as in `compare`. defined: false where the metric has no
-    value on any seed.
+    None: as worse than all others. tried: what p is multiplied by, for what else was tried or could
+    have been. defined: false where the metric has no value on any seed.
     """
 
     results: dict[str, Result]
@@ -86,7 +86,8 @@ class Contest:
         """The loss less the baseline; NaN where one of the two failed."""
         values, base = self.values(self.pairs[label])
         both = np.isfinite(values) & np.isfinite(base)
-        return np.where(both, np.where(both, values, 0) - np.where(both, base, 0), np.nan)
+        values, base = (np.where(both, side, 0.0) for side in (values, base))
+        return np.where(both, statistics.difference(values, base), np.nan)
 
     def gains(self, label: str) -> Array:
         """The differences, positive where the loss is better, failed replicas the worst."""
@@ -247,10 +248,13 @@ def _contest(
         notes.append(f"{summary['task']} is compared by {summary['primary']}: it has no {metric}.")
         metric = None
     metric = metric or summary["primary"]
+    tried = 1
     if metric != summary["primary"]:
+        tried = _count_metrics(labelled)
+        counted = f": p is multiplied by {tried}, for so many metrics could have been chosen"
         notes.append(
-            f"Compared by {metric}, while {summary['primary']} is what these runs are judged by: p "
-            "is corrected over losses, not over the metrics that could have been chosen."
+            f"Compared by {metric}, while {summary['primary']} is what these runs are judged by"
+            f"{counted if tried > 1 else ''}."
         )
     here = [name for each in baselines if (name := _named(each, labelled))]
     base = here[0] if here else _baselines([labelled], labelled)[0]
@@ -263,7 +267,15 @@ def _contest(
     labelled, defined, undefined_notes = _where_defined(labelled, metric)
     notes += [*seed_notes, *undefined_notes, *_infinite(labelled, metric)]
     failed = score_of_failure(summary, metric, direction)
-    return Contest(labelled, metric, direction, base, paired, tuple(notes), failed, defined)
+    known = (labelled, metric, direction, base, paired, tuple(notes), failed, defined)
+    return Contest(*known, tried=tried)
+
+
+def _count_metrics(labelled: dict[str, Result]) -> int:
+    """The metrics that losses can be compared by, without those that say the same as another."""
+    summary, results = next(iter(labelled.values())).summary, labelled.values()
+    directed = {name for name, direction in summary["directions"].items() if direction}
+    return len(directed - duplicates(results, summary["primary"]).keys())
 
 
 def score_of_failure(summary: dict[str, Any], metric: str, direction: int) -> float | None:

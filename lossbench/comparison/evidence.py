@@ -37,11 +37,14 @@ class Evidence:
     hidden: float
 
 
-def weigh(contests: Sequence[Contest], margin: float | None) -> list[dict[str, Evidence]]:
+def weigh(
+    contests: Sequence[Contest], margin: float | None, family: int
+) -> list[dict[str, Evidence]]:
     """The evidence of each contest, by loss.
 
-    p values are corrected over all of them (Holm), each multiplied by the looks that were taken:
-    seeds that were added after a comparison are a second one.
+    p values are corrected over so many comparisons (Holm), of which those that are not here count
+    as open, each multiplied by the looks that were taken: seeds that were added after a comparison
+    are a second one.
     """
     pairs = [(contest, label) for contest in contests for label in contest.others]
     hidden = [_hidden_variance(contest, label) for contest, label in pairs]
@@ -49,8 +52,9 @@ def weigh(contests: Sequence[Contest], margin: float | None) -> list[dict[str, E
         _test(contest, label, margin, extra)
         for (contest, label), extra in zip(pairs, hidden, strict=True)
     ]
+    others = (1.0,) * (family - len(pairs))
     columns = zip(*tested, strict=True) if tested else []
-    corrected = [statistics.holm(column).tolist() for column in columns]
+    corrected = [statistics.holm(column + others).tolist()[: len(pairs)] for column in columns]
     evidence: dict[int, dict[str, Evidence]] = {id(contest): {} for contest in contests}
     for (contest, label), (p, here, same, same_here), extra in zip(
         pairs, zip(*corrected, strict=True), hidden, strict=True
@@ -60,19 +64,23 @@ def weigh(contests: Sequence[Contest], margin: float | None) -> list[dict[str, E
     return [evidence[id(contest)] for contest in contests]
 
 
-def rivals_of_best(contest: Contest, pairs: int) -> tuple[str, ...]:
+def rivals_of_best(contest: Contest, evidence: dict[str, Evidence], pairs: int) -> tuple[str, ...]:
     """The loss with the best mean, and those not told apart from it on new data, best first.
 
-    pairs: of losses in all contests, any of which might have been this one, so that p is corrected
-    over all of them (Bonferroni).
+    evidence: against the baseline, which counts where this is one of the two. pairs: of losses in
+    all contests, any of which might have been this one, so that p is corrected over all of them
+    (Bonferroni).
     """
     means = dict(zip(contest.results, contest.scores().mean(axis=0), strict=True))
     best, *others = sorted(means, key=lambda label: -means[label])
+    decided = {label for label, shown in evidence.items() if shown.verdict in ("better", "worse")}
+    apart = decided if best == contest.baseline else {contest.baseline} if best in decided else ()
     against = replace(contest, baseline=best)
     p = {
         label: _test(against, label, None, _hidden_variance(against, label))[0] for label in others
     }
-    return (best, *[label for label in others if not pairs * p[label] <= ALPHA])
+    rivals = [x for x in others if x not in apart and not pairs * p[x] <= ALPHA]
+    return (best, *rivals)
 
 
 def _test(
@@ -176,6 +184,9 @@ def simultaneous_interval(
         return None
     known = not np.isnan(evidence.hidden)
     extra = evidence.hidden if known else 0.0
+    rounding = statistics.ROUNDING * np.abs(finished).max()
+    if max(np.ptp(finished), extra**0.5) <= rounding:  # that no spread was seen bounds nothing
+        return Interval(float(finished.mean()), np.nan, np.nan)
     level = 1 - ALPHA / family / contest.looks(label) / contest.tried
     interval = statistics.t_interval(finished, level, extra=extra)
     if abs(finished.sum()) <= statistics.ROUNDING * np.abs(finished).sum():

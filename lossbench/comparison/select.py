@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lossbench.comparison.sentences import WORDS
 from lossbench.comparison.structure import Comparison
+from lossbench.configuration import digest
 from lossbench.contract import UserError
 from lossbench.nested import dotted_keys, value_under
 from lossbench.registry.hints import choices
@@ -44,6 +46,12 @@ def where(results: Sequence[Result], conditions: Sequence[str]) -> list[Result]:
         if not kept:
             raise UserError(f"--where {condition}: no result has it. {choices(text, held)}")
     return kept
+
+
+def count_comparisons(results: Sequence[Result], *, any_baseline: bool) -> int:
+    """How many comparisons the results allow, with one baseline in a setting or with any."""
+    alike = Counter((digest(result.setting), result.config.tune.budget) for result in results)
+    return sum(n * (n - 1) // 2 if any_baseline else n - 1 for n in alike.values())
 
 
 def _facts(result: Result) -> dict[str, Any]:

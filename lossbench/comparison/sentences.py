@@ -37,7 +37,7 @@ def conclude(comparison: Comparison) -> list[str]:
     if comparison.family > len(rows):
         sentences.append(
             f"p and intervals of differences are corrected over all {comparison.family} "
-            "comparisons that were asked for."
+            "comparisons that were asked for, or could have been."
         )
     return [
         *sentences,
@@ -98,9 +98,10 @@ def why_unjudged(comparison: Comparison) -> str:
     return "their origin was not recorded"
 
 
-def explain_few_seeds(seeds: int, comparisons: int, needed: int) -> str:
-    """Why these seeds cannot show anything."""
+def explain_few_seeds(seeds: int, comparisons: int, needed: int, times: int = 1) -> str:
+    """Why these seeds cannot show anything; times: what p is multiplied by for other reasons."""
     asked = f"{comparisons} comparison" + "s" * (comparisons > 1)
+    asked += f" with p multiplied by {times}" if times > 1 else ""
     held = f"{seeds} seed" + "s" * (seeds > 1)
     return f"{held} can never reach p = .05 in {asked}: {needed} are needed (seeds={needed})."
 
@@ -158,7 +159,7 @@ def _by(comparison: Comparison, row: Row, lead: str) -> str:
     d = row.difference
     if d is None:
         return ""
-    known = np.isfinite(d.low)  # one or two seeds have no interval
+    known = np.isfinite(d.low)  # neither where seeds are few nor where they all agree
     on = "" if row.p is not None else " on these data"
     kind = "simultaneous 95 % interval" if comparison.family > 1 else "95 % interval"
     estimate, low, high = (write_number(x, sign="+") for x in (d.estimate, d.low, d.high))
@@ -348,7 +349,13 @@ def same_numbers(first: Result, second: Result) -> bool:
 
 
 def _few(comparison: Comparison) -> Iterator[str]:
-    seeds = [row.seeds for row in comparison.rows if row.verdict != "baseline"]
-    if seeds and comparison.family * statistics.smallest_p(min(seeds)) > ALPHA:
-        needed = statistics.seeds_needed_for(ALPHA, comparison.family)
-        yield explain_few_seeds(min(seeds), comparison.family, needed)
+    rows = [row for row in comparison.rows if row.verdict != "baseline"]
+    if not rows:
+        return
+    seeds, looks = min((row.seeds, row.looks) for row in rows)
+    times, family = looks * comparison.tried, comparison.family
+    if times * family * statistics.smallest_p(seeds) > ALPHA:
+        looked = seeds >= statistics.seeds_needed_for(ALPHA)  # so that more are another look
+        counted = (looks + looked) * comparison.tried * family
+        needed = statistics.seeds_needed_for(ALPHA, counted)
+        yield explain_few_seeds(seeds, family, needed, times)

@@ -84,7 +84,8 @@ class Comparison:
     seeds: those that all losses share; a row may have more.
     paired: false where losses share no seed with the baseline, so that the k-th seeds of two are
         set against each other: as valid, but blind to smaller differences.
-    family: comparisons that the p values are corrected over: all that one call of `compare` makes.
+    family: comparisons that the p values are corrected over: all that one call of `compare` makes,
+        or that it could have made of the same results. tried: what else they are multiplied by.
     margin: difference within which losses count as practically the same, where one was stated.
     stays: how often the loss that is first on one half of the seeds is so on the other.
     better_shares: of every two losses the share of their common seeds on which the first is better
@@ -106,6 +107,7 @@ class Comparison:
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
     results: dict[str, Result]
+    tried: int = 1
     stays: float | None = None
     margin: float | None = None
     leading: tuple[str, ...] = ()

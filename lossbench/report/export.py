@@ -68,6 +68,7 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
             "p_these_data": row.p_here if compared else None,
             "comparisons": comparison.family if compared else None,
             "looks": row.looks if versus else None,
+            "tried": comparison.tried if versus else None,
             "probability_of_improvement": row.improvement if compared else None,
             "effect_size": row.effect if compared else None,
             "leads": row.leads if compared else None,

@@ -33,6 +33,7 @@ from lossbench.registry.kinds import CHOICES, LATER
 from lossbench.results import predictions
 from lossbench.results.predictions import Predictions
 from lossbench.results.sources import code_of_run
+from lossbench.statistics import seeds_needed_for
 
 ROOM = 2**20  # bytes that must be free
 STALE_SECONDS = 3600  # what is being written for longer was killed
@@ -180,12 +181,8 @@ def free_name(folder: Path, stem: str) -> Path:
 
 def parts(folder: Path, key: str) -> list[Path]:
     """The folders of a key, in the order in which they were written."""
-    folders: list[Path] = []
-    for name in _names(key):
-        if not (folder / name / "seeds.parquet").exists():
-            return folders
-        folders.append(folder / name)
-    raise AssertionError("names never end")
+    named = (folder / name for name in _names(key))
+    return [*itertools.takewhile(lambda place: (place / "seeds.parquet").exists(), named)]
 
 
 def read(place: Path) -> Result:
@@ -260,20 +257,22 @@ def _remarks(results: Sequence[Result]) -> dict[str, Any]:
     """What must be known of any of the parts, once, and the seconds of all."""
     summaries = [result.summary for result in results]
     reasons = dict.fromkeys(filter(None, (s.get("unmapped_because") for s in summaries)))
-    notes = [*dict.fromkeys(note for s in summaries for note in s.get("notes", []))]
+    notes = dict.fromkeys(note for s in summaries for note in s.get("notes", []))
     mapped = {"mapped": not reasons, "unmapped_because": "; ".join(reasons) or None}
-    return {**mapped, "notes": notes, "seconds": sum(s["seconds"] for s in summaries)}
+    return {**mapped, "notes": [*notes], "seconds": sum(s["seconds"] for s in summaries)}
 
 
 def _looks(results: Sequence[Result]) -> dict[str, int]:
-    """How often seeds could have been compared, by those parts that brought some, in order."""
+    """How often seeds could have been compared, by the parts that brought some to enough."""
     plans, known = Counter[int](), set[int]()
     for result in results:
-        if not known.issuperset(result.seeds.seed):
-            plans[result.summary.get("planned_looks", 1)] += 1
+        brought = not known.issuperset(result.seeds.seed)
         known.update(result.seeds.seed)
+        if brought and len(known) >= seeds_needed_for():
+            plans[result.summary.get("planned_looks", 1)] += 1
     looks = sum(max(plan, parts) if plan > 1 else parts for plan, parts in plans.items())
-    return {"looks": looks, "planned_looks": max(plans), "parts": plans[max(plans)]}
+    planned = max(plans, default=1)
+    return {"looks": max(1, looks), "planned_looks": planned, "parts": plans[planned]}
 
 
 def looks_of(result: Result) -> int:

@@ -10,6 +10,7 @@ and initial weights (`mean_test`), and whether it would be on new data like them
 from lossbench.statistics.basic import (
     Array,
     Interval,
+    difference,
     effect_size,
     oriented_scores,
     paired_differences,

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 Array = NDArray[np.float64]
+SINGLE = 4 * float(np.finfo(np.float32).eps)  # relative: metrics are computed in single precision
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,13 @@ def paired_differences(
     """
     pair = np.stack([np.asarray(treatment), np.asarray(baseline)])
     better, worse = oriented_scores(pair, higher_is_better=higher_is_better, failed=failed)
-    return np.asarray(better - worse)
+    return difference(better, worse)
+
+
+def difference(first: Array, second: Array) -> Array:
+    """The first less the second; what rounding leaves of equal numbers counts as zero."""
+    apart = np.abs(first - second) > SINGLE * np.maximum(np.abs(first), np.abs(second))
+    return np.asarray(np.where(apart, first - second, 0.0))
 
 
 # --- intervals and effects ------------------------------------------------------------------
