@@ -18,6 +18,7 @@ from scipy import stats
 
 from lossbench import results
 from lossbench.cli import main
+from lossbench.commands.running import _note_others
 from lossbench.comparison import (
     compare,
     datasets,
@@ -434,6 +435,15 @@ def test_what_is_chosen_by_hand_is_corrected_over_with_what_could_have_been(comm
         _, out, _ = command("compare", "--format", "markdown", *words)
         assert out.count("are corrected over all 12 comparisons") == 6
         assert "--" not in out.replace("---", "")
+
+
+def test_losses_that_met_the_same_data_and_were_not_asked_for_are_counted(place):
+    """Of nine results on moons at three noise rates those of focal are not asked for."""
+    asked = [r for r in results.everything(place / "results") if r.config.loss.name != "focal"]
+    whole = compare(results.everything(place / "results"))
+    (note,) = {line for c in _note_others(compare(asked), place / "results") for line in c.notes}
+    assert note.startswith("1 other loss of this setting is stored: p is corrected over what this")
+    assert not any(c.notes for c in _note_others(whole, place / "results"))
 
 
 def test_a_heading_leaves_out_what_is_not_set():

@@ -351,6 +351,20 @@ def test_seeds_too_few_for_any_verdict_are_no_look():
     assert results.looks_of(results.merged([few, more, most])) == 2
 
 
+def test_stored_seeds_that_were_not_asked_for_are_counted():
+    """Twelve of twenty that are stored, as a request for these alone takes them."""
+    made = [
+        results.of_seeds(results.merged([result(loss, values)]), range(12))
+        for loss, values in (("cross_entropy", BASE), ("focal", BETTER))
+    ]
+    _, comparison = of(None, *made)
+    assert comparison.notes == (
+        "Seeds left out, which are stored and were not asked for: 8 of cross_entropy, 8 of focal.",
+    )
+    _, whole = of(None, *(results.merged([result(loss, BASE)]) for loss in ("poly", "focal")))
+    assert not whole.notes
+
+
 def test_seeds_that_can_show_nothing_are_said_with_those_that_can_at_the_next_look():
     """Six at the second look, p doubled, show nothing; of a third look eight seeds can."""
     made = result("cross_entropy", BASE[:6]), result("focal", BETTER[:6])

@@ -138,13 +138,14 @@ def main(share: float) -> None:
             judged = [judge(values) for values in drawn]
             found = float(np.mean([campaign.found for campaign in judged]))
             seeds = float(np.mean([campaign.seeds for campaign in judged]))
-            noise = 3 * np.sqrt(max(found * (1 - found), 1 / campaigns) / campaigns)
+            noise = {bound: 3 * np.sqrt(bound * (1 - bound) / campaigns) for bound in (ALPHA, 0.8)}
             if name in NULLS:
-                promises = [("a false verdict", "at most 0.05", found, found <= ALPHA + noise)]
+                kept = found <= ALPHA + noise[ALPHA]
+                promises = [("a false verdict", "at most 0.05", found, kept)]
             elif name == PROMISED and method != "fixed, 30 seeds":
                 used = seeds / FIXED
                 promises = [
-                    ("found", "at least 0.8", found, found >= 0.8 - noise),
+                    ("found", "at least 0.8", found, found >= 0.8 - noise[0.8]),
                     ("seeds as a share of 30", "at most 0.6", used, used <= 0.6),
                 ]
             else:

@@ -297,3 +297,29 @@ def added_by_hand(generator: np.random.Generator) -> bool:
         if found(compare(results)):
             return True
     return False
+
+
+# --- choices made after looking -----------------------------------------------------------------
+
+
+def another_metric(generator: np.random.Generator) -> bool:
+    """Two equal losses by each of five metrics that they are not judged by, correlated by half."""
+    shared = normal(generator, (SEEDS, 2))
+    results = judged(shared)
+    for number in range(5):
+        name, values = f"metric_{number}", (shared + normal(generator, (SEEDS, 2))) / np.sqrt(2)
+        results = [
+            replace(
+                r,
+                seeds=r.seeds.assign(**{f"test/{name}": values[:, k]}),
+                summary=r.summary | {"directions": r.summary["directions"] | {name: 1}},
+            )
+            for k, r in enumerate(results)
+        ]
+    return any(found(compare(results, metric=f"metric_{number}")) for number in range(5))
+
+
+def one_of_four(generator: np.random.Generator) -> bool:
+    """Of four losses equal to the baseline each alone with it, as `--where` shows them."""
+    base, *others = judged(normal(generator, (SEEDS, LOSSES)))
+    return any(found(compare([base, other], counted=LOSSES - 1)) for other in others)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ from lossbench.contract import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lossbench.comparison import Comparison
     from lossbench.configuration import Configuration
     from lossbench.configuration.experiments import Experiment
     from lossbench.results import Result
@@ -147,10 +151,36 @@ def _train_and_compare(
         jobs, results = settle(configs, baseline, console, wait=wait)
     if results:
         comparisons = compare_results(results, baseline=baseline)
+        if not experiment:
+            comparisons = _note_others(comparisons, jobs[0].folder)
         print_comparisons(comparisons, console, question=experiment.question if experiment else "")
         decisions = decisions_on(experiment, results)
         report(Outcome(request, jobs, results, comparisons, experiment, decisions), console)
     return exit_code(jobs, results, console)
+
+
+def _note_others(comparisons: list[Comparison], folder: Path) -> list[Comparison]:
+    """The comparisons, which say so where the folder holds other losses of their setting."""
+    from lossbench import results
+    from lossbench.configuration import digest, setting_of
+
+    compared = {result.key for each in comparisons for result in each.results.values()}
+    others: Counter[tuple[str, str]] = Counter()
+    with contextlib.suppress(UserError):  # a damaged result that was not asked for
+        for config, summary in (results.described(p[-1]) for p in results.by_configuration(folder)):
+            setting = digest(setting_of(summary["numbers"])), config.tune.budget
+            others[setting] += summary["key"] not in compared
+    noted = []
+    for comparison in comparisons:
+        settings = {(digest(r.setting), r.config.tune.budget) for r in comparison.results.values()}
+        count = sum(others[setting] for setting in settings)
+        are = "losses of this setting are" if count > 1 else "loss of this setting is"
+        note = (
+            f"{count} other {are} stored: p is corrected over what this command named, "
+            "by `lossbench compare` over all."
+        )
+        noted.append(replace(comparison, notes=(*comparison.notes, note)) if count else comparison)
+    return noted
 
 
 def _warn_of_few_seeds(configs: list[Configuration], console: Console) -> None:

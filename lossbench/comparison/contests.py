@@ -385,6 +385,9 @@ def _on_shared_seeds(
             f"Some losses share no seed with {baseline}, so their seeds are compared unpaired; "
             "with the same seeds smaller differences would be found."
         )
+    asked = {x: r.summary.get("held", 0) - len(r.seeds) for x, r in labelled.items()}
+    if listed := ", ".join(f"{count} of {label}" for label, count in asked.items() if count > 0):
+        notes.append(f"Seeds left out, which are stored and were not asked for: {listed}.")
     dropped = {label: len(seeds - used[label]) for label, seeds in held.items()}
     if listed := ", ".join(f"{count} of {label}" for label, count in dropped.items() if count):
         notes.append(f"Seeds left out, which {baseline} and the others do not share: {listed}.")

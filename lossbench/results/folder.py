@@ -263,7 +263,7 @@ def _remarks(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _looks(results: Sequence[Result]) -> dict[str, int]:
-    """How often seeds could have been compared, by the parts that brought some to enough."""
+    """How many seeds there are, and how often parts that brought some to enough were compared."""
     plans, known = Counter[int](), set[int]()
     for result in results:
         brought = not known.issuperset(result.seeds.seed)
@@ -272,7 +272,8 @@ def _looks(results: Sequence[Result]) -> dict[str, int]:
             plans[result.summary.get("planned_looks", 1)] += 1
     looks = sum(max(plan, parts) if plan > 1 else parts for plan, parts in plans.items())
     planned = max(plans, default=1)
-    return {"looks": max(1, looks), "planned_looks": planned, "parts": plans[planned]}
+    counts = {"looks": max(1, looks), "planned_looks": planned, "parts": plans[planned]}
+    return {**counts, "held": len(known)}
 
 
 def looks_of(result: Result) -> int:

@@ -75,7 +75,9 @@ def _as_one(result: results.Result, seeds: Sequence[int]) -> results.Result:
     """The merged pieces with rows in the order of one training, and looked at as often."""
     order = {seed: place for place, seed in enumerate(seeds)}
     looks = {"planned_looks": result.config.settle.looks or 1}
-    summary = {k: v for k, v in result.summary.items() if k not in ("looks", "parts")} | looks
+    summary = {
+        k: v for k, v in result.summary.items() if k not in ("looks", "parts", "held")
+    } | looks
     return replace(
         result,
         config=replace(result.config, seeds=tuple(seeds)),
