@@ -157,10 +157,7 @@ def into_place(temporary: Path, folder: Path, key: str) -> Path:
 
 def _names(key: str) -> Iterator[str]:
     yield key
-    number = 0
-    while True:
-        number += 1
-        yield f"{key}-{number}"
+    yield from (f"{key}-{number}" for number in itertools.count(1))
 
 
 def move_aside(place: Path) -> Path:
@@ -330,6 +327,8 @@ def _head(place: Path) -> tuple[dict[str, Any], set[int]]:
 
 def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
     """The result with only these seeds, in ascending order."""
+    if [*seeds] == sorted(seeds) == result.seeds.seed.tolist():
+        return result
     return replace(
         result,
         config=replace(result.config, seeds=tuple(seeds)),
