@@ -375,6 +375,21 @@ def test_seeds_that_can_show_nothing_are_said_with_those_that_can_at_the_next_lo
     assert f"{few} (seeds=7)." in comparison.conclusion
 
 
+def test_planned_looks_at_other_losses_are_none_at_this_one():
+    """The yardstick of several proposals has the looks of all; by hand each counts."""
+    base, focal = pair(SLIGHT)
+    base = replace(base, summary={**base.summary, "planned_looks": 6, "looks": 15, "parts": 2})
+    planned = {"planned_looks": 4, "looks": 4, "parts": 3}
+    proposed, comparison = of(None, base, replace(focal, summary={**focal.summary, **planned}))
+    assert proposed.looks == 4
+    assert any(
+        "4 looks at whether" in x and "for 3 of them seeds" in x for x in comparison.conclusion
+    )
+    added = replace(focal, summary={**focal.summary, **planned, "looks": 5})
+    assert of(None, base, added)[0].looks == 15
+    assert of(None, base, focal)[0].looks == 15
+
+
 def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
     parts = [
         result("focal", BASE[at], seeds=list(range(20))[at]) for at in (slice(12), slice(12, 20))

@@ -51,8 +51,13 @@ class Contest:
         return [label for label in self.results if label != self.baseline]
 
     def looks(self, label: str) -> int:
-        """How often the two could have been compared before, this time included."""
-        return max(looks_of(self.results[name]) for name in (label, self.baseline))
+        """How often the two could have been compared before, this time included.
+
+        Where both have planned looks, those of the baseline at other losses are none at this one.
+        """
+        own, base = looks_of(self.results[label]), looks_of(self.results[self.baseline])
+        planned = [r.summary.get("planned_looks", 1) for r in self.pairs[label]]
+        return own if min(planned) > 1 and own == planned[0] else max(own, base)
 
     def has(self, at: str) -> bool:
         """Whether every loss was scored at this epoch."""
@@ -162,8 +167,8 @@ def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> lis
 
     A yardstick first, then what most settings have, then by name and value.
     """
-    task = _task(one)
-    alike = [results for results in settings if _task(results) == task]
+    (task, *_), *tasks = ([r.summary["task"] for r in held.values()] for held in (one, *settings))
+    alike = [held for held, (posed, *_) in zip(settings, tasks, strict=True) if posed == task]
     held = Counter(label for results in alike for label in results)
     names = {label: r.config.loss.name for results in alike for label, r in results.items()}
 
@@ -171,11 +176,6 @@ def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> lis
         return names[label] not in YARDSTICKS, -held[label], natural_order(label)
 
     return sorted(held, key=order)
-
-
-def _task(labelled: dict[str, Result]) -> str:
-    task: str = next(iter(labelled.values())).summary["task"]
-    return task
 
 
 def natural_order(label: str) -> list[tuple[float, str]]:

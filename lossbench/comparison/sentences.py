@@ -298,8 +298,8 @@ def _looks(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
     which = [row.label for row in rows if row.looks > 1]
     about = "" if len(which) == len(rows) else f" of {', '.join(which)}"
     multiplied = f"p{about} is multiplied by {times}"
-    summaries = [result.summary for result in comparison.results.values()]
-    planned = max(summary.get("planned_looks", 1) for summary in summaries)
+    summaries = [comparison.results[label].summary for label in (*which, comparison.baseline)]
+    planned = next((n for s in summaries if (n := s.get("planned_looks", 1)) > 1), 1)
     added = looks - planned
     several = f"{added} time{'s' * (added > 1)}"
     if planned == 1:
