@@ -36,6 +36,7 @@ SHAPES = {  # task -> what a user's data look like
     "embedding": "examples with an identity, to be found again among others",
     "pairs": "two views of one thing that belong together",
     "ranking": "two items, of which one was preferred",
+    "list_ranking": "lists of items with grades, to be put in order",
     "segmentation": "images with a mask",
     "semantic_segmentation": "images with a mask of several classes",
     "sequence": "a sequence in, a shorter sequence of labels out",

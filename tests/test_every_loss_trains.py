@@ -20,6 +20,7 @@ DATA = {
     "embedding": "dataset=digit_identities trainer.max_epochs=2",
     "pairs": "dataset=paired_views model=two_tower trainer.max_epochs=3",
     "ranking": "dataset=scored_pairs model=pair_scorer trainer.max_epochs=3",
+    "list_ranking": "dataset=graded_lists dataset.samples=100 trainer.max_epochs=4",
     "segmentation": "dataset=shapes dataset.samples=100 model=unet trainer.max_epochs=4",
     "sequence": "dataset=digit_strips dataset.samples=300 model=temporal_conv trainer.max_epochs=6",
     "ordinal": "dataset=graded dataset.samples=300 trainer.max_epochs=5",

@@ -46,7 +46,9 @@ def arrays(
     (N, features), images (N, H, W) or (N, H, W, C) or (N, C, H, W), which stay uint8 and are
     standardised by channel, or of any other shape. Whole numbers or text as targets (N,) are
     classes, other numbers a regression, 0 and 1 for each label (N, L) a multilabel task, one for
-    each pixel a segmentation. A .npy file is read from the disk as training needs it.
+    each pixel a segmentation. Lists of items (N, L, features) have grades (N, L), -1 where there is
+    no item, and task=list_ranking; their features are taken as they are. A .npy file is read from
+    the disk as training needs it.
 
     Args:
         path: the .npz file, or the .npy file of inputs.
@@ -90,7 +92,7 @@ def _read_sample(
         x,
         targets,
         kind,
-        standardise="channels" if x.ndim == 4 else True,
+        standardise="channels" if x.ndim == 4 else kind != "list_ranking",
         notes=tuple(f"{file.name}: {note}" for note in notes),
         split=split,
     )

@@ -40,6 +40,19 @@ class Shared(nn.Module):
         return output
 
 
+class Items(nn.Module):
+    """The same module for each item of a list: (B, L, ...) -> (B, L, ...)."""
+
+    def __init__(self, each: nn.Module) -> None:
+        super().__init__()
+        self.each = each
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """All items of all lists follow each other in one batch."""
+        output: Tensor = one_tensor(self.each(inputs.flatten(0, 1)))
+        return output.unflatten(0, inputs.shape[:2])
+
+
 def keeps_sides_apart(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
     """Whether neither output changes with the input of the other side."""
     inputs = _two_examples(input_shape)
