@@ -156,8 +156,12 @@ def _of_results(folder: Path) -> dict[str, Pace]:
 
 def _timed(config: Configuration, seeds: list[int], report: Any) -> Pace:
     """In the worker: time an epoch of a few examples, and of more while that takes no longer."""
-    from lossbench.training import data, make_recipe, replicas_at_once
+    import torch
 
+    from lossbench.training import data, make_recipe, replicas_at_once
+    from lossbench.training.replicas import idle_replicas
+
+    torch.set_num_threads(1)  # as a run's
     begin = math.inf
     for _ in range(2):  # the first one imports plugins, too
         began = time.monotonic()
@@ -165,26 +169,28 @@ def _timed(config: Configuration, seeds: list[int], report: Any) -> Pace:
         begin = min(begin, time.monotonic() - began)
         if begin > TIMED_SECONDS:
             break
-    examples = splits.train.size
-    epoch = _epoch_seconds(config, splits, seeds[:1], TIMED_EXAMPLES)
-    count = min(len(seeds), replicas_at_once(config, make_recipe(config, splits), splits))
-    for size in (config.trainer.batch_size, examples):
-        if (begin + 3 * epoch * min(1, size / examples)) * count > TIMED_SECONDS:
-            break
-        if splits.replicas < count:
-            splits = data(config, seeds[:count])
-        epoch = _epoch_seconds(config, splits, seeds[:count], size)
+    examples, batch = splits.train.size, config.trainer.batch_size
+    recipe = make_recipe(config, splits)
+    count = min(len(seeds), replicas_at_once(config, recipe, splits))
+    _second_epoch(config, splits, seeds[:1], min(TIMED_EXAMPLES, examples))  # a cold start
+    took, done, epoch = 0.0, TIMED_EXAMPLES, math.nan
+    for replicas, size in ((1, TIMED_EXAMPLES), (1, batch), (count, batch), (count, examples)):
+        size = min(size, examples)
+        if 3 * took * replicas * size / done > TIMED_SECONDS:
+            break  # at the worst, it takes as many times longer as there are more rows
+        if splits.replicas < replicas:
+            splits = data(config, seeds[:replicas])
+        took, done = _second_epoch(config, splits, seeds[:replicas], size), replicas * size
+        epoch = took * examples / size / (replicas + idle_replicas(recipe.smallest_batch(size)))
     return Pace(begin, epoch, "timing a part of an epoch")
 
 
-def _epoch_seconds(config: Configuration, splits: Any, seeds: list[int], size: int) -> float:
-    """Seconds for an epoch of a replica of these seeds, from its second epoch of fewer examples."""
+def _second_epoch(config: Configuration, splits: Any, seeds: list[int], size: int) -> float:
+    """Seconds for the second epoch of these seeds' replicas on so many examples."""
     from lossbench.training import fit_stack, make_recipe
-    from lossbench.training.replicas import idle_replicas
 
     moments: list[float] = []
-    examples = splits.train.size
-    share = min(size, examples) / examples
+    share = size / splits.train.size
     parts = {"train": splits.train, "validation": splits.validation}
     few = replace(
         splits, **{n: part.first(max(2, round(share * part.size))) for n, part in parts.items()}
@@ -192,5 +198,4 @@ def _epoch_seconds(config: Configuration, splits: Any, seeds: list[int], size: i
     short = replace(config, trainer=replace(config.trainer, max_epochs=2, checkpoint=None))
     recipe = make_recipe(config, splits)
     fit_stack(short, recipe, few, seeds, lambda *_: moments.append(time.monotonic()), test=False)
-    idle = idle_replicas(recipe.smallest_batch(few.train.size))
-    return (moments[1] - moments[0]) / share / (len(seeds) + idle)
+    return moments[1] - moments[0]
