@@ -106,6 +106,7 @@ HOLDS, FAILS = better(), {"better": "b", "than": "a", "metric": "accuracy"}
         (0.02, {"more": "a", "than": "b", "metric": "overconfidence"}, "SUPPORTED"),
         (0.02, {"more": "a", "than": 0.8, "metric": "accuracy"}, "SUPPORTED"),
         (0.02, {"less": "a", "than": 0.8, "metric": "accuracy"}, "REFUTED"),
+        (-0.02, {"less": "a", "than": 0.8, "metric": "accuracy"}, "SUPPORTED"),
     ],
 )
 def test_a_planted_difference_gives_the_verdict(gain, test, verdict):
@@ -116,6 +117,15 @@ def test_a_planted_difference_gives_the_verdict(gain, test, verdict):
     decision = decided(found, test)
     assert decision.verdict == verdict
     assert (decision.findings[0].seeds_needed is not None) <= (verdict == "OPEN")
+
+
+def test_in_a_claim_of_the_worse_direction_a_failure_does_not_count_as_chance():
+    """Else a loss that diverges would support the claim that its accuracy is less."""
+    found = [planted("a", np.where(np.arange(20) == 3, np.nan, BASE - 0.02)), planted("b", BASE)]
+    for result in found:
+        result.summary["chance"] = 0.1
+    decision = decided(found, {"less": "a", "than": "b", "metric": "accuracy"})
+    assert decision.verdict == "OPEN"
 
 
 def test_the_numbers_behind_a_verdict_are_those_of_scipy():

@@ -292,6 +292,7 @@ def test_rows_are_resampled_with_the_metric_itself():
     """Tensor road of the row bootstrap: a metric that is no mean over rows works too."""
     first, second = held_out(BASE, 0.9, 0), held_out(BASE, 0.6, 1)
     assert row_variance([(first, "macro_f1", "test", 1.0), (second, "macro_f1", "test", -1.0)]) > 0
+    assert row_variance([(first, "macro_f1", "test", 1.0), (first, "macro_f1", "test", -1.0)]) == 0
     without = replace(second, predictions=())
     parts = [(side, "accuracy", "test", weight) for side, weight in ((first, 1), (without, -1))]
     assert np.isnan(row_variance(parts))

@@ -306,6 +306,20 @@ def test_a_loss_that_cannot_be_mapped_is_called_once_on_the_rows_of_all_replicas
     torch.testing.assert_close(folded.objectives(folded.state, *batch), looped)
 
 
+def test_a_loss_of_which_the_mapped_values_are_others_is_run_replica_by_replica():
+    """Here it is one that counts its calls."""
+    calls = []
+
+    def counted(prediction: Tensor, target: Tensor, /) -> Tensor:
+        calls.append(1)
+        return nn.functional.cross_entropy(prediction, target, reduction="none") * len(calls)
+
+    stack = stack_of(
+        configured("dataset=digits", "trainer.max_epochs=1"), [0, 1], loss=lambda _: counted
+    )
+    assert "mapped values differ by" in (stack.unmapped or "")
+
+
 def branching(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Its rows know whether any of their batch has diverged."""
     losses = masked(prediction, target)
