@@ -103,6 +103,13 @@ def test_one_output_per_target_is_all_there_is(task):
         task.output_shape(7)
 
 
+def test_a_sequence_may_have_no_label():
+    """Next to others that have some; its target is zeros."""
+    targets = torch.cat([strip([0] * 9, []), strip([0] * 9, [1])]).numpy()
+    assert Sequence.of(np.zeros((2, 9, 2)), targets).num_classes == 2
+    STEPS.check(torch.zeros(2, 9, 4), torch.from_numpy(targets))
+
+
 REFUSED = [
     # task, prediction, target, what the error must name
     (LABELS, torch.zeros(8, 4), torch.zeros(8), ["(8, 4)", "(8,)", "(..., N, 4)"]),
@@ -126,7 +133,7 @@ REFUSED = [
     (STEPS, torch.zeros(1, 9, 4), torch.zeros(1, 9).long(), ["(1, 9)", "(..., N, 2, 9)"]),
     (STEPS, torch.zeros(9, 1, 4), strip([0] * 9, [1]), ["(9, 1, 4)"]),
     (STEPS, torch.zeros(1, 9, 4), strip([0] * 9, [4]), ["4", "0 to 3"]),
-    (STEPS, torch.zeros(1, 9, 4), strip([0] * 9, []), ["empty"]),
+    (STEPS, torch.zeros(1, 9, 4), strip([0] * 9, [0, 1]), ["after a 0"]),
     (STEPS, torch.zeros(1, 9, 4), strip([0] * 9, [1, 0, 2]), ["after a 0"]),
     (STEPS, torch.zeros(1, 9, 4), strip([0] * 9, [1, 1, 1, 2, 2, 2]), ["needs 10", "are 9"]),
     (PIXELS, torch.zeros(8, 8), torch.zeros(8, 5), ["(8, 8)", "5 + 2Z"]),

@@ -38,8 +38,9 @@ def _distance(estimate: Tensor, target: Tensor) -> Tensor:
 
 @metric(direction=-1, bounds=(0, math.inf))
 def label_error_rate(estimate: Tensor, target: Tensor, /) -> Tensor:
-    """Mean over sequences of edits / number of labels (Graves 2006)."""
-    return (_distance(estimate, target) / (target[..., 1, :] != 0).sum(-1)).mean(-1)
+    """Mean over sequences of edits / number of labels, by 1 where there is none (Graves 2006)."""
+    labels = (target[..., 1, :] != 0).sum(-1)
+    return (_distance(estimate, target) / labels.clamp(min=1)).mean(-1)
 
 
 @metric(direction=1, bounds=(0, 1))
@@ -66,7 +67,7 @@ class Sequence(Task):
     """Inputs (N, T, F), predictions (..., N, T, C), targets (..., N, 2, T) int64.
 
     target[0] is the class of each step, 0 where there is none; target[1] the labels in 1 .. C-1,
-    then zeros.
+    then zeros; zeros alone where nothing is to be said.
     """
 
     num_classes: int
@@ -191,13 +192,13 @@ def edit_distance(labels: Tensor, reference: Tensor) -> Tensor:
 
 
 def _refuse_unaligned(target: Tensor) -> None:
-    """UserError for no labels, labels after padding, or more than the steps have room for."""
+    """UserError for labels after padding, or more than the steps have room for."""
     labels = target[..., 1, :]
     given = labels != 0
-    if not given[..., 0].all() or (given[..., 1:] & ~given[..., :-1]).any():
+    if (given[..., 1:] & ~given[..., :-1]).any():
         raise UserError(
-            "sequence: a label sequence is empty, or continues after a 0; give at least one label, "
-            "and zeros behind the last only."
+            "sequence: a label sequence continues after a 0; give zeros behind the last label "
+            "only, or zeros alone where there is none."
         )
     repeats = given[..., 1:] & (labels[..., 1:] == labels[..., :-1])
     needed = int((given.sum(-1) + repeats.sum(-1)).max())
