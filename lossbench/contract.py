@@ -34,7 +34,8 @@ Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.metrics.<t
     config       "package:folder", a folder of YAML laid out as `conf/` is
 Without packaging they are named by their file or module: `loss=mine.py:f`, `loss=torch.nn:L1Loss`.
 Such a loss need not keep the contract: how it reduces and which form of predictions and targets it
-takes is found by trying, and said with the result.
+takes is found by trying, and said with the result. Such a model is made from its keywords alone
+where no argument has "shape" in its name or stands before a '/'.
 A parameter with an entry for each class says so by a note, and other sizes or values are refused:
 `Annotated[tuple[float, ...], "(C,) in [0, inf), not all 0"]`, and for each pair of classes
 `Annotated[list[list[float]], "(C, C) in [0, inf), 0 on the diagonal"]`.

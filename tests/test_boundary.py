@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lossbench import training
+from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.training.boundary import check_output
@@ -43,13 +44,15 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def configured(words: str) -> Configuration:
+    given = ["tracking=none", "trainer.device=cpu", "seeds=1", *words.split()]
+    return configurations(given)[0][0]
+
+
 def refused(words: str) -> str:
     """What a configuration is refused with before it trains."""
-    config = configurations(["tracking=none", "trainer.device=cpu", "seeds=1", *words.split()])[0][
-        0
-    ]
     with pytest.raises(UserError) as error:
-        training.train(config, [0])
+        training.train(configured(words), [0])
     return str(error.value)
 
 
@@ -92,6 +95,48 @@ def test_what_a_model_gives_is_held_against_the_task(here, model, words, given, 
     message = refused(f"model=models.py:{model} {words}")
     assert message.startswith(f"model=models.py:{model} gives {given} for ")
     assert f"expected {expected}" in message
+
+
+OWN = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, inputs, classes, norm=nn.BatchNorm1d, width=8, **kwargs):
+        super().__init__()
+        layers = nn.Linear(inputs, width), norm(width), nn.Linear(width, classes)
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+made = Net(13, 3)
+"""
+OWN_REFUSED = [
+    ("Net", "model.inputs=13", "model.classes is required"),
+    ("Net", "model.inputs=13 model.classes=4", "gives (N, 4) for multiclass; expected (N, 3)"),
+    ("Net", "model.inputs=13 model.classes=3 model.norm=1", "model.norm: there is no such key"),
+    ("made", "", "it is made already; name its class"),
+]
+
+
+@pytest.mark.parametrize(("model", "words", "expected"), OWN_REFUSED)
+def test_a_model_of_ones_own_is_refused_in_a_line(here, model, words, expected):
+    """A keyword that is not given or has no plain values, other outputs, an object."""
+    (here / "own.py").write_text(OWN)
+    with pytest.raises(UserError) as error:
+        training.train(configured(f"dataset=wine model=own.py:{model} {words}"), [0])
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(("dataset", "outputs"), [("wine", 3), ("breast_cancer", 1)])
+def test_a_model_is_made_from_its_own_keywords(here, dataset, outputs):
+    """No shapes are given; a column of binary scores loses its axis. Weights differ by seed."""
+    (here / "own.py").write_text(OWN)
+    inputs = {"wine": 13, "breast_cancer": 30}[dataset]
+    words = f"dataset={dataset} model=own.py:Net model.inputs={inputs} model.classes={outputs}"
+    result = training.train(configured(f"{words} trainer.max_epochs=4 optimizer.lr=0.03"), [0, 1])
+    scores = result.seeds["test/accuracy"]
+    assert min(scores) > 0.75
 
 
 def test_a_tuple_is_refused_also_where_the_task_tries_the_model_first(here):

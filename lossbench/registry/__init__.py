@@ -21,4 +21,5 @@ from lossbench.registry.lookup import (
     refresh,
     refuse_unsupplied,
     signature,
+    takes_shapes,
 )

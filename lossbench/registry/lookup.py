@@ -6,6 +6,7 @@ Names and schemas are read as text, so that nothing is imported that is not used
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -63,9 +64,9 @@ class Plugin:
         return ":" not in self.name
 
     @property
-    def is_foreign(self) -> bool:
-        """Whether it need not keep the contract."""
-        return self.kind == "loss" and not self.is_registered
+    def foreign(self) -> str:
+        """Its kind, where it need not keep the contract, and else nothing."""
+        return self.kind if self.kind in ("loss", "model") and not self.is_registered else ""
 
     @property
     def origin(self) -> str:
@@ -239,11 +240,24 @@ def imported(plugin: Plugin) -> Any:
         raise plugin.refused(reason) from error
     if not callable(target):
         raise plugin.refused(f"it is a {type(target).__name__}, not a function or a class.")
-    if plugin.kind != "task" and (
-        fault := _fault(plugin, signature_of_object(target, plugin.is_foreign))
-    ):
+    if plugin.kind == "model" and not inspect.isclass(target) and hasattr(target, "forward"):
+        raise plugin.refused("it is made already; name its class, or a function that makes one.")
+    if plugin.kind != "task" and (fault := _fault(plugin, _signature_of(plugin, target))):
         raise plugin.refused(fault)
     return target
+
+
+def _signature_of(plugin: Plugin, target: Any) -> Signature:
+    return signature_of_object(target, plugin.foreign)
+
+
+def takes_shapes(model: Plugin) -> bool:
+    """Whether a model is made from the shapes of input and output, and not from keywords alone."""
+    return not _is_own_model(model, _signature_of(model, _imported_undisturbed(model)))
+
+
+def _is_own_model(plugin: Plugin, signature: Signature) -> bool:
+    return plugin.foreign == "model" and signature.arguments == ()
 
 
 def _is_from(module: ModuleType, value: Any) -> bool:
@@ -255,7 +269,8 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
     if signature.fault:
         return f"{signature.fault}."
     with_weights = plugin.kind == "loss" and signature.is_class
-    expected = () if with_weights else KINDS[plugin.kind].arguments
+    own_model = _is_own_model(plugin, signature)
+    expected = () if with_weights or own_model else KINDS[plugin.kind].arguments
     if signature.arguments is not None and len(signature.arguments) != len(expected):
         what = f"a {plugin.kind} that is a class" if with_weights else f"a {plugin.kind}"
         return (
@@ -265,7 +280,7 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
     for p in signature.keywords:
         if p.name == "name":
             return "no keyword may be called name; rename it."
-        if not (is_plain(p.default) or p.default is REQUIRED or plugin.library):
+        if not (is_plain(p.default) or p.default is REQUIRED or plugin.library or own_model):
             return (
                 f"the default of {p.name} is a {type(p.default).__name__}; expected a number, a "
                 "string, true, false, null or a list of them."
@@ -300,7 +315,7 @@ def config_folders() -> list[tuple[str, Path]]:
 def parameters(plugin: Plugin) -> tuple[Parameter, ...]:
     """What a configuration may set: the keywords, less the facts that the task supplies."""
     supplied = facts(plugin)
-    spared = KINDS[plugin.kind].has_facts and not plugin.is_foreign
+    spared = KINDS[plugin.kind].has_facts and not plugin.foreign
     return tuple(
         p
         for p in signature(plugin)
@@ -319,7 +334,7 @@ def facts(plugin: Plugin, *, needed: bool = False) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*own, *others]))
     keywords = signature(plugin)
     required = tuple(p.name for p in keywords if p.default is REQUIRED and not p.kind.loss)
-    if plugin.is_foreign:  # else it is for the user to give
+    if plugin.foreign == "loss":  # else it is for the user to give
         return tuple(name for name in required if name in _supplied(None)[0])
     if not KINDS[plugin.kind].has_facts:
         return ()
@@ -331,9 +346,9 @@ def facts(plugin: Plugin, *, needed: bool = False) -> tuple[str, ...]:
 def signature(plugin: Plugin) -> tuple[Parameter, ...]:
     """The keywords; UserError where no configuration can hold them, or nobody supplies a fact."""
     try:
-        read = signature_in_text(plugin.module, plugin.attribute, plugin.is_foreign)
+        read = signature_in_text(plugin.module, plugin.attribute, plugin.foreign)
         if read is None:
-            read = signature_of_object(_imported_undisturbed(plugin), plugin.is_foreign)
+            read = _signature_of(plugin, _imported_undisturbed(plugin))
     except (ValueError, SyntaxError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else error
         raise plugin.refused(f"its signature cannot be read: {reason}.") from error
@@ -344,7 +359,7 @@ def signature(plugin: Plugin) -> tuple[Parameter, ...]:
 
 def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:
     """What to say of a keyword without default that no task supplies, or nothing."""
-    if not KINDS[plugin.kind].has_facts or plugin.is_foreign:
+    if not KINDS[plugin.kind].has_facts or plugin.foreign:
         return ""
     facts, attributes = _supplied(plugin.task)
     facts = facts | {"temperature"} if plugin.kind == "metric" else facts  # of validation data

@@ -39,7 +39,7 @@ class Signature:
     is_class: bool = False
 
 
-def signature_in_text(module: str, attribute: str, foreign: bool) -> Signature | None:
+def signature_in_text(module: str, attribute: str, foreign: str) -> Signature | None:
     """The signature of a function or class as it is written; None where that is not enough.
 
     foreign: as in `signature_of_object`.
@@ -60,19 +60,19 @@ def signature_in_text(module: str, attribute: str, foreign: bool) -> Signature |
             return Signature(keywords, is_class=True)
         args = inits[0].args if is_class else node.args  # type: ignore[union-attr]
         parameters = by_name([*_parameters(args, home)][int(is_class) :])
-        parameters = contract_form(parameters, is_class) if foreign else parameters
+        parameters = contract_form(foreign, parameters, is_class)
         return Signature(keywords_of(parameters), *_shape(parameters), is_class)
     except (ValueError, SyntaxError):  # a default that is computed
         return None
 
 
-def signature_of_object(target: Callable[..., Any], foreign: bool = False) -> Signature:
+def signature_of_object(target: Callable[..., Any], foreign: str = "") -> Signature:
     """The signature of something imported.
 
-    foreign: of a loss that was written for nobody's contract, in the form that ours has.
+    foreign: the kind of what may be written for nobody's contract, read in the form that ours has.
     """
     is_class, parameters = inspect.isclass(target), by_name(parameters_of(target).values())
-    parameters = contract_form(parameters, is_class) if foreign else parameters
+    parameters = contract_form(foreign, parameters, is_class)
     return Signature(keywords_of(parameters, is_class), *_shape(parameters), is_class)
 
 
@@ -94,17 +94,26 @@ def by_name(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
 
 
 def contract_form(
-    parameters: Iterable[inspect.Parameter], is_class: bool
+    kind: str, parameters: list[inspect.Parameter], is_class: bool
 ) -> list[inspect.Parameter]:
-    """The parameters of a foreign loss as ours has them: prediction, target, and keywords.
+    """The parameters of what may be foreign as ours has them; as they are, if kind is empty.
 
-    How it reduces is not for the user to say.
+    Of a loss prediction, target and keywords; how it reduces is not for the user to say. Of a model
+    two shapes and keywords, or keywords alone.
     """
+    if not kind or (kind == "model" and _takes_shapes(parameters)):
+        return parameters
+    free = is_class or kind == "model"
     return [
-        p.replace(kind=p.KEYWORD_ONLY) if is_class or i > 1 or p.default is not p.empty else p
+        p.replace(kind=p.KEYWORD_ONLY) if free or i > 1 or p.default is not p.empty else p
         for i, p in enumerate(parameters)
         if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in REDUCTIONS
     ]
+
+
+def _takes_shapes(parameters: Iterable[inspect.Parameter]) -> bool:
+    """Whether a model means to keep the contract: no other has an argument of such a name."""
+    return any(p.kind is POSITIONAL_ONLY or "shape" in p.name for p in parameters)
 
 
 def call_facts(loss: Callable[..., Any]) -> tuple[str, ...]:

@@ -129,7 +129,9 @@ class ForeignLoss:
         loss: Any = self._as_class() if own else self._as_function()
         loss.__name__, loss.__doc__ = plugin.attribute, self.loss.__doc__
         loss.__module__, loss.words = plugin.module, self.form.words
-        parameters = contract_form([*parameters_of(self.loss).values()], inspect.isclass(self.loss))
+        parameters = contract_form(
+            "loss", [*parameters_of(self.loss).values()], inspect.isclass(self.loss)
+        )
         known = {p.name for p in signature(plugin)}
         keywords = [p for p in parameters if p.name in known]
         batch = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in BATCH]
@@ -166,7 +168,7 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     given: values of its parameters; the form is the same for all but those that it has to be given.
     The words of the form are in its `words`. UserError where no form of the task's batches serves.
     """
-    if not plugin.is_foreign or _keeps_contract(loss):
+    if not plugin.foreign or _keeps_contract(loss):
         return cast(Callable[..., Any], loss)
     if isinstance(loss, nn.Module) and "reduction" in vars(loss):
         loss = copy.copy(loss)

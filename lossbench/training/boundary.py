@@ -16,6 +16,7 @@ from lossbench.contract import Declaration, UserError
 from lossbench.datasets import Splits
 from lossbench.metrics import is_sound
 from lossbench.models import ADVICE, name_type
+from lossbench.models.adapted import Adapted
 from lossbench.registry import Plugin
 from lossbench.registry.parts import with_parts
 from lossbench.registry.schema import Parameter, convert, reason_of, within
@@ -218,6 +219,8 @@ def check_output(
     elif output.shape != (count, *shape):
         given = _shown(tuple(output.shape), count)
         advice = _advice(tuple(output.shape), (count, *shape))
+        if any(isinstance(part, Adapted) for part in model.modules()):
+            advice = f"have a keyword of its own give {math.prod(shape)} outputs"
     elif not output.is_floating_point():
         given, advice = f"{output.dtype}", "return real numbers, as float"
     else:

@@ -17,6 +17,7 @@ from lossbench.configuration import Choice, Configuration
 from lossbench.contract import Declaration, Metric, UserError, declaration_of
 from lossbench.datasets import Splits
 from lossbench.metrics import metrics_of, primary_of
+from lossbench.models.adapted import adapted
 from lossbench.models.headed import headed
 from lossbench.registry.signatures import call_facts
 from lossbench.tasks import Task
@@ -208,6 +209,8 @@ def _model(
 ) -> Callable[[], nn.Module]:
     """Makes the configured model of the task, with the head that the loss asks for."""
     backbone = bound("model", config.model)
+    if not registry.takes_shapes(registry.find("model", config.model.name)[0]):
+        backbone = partial(adapted, backbone)
     if declaration.head is None:
         return partial(task.assemble, backbone, outputs)
     return partial(headed, backbone, task.input_shape, outputs, declaration.head)
