@@ -142,48 +142,57 @@ def _weighted(
     return weight * function(prediction, target, **values)
 
 
+class ComposedModule(nn.Module):
+    """The same where a part has weights or a memory: with modules, and with each replica's facts.
+
+    composed: the loss, given by `_module_class`.
+    """
+
+    composed: Composed
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__()
+        facts = {n: v for n, v in given.items() if isinstance(v, Tensor)}
+        self.given = {n: v for n, v in given.items() if n not in facts}
+        self.facts = [*facts]
+        for name, value in facts.items():
+            self.register_buffer(f"fact_{name}", value)
+        self.made = nn.ModuleList()
+        self.functions = dict(self.composed.functions)
+        for part in self.composed.plugin.parts:
+            loss = self.functions[part.path]
+            if inspect.isclass(loss):
+                asked = {n: given[n] for n in registry.facts(part.plugin) if n in given}
+                made = cast(nn.Module, loss(**part.values, **asked))
+                self.made.append(made)
+                self.functions[part.path] = made
+
+    def value(self, prediction: Tensor, target: Tensor, called: dict[str, Any]) -> Tensor:
+        """The value with what a call brings."""
+        facts = {name: getattr(self, f"fact_{name}") for name in self.facts}
+        given = {**self.given, **facts, **called}
+        return self.composed.call(self.functions, prediction, target, given)
+
+    def scores(self, embedding: Tensor) -> Tensor:
+        """The logits of the part whose link counts."""
+        parts = self.composed.plugin.parts
+        leader: Any = self.functions[next((p for p in parts if p.leads), parts[0]).path]
+        return cast(Tensor, leader.logits(embedding))
+
+
 def _module_class(composed: Composed) -> type[nn.Module]:
-    """The class of a module that holds the parts that are modules, and each replica's facts."""
-    parts = composed.plugin.parts
-    called = call_facts(composed)
+    """What makes modules of this loss, called with what the parts ask for at each call."""
 
-    class ComposedModule(nn.Module):
-        def __init__(self, **given: Any) -> None:
-            super().__init__()
-            facts = {n: v for n, v in given.items() if isinstance(v, Tensor)}
-            self.given = {n: v for n, v in given.items() if n not in facts}
-            self.facts = [*facts]
-            for name, value in facts.items():
-                self.register_buffer(f"fact_{name}", value)
-            self.made = nn.ModuleList()
-            self.functions: dict[str, Any] = dict(composed.functions)
-            for part in parts:
-                loss = self.functions[part.path]
-                if inspect.isclass(loss):
-                    asked = {n: given[n] for n in registry.facts(part.plugin) if n in given}
-                    made = cast(nn.Module, loss(**part.values, **asked))
-                    self.made.append(made)
-                    self.functions[part.path] = made
+    def forward(self: Any, prediction: Tensor, target: Tensor, /, **called: Any) -> Tensor:
+        return cast(Tensor, self.value(prediction, target, called))
 
-        def forward(self, prediction: Tensor, target: Tensor, /, **called: Any) -> Tensor:
-            facts = {name: getattr(self, f"fact_{name}") for name in self.facts}
-            given = {**self.given, **facts, **called}
-            return composed.call(self.functions, prediction, target, given)
-
-        def leading(self, embedding: Tensor) -> Tensor:
-            part = next((part for part in parts if part.leads), parts[0])
-            leader: Any = self.functions[part.path]
-            return cast(Tensor, leader.logits(embedding))
-
-    batch = ["self", "prediction", "target"]
-    positional = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in batch]
-    facts = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in called]
-    module: Any = ComposedModule
-    module.forward.__signature__ = inspect.Signature([*positional, *facts])
-    module.declaration, module.__doc__ = composed.declaration, composed.__doc__
+    batch = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in ("self", "p", "t")]
+    facts = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in call_facts(composed)]
+    forward.__signature__ = inspect.Signature([*batch, *facts])  # type: ignore[attr-defined]
+    members = {"composed": composed, "declaration": composed.declaration, "forward": forward}
     if any(hasattr(function, "logits") for function in composed.functions.values()):
-        module.logits = module.leading
-    return cast(type[nn.Module], module)
+        members["logits"] = ComposedModule.scores
+    return type("ComposedLoss", (ComposedModule,), {**members, "__doc__": composed.__doc__})
 
 
 # ---- what the parts declare together -----------------------------------------------------------
