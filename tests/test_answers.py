@@ -81,6 +81,13 @@ def test_the_headline_claims_what_the_verdicts_do(made, how, headline):
     assert of(*made, **how).headline == headline
 
 
+def test_no_difference_is_named_where_seeds_that_diverged_decide_against_it():
+    """Worse on the eight seeds on which both finished; the baseline diverged on twelve."""
+    ill = result("cross_entropy", BASE, diverged=range(12))
+    shown = answer(compare([ill, result("focal", BASE - 0.001)], baseline="cross_entropy"))
+    assert shown.headline == "focal wins over cross_entropy in accuracy: seeds diverged"
+
+
 def test_a_loss_that_is_not_told_apart_from_another_does_not_win():
     shown = of(result("focal", BETTER), result("poly", np.where(BASE > 0.8, FAR, BASE - 0.02)))
     assert shown.headline == "focal beats cross_entropy: +2.0 points of accuracy"

@@ -186,9 +186,9 @@ def test_of_every_two_losses_it_is_counted_on_which_of_their_seeds_the_first_is_
     assert "P(better) than" not in tables.as_markdown([two], None)
 
 
-def with_metric(made: Result, name: str, values) -> Result:
-    """The result with another test metric, of which more is better."""
-    summary = {**made.summary, "directions": {**made.summary["directions"], name: 1}}
+def with_metric(made: Result, name: str, values, direction: int = 1) -> Result:
+    """The result with another test metric."""
+    summary = {**made.summary, "directions": {**made.summary["directions"], name: direction}}
     columns = {f"{place}/{name}": values for place in ("test", "test_best")}
     return replace(made, seeds=made.seeds.assign(**columns), summary=summary)
 
@@ -196,8 +196,8 @@ def with_metric(made: Result, name: str, values) -> Result:
 def test_a_metric_that_was_chosen_by_hand_is_one_of_those_that_could_have_been():
     """log_loss is 1 - accuracy here and asks nothing else; recall and specificity do."""
     made = [result("cross_entropy", BASE), result("focal", BASE + 0.4 * (BETTER - BASE))]
-    for name in ("recall", "specificity"):
-        made = [with_metric(each, name, RNG.standard_normal(20)) for each in made]
+    for name, direction in (("recall", 1), ("specificity", 1), ("overconfidence", 0)):
+        made = [with_metric(each, name, RNG.standard_normal(20), direction) for each in made]
     _, named = rows_of(*made)
     _, judged = rows_of(*[with_metric(each, "f1", each.seeds["test/accuracy"]) for each in made])
     _, comparison = rows_of(*made, metric="recall")
@@ -339,9 +339,11 @@ def test_a_real_but_small_difference_is_both():
     assert "real but within 0.05" in comparison.conclusion[0]
 
 
-def test_a_replica_that_diverged_is_never_practically_the_same():
-    ill = result("poly", SAME, diverged=[3])
-    rows, _ = rows_of(result("cross_entropy", BASE), ill, same_within=1.0)
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_replica_that_diverged_is_never_practically_the_same(which):
+    diverged = [[3] * (which == k) for k in range(2)]
+    base = result("cross_entropy", BASE, diverged=diverged[0])
+    rows, _ = rows_of(base, result("poly", SAME, diverged=diverged[1]), same_within=1.0)
     assert rows["poly"].same_p == 1
 
 

@@ -180,6 +180,19 @@ def test_the_interquartile_gain_over_datasets_is_that_of_the_pooled_scores():
     assert gain.low > 0
 
 
+def test_a_dataset_of_more_seeds_weighs_no_more_in_the_gain():
+    """Of eight and twenty seeds the first eight of each."""
+    made = [
+        result(loss, values[:seeds], sections=on(name))
+        for name, seeds in (("moons", 8), ("blobs", 20))
+        for loss, values in (("cross_entropy", BASE), ("focal", BETTER + 0.1 * (seeds == 8)))
+    ]
+    (group,) = datasets(compare(made))
+    pooled = [np.append(BETTER[:8] + 0.1, BETTER[:8]), np.tile(BASE[:8], 2)]
+    middle = [stats.trim_mean(values, 0.25) for values in pooled]
+    assert rank_losses(group).gains["focal"].estimate == pytest.approx(middle[0] - middle[1])
+
+
 def test_the_interquartile_gain_is_at_the_epoch_that_is_compared_with_failures_at_chance():
     made = where(studied(), ["corruption.rate=0.05"])
     for each in made:

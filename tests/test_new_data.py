@@ -13,6 +13,8 @@ from scipy import stats
 from lossbench import results, statistics
 from lossbench.comparison import compare, datasets, rank_losses
 from lossbench.comparison.answers import answer
+from lossbench.comparison.evidence import Part, variance_beyond
+from lossbench.comparison.needed import seeds_on_new_data
 from lossbench.report.tables import as_json, as_markdown
 from lossbench.results import Result
 from lossbench.results.predictions import Predictions
@@ -124,6 +126,39 @@ def test_rows_of_one_test_split_are_drawn_again():
     assert row.p == pytest.approx(2 * stats.t.sf(d.mean() / error, 19), abs=0.03)
     assert row.verdict == "better here"
     assert "200 test examples" in said_of(comparison, "focal")
+
+
+def test_so_many_test_examples_would_show_it_that_p_is_small_with_them():
+    """More of them take away what they vary by, and not what seeds do."""
+    base, focal = held_out(BASE, 0.8, 0), held_out(BASE + 1.5 * (SLIGHT - BASE), 0.8, 1)
+    row, _ = of({"drawn": "held out", "learnt": 500, "test": 200}, base, focal)
+    d = 1.5 * (SLIGHT - BASE)
+    parts = [(base, "accuracy", "test", 1.0), (focal, "accuracy", "test", -1.0)]
+    error = np.sqrt(d.var(ddof=1) / 20 + row_variance(parts) * 200 / row.examples_needed)
+    power = stats.t.sf(stats.t.isf(0.025, 19) - d.mean() / error, 19)
+    assert 0.75 < power < 0.85
+
+
+def test_the_largest_share_of_test_examples_counts_where_two_differ():
+    sides = [
+        replace(r, summary={**r.summary, "examples": {**SPLIT, "test": test}})
+        for r, test in zip(pair(SLIGHT), (20, 40), strict=True)
+    ]
+    parts = [Part(r, "accuracy", "last", weight) for r, weight in zip(sides, (1, -1), strict=True)]
+    for each in (parts, parts[::-1]):
+        assert variance_beyond(each, SLIGHT - BASE) == pytest.approx(
+            40 / 80 * (SLIGHT - BASE).var(ddof=1)
+        )
+
+
+def test_ties_alone_do_not_show_more_than_the_step_of_the_metric_allows():
+    """Of 20 test examples each is a step of .05, which ten seeds may not have met: .8 to the 10."""
+    made = [result(name, BASE[:10]) for name in ("cross_entropy", "focal")]
+    made[1].seeds["test/log_loss"] += 0.1
+    made = [replace(r, summary={**r.summary, "bounds": {"accuracy": [0, 1]}}) for r in made]
+    row, _ = of(SPLIT, *made, same_within=0.01)
+    assert row.same_p == pytest.approx(0.8**10)
+    assert row.verdict == "open"
 
 
 def test_one_test_split_without_predictions_says_nothing_on_new_data():
@@ -268,8 +303,9 @@ def test_a_rare_collapse_is_named():
     )
 
 
-def test_a_rare_seed_in_the_usual_direction_is_no_collapse():
-    gains = np.append(np.full(19, 0.01) + 0.001 * np.arange(19) / 19, 0.4)
+@pytest.mark.parametrize("rare", [0.4, -0.03])
+def test_a_rare_seed_in_the_usual_direction_or_of_a_usual_size_is_no_collapse(rare):
+    gains = np.append(np.full(19, 0.01) + 0.001 * np.arange(19) / 19, rare)
     _, comparison = of(None, *pair(BASE + gains))
     assert "the other way" not in " ".join(comparison.conclusion)
 
@@ -279,6 +315,8 @@ def test_no_number_of_seeds_is_named_that_there_are_already():
     row, comparison = of(None, *pair(BASE + np.repeat([0.01, 0.0, -0.01], [17, 2, 1])))
     assert row.verdict == "open"
     assert row.settled_on_new_by < 20
+    assert seeds_on_new_data(row) is None
+    assert seeds_on_new_data(replace(row, settled_on_new_by=21)) == 21
     assert "would settle it" not in said_of(comparison, "focal")
 
 
