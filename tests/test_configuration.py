@@ -57,7 +57,8 @@ def variants(config: Configuration) -> dict[str, Configuration]:
         choice = config.choice(kind)
         changed[kind] = replace(config, **{kind: Choice("other", choice.values)})
         for key in choice.values:
-            values = {**choice.values, key: "another"}
+            value = __file__ if key == "weights" else "another"  # a file's content counts
+            values = {**choice.values, key: value}
             changed[f"{kind}.{key}"] = replace(config, **{kind: Choice(choice.name, values)})
     for section, values in ANOTHER.items():
         for key, value in values.items():

@@ -213,7 +213,7 @@ FAULTS = [
 def test_a_module_s_keywords_need_no_star(tmp_path):
     file = tmp_path / "nets.py"
     file.write_text("class Net:\n    def __init__(self, input_shape, output_shape, width=8): ...\n")
-    (width,) = registry.parameters(registry.Plugin("model", "Net", str(file), "Net"))
+    width, *_ = registry.parameters(registry.Plugin("model", "Net", str(file), "Net"))
     assert (width.name, width.default) == ("width", 8)
 
 

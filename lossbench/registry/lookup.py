@@ -316,11 +316,13 @@ def parameters(plugin: Plugin) -> tuple[Parameter, ...]:
     """What a configuration may set: the keywords, less the facts that the task supplies."""
     supplied = facts(plugin)
     spared = KINDS[plugin.kind].has_facts and not plugin.foreign
-    return tuple(
+    own = tuple(
         p
         for p in signature(plugin)
         if p.name not in supplied and not (spared and p.kind.tensor and p.default is None)
     )
+    names = [p.name for p in own]
+    return own + tuple(p for p in KINDS[plugin.kind].parameters if p.name not in names)
 
 
 def facts(plugin: Plugin, *, needed: bool = False) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from lossbench.datasets import Splits
 from lossbench.metrics import metrics_of, primary_of
 from lossbench.models.adapted import adapted
 from lossbench.models.headed import headed
+from lossbench.models.weights import Backbone, describe_start, start_from
 from lossbench.registry.signatures import call_facts
 from lossbench.tasks import Task
 from lossbench.tasks.composed import loss_for
@@ -158,8 +159,9 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     fitted = task.fitted_facts(*task.example(outputs))
     declaration = _with_link(name, declaration, {**hyper, **known}, fitted)
     start = partial(task.start, declaration=declaration)
+    model = _model(config, task, declaration, outputs)
     return Recipe(
-        model=_model(config, task, declaration, outputs),
+        model=model,
         output_shape=task.output_shape(outputs),
         loss=loss,
         facts=tuple(wanted),
@@ -181,6 +183,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         notes=(
             *([f"loss={name} is given {forms}."] if forms else ()),
             *name_empty_classes(config.loss, wanted),
+            *(describe_start(model()) if config.model.values.get("weights") else ()),
         ),
     )
 
@@ -208,12 +211,21 @@ def _model(
     config: Configuration, task: Task, declaration: Declaration, outputs: int
 ) -> Callable[[], nn.Module]:
     """Makes the configured model of the task, with the head that the loss asks for."""
-    backbone = bound("model", config.model)
-    if not registry.takes_shapes(registry.find("model", config.model.name)[0]):
-        backbone = partial(adapted, backbone)
+    backbone = _backbone(config.model)
     if declaration.head is None:
         return partial(task.assemble, backbone, outputs)
     return partial(headed, backbone, task.input_shape, outputs, declaration.head)
+
+
+def _backbone(choice: Choice) -> Backbone:
+    """Makes the configured model, from the weights of a file where one is given."""
+    plugin = registry.find("model", choice.name)[0]
+    own = {p.name for p in registry.signature(plugin)}
+    rest = {name: value for name, value in choice.values.items() if name not in own}
+    values = {name: value for name, value in choice.values.items() if name in own}
+    make = partial(registry.load(plugin), **values)
+    backbone = make if registry.takes_shapes(plugin) else partial(adapted, make)
+    return start_from(backbone, rest.get("weights"), rest.get("frozen"))
 
 
 def _augmentation(config: Configuration) -> Callable[..., Any] | None:

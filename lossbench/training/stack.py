@@ -77,11 +77,13 @@ class Stack(LightningModule):
             if isinstance(loss, nn.Module):
                 forms[-1]["loss"] = loss
                 facts = {}
-            trained.append(dict(forms[-1].named_parameters()))
+            named = dict(forms[-1].named_parameters())
+            trained.append({n: p for n, p in named.items() if p.requires_grad})
+            frozen = {n: p.detach() for n, p in named.items() if not p.requires_grad}
             tensors = {f"fact.{n}": v for n, v in facts.items() if isinstance(v, Tensor)}
             buffers = dict(forms[-1].named_buffers())
             keys = {f"draw.{n}": torch.tensor(stream(seed, n)) for n in STREAMS}
-            fixed.append({**buffers, **tensors, **keys, **replica_of(per_replica, r)})
+            fixed.append({**frozen, **buffers, **tensors, **keys, **replica_of(per_replica, r)})
         self.names, self.fixed_names = list(trained[0]), list(fixed[0])
         self.stacked = nn.ParameterList(
             torch.stack([t[n].detach() for t in trained]) for n in self.names
