@@ -71,6 +71,16 @@ def test_a_planted_smallest_difference_is_found_at_the_promised_power(
     assert found == pytest.approx(0.8, abs=0.04)
 
 
+@pytest.mark.parametrize("seeds", [12, 40])
+def test_power_is_averaged_over_what_the_deviation_may_have_been_estimated_as(seeds: int) -> None:
+    """80 % in the mean over 300 quantiles of the estimate, which a coarse sum comes close to."""
+    detectable = s.smallest_detectable_difference(1.0, seeds)
+    chances = (np.arange(300) + 0.5) / 300
+    estimates = np.sqrt(stats.chi2.ppf(chances, seeds - 1) / (seeds - 1))
+    powers = [s.sign_flip_power(detectable * x, seeds) for x in estimates]
+    assert np.mean(powers) == pytest.approx(0.8, abs=0.005)
+
+
 def test_no_difference_is_detectable_where_no_p_is_small_enough() -> None:
     """Below the needed seeds the smallest detectable difference is infinite."""
     assert s.smallest_detectable_difference(1.0, 5) == np.inf
