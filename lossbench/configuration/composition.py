@@ -36,14 +36,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import registry
 from lossbench.configuration import ALLOWED, Configuration, validated
-from lossbench.configuration.settings import SECTIONS
+from lossbench.configuration.settings import GROUPS, SECTIONS, set_value
 from lossbench.configuration.strict import lines_of
 from lossbench.contract import UserError
-from lossbench.nested import dotted_keys, leaves
+from lossbench.nested import leaves
 from lossbench.paths import packaged
-from lossbench.registry.hints import choices, meant
 from lossbench.registry.kinds import CHOICES
-from lossbench.registry.parts import set_in_losses
 from lossbench.registry.schema import REQUIRED, Faults, unknown_key
 
 SCHEME = "lossbench"
@@ -51,7 +49,6 @@ MOST_VALUES = 100_001  # of one axis
 ENVIRONMENT = "${oc.env:"
 FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
 PLAIN_REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)*\}")
-GROUPS = (*CHOICES, "launcher")  # whose options are plugins
 Sections = dict[str, Any]
 Axes = dict[str, list[str]]  # a key's overrides, one for each value
 
@@ -247,6 +244,7 @@ class Composer:
         self.loader = GlobalHydra.instance().config_loader()
         self.groups = set(self.loader.list_groups(""))
         self.composed: dict[tuple[str, ...], Sections] = {}
+        self.known: set[str | None] = set()
         self.faults = Faults()
 
     def compose(self, words: Sequence[str]) -> Configuration | None:
@@ -262,14 +260,12 @@ class Composer:
     def _composed(self, words: Sequence[str]) -> Configuration:
         parsed = [override_of(word) for word in words]
         chosen = [o for o in parsed if self._is_choice(o)]
-        key = tuple(str(o.input_line) for o in chosen)
-        if key not in self.composed:
-            self.composed[key] = self._compose(chosen)
-        config, faults = copy.deepcopy(self.composed[key]), Faults()
+        config, faults = copy.deepcopy(self._compose(chosen)), Faults()
         for override in parsed:
             if not self._is_choice(override):
+                line = str(override.input_line)
                 with faults.gathered():
-                    _set(config, override)
+                    set_value(config, override.key_or_group, override.value(), line)
         with faults.gathered():
             checked = validated(_resolve(config))
         faults.tell()
@@ -282,17 +278,29 @@ class Composer:
     def _compose(self, chosen: Sequence[Override]) -> Sections:
         faults = Faults()
         for override in chosen:
+            if override.input_line in self.known:
+                continue
             with faults.gathered():
                 if override.key_or_group not in (*CHOICES, *SECTIONS):
                     raise unknown_key(override.key_or_group, override.key_or_group, ALLOWED)
                 self._known(override.key_or_group, override.value())
                 _refuse_second(override)
+                self.known.add(override.input_line)
         faults.tell()
+        plain = {str(o.key_or_group): str(o.value()) for o in chosen if _is_plain(o)}
+        words = tuple(str(o.input_line) for o in chosen if o.key_or_group not in plain)
+        if words not in self.composed:  # Hydra takes long, and no plugin depends on another choice
+            self.composed[words] = self._compose_by_hydra(words)
+        source = PluginSource(SCHEME, f"{SCHEME}://")
+        sections = {g: source.load_config(f"{g}/{name}").config for g, name in plain.items()}
+        made = {g: OmegaConf.to_container(section) for g, section in sections.items()}
+        return {**self.composed[words], **made}  # type: ignore[dict-item]
+
+    def _compose_by_hydra(self, words: Sequence[str]) -> Sections:
         try:
-            config = compose("config", [str(o.input_line) for o in chosen])
+            config = compose("config", list(words))
         except RecursionError:
-            names = " ".join(str(override.input_line) for override in chosen)
-            raise UserError(f"{names}: its defaults lead back to itself.") from None
+            raise UserError(f"{' '.join(words)}: its defaults lead back to itself.") from None
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             cause = error.__cause__ if isinstance(error.__cause__, UserError) else None
             raise cause or UserError(one_line(error)) from error
@@ -309,6 +317,19 @@ class Composer:
             if file.is_file():
                 raise UserError(f"{group}={name}: rename {file} to {name}.yaml.")
             raise registry.no_such(group, str(name), options)
+
+
+def _is_plain(override: Override) -> bool:
+    """Whether a plugin is chosen by its name alone, and no file that is read first has it."""
+    group, name = override.key_or_group, override.value()
+    plain = not override.is_add() and override.package is None and group in GROUPS
+    return plain and name in registry.names(group) and not _has_file(group, name)
+
+
+def _has_file(group: str, name: str) -> bool:
+    """Whether a file that is read before the plugins has this name."""
+    before = [packaged("conf"), *filter(None, [PluginSearchPath.user_folder])]
+    return any(Path(folder, group, f"{name}.yaml").is_file() for folder in before)
 
 
 def _refuse_second(override: Override) -> None:
@@ -329,11 +350,8 @@ def _placed(line: str, given: Container[str]) -> str:
 
 def _refuse_two_files(group: str, name: Any) -> None:
     """UserError where two packages bring a file of this name, and nothing stands before them."""
-    file, user = Path(group, f"{name}.yaml"), PluginSearchPath.user_folder
-    before = [packaged("conf"), *([Path(user)] if user else [])]
-    if any((folder / file).is_file() for folder in before):
-        return
-    if group in GROUPS and name in registry.names(group):
+    file = Path(group, f"{name}.yaml")
+    if _has_file(group, name) or (group in GROUPS and name in registry.names(group)):
         return
     providers = [f"{p} ({d / file})" for p, d in registry.config_folders() if (d / file).is_file()]
     if len(providers) > 1:
@@ -341,38 +359,6 @@ def _refuse_two_files(group: str, name: Any) -> None:
             f"{group}={name} is ambiguous: {' and '.join(providers)} both provide it.\n"
             "Copy one into a folder of your own and name that with --config-dir."
         )
-
-
-def _set(config: Sections, override: Override) -> None:
-    """Set one value; UserError where the key is not there."""
-    path = override.key_or_group.split(".")
-    if len(path) == 2 and path[0] in GROUPS and path[1] == "name":
-        raise UserError(f"{override.input_line}: choose with {path[0]}={override.value()}.")
-    if path[0] == "loss" and path[1:] and set_in_losses(config["loss"], path[1:], override.value()):
-        return
-    node: Any = config
-    for i, key in enumerate(path):
-        if not isinstance(node, dict) or key not in node:
-            where = ".".join(path[: i + 1]) or override.input_line
-            raise UserError(f"{where}: there is no such key. {_meant(key, node, config)}")
-        if i == len(path) - 1:
-            if isinstance(node[key], dict):
-                raise UserError(
-                    f"{override.input_line}: {'.'.join(path)} is a group of keys: "
-                    f"{', '.join(node[key])}."
-                )
-            node[key] = override.value()
-        else:
-            node = node[key]
-
-
-def _meant(key: str, node: Any, config: Sections) -> str:
-    """The nearest key: next to it, or for one at the top anywhere."""
-    if node is config:
-        last = {path.rpartition(".")[2]: path for path in [*dotted_keys(config), *config]}
-        if likely := meant(key, last):
-            return f"Did you mean {last[likely[0]]}?"
-    return choices(key, [k for k in node if k != "name"] if isinstance(node, dict) else [])
 
 
 def _resolve(config: Sections) -> Sections:

@@ -6,13 +6,18 @@ import re
 import textwrap
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from lossbench.contract import UserError
+from lossbench.nested import dotted_keys
 from lossbench.paths import expanded
+from lossbench.registry.hints import choices, meant
+from lossbench.registry.kinds import CHOICES
+from lossbench.registry.parts import set_in_losses
 from lossbench.registry.schema import reason_of
 
 CAUSE_CHARACTERS = 300
+GROUPS = (*CHOICES, "launcher")  # whose options are plugins
 STORES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")  # MLflow's own
 
 
@@ -170,3 +175,34 @@ def cause(error: BaseException) -> str:
     if isinstance(last, OSError) and last.strerror:
         words = last.strerror + (f": {last.filename}" if last.filename else "")
     return masked(textwrap.shorten(words, CAUSE_CHARACTERS, placeholder=" …"))
+
+
+def set_value(config: dict[str, Any], key: str, value: Any, line: str) -> None:
+    """Set what a line says of a dotted key; UserError where the key is not there."""
+    path = key.split(".")
+    if len(path) == 2 and path[0] in GROUPS and path[1] == "name":
+        raise UserError(f"{line}: choose with {path[0]}={value}.")
+    if path[0] == "loss" and path[1:] and set_in_losses(config["loss"], path[1:], value):
+        return
+    node: Any = config
+    for i, name in enumerate(path):
+        if not isinstance(node, dict) or name not in node:
+            where = ".".join(path[: i + 1]) or line
+            raise UserError(f"{where}: there is no such key. {_meant(name, node, config)}")
+        if i == len(path) - 1:
+            if isinstance(node[name], dict):
+                raise UserError(
+                    f"{line}: {'.'.join(path)} is a group of keys: {', '.join(node[name])}."
+                )
+            node[name] = value
+        else:
+            node = node[name]
+
+
+def _meant(key: str, node: Any, config: dict[str, Any]) -> str:
+    """The nearest key: next to it, or for one at the top anywhere."""
+    if node is config:
+        last = {path.rpartition(".")[2]: path for path in [*dotted_keys(config), *config]}
+        if likely := meant(key, last):
+            return f"Did you mean {last[likely[0]]}?"
+    return choices(key, [k for k in node if k != "name"] if isinstance(node, dict) else [])
