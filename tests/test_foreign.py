@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 
 import pytest
 import torch
@@ -17,6 +18,16 @@ from lossbench.tasks.foreign import fit_form
 
 def one_hot(target: Tensor) -> Tensor:
     return F.one_hot(target, 4).float()
+
+
+def planes(target: Tensor) -> Tensor:
+    return F.one_hot(target, 3).float().movedim(-1, 1)
+
+
+def ctc(prediction: Tensor, target: Tensor) -> Tensor:
+    steps, labels = prediction.log_softmax(-1).transpose(0, 1), target[:, 1]
+    lengths = torch.full((len(target),), len(steps)), (labels != 0).sum(1)
+    return F.ctc_loss(steps, labels, *lengths, reduction="none")
 
 
 def two_logits(prediction: Tensor) -> Tensor:
@@ -54,6 +65,18 @@ TABLE = [
      lambda p, t: F.kl_div(p.log_softmax(1), t, reduction="none").mean(1)),
     ("MSELoss", "multiclass", "estimates and one-hot targets", {},
      lambda p, t: F.mse_loss(p.softmax(1), one_hot(t), reduction="none").mean(1)),
+    ("CrossEntropyLoss", "semantic_segmentation", "raw predictions and targets", {},
+     lambda p, t: F.cross_entropy(p, t, reduction="none").mean((1, 2))),
+    ("BCELoss", "semantic_segmentation", "estimates and one-hot targets", {},
+     lambda p, t: F.binary_cross_entropy(p.softmax(1), planes(t), reduction="none")
+     .mean((1, 2, 3))),
+    ("MarginRankingLoss", "ranking", "first, second and sign", {"margin": 0.5},
+     lambda p, t: F.margin_ranking_loss(*p.T, 2 * t - 1, margin=0.5, reduction="none")),
+    ("CTCLoss", "sequence",
+     "log-probabilities by step, labels, numbers of steps and numbers of labels",
+     {}, lambda p, t: ctc(p, t)),
+    ("GaussianNLLLoss", "distributional", "mean, target and variance", {},
+     lambda p, t: F.gaussian_nll_loss(p[:, 0], t, p[:, 1].exp(), reduction="none")),
     ("MultiLabelSoftMarginLoss", "multilabel", "raw predictions and targets", {},
      lambda p, t: F.multilabel_soft_margin_loss(p, t, reduction="none")),
 ]
@@ -72,7 +95,8 @@ def test_a_torch_loss_is_given_what_it_is_written_for(name, task, words, hyper, 
     """The form is found by trying, and values are those of the library's own call."""
     loss = fitted(f"torch.nn:{name}", task)
     assert loss.words == words
-    prediction, target = task_class(task).small().example()
+    posed = task_class(task).small()
+    prediction, target = posed.example(posed.outputs_of(declaration_of(loss)))
     torch.testing.assert_close(loss(prediction, target, **hyper), own(prediction, target))
 
 
@@ -167,6 +191,107 @@ def test_a_list_reaches_a_parameter_that_is_a_tensor():
     weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
     expected = F.cross_entropy(prediction, target, weight, reduction="none")
     torch.testing.assert_close(loss(weight=[1.0, 2.0, 3.0, 4.0])(prediction, target), expected)
+
+
+LIBRARY = """
+import torch
+from torch.nn import functional as F
+
+def cox(log_hz, event, time, ties="breslow"):
+    assert event.dtype == torch.bool
+    later = time.unsqueeze(0) >= time.unsqueeze(1)
+    risk = torch.logsumexp(log_hz.masked_fill(~later, -torch.inf), 1)
+    return (risk - log_hz)[event].mean()
+
+def coral(logits, levels):
+    return F.binary_cross_entropy_with_logits(logits, levels, reduction="none").sum(1)
+
+def views(z_a, z_b):
+    return (1 - F.cosine_similarity(z_a, z_b)).mean()
+
+class Dice(torch.nn.Module):
+    def __init__(self, sigmoid=False, to_onehot_y=False, smooth=1.0, reduction="mean"):
+        super().__init__()
+        self.sigmoid, self.to_onehot_y, self.smooth = sigmoid, to_onehot_y, smooth
+
+    def forward(self, input, target):
+        share = input.sigmoid() if self.sigmoid else input
+        if self.to_onehot_y:
+            share = input.softmax(1)
+            target = F.one_hot(target[:, 0], input.shape[1]).movedim(-1, 1)
+        assert share.shape == target.shape
+        both, axes = (share * target).sum((2, 3)), (2, 3)
+        return 1 - (2 * both + self.smooth) / (share.sum(axes) + target.sum(axes) + self.smooth)
+
+class Proxies(torch.nn.Module):
+    def __init__(self, embedding_size, n_classes):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.eye(n_classes, embedding_size))
+
+    def forward(self, embeddings, labels):
+        return F.cross_entropy(embeddings @ self.weight.T, labels)
+"""
+
+
+@pytest.fixture
+def library(here, monkeypatch):
+    """A package of losses as pip puts it, of no contract."""
+    (here / "site-packages").mkdir()
+    (here / "site-packages" / "made_losses.py").write_text(LIBRARY)
+    monkeypatch.syspath_prepend(here / "site-packages")
+    registry.refresh()
+    yield "made_losses"
+    sys.modules.pop("made_losses", None)
+    registry.refresh()
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "given", "words"),
+    [
+        ("cox", "survival", {}, "risk, event and time"),
+        ("coral", "ordinal", {}, "threshold logits and levels"),
+        ("views", "pairs", {}, "one side and the other"),
+        ("Dice", "segmentation", {}, "estimates and targets, with a channel axis"),
+        (
+            "Dice",
+            "segmentation",
+            {"sigmoid": True},
+            "raw predictions and targets, with a channel axis",
+        ),
+        (
+            "Dice",
+            "semantic_segmentation",
+            {"to_onehot_y": True},
+            "raw predictions and targets with a channel axis",
+        ),
+    ],
+)
+def test_a_loss_of_a_library_is_given_the_parts_and_shapes_that_it_asks_for(
+    library, name, task, given, words
+):
+    """By the names of its arguments, and at the switches that are set."""
+    loss = fitted(f"{library}:{name}", task, **given)
+    assert loss.words == words
+
+
+def test_thresholds_bring_their_outputs_and_link(library):
+    """A loss of C - 1 thresholds is given as many outputs, scored as those of coral are."""
+    loss, posed = fitted(f"{library}:coral", "ordinal"), task_class("ordinal").small()
+    declared = declaration_of(loss)
+    prediction, target = posed.example(posed.outputs_of(declared))
+    assert prediction.shape == (8, 3)
+    own = api.get_loss("coral", task="ordinal")
+    torch.testing.assert_close(loss(prediction, target), own(prediction, target))
+    assert declared.link(prediction).sum(-1).allclose(torch.ones(8))
+
+
+def test_facts_have_other_names_in_libraries(library):
+    """embedding_size and n_classes are supplied; nobody has to set them."""
+    (plugin,) = registry.find("loss", f"{library}:Proxies")
+    assert registry.facts(plugin) == ("embedding_size", "n_classes")
+    assert not registry.parameters(plugin)
+    known = {"embedding_dim": 16, "num_classes": 4}
+    assert registry.given(registry.facts(plugin), known) == {"embedding_size": 16, "n_classes": 4}
 
 
 def test_one_value_for_a_batch_is_declared_to_couple(here):

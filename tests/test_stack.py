@@ -320,6 +320,32 @@ def test_a_loss_of_which_the_mapped_values_are_others_is_run_replica_by_replica(
     assert "mapped values differ by" in (stack.unmapped or "")
 
 
+def refusing(prediction: Tensor, target: Tensor, /) -> Tensor:
+    """A loss that is meant for numbers, and says so."""
+    if prediction.isnan().any():
+        raise ValueError("NaN")
+    return masked(prediction, target)
+
+
+def test_a_loss_that_refuses_what_is_not_a_number_is_folded_without_diverged_replicas():
+    """The one that has diverged is left out, has the loss NaN, and moves no other."""
+    stack = stack_of(
+        configured("dataset=digits", "trainer.max_epochs=1"), [1, 2, 3], loss=lambda facts: refusing
+    )
+    assert stack.folded
+    inputs, target = stack.first_batch()
+    prediction = stack.predictions(stack.state, inputs).detach()
+    sound = stack.folded_loss(prediction, target)
+    prediction[1, 0] = torch.nan
+    leaf = prediction.requires_grad_()
+    losses = stack.folded_loss(leaf, target)
+    losses[[0, 2]].sum().backward()
+    assert losses[1].isnan()
+    torch.testing.assert_close(losses[[0, 2]], sound[[0, 2]])
+    assert leaf.grad[[0, 2]].any()
+    assert not leaf.grad[1].any()
+
+
 def branching(prediction: Tensor, target: Tensor, /) -> Tensor:
     """Its rows know whether any of their batch has diverged."""
     losses = masked(prediction, target)

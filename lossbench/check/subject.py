@@ -69,8 +69,7 @@ class Subject:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """The facts that this loss asks for and the task has."""
-        asked = registry.facts(self.plugin)
-        return {name: value for name, value in self.known_facts.items() if name in asked}
+        return registry.given(registry.facts(self.plugin), self.known_facts)
 
     @cached_property
     def outputs(self) -> int:

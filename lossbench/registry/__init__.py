@@ -23,3 +23,4 @@ from lossbench.registry.lookup import (
     signature,
     takes_shapes,
 )
+from lossbench.registry.signatures import given

@@ -26,6 +26,7 @@ from lossbench.registry.modules import SHARED, file_of, spec_of, tree_of
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.registry.signatures import (
     CALL_FACTS,
+    OTHER_WORDS,
     Signature,
     facts_in_text,
     is_plain,
@@ -337,7 +338,8 @@ def facts(plugin: Plugin, *, needed: bool = False) -> tuple[str, ...]:
     keywords = signature(plugin)
     required = tuple(p.name for p in keywords if p.default is REQUIRED and not p.kind.loss)
     if plugin.foreign == "loss":  # else it is for the user to give
-        return tuple(name for name in required if name in _supplied(None)[0])
+        supplied = _supplied(None)[0]
+        return tuple(name for name in required if OTHER_WORDS.get(name, name) in supplied)
     if not KINDS[plugin.kind].has_facts:
         return ()
     spared = (p.name for p in keywords if p.default is None and p.kind.tensor and not needed)
@@ -376,7 +378,7 @@ def refuse_unsupplied(plugin: Plugin, tasks: Iterable[str]) -> None:
     """UserError where a plugin asks for a fact that none of these tasks supplies."""
     supplied = set().union(*(names for task in tasks for names in _supplied(task)))
     for name in facts(plugin, needed=True):
-        if name not in supplied:
+        if OTHER_WORDS.get(name, name) not in supplied:
             raise plugin.refused(
                 f"the task {' or '.join(tasks)} does not supply {name}. Choose another "
                 f"{plugin.kind}, or other data."

@@ -9,7 +9,7 @@ import ast
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,19 @@ POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
 CALL_FACTS = ("progress", "index")
 DEEPEST = 10  # names that stand for names
 PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
+OTHER_WORDS = {  # for facts, in the constructors of libraries
+    "classes": "num_classes",
+    "n_classes": "num_classes",
+    "num_class": "num_classes",
+    "class_num": "num_classes",
+    "embedding_size": "embedding_dim",
+    "feat_dim": "embedding_dim",
+    "in_features": "embedding_dim",
+}
+PARTS = (  # names of the third argument and more, where a batch is given in parts
+    *("target", "targets", "label", "labels", "y", "event", "events", "time", "durations"),
+    *("var", "variance", "input_lengths", "target_lengths"),
+)
 REDUCTIONS = ("reduction", "reduce", "size_average")  # how torch and others name what they do
 
 
@@ -93,13 +106,22 @@ def by_name(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
     ]
 
 
+def arguments_of(target: Callable[..., Any]) -> list[str]:
+    """The names of what it is called with by position, of a class its instances."""
+    if inspect.isclass(target):
+        called = getattr(target, "forward", target.__call__)
+        return list(inspect.signature(called).parameters)[1:]
+    return [name for name, p in parameters_of(target).items() if p.kind is not p.KEYWORD_ONLY]
+
+
 def contract_form(
     kind: str, parameters: list[inspect.Parameter], is_class: bool
 ) -> list[inspect.Parameter]:
     """The parameters of what may be foreign as ours has them; as they are, if kind is empty.
 
-    Of a loss prediction, target and keywords; how it reduces is not for the user to say. Of a model
-    two shapes and keywords, or keywords alone.
+    Of a loss prediction, target and keywords; how it reduces is not for the user to say, and of
+    more than two parts of a batch the rest is found by trying. Of a model two shapes and keywords,
+    or keywords alone.
     """
     if not kind or (kind == "model" and _takes_shapes(parameters)):
         return parameters
@@ -107,7 +129,9 @@ def contract_form(
     return [
         p.replace(kind=p.KEYWORD_ONLY) if free or i > 1 or p.default is not p.empty else p
         for i, p in enumerate(parameters)
-        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in REDUCTIONS
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and p.name not in REDUCTIONS
+        and not (not free and i > 1 and p.default is p.empty and p.name in PARTS)
     ]
 
 
@@ -120,6 +144,12 @@ def call_facts(loss: Callable[..., Any]) -> tuple[str, ...]:
     """What a loss asks for at each call that the call before had not, of a module its forward."""
     called = getattr(loss, "forward", loss)
     return tuple(n for n in CALL_FACTS if n in inspect.signature(called).parameters)
+
+
+def given(names: Iterable[str], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of these names, or of other words for them, that are known."""
+    words = {name: OTHER_WORDS.get(name, name) for name in names}
+    return {name: known[word] for name, word in words.items() if word in known}
 
 
 def is_plain(value: Any) -> bool:

@@ -75,7 +75,7 @@ def build_loss(entry: Entry, **hyper: Any) -> Loss:
     asked = registry.facts(entry.plugin)
     known = entry.task.facts(entry.task.example()[1]) if asked else {}
     known["num_examples"] = NUM_EXAMPLES
-    facts = {name: known[name] for name in asked if name in known}
+    facts = registry.given(asked, known)
     loss = outside_training(entry.loss)
     if not inspect.isclass(loss):
         return lambda prediction, target: loss(prediction, target, **facts, **hyper)

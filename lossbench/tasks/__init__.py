@@ -72,6 +72,7 @@ class Task(ABC):
     called: a regular expression of its name, where that is another word as well.
     vocabulary: a regular expression of the words by which a loss of the task is recognised.
     ignore: the value of a part of a target that is not known: no loss and no metric counts it.
+    parts_declaration: outputs and link of a loss that is given `parts`, if they are not the task's.
     """
 
     input_shape: tuple[int, ...]
@@ -91,6 +92,7 @@ class Task(ABC):
     called: ClassVar[str] = ""
     vocabulary: ClassVar[str] = r"(?!)"
     ignore: ClassVar[int | None] = None
+    parts_declaration: ClassVar[Declaration | None] = None
 
     # ---- which problem it is -------------------------------------------------------------------
     @classmethod
@@ -150,6 +152,10 @@ class Task(ABC):
     def populations(self) -> tuple[Population, ...]:
         """On which a loss shows what it estimates; none where examples have no expected loss."""
         return ()
+
+    def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """A batch taken apart, as losses of other libraries may take it, in the usual order."""
+        return {}
 
     def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
         """The estimate of a loss that declares this minimiser; level is for "quantile".

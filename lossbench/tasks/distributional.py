@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, metric
 from lossbench.losses.ensembles import MEMBERS
-from lossbench.losses.predictive import LEVELS, QUANTILES, of_members
+from lossbench.losses.predictive import LEVELS, QUANTILES, normal, of_members
 from lossbench.tasks import Answers, Population, Section, Study, line
 from lossbench.tasks.regression import Regression
 from lossbench.tasks.sections import others_at_zero
@@ -107,6 +107,7 @@ class Distributional(Regression):
     """Predictions (..., N, k) or (..., N, D, k), targets (..., N) or (..., N, D); 19 quantiles."""
 
     name = "distributional"
+    parts_declaration = Declaration(link=normal, outputs=2)
     version = 1
     metrics = (
         crps,
@@ -151,6 +152,11 @@ class Distributional(Regression):
             spread = (y - median).abs().mean(0)
             return median - spread * side.sign() * torch.log1p(-2 * side.abs())
         return None
+
+    def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The mean and the variance, of a mean and a log-variance."""
+        mean, log_variance = prediction.unbind(-1)
+        return {"mean": mean, "target": target, "variance": log_variance.exp()}
 
     def studies(self, declaration: Declaration) -> tuple[Study, ...]:
         """Along the residual where there is a centre and a spread, else along the first output."""

@@ -10,34 +10,36 @@ import copy
 import inspect
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from lossbench.contract import declare
+from lossbench.contract import Declaration
 from lossbench.registry import Plugin, signature
-from lossbench.registry.signatures import REDUCTIONS, contract_form, parameters_of
+from lossbench.registry.signatures import (
+    REDUCTIONS,
+    arguments_of,
+    contract_form,
+    parameters_of,
+)
 from lossbench.tasks import Task
+from lossbench.tasks.forms import Form, example_of, forms_of
 
-UNREDUCED: tuple[dict[str, Any], ...] = ({"reduction": "none"}, {"reduce": False}, {})
+UNREDUCED: tuple[dict[str, Any], ...] = (
+    {"reduction": "none"},
+    {"reduction": None},
+    {"reduce": False},
+    {},
+)
 USUAL, SURER, SUREST = 2.0, 10.0, 50.0  # sizes of answers
 REWARD = 2.0  # what a surer right answer may cost less; beyond it there would be no end
+SLIGHT = 1e-6
+NEGATIVE = "raw predictions have a negative cost"  # as of a loss that expects probabilities
 BATCH = ("prediction", "target")
-
-Turn = Callable[[Tensor], Tensor]
-
-
-class Form(NamedTuple):
-    """What a loss is given in place of a task's predictions and targets, and how that is called."""
-
-    words: str
-    prediction: Turn
-    target: Turn
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,11 @@ class ForeignLoss:
         }
         if inspect.isclass(self.loss):
             return cast(Callable[..., Any], self.loss(**self.unreduced, **values))
-        return lambda p, t: self.loss(p, t, **self.unreduced, **values)
+        return lambda *batch: self.loss(*batch, **self.unreduced, **values)
 
     def values(self, made: Callable[..., Any], prediction: Tensor, target: Tensor) -> Any:
         """One for each example (B,), the mean of all that the loss gives for it, or one, ()."""
-        values = made(self.form.prediction(prediction), self.form.target(target))
+        values = made(*self.form.arguments(prediction, target))
         several = isinstance(values, Tensor) and values.ndim > 1
         return values.flatten(1).mean(1) if several else values
 
@@ -76,7 +78,7 @@ class ForeignLoss:
 
         per_example: whether a value for each example is expected, and not one for the batch.
         """
-        prediction, target = task.example()
+        prediction, target = example_of(task, self.form.declaration)
         leaf = prediction.requires_grad_()
         try:
             with warnings.catch_warnings():
@@ -86,16 +88,16 @@ class ForeignLoss:
                 if fault := _fault_of(values, (len(target),) if per_example else ()):
                     return fault
                 (gradient,) = torch.autograd.grad(values.sum(), leaf)
-                shown = self.form.target(target)
+                shown = self.form.arguments(leaf, target)[1]
                 if shown.shape == leaf.shape and task.estimate_range == (0, 1):
                     absent = shown == 0
                     if absent.any() and not gradient[absent].any():
                         return "what is absent counts for nothing"
-                return self._reversed(task, given)
+                return "" if self.form.declaration else self._reversed(task, given, per_example)
         except (Exception, SystemExit) as error:
             return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
-    def _reversed(self, task: Task, given: dict[str, Any]) -> str:
+    def _reversed(self, task: Task, given: dict[str, Any], per_example: bool) -> str:
         usual, surer, surest = (task.answers(size) for size in (USUAL, SURER, SUREST))
         if usual is None or surer is None or surest is None or task.couples:
             return ""
@@ -103,10 +105,21 @@ class ForeignLoss:
             self._costs(given, prediction, usual.target)
             for prediction in (usual.wrong, usual.right, surer.right, surest.right)
         )
-        if not all((each < wrong).all() for each in costs[:2]):
-            return "a right answer does not cost less than a wrong one"
-        endless = (costs[2] < costs[0] - REWARD).any()
-        return "surer answers are rewarded without end" if endless else ""
+        mute = _is_empty(usual.target)
+        if per_example and not self._adds_an_axis(usual.right, usual.target):
+            mute = torch.zeros_like(mute)  # an axis of pixels could be taken for one of classes
+        for each in costs[: 1 if self.form.in_parts else 2]:
+            less = each < wrong
+            expected = less | (each == wrong) & mute if less.ndim else less
+            if not (expected.all() and less.any()):
+                return "a right answer does not cost less than a wrong one"
+        if (costs[2] < costs[1] - REWARD).any():
+            return "surer answers are rewarded without end"
+        is_negative = self.form.is_raw and any((each < -SLIGHT).any() for each in costs)
+        return NEGATIVE if is_negative else ""
+
+    def _adds_an_axis(self, prediction: Tensor, target: Tensor) -> bool:
+        return self.form.arguments(prediction, target)[0].ndim > prediction.ndim
 
     def _costs(self, given: dict[str, Any], prediction: Tensor, target: Tensor) -> Tensor:
         """Of each example by itself, where one alone has a cost."""
@@ -136,8 +149,9 @@ class ForeignLoss:
         keywords = [p for p in parameters if p.name in known]
         batch = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in BATCH]
         loss.__signature__ = inspect.Signature(keywords if own else [*batch, *keywords])
-        if not self.values(made, *task.example()).ndim:
-            loss = declare(couples=True)(loss)
+        loss.declaration = self.form.declaration or Declaration()
+        if not self.values(made, *example_of(task, self.form.declaration)).ndim:
+            loss.declaration = replace(loss.declaration, couples=True)
         if hasattr(self.loss, "declaration"):
             loss.declaration = self.loss.declaration
         return cast(Callable[..., Any], loss)
@@ -165,35 +179,53 @@ class ForeignLoss:
 def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable[..., Any]:
     """A loss that keeps the contract by calling this one, or this one where it does so itself.
 
-    given: values of its parameters; the form is the same for all but those that it has to be given.
+    given: values of its parameters; the form is the same whatever numbers stand in place of others.
     The words of the form are in its `words`. UserError where no form of the task's batches serves.
     """
-    if not plugin.foreign or _keeps_contract(loss):
+    if not plugin.foreign or _keeps_contract(plugin, loss):
         return cast(Callable[..., Any], loss)
     if isinstance(loss, nn.Module) and "reduction" in vars(loss):
         loss = copy.copy(loss)
         loss.reduction = "none"
     parameters = parameters_of(loss)
-    needed = {n: v for n, v in given.items() if parameters[n].default is inspect.Parameter.empty}
-    faults = []
+    decisive = {n: v for n, v in given.items() if not _is_number(parameters[n].default)}
+    faults, reserve = [], None
     reductions = [each for each in UNREDUCED if each.keys() <= parameters.keys()]
     for per_example, unreduced in itertools.product((True, False), reductions):
-        for form in _forms(task):
+        for form in forms_of(task, arguments_of(loss)):
             foreign = ForeignLoss(loss, unreduced, form)
-            if not (fault := foreign.fault(task, needed, per_example)):
+            if not (fault := foreign.fault(task, decisive, per_example)):
                 return foreign.as_contract(plugin, task, given)
+            reserve = reserve or (foreign if fault == NEGATIVE else None)
             faults.append(f"With {form.words}: {fault}")
+    if reserve:
+        return reserve.as_contract(plugin, task, given)
     raise plugin.refused(f"no form of a batch of the task {task.name} serves it. {faults[0]}.")
 
 
-def _keeps_contract(loss: Any) -> bool:
-    """Whether it is written as a loss of ours: two arguments, keywords, and no reduction."""
-    if isinstance(loss, nn.Module):
+def _keeps_contract(plugin: Plugin, loss: Any) -> bool:
+    """Whether it is written as a loss of ours: two arguments, keywords, and no reduction.
+
+    What a library has not declared may look so and mean probabilities, or targets that are one-hot.
+    """
+    if isinstance(loss, nn.Module) or (plugin.library and not hasattr(loss, "declaration")):
         return False
     parameters = parameters_of(loss)
     positional = [p.name for p in parameters.values() if p.kind is not p.KEYWORD_ONLY]
     expected = 0 if inspect.isclass(loss) else 2
     return len(positional) == expected and not parameters.keys() & set(REDUCTIONS)
+
+
+def _is_number(default: Any) -> bool:
+    return isinstance(default, int | float) and not isinstance(default, bool)
+
+
+def _is_empty(target: Tensor) -> Tensor:
+    """The examples (B,) whose several targets are all 0: an overlap may say nothing of them."""
+    several = target.ndim > 1
+    return (
+        (target.flatten(1) == 0).all(1) if several else torch.zeros_like(target, dtype=torch.bool)
+    )
 
 
 def _fault_of(values: Any, shape: tuple[int, ...]) -> str:
@@ -205,70 +237,3 @@ def _fault_of(values: Any, shape: tuple[int, ...]) -> str:
     if not values.requires_grad:
         return "what it returned is cut off from the prediction"
     return "" if values.isfinite().all() else "it is not finite"
-
-
-def _forms(task: Task) -> Iterator[Form]:
-    """What a batch of the task can be given as, the nearest first."""
-    prediction, target = task.example()
-    predictions: dict[str, Turn] = {"raw predictions": lambda p: p}
-    targets: dict[str, Turn] = {"targets": lambda t: t}
-    signed: dict[str, Turn] = {}  # late: a loss of probabilities makes something of them too
-    binary = target.is_floating_point() and bool(((target == 0) | (target == 1)).all())
-    if task.estimate_range == (0, 1):
-        log = partial(functional.log_softmax, dim=-1) if task.sums_to_one else functional.logsigmoid
-        predictions["logarithms of the estimates"] = log
-        predictions["estimates"] = task.link
-    if binary:
-        targets["targets as integers"] = lambda t: t.long()
-        if target.ndim < 3:
-            signed["targets of -1 and 1"] = lambda t: 2 * t - 1
-    elif not target.is_floating_point():
-        targets["targets as floats"] = lambda t: t.float()
-        if prediction.ndim == target.ndim + 1 and task.sums_to_one:
-            classes = prediction.shape[-1]
-            targets["one-hot targets"] = lambda t: _one_hot(t, classes)
-            signed["one-hot targets of -1 and 1"] = lambda t: 2 * _one_hot(t, classes) - 1
-    raw, *others = predictions.items()
-    with_signs = itertools.product([raw], signed.items())
-    as_labels = itertools.product(others, targets.items())
-    later = (with_signs, as_labels) if task.sums_to_one else (as_labels, with_signs)
-    pairs = itertools.chain(itertools.product([raw], targets.items()), *later)
-    forms = [Form(f"{p} and {t}", to_p, to_t) for (p, to_p), (t, to_t) in pairs]
-    if prediction.shape == target.shape:
-        channelled = [_with_channel(form) for form in forms]
-        forms = [*channelled, *forms] if target.ndim > 2 else [*forms, *channelled]
-    yield from forms
-    if binary and prediction.shape == target.shape and task.estimate_range == (0, 1):
-        yield from _TWO_CLASSES
-
-
-def _with_channel(form: Form) -> Form:
-    words, prediction, target = form
-    return Form(
-        f"{words}, with a channel axis",
-        lambda p: prediction(p).unsqueeze(1),
-        lambda t: target(t).unsqueeze(1),
-    )
-
-
-def _two_logits(prediction: Tensor) -> Tensor:
-    return torch.stack([torch.zeros_like(prediction), prediction], 1)
-
-
-_TWO_CLASSES = (
-    Form("logits of two classes and indices", _two_logits, lambda t: t.long()),
-    Form(
-        "log-probabilities of two classes and indices",
-        lambda p: functional.log_softmax(_two_logits(p), 1),
-        lambda t: t.long(),
-    ),
-    Form(
-        "logits of two classes and one-hot targets",
-        _two_logits,
-        lambda t: torch.stack([1 - t, t], 1),
-    ),
-)
-
-
-def _one_hot(target: Tensor, classes: int) -> Tensor:
-    return (target.unsqueeze(-1) == torch.arange(classes, device=target.device)).float()

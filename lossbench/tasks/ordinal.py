@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import Declaration, UserError, metric
+from lossbench.contract import Declaration, UserError, declaration_of, metric
+from lossbench.losses.ordinal import coral
 from lossbench.tasks import Answers, Section, Study, line
 from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
@@ -68,6 +69,11 @@ class Ordinal(Multiclass):
     """Predictions (..., N, C) or (..., N, C-1), targets (..., N) int64 from 0, order meant."""
 
     name = "ordinal"
+    parts_declaration = Declaration(
+        link=declaration_of(coral).link,
+        outputs=declaration_of(coral).outputs,
+        head=declaration_of(coral).head,
+    )
     version = 1
     metrics = (
         quadratic_weighted_kappa,
@@ -142,6 +148,12 @@ class Ordinal(Multiclass):
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {}
+
+    def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Logits of "y > k", and whether it is."""
+        steps = torch.arange(prediction.shape[-1], device=target.device)
+        exceeded = (target.unsqueeze(-1) > steps).to(prediction.dtype)
+        return {"threshold logits": prediction, "levels": exceeded}
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_classes and class_counts (..., C), from targets (..., N)."""

@@ -110,6 +110,10 @@ class Pairs(Task):
             refuse_shapes(self.name, prediction, target, expected)
         refuse_indices(self.name, prediction, target, "identities")
 
+    def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The two sides, row by row."""
+        return {"one side": prediction[:, 0], "the other": prediction[:, 1]}
+
     def answers(self, size: float) -> Answers:
         """Both sides of a pair at one place, or at those of different pairs."""
         target, places = torch.arange(8), size * torch.eye(8, self.embedding_dim)

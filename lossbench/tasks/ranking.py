@@ -105,6 +105,10 @@ class Ranking(Task):
                 "values); give 1 where the first ranks higher, 0 where the second does."
             )
 
+    def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The two scores, and 1 where the first ranks higher, else -1."""
+        return {"first": prediction[:, 0], "second": prediction[:, 1], "sign": 2 * target - 1}
+
     def answers(self, size: float) -> Answers:
         target = self.example()[1]
         right = size * torch.stack([target, 1 - target], -1)

@@ -134,6 +134,16 @@ class Sequence(Task):
         refuse_beyond(self.name, target, self.num_classes)
         _refuse_unaligned(target)
 
+    def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """As CTC takes them, steps first."""
+        steps = torch.full_like(target[:, 1, 0], prediction.shape[1])
+        return {
+            "log-probabilities by step": prediction.log_softmax(-1).transpose(0, 1),
+            "labels": target[:, 1],
+            "numbers of steps": steps,
+            "numbers of labels": (target[:, 1] != 0).sum(-1),
+        }
+
     def answers(self, size: float) -> Answers:
         """Every step its own class, or another one."""
         _, target = self.example()

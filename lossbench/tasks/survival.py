@@ -156,6 +156,10 @@ class Survival(Task):
             )
         _refuse_values(target)
 
+    def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Risks, and the columns of the target."""
+        return {"risk": prediction, "time": target[:, 0], "event": target[:, 1]}
+
     def answers(self, size: float) -> Answers:
         """A risk that falls with the time, and one that rises."""
         target = self.example()[1]

@@ -68,12 +68,12 @@ def name_empty_classes(choice: Choice, facts: dict[str, Any]) -> list[str]:
 def wanted_facts(plugin: Plugin, known: dict[str, Any], task: Task) -> dict[str, Any]:
     """Those of the problem's facts that a loss asks for; UserError where one is not known."""
     for fact in registry.facts(plugin, needed=True):
-        if fact not in known and fact not in CALL_FACTS:
+        if not registry.given([fact], known) and fact not in CALL_FACTS:
             raise plugin.refused(
                 f"the task {task.name} does not supply {fact}. It supplies: "
                 f"{', '.join(known) or 'nothing'}."
             )
-    return {fact: known[fact] for fact in registry.facts(plugin) if fact in known}
+    return registry.given(registry.facts(plugin), known)
 
 
 def check_loss(

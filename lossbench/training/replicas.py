@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossbench import registry
 from lossbench.datasets.pool import Splits
 from lossbench.optimizers import VECTOR
 from lossbench.tasks import Task
@@ -89,7 +90,7 @@ def facts_of(asked: tuple[str, ...], splits: Splits, replica: int) -> dict[str, 
     """What a loss asks for of a replica's training targets."""
     known = splits.task.facts(splits.train_targets(replica)) if asked else {}
     known["num_examples"] = splits.train.size
-    return {name: value for name, value in known.items() if name in asked}
+    return registry.given(asked, known)
 
 
 def with_calls(asked: tuple[str, ...], state: State, target: Tensor) -> State:

@@ -1,0 +1,177 @@
+"""The forms in which a loss of another library may take the batches of a task."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lossbench.contract import Declaration
+from lossbench.tasks import Task
+
+Turn = Callable[[Tensor], Tensor]
+
+
+class Form(NamedTuple):
+    """What a loss is given of a batch, in the order of its arguments, and how that is called.
+
+    is_raw: whether it has raw predictions where the estimates could be meant.
+    in_parts: whether these are the task's parts, whose names say what they mean.
+    declaration: outputs and link that go with it, where they are not the task's.
+    """
+
+    words: str
+    arguments: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+    is_raw: bool = False
+    in_parts: bool = False
+    declaration: Declaration | None = None
+
+
+def forms_of(task: Task, names: list[str]) -> Iterator[Form]:
+    """What a batch of the task can be given as, the nearest first.
+
+    names: of the arguments, which may say that the parts of a batch are meant.
+    """
+    prediction, target = task.example()
+    order, are_named = _parts_in_order(task, names)
+    parts = [*_parts(task, order)]
+    if are_named:
+        yield from parts
+    targets, signed = _targets(task, prediction, target)
+    raw, *others = _predictions(task, prediction, target).items()
+    with_signs = itertools.product([raw], signed.items())
+    as_labels = itertools.product(others, targets.items())
+    later = (with_signs, as_labels) if task.sums_to_one else (as_labels, with_signs)
+    pairs = itertools.chain(itertools.product([raw], targets.items()), *later)
+    forms = [
+        _pair(f"{p} and {t}", to_p, to_t, is_raw=len(others) > 0 and p == raw[0])
+        for (p, to_p), (t, to_t) in pairs
+    ]
+    if prediction.shape == target.shape:
+        channelled = [_with_channel(form) for form in forms]
+        forms = [*channelled, *forms] if target.ndim > 2 else [*forms, *channelled]
+    yield from forms
+    if _is_binary(target) and prediction.shape == target.shape and task.estimate_range == (0, 1):
+        yield from _TWO_CLASSES
+        yield _pair(
+            "raw predictions with a channel axis and targets",
+            partial(torch.unsqueeze, dim=1),
+            lambda t: t,
+        )
+    yield from parts
+
+
+def _is_binary(target: Tensor) -> bool:
+    return target.is_floating_point() and bool(((target == 0) | (target == 1)).all())
+
+
+def _class_axis(task: Task, prediction: Tensor, target: Tensor) -> bool:
+    """Whether predictions have an axis of classes, the first of an example, and targets indices."""
+    indices = not target.is_floating_point() and prediction.ndim == target.ndim + 1
+    return indices and task.estimate_range == (0, 1)
+
+
+def _predictions(task: Task, prediction: Tensor, target: Tensor) -> dict[str, Turn]:
+    turns: dict[str, Turn] = {"raw predictions": lambda p: p}
+    classes = _class_axis(task, prediction, target)
+    if task.estimate_range == (0, 1):
+        softmax = partial(functional.log_softmax, dim=1 if classes else -1)
+        log = softmax if classes or task.sums_to_one else functional.logsigmoid
+        turns["logarithms of the estimates"] = log
+    if classes:
+        turns["estimates"] = partial(torch.softmax, dim=1)
+    elif task.estimate_range != (-math.inf, math.inf):
+        turns["estimates"] = task.link
+    return turns
+
+
+def _targets(
+    task: Task, prediction: Tensor, target: Tensor
+) -> tuple[dict[str, Turn], dict[str, Turn]]:
+    """Targets as they may be given; and signed ones, late, since probabilities take them too."""
+    turns: dict[str, Turn] = {"targets": lambda t: t}
+    signed: dict[str, Turn] = {}
+    if _is_binary(target):
+        turns["targets as integers"] = lambda t: t.long()
+        if target.ndim < 3:
+            signed["targets of -1 and 1"] = lambda t: 2 * t - 1
+    elif not target.is_floating_point():
+        turns["targets as floats"] = lambda t: t.float()
+        if _class_axis(task, prediction, target):
+            classes = prediction.shape[1]
+            turns["one-hot targets"] = lambda t: _one_hot(t, classes)
+            turns["targets with a channel axis"] = lambda t: t.unsqueeze(1)
+            if task.sums_to_one:
+                signed["one-hot targets of -1 and 1"] = lambda t: 2 * _one_hot(t, classes) - 1
+    return turns, signed
+
+
+def _parts_in_order(task: Task, names: list[str]) -> tuple[list[str], bool]:
+    """The parts of a batch by the names of the arguments, else as usual; and which of the two."""
+    usual = [*task.parts(*example_of(task, task.parts_declaration))]
+    named = [part for name in names[1:] for part in usual[1:] if part in name or name in part]
+    are_named = len(names) >= len(usual) > 1 and sorted(named) == sorted(usual[1:])
+    return ([usual[0], *named] if are_named else usual), are_named
+
+
+def _parts(task: Task, order: list[str]) -> Iterator[Form]:
+    """The parts of a batch as arguments of their own, those of 0 and 1 also as true and false."""
+
+    def arguments(as_flags: bool, p: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        parts = task.parts(p, t)
+        return tuple(
+            parts[name].bool() if as_flags and _is_binary(parts[name]) else parts[name]
+            for name in order
+        )
+
+    for as_flags in (False, True) if order else ():
+        words = f"{', '.join(order[:-1])} and {order[-1]}"
+        yield Form(words, partial(arguments, as_flags), False, True, task.parts_declaration)
+
+
+def example_of(task: Task, declared: Declaration | None) -> tuple[Tensor, Tensor]:
+    """The task's example batch, of as many outputs as are declared."""
+    return task.example(*([task.outputs_of(declared)] if declared else []))
+
+
+def _pair(words: str, to_prediction: Turn, to_target: Turn, is_raw: bool = False) -> Form:
+    return Form(words, lambda p, t: (to_prediction(p), to_target(t)), is_raw)
+
+
+def _with_channel(form: Form) -> Form:
+    return Form(
+        f"{form.words}, with a channel axis",
+        lambda p, t: tuple(part.unsqueeze(1) for part in form.arguments(p, t)),
+        form.is_raw,
+    )
+
+
+def _two_logits(prediction: Tensor) -> Tensor:
+    return torch.stack([torch.zeros_like(prediction), prediction], 1)
+
+
+_TWO_CLASSES = (
+    _pair("logits of two classes and indices", _two_logits, lambda t: t.long()),
+    _pair(
+        "log-probabilities of two classes and indices",
+        lambda p: functional.log_softmax(_two_logits(p), 1),
+        lambda t: t.long(),
+    ),
+    _pair(
+        "logits of two classes and one-hot targets",
+        _two_logits,
+        lambda t: torch.stack([1 - t, t], 1),
+    ),
+)
+
+
+def _one_hot(target: Tensor, classes: int) -> Tensor:
+    """(B, C, ...); all 0 where a target is no class, as ignored ones are not."""
+    places = torch.arange(classes, device=target.device)
+    return (target.unsqueeze(1) == places.reshape(-1, *[1] * (target.ndim - 1))).float()
