@@ -188,10 +188,7 @@ class Stack(LightningModule):
         return self.folded_loss(prediction, target) + vmap(self.penalty)(state)
 
     def folded_loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Every replica's mean loss (R,), of one call on all rows.
-
-        The rows of one that has diverged are left out: a loss may refuse what is not a number.
-        """
+        """Every replica's mean loss (R,), of one call on all rows but those that have diverged."""
         finite = prediction.flatten(1).isfinite().all(1)
         sound = torch.where(finite.reshape(-1, *[1] * (prediction.ndim - 1)), prediction, 0)
         values = self.form[1](sound.flatten(0, 1), target.flatten(0, 1))
