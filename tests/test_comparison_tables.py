@@ -32,6 +32,7 @@ from lossbench.contract import UserError
 from lossbench.looks import INK
 from lossbench.report import tables
 from lossbench.report.figures import assign_looks, write_figures
+from lossbench.report.paper import WIDTHS, write_for_paper
 from lossbench.report.printed import print_comparisons
 from lossbench.results import duplicates
 
@@ -304,13 +305,57 @@ def test_no_text_of_a_csv_is_a_formula(name):
 def test_latex_and_markdown_escape_what_has_a_meaning_there():
     found = compare([result("cross_entropy", BASE), result(r"a_b%&#{x}|y*\z", SAME)])
     latex, markdown = tables.as_latex(found, None), tables.as_markdown(found, None)
-    assert r"a\_b\%\&\#\{x\}|y*\textbackslash{}z & " in latex
+    assert r"a\_b\%\&\#\{x\}|y*\textbackslash{}z} & " in latex
     assert r"| a_b%&#{x}\|y\*\\z | " in markdown
-    for line in latex.splitlines():
+    for line in latex.split("We trained")[0].splitlines():
         assert line.startswith(("%", "\\")) or line.endswith(r"\\") or not line
     for line in markdown.splitlines():
         if line.startswith("|") and "---" not in line:
             assert len(re.findall(r"(?<!\\)\|", line)) in (4, 8, 9, 3)
+
+
+def test_a_table_for_a_paper_has_caption_label_and_columns_of_numbers_that_lead_in_bold():
+    values = {"cross_entropy": BASE, "focal": BETTER, "[b]": BASE - 0.1}
+    made = compare([result(loss, each) for loss, each in values.items()])
+    first, *_ = tables.as_latex(made, None).split(r"\end{table}")
+    head, body = first.split(r"\midrule")
+    assert r"\caption{dataset $\cdot$ " in head
+    assert r"\label{tab:lossbench-1}" in head
+    assert r"\begin{tabular}{lS[table-format=1.4]r" in head
+    assert "S[table-format=+1.4]" in head
+    assert rf"\textbf{{focal}} & {{\bfseries {BETTER.mean():.4f}}} & " in body
+    assert f"\ncross\\_entropy & {BASE.mean():.4f} & " in body
+    assert "\n{[}b] & " in body, "a bracket after a line's end would begin an argument"
+    assert r" & {baseline} & " in body
+
+
+def test_methods_name_versions_seeds_tests_and_what_they_cite():
+    made = compare([result(loss, values) for loss, values in LOSSES.items()])
+    latex, markdown = tables.as_latex(made, None), tables.as_markdown(made, None)
+    (text,) = (line for line in markdown.splitlines() if line.startswith("We trained"))
+    assert "with lossbench 0 [@lossbench]" in text
+    assert "20 seeds (numbers 0 to 19), untuned" in text
+    assert "by Holm's method [@holm1979] over 2 comparisons" in text
+    assert "resampled" not in text, "each seed draws new data"
+    assert r"Holm's method~\cite{holm1979} over" in latex
+    cited = set(re.findall(r"\[@(\w+)\]", text))
+    for written in (markdown, latex):
+        assert set(re.findall(r"@(?:software|article|inproceedings)\{(\w+)", written)) == cited
+
+
+@pytest.mark.parametrize("form", ["pdf", "svg"])
+def test_each_picture_of_a_paper_is_as_wide_as_a_column_and_as_a_page(form, tmp_path):
+    made = compare([result(loss, values) for loss, values in LOSSES.items()])
+    files = [write_for_paper(made, [], tmp_path / place, "study", form) for place in "ab"]
+    names = [f"study-paired-differences-{width}.{form}" for width in WIDTHS]
+    assert [[file.name for file in each] for each in files] == [names, names]
+    first, second = ([file.read_bytes() for file in each] for each in files)
+    assert first == second, "written again it is the same file"
+    for content, inches in zip(first, WIDTHS.values(), strict=True):
+        pattern = (
+            rb"MediaBox \[ ?0 0 ([\d.]+)" if form == "pdf" else rb'<svg [^>]*width="([\d.]+)pt'
+        )
+        assert float(re.search(pattern, content)[1]) == pytest.approx(72 * inches, abs=0.01)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

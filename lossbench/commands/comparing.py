@@ -21,13 +21,15 @@ from lossbench.commands.terminal import (
     short_path,
     show_claims,
 )
-from lossbench.contract import UserError
+from lossbench.contract import UnusableError, UserError
 
 if TYPE_CHECKING:
     from lossbench.comparison import Comparison
     from lossbench.configuration.experiments import Experiment
     from lossbench.results import Result
     from lossbench.verdicts import Decision
+
+PICTURES = ("pdf", "svg")  # formats of figures, the default first
 
 
 @command()
@@ -69,12 +71,18 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=OneOf("format", ["table", "markdown", "latex", "csv", "json"]),
+    type=OneOf("format", ["table", "markdown", "latex", "csv", "json", *PICTURES]),
     default="table",
     metavar="FORMAT",
-    help="table (default), markdown, latex, csv or json.",
+    help="table (default), markdown, latex, csv or json; with --figures also pdf or svg.",
 )
 @click.option("--html", metavar="FILE", help="Write it all as one page, with pictures.")
+@click.option(
+    "--figures",
+    metavar="DIR",
+    help="Write each picture for a paper, as wide as a column and as a page, as pdf (default) or "
+    "svg (--format).",
+)
 def compare(
     experiment: str | None,
     results: str,
@@ -91,6 +99,7 @@ def compare(
     check: bool,
     form: str,
     html: str | None,
+    figures: str | None,
 ) -> int:
     """Print tables and conclusions from results.
 
@@ -100,6 +109,8 @@ def compare(
     from lossbench.comparison import compare as compare_results
     from lossbench.comparison import where as those_where
 
+    if form in PICTURES and not figures:
+        raise UserError(f"--format {form} is of pictures: say where with --figures DIR.")
     folder = Path(results).absolute()
     stored, question = _stored(experiment, results, folder, config_dir)
     kept = those_where(stored, where)
@@ -126,9 +137,11 @@ def compare(
     answer = Answer(folder, question, noted, decisions)
     if peek:
         _name_missing_for_peek(answer, results, metric, form)
-    _print(answer, by, form, peek, everything)
+    _print(answer, by, "table" if form in PICTURES else form, peek, everything)
     if html:
         _write_page(answer, Path(html))
+    if figures:
+        _write_figures(answer, Path(figures), form if form in PICTURES else PICTURES[0])
     _draw(answer)
     return _changed(decisions) if check else 0
 
@@ -221,6 +234,18 @@ def _write_page(answer: Answer, file: Path) -> None:
     lost = without_result(experiment, answer.folder) if experiment else []
     page = write_report(file, answer.comparisons, experiment, lost, answer.decisions)
     print(f"Report    {short_path(page)}", file=sys.stderr)
+
+
+def _write_figures(answer: Answer, folder: Path, form: str) -> None:
+    from lossbench.report.paper import write_for_paper  # matplotlib: slow to import
+
+    try:
+        files = write_for_paper(answer.comparisons, answer.decisions, folder, answer.name, form)
+    except OSError as error:
+        raise UnusableError(
+            f"--figures {folder} cannot be written: {error.strerror}. Name another folder."
+        ) from error
+    print(f"Figures   {short_path(folder.absolute())} ({len(files)} files)", file=sys.stderr)
 
 
 def _draw(answer: Answer) -> None:

@@ -22,7 +22,7 @@ from lossbench.report.decisions import count_verdicts, list_tests, quote_claim
 from lossbench.report.pages import render
 from lossbench.report.screen import build_matrix, list_lines, list_numbers
 from lossbench.report.sheets import render_latex
-from lossbench.report.tables import Block, list_blocks, peeking_blocks
+from lossbench.report.tables import BOLD, Block, list_blocks, peeking_blocks
 from lossbench.results import Result
 from lossbench.verdicts import Decision
 
@@ -156,7 +156,9 @@ def _setting(
     return _section(name, block, looks) | {
         "answer": answer([shown]),
         "lines": list_lines(shown, looks),
-        "latex": render_latex(block.sheets[0]),
+        "latex": render_latex(
+            block.sheets[0], f"{block.title}. {block.subtitle}. {BOLD}.", "tab:lossbench"
+        ),
         "unit": scale_of(shown).percent,
         "peeking": [*peeking_blocks(shown, among)],
         "diverged": [line for label, r in shown.results.items() for line in _diverged(label, r)],

@@ -32,18 +32,24 @@ LATEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    **{"±": r"$\pm$", "<": "$<$", ">": "$>$"},
+    "[": "{[}",  # after a line's end it would begin an argument
+    **{"±": r"$\pm$", "<": "$<$", ">": "$>$", "·": r"$\cdot$", "×": r"$\times$"},
 }
+NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of strings; the first column and those in words are not numbers."""
+    """A table of strings; the first column and those in words are not numbers.
+
+    leading: the first cells of the rows that are set in bold.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: tuple[str, ...] = ()
     title: str = ""
+    leading: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> list[bool]:
@@ -61,7 +67,7 @@ def build_primary(comparison: Comparison) -> Sheet:
     if any(record["diverged"] for record in records):
         head.append("diverged")
         cells = [[*c, str(r["diverged"])] for c, r in zip(cells, records, strict=True)]
-    return Sheet(tuple(head), tuple(map(tuple, cells)))
+    return Sheet(tuple(head), tuple(map(tuple, cells)), leading=comparison.leading)
 
 
 def _primary_cells(record: Record, both: bool) -> list[str]:
@@ -233,15 +239,56 @@ def escape_markdown(cell: str) -> str:
     return re.sub(r"([\\|`*<\[])", r"\\\1", " ".join(cell.split()))
 
 
-def render_latex(sheet: Sheet) -> str:
-    """A tabular in the style of booktabs."""
-    head, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in (sheet.columns, *sheet.rows))
-    columns = "".join("r" if number else "l" for number in sheet.numbers)
-    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+def render_latex(sheet: Sheet, caption: str, label: str) -> str:
+    """A table for booktabs and siunitx, those that lead in bold."""
+    specs = [
+        _column(cells) if number else "l"
+        for cells, number in zip(zip(*sheet.rows, strict=True), sheet.numbers, strict=True)
+    ]
+    rows = [
+        [_cell(cell, spec) for cell, spec in zip(row, specs, strict=True)] for row in sheet.rows
+    ]
+    for row, cells in zip(rows, sheet.rows, strict=True):
+        if cells[0] in sheet.leading:
+            row[:2] = [
+                rf"\textbf{{{escape_latex(cells[0])}}}",
+                rf"{{\bfseries {escape_latex(cells[1])}}}",
+            ]
+    head = [f"{{{escape_latex(name)}}}" for name in sheet.columns]
+    lines = [" & ".join(each) + r" \\" for each in (head, *rows)]
+    return "\n".join(
+        [
+            *(r"\begin{table}", r"\centering"),
+            rf"\caption{{{escape_latex(caption)}}}",
+            rf"\label{{{label}}}",
+            rf"\begin{{tabular}}{{{''.join(specs)}}}",
+            *(r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"),
+            *(r"\end{tabular}", r"\end{table}", ""),
+        ]
+    )
 
 
-def _latex(cell: str) -> str:
-    if re.fullmatch(r"[+-][\d.]+\*?", cell):
-        return f"${cell}$"
-    return "".join(LATEX.get(sign, sign) for sign in " ".join(cell.split()))
+def _column(cells: Sequence[str]) -> str:
+    """How a column of numbers is set: by the places of those that are numbers alone."""
+    numbers = [number for cell in cells if (number := NUMBER.fullmatch(cell))]
+    if not numbers:
+        return "r"
+    sign = "+" if any(number[1] for number in numbers) else ""
+    whole, places = (max(len(number[part] or "") for number in numbers) for part in (2, 3))
+    return f"S[table-format={sign}{whole}{f'.{places}' if places else ''}]"
+
+
+def _cell(cell: str, spec: str) -> str:
+    """A cell in a column; in braces what siunitx is not to read as a number."""
+    if spec.startswith("S") and NUMBER.fullmatch(cell):
+        return cell
+    return f"{{{escape_latex(cell)}}}" if cell and spec.startswith("S") else escape_latex(cell)
+
+
+def escape_latex(cell: str) -> str:
+    """The text with what has a meaning in LaTeX escaped; `[@key]` cites."""
+    if power := re.fullmatch(r"([+-]?[\d.]+)e([+-]\d+)", cell):
+        return rf"${power[1]}\times10^{{{int(power[2])}}}$"
+    text = "".join(LATEX.get(sign, sign) for sign in " ".join(cell.split()))
+    text = re.sub(r" \{\[\}@(\w+)\]", r"~\\cite{\1}", text)
+    return re.sub(r"^[+-](?=\d)", r"$\g<0>$", text)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from lossbench.comparison import (
@@ -24,7 +26,10 @@ from lossbench.comparison.sentences import RULES
 from lossbench.report import sheets
 from lossbench.report.export import as_csv, as_json
 from lossbench.report.ledger import list_tuning_notes
+from lossbench.report.methods import describe_methods, list_references
 from lossbench.report.sheets import Sheet
+
+BOLD = "In bold: the best mean, and what is not told from it on new data"
 
 
 class Block(NamedTuple):
@@ -128,22 +133,42 @@ def _of_group(group: Group) -> Block:
 
 
 def as_markdown(comparisons: Sequence[Comparison], by: str | None, peek: bool = False) -> str:
-    """Headings, tables and lists."""
+    """Headings, tables and lists; then what a paper says of the methods."""
     blocks: list[str] = []
     for _, title, subtitle, tables, sentences in list_blocks(comparisons, by, peek):
         blocks += map(sheets.escape_markdown, (title, subtitle))
         blocks += map(sheets.render_markdown, tables)
         blocks.append("\n".join(f"- {sheets.escape_markdown(line)}" for line in sentences))
+    text = _methods(comparisons)
+    cited = "\n".join(list_references(text))
+    blocks += [re.sub(r"\\(?=\[@)", "", sheets.escape_markdown(text)), f"```bibtex\n{cited}\n```"]
     return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
 def as_latex(comparisons: Sequence[Comparison], by: str | None, peek: bool = False) -> str:
-    """Tabulars for booktabs; titles and sentences are comments."""
-    blocks: list[str] = []
+    """Tables for booktabs and siunitx, then what a paper says of the methods.
+
+    Sentences are comments, and so are the BibTeX entries.
+    """
+    blocks, number = [_comment([r"needs \usepackage{booktabs, siunitx}"])], count(1)
     for _, title, subtitle, tables, sentences in list_blocks(comparisons, by, peek):
-        head = _comment([title, subtitle])
-        blocks += [head, *map(sheets.render_latex, tables), _comment(sentences)]
-    return "\n".join(block for block in blocks if block)
+        for sheet in tables:
+            bold = BOLD if sheet.leading else ""
+            parts = (sheet.title, title, subtitle, bold)
+            caption = ". ".join(part for part in parts if part) + "."
+            blocks.append(sheets.render_latex(sheet, caption, f"tab:lossbench-{next(number)}"))
+        blocks.append(_comment(sentences))
+    text = _methods(comparisons)
+    cited = [line for entry in list_references(text) for line in entry.split("\n")]
+    return "\n".join([*filter(None, blocks), sheets.escape_latex(text), "", _comment(cited)])
+
+
+def _methods(comparisons: Sequence[Comparison]) -> str:
+    settings = [
+        f"{describe_setting(c.setting)} · {_named(c.setting['optimizer'])}" for c in comparisons
+    ]
+    ranked = any(rank_losses(group) for group in datasets(comparisons))
+    return describe_methods(comparisons, settings, ranked=ranked)
 
 
 def _comment(lines: Iterable[str]) -> str:
