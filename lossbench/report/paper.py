@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -21,7 +22,7 @@ WIDTHS = {"column": 3.35, "page": 6.9}  # inches
 UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 NAMES = {"The same, paired": "Paired curves"}  # of files, for titles that follow another one
 UNTITLED = 0.6  # inches that a figure keeps for its titles, of which these have none
-LETTERS = {"font.size": 8, "pdf.fonttype": 42}  # points; a font that publishers accept
+LETTERS: Any = {"font.size": 8, "pdf.fonttype": 42}  # points; a font that publishers accept
 
 
 def write_for_paper(
@@ -61,7 +62,9 @@ def _list_drawings(
 def _save(drawings: Sequence[Drawing], path: Path, inches: float) -> None:
     """Write drawings below each other, or in two columns where there is room."""
     each = inches / 2 if inches == WIDTHS["page"] and len(drawings) > 1 else inches
-    fitted = [replace(d, width=each) if isinstance(d, Forest) else d for d in drawings]
+    fitted: list[Drawing] = [
+        replace(d, width=each) if isinstance(d, Forest) else d for d in drawings
+    ]
     with mpl.rc_context({**STYLE, **LETTERS, "svg.hashsalt": path.name}):
         figure = compose(fitted, columns=round(inches / each))
         figure.set_size_inches(inches, figure.get_figheight() - UNTITLED)
