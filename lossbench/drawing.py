@@ -30,17 +30,15 @@ Ends = tuple[float, float]
 Margins = tuple[float, float, float]  # inches on the left, on the right and below
 WIDTH, HEIGHT = 4.2, 2.8  # inches of a graph, whose letters can then be read on a phone
 LEFT, RIGHT, BOTTOM, TOP = 0.66, 0.12, 0.27, 0.1  # inches around the axes, but for names
-ROW = 0.44  # inches of a row of a forest
-LETTER, LINE = 0.068, 0.145  # inches of a letter's width and of a line's height
-FOLD = 20  # letters in a line of a label
+ROW, LETTER, LINE = 0.44, 0.068, 0.145  # inches: a forest's row, a letter's width, a line's height
+FOLD, LETTERS_PER_INCH = 20, 12.5  # letters in a line of a label, and of a title
 DOTS = 70  # places along an axis for dots
-LETTERS_PER_INCH = 12.5  # of a title
 STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
     **dict.fromkeys(("xtick.color", "ytick.color", "grid.color"), INK),
     **dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.spines.left"), False),
     **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 0),
-    "axes.facecolor": "none",
+    **dict.fromkeys(("axes.facecolor", "svg.fonttype"), "none"),
     "axes.grid": True,
     "axes.titlelocation": "left",
     "axes.titlesize": 9,
@@ -49,7 +47,6 @@ STYLE: Any = {
     "font.size": 9,
     "grid.alpha": 0.1,
     "path.simplify": False,  # dots would be lost
-    "svg.fonttype": "none",
     "text.parse_math": False,
 }
 
@@ -251,9 +248,14 @@ def compose(drawings: Sequence[Drawing], *, title: str = "", columns: int = 2) -
 
 def save(drawings: Sequence[Drawing], path: Path, *, title: str = "", columns: int = 2) -> None:
     """Write drawings as one file, whose suffix says in which format; the same each time."""
-    undated = {"Date": None} if path.suffix.lower() == ".svg" else None
-    with mpl.rc_context({**STYLE, "svg.hashsalt": title}):
-        compose(drawings, title=title, columns=columns).savefig(path, dpi=110, metadata=undated)
+    write(compose(drawings, title=title, columns=columns), path, title)
+
+
+def write(figure: Figure, path: Path, salt: str) -> None:
+    """Write a figure; salt: what makes the names within a file of its own."""
+    day = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix.lower())
+    with mpl.rc_context({**STYLE, "svg.hashsalt": salt, "pdf.fonttype": 42}):
+        figure.savefig(path, dpi=110, metadata={day: None} if day else None)
 
 
 def render_inline(drawing: Drawing, words: str) -> str:
@@ -372,11 +374,9 @@ def _draw_estimate(axes: Axes, row: Estimate, place: int, room: Ends) -> None:
         axes.plot([low, high], [place, place], color=colour, linewidth=2, gid=part)
         (point,) = axes.plot([row.interval.estimate], [place], shape, color=colour, gid=part)
         point.set(markersize=6, markeredgewidth=1.6)
-    values = np.asarray(row.values, float)
-    values = values[np.isfinite(values)]
+    values = (every := np.asarray(row.values, float))[np.isfinite(every)]
     depth = _stacked(values, room)
-    step = 0.3 / max(4.0, depth.max(initial=0))
-    heights = place + 0.15 + step * depth
+    heights = place + 0.15 + 0.3 / max(4.0, depth.max(initial=0)) * depth
     _draw_dots(axes, values, heights, 2.2, color=INK, alpha=0.55, gid=part)
 
 

@@ -7,22 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
 
 from lossbench.comparison import Comparison
-from lossbench.drawing import STYLE, Drawing, Forest, compose
+from lossbench.drawing import Drawing, Forest, compose, write
 from lossbench.report.claim_figures import draw_claims
 from lossbench.report.figures import KINDS, assign_looks, draw_pictures
 from lossbench.report.tables import list_blocks
 from lossbench.verdicts import Decision
 
 WIDTHS = {"column": 3.35, "page": 6.9}  # inches
-UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 NAMES = {"The same, paired": "Paired curves"}  # of files, for titles that follow another one
 UNTITLED = 0.6  # inches that a figure keeps for its titles, of which these have none
-LETTERS: Any = {"font.size": 8, "pdf.fonttype": 42}  # points; a font that publishers accept
 
 
 def write_for_paper(
@@ -65,7 +60,6 @@ def _save(drawings: Sequence[Drawing], path: Path, inches: float) -> None:
     fitted: list[Drawing] = [
         replace(d, width=each) if isinstance(d, Forest) else d for d in drawings
     ]
-    with mpl.rc_context({**STYLE, **LETTERS, "svg.hashsalt": path.name}):
-        figure = compose(fitted, columns=round(inches / each))
-        figure.set_size_inches(inches, figure.get_figheight() - UNTITLED)
-        figure.savefig(path, metadata=UNDATED[path.suffix[1:]])
+    figure = compose(fitted, columns=round(inches / each))
+    figure.set_size_inches(inches, figure.get_figheight() - UNTITLED)
+    write(figure, path, path.name)
