@@ -28,23 +28,23 @@ REFERENCES = {
     "nadeau2003": """@article{nadeau2003,
   author = {Nadeau, Claude and Bengio, Yoshua},
   title = {Inference for the generalization error},
-  journal = {Machine Learning}, volume = {52}, pages = {239--281}, year = {2003}
+  journal = {Machine Learning}, volume = {52}, pages = {239-281}, year = {2003}
 }""",
     "holm1979": """@article{holm1979,
   author = {Holm, Sture},
   title = {A simple sequentially rejective multiple test procedure},
-  journal = {Scandinavian Journal of Statistics}, volume = {6}, pages = {65--70}, year = {1979}
+  journal = {Scandinavian Journal of Statistics}, volume = {6}, pages = {65-70}, year = {1979}
 }""",
     "hall1992": """@article{hall1992,
   author = {Hall, Peter},
   title = {On the removal of skewness by transformation},
   journal = {Journal of the Royal Statistical Society B},
-  volume = {54}, pages = {221--228}, year = {1992}
+  volume = {54}, pages = {221-228}, year = {1992}
 }""",
     "demsar2006": r"""@article{demsar2006,
   author = {Dem{\v{s}}ar, Janez},
   title = {Statistical comparisons of classifiers over multiple data sets},
-  journal = {Journal of Machine Learning Research}, volume = {7}, pages = {1--30}, year = {2006}
+  journal = {Journal of Machine Learning Research}, volume = {7}, pages = {1-30}, year = {2006}
 }""",
 }
 
