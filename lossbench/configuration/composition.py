@@ -294,7 +294,7 @@ class Composer:
         source = PluginSource(SCHEME, f"{SCHEME}://")
         sections = {g: source.load_config(f"{g}/{name}").config for g, name in plain.items()}
         made = {g: OmegaConf.to_container(section) for g, section in sections.items()}
-        return {**self.composed[words], **made}  # type: ignore[dict-item]
+        return {**self.composed[words], **made}
 
     def _compose_by_hydra(self, words: Sequence[str]) -> Sections:
         try:
@@ -321,15 +321,16 @@ class Composer:
 
 def _is_plain(override: Override) -> bool:
     """Whether a plugin is chosen by its name alone, and no file that is read first has it."""
-    group, name = override.key_or_group, override.value()
+    group, name = override.key_or_group, str(override.value())
     plain = not override.is_add() and override.package is None and group in GROUPS
     return plain and name in registry.names(group) and not _has_file(group, name)
 
 
 def _has_file(group: str, name: str) -> bool:
     """Whether a file that is read before the plugins has this name."""
-    before = [packaged("conf"), *filter(None, [PluginSearchPath.user_folder])]
-    return any(Path(folder, group, f"{name}.yaml").is_file() for folder in before)
+    own = PluginSearchPath.user_folder
+    folders = [packaged("conf"), *([Path(own)] if own else [])]
+    return any((folder / group / f"{name}.yaml").is_file() for folder in folders)
 
 
 def _refuse_second(override: Override) -> None:
