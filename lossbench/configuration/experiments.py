@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class Experiment:
     """A question and what answers it, from `experiments/NAME/experiment.yaml`.
 
     metric: what tables are ordered and conclusions drawn by, null for the task's primary metric.
+    needs: names of packages of which the plugins take part, beyond those that lossbench installs.
     config_dir: the folder of the user's own configurations that its runs are composed with.
     sweeps: overrides of a sweep each, on top of those that all share; without any there is one.
     """
@@ -53,6 +55,7 @@ class Experiment:
     overrides: dict[str, Any] = field(default_factory=dict)
     sweeps: list[dict[str, Any]] = field(default_factory=list)
     claims: tuple[Claim, ...] = ()
+    needs: list[str] = field(default_factory=list)
     config_dir: str | None = None
 
     @property
@@ -60,6 +63,11 @@ class Experiment:
         """What follows `lossbench run` to train it."""
         folder = ["--config-dir", self.config_dir] if self.config_dir else []
         return [*folder, f"experiment={self.name}"]
+
+    @property
+    def missing(self) -> list[str]:
+        """The packages among `needs` that are not installed."""
+        return [name for name in self.needs if not list(metadata.distributions(name=name))]
 
     def configurations(self) -> list[Configuration]:
         """Every run of the experiment as it is written."""
@@ -85,6 +93,9 @@ def read_experiment(name: str) -> Experiment:
     sweeps = content.get("sweeps", [])
     if not isinstance(sweeps, list) or not all(isinstance(sweep, dict) for sweep in sweeps):
         raise UserError(f"{known[name]}: sweeps: expected a list of mappings like `overrides`.")
+    needs = content.get("needs", [])
+    if not isinstance(needs, list) or not all(isinstance(name, str) for name in needs):
+        raise UserError(f"{known[name]}: needs: expected a list of names of packages.")
     for given in (content.get("overrides", {}), *sweeps):
         for key, value in given.items():
             _refuse_unlisted(f"{known[name]}: {key}", value)
@@ -120,6 +131,12 @@ def configurations(
     words = [w for w in overrides if not w.startswith("experiment=")]
     named = [w.partition("=")[2] for w in overrides if w.startswith("experiment=")]
     experiment = replace(read_experiment(named[-1]), config_dir=config_dir) if named else None
+    if experiment and experiment.missing:
+        raise UserError(
+            f"experiment={experiment.name} takes plugins from {' and '.join(experiment.missing)}, "
+            "which is not installed. Those of this project lie in plugins/ of its repository: "
+            f"pip install -e plugins/{experiment.missing[0]}"
+        )
     with hydra(config_dir):
         composer = Composer()
         sweeps = _expanded(experiment, axes_of(words, sweep or bool(named)), composer)
