@@ -15,7 +15,11 @@ from scipy import stats
 from lossbench import registry, statistics
 from lossbench.configuration import Configuration
 from lossbench.configuration.claims import Identity, matches, read_claims
-from lossbench.configuration.experiments import configurations, experiment_files
+from lossbench.configuration.experiments import (
+    configurations,
+    experiment_files,
+    read_experiment,
+)
 from lossbench.contract import UserError
 from lossbench.metrics import metrics_of
 from lossbench.report.claim_figures import draw_claims, write_decisions
@@ -491,9 +495,20 @@ def test_sweeps_share_overrides_and_add_their_own(study, tmp_path, monkeypatch):
 STUDIES = [name for name in experiment_files() if name != "quickstart"]
 
 
+def test_an_experiment_that_needs_a_package_says_so_where_it_is_absent(
+    study, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    study(("question:", "needs: [lossbench, lossbench-nowhere]\nquestion:"))
+    with pytest.raises(UserError, match="takes plugins from lossbench-nowhere, which is not inst"):
+        configurations(["experiment=study"])
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
     """Decided with a planted result for each run, so that nothing in it can be misspelt."""
+    if absent := read_experiment(name).missing:
+        pytest.skip(f"{', '.join(absent)} is not installed; its own tests compose the study")
     configs, experiment = configurations([f"experiment={name}"])
     found = []
     for config in configs:

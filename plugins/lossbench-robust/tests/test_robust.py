@@ -10,7 +10,9 @@ import torch
 from robust_table import EQUATIONS, IDENTITIES, LOGITS, RESIDUALS, TABLE, exact
 
 from lossbench import get_loss
+from lossbench.configuration.experiments import configurations
 from lossbench.testing import loss_checks
+from lossbench.verdicts import decide, refuse_unknown_metrics
 
 GROUP = "lossbench.losses."
 ENTRIES = [e for e in distribution("lossbench-robust").entry_points if e.group.startswith(GROUP)]
@@ -84,3 +86,9 @@ def test_limits_are_the_neighbours(name, hyper, factor, other, others):
         same(call(name, drawn, target, **hyper), expected, atol=1e-14)
         expected = factor * gradient(other, drawn, target, task, **others)
         same(gradient(name, drawn, target, **hyper), expected, atol=1e-14)
+
+
+def test_every_claim_of_the_study_of_label_noise_names_one_run_and_a_metric_that_it_has():
+    configs, experiment = configurations(["experiment=label-noise"])
+    refuse_unknown_metrics(experiment.claims, configs)
+    assert {decision.verdict for decision in decide(experiment.claims, configs, [])} == {"OPEN"}
