@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 from click.exceptions import Exit, NoSuchCommand, NoSuchOption
 
-from lossbench.commands import comparing, installed, judging, running, stores
+from lossbench.commands import comparing, installed, judging, running, stores, suggesting
 from lossbench.commands.completion import VARIABLE, completed, completion
 from lossbench.commands.options import Command
 from lossbench.commands.terminal import complain, drop_output
@@ -27,6 +27,7 @@ COMMANDS = (
     running.run,
     comparing.compare,
     judging.judge,
+    suggesting.suggest,
     running.reproduce,
     installed.check,
     installed.show,

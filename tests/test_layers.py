@@ -18,7 +18,7 @@ LAYERS = [
     "datasets configuration metrics",
     "results check testing",
     "tracking comparison verdicts report training",
-    "show sweep publish api doctor reproduce",
+    "show sweep publish api doctor reproduce atlas",
     "cli commands new __init__",
 ]
 OWNERS = {

@@ -20,7 +20,8 @@ from lossbench.results import Result, duplicates, looks_of, of_seeds
 
 Array = NDArray[np.float64]
 VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
-YARDSTICKS = ("cross_entropy", "squared_error")  # the baseline where none is named
+# the baseline where none is named, the first that a task has
+YARDSTICKS = ("cross_entropy", "squared_error", "poisson", "gaussian_nll", "cox", "info_nce", "dpo")
 PLACES = {"last": "test", "best": "test_best"}  # the epoch whose weights are compared
 
 
@@ -165,7 +166,7 @@ def _labelled(alike: list[Result], named: dict[int, str]) -> dict[str, Result]:
 def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> list[str]:
     """The labels in the order in which they serve as the baseline of all settings of one's task.
 
-    A yardstick first, then what most settings have, then by name and value.
+    Yardsticks first in their order, then what most settings have, then by name and value.
     """
     (task, *_), *tasks = ([r.summary["task"] for r in held.values()] for held in (one, *settings))
     alike = [held for held, (posed, *_) in zip(settings, tasks, strict=True) if posed == task]
@@ -173,7 +174,8 @@ def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> lis
     names = {label: r.config.loss.name for results in alike for label, r in results.items()}
 
     def order(label: str) -> tuple[Any, ...]:
-        return names[label] not in YARDSTICKS, -held[label], natural_order(label)
+        place = YARDSTICKS.index(names[label]) if names[label] in YARDSTICKS else len(YARDSTICKS)
+        return place, -held[label], natural_order(label)
 
     return sorted(held, key=order)
 
