@@ -50,7 +50,9 @@ class Suggestion:
 @cache
 def read_atlas() -> pd.DataFrame:
     """The committed table, a row for each setting and loss."""
-    return pd.read_csv(packaged("experiments") / "atlas" / "table.csv", keep_default_na=False)
+    return pd.read_csv(
+        packaged("experiments") / "atlas" / "table.csv", keep_default_na=False, na_values=[""]
+    )
 
 
 def shape_of(config: Configuration) -> dict[str, float]:
