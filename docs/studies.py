@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lossbench import registry
+from lossbench import atlas, registry
+from lossbench.commands.suggesting import describe_score
 from lossbench.comparison import YARDSTICKS
 from lossbench.configuration.experiments import Experiment, read_experiment
 from lossbench.contract import UserError
@@ -49,7 +50,7 @@ def readmes() -> dict[str, str]:
     return {f.parent.name: f.read_text() for f in sorted(EXPERIMENTS.glob("*/README.md"))}
 
 
-def write_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def write_table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table of Markdown."""
     lines = [heading, ["---"] * len(heading), *rows]
     cells = [[str(cell).replace("|", r"\|") for cell in line] for line in lines]
@@ -116,6 +117,8 @@ def _rows(name: str) -> list[dict[str, str]]:
     setting = [c for c in columns[: columns.index("loss")] if not c.startswith(UNSHOWN)]
     varies = [c for c in setting if c in ALWAYS or table[c].nunique() > 1]
     rows: list[dict[str, str]] = table.to_dict("records")
+    if "data" in columns:  # words for a setting, each with the metric of its task
+        return [{**row, "setting": f"{row['data']} · {row['metric']}"} for row in rows]
     return [{**row, "setting": _setting(row, varies)} for row in rows]
 
 
@@ -144,7 +147,8 @@ def _measured(name: str, level: int = 2) -> str:
     groups = _by_setting(name)
     if not groups:
         return ""
-    metric = groups[0][0]["metric"]
+    metrics = {row["metric"] for group in groups for row in group}
+    metric = metrics.pop() if len(metrics) == 1 else "the metric of its task"
     rows = [
         (
             row["setting"] if number == 0 else "",
@@ -202,8 +206,8 @@ def write_evidence() -> str:
     for name in readmes():
         groups = _by_setting(name)
         experiment = _experiment(name)
-        if not experiment or not groups:
-            continue
+        if not experiment or not groups or name == "atlas":
+            continue  # the atlas has a section of its own, by task
         link = f"[All of it](generated/experiments/{name}.md)"
         parts.append(f"## {experiment.question}\n")
         rows = [_told(group) for group in groups]
@@ -215,6 +219,29 @@ def write_evidence() -> str:
         parts.append(write_table(heading, rows))
         parts += _claims(experiment)
     return "\n".join(parts)
+
+
+def write_atlas() -> str:
+    """What the atlas shows by task, what its claims came to, and how good suggestions are."""
+    rows = [
+        (
+            f"`{task}`",
+            same.data.nunique(),
+            same.dataset.nunique(),
+            f"`{same.baseline.iloc[0]}`",
+            *(_count_losses(same[same.verdict == verdict]) for verdict in ("better", "worse")),
+        )
+        for task, same in atlas.read_atlas().groupby("task", sort=False)
+    ]
+    heading = ["task", "settings", "data sets", "usual loss", "shown better", "shown worse"]
+    claims = _claims(read_experiment("atlas"))
+    return "\n".join([write_table(heading, rows), *claims, describe_score(atlas.read_atlas())])
+
+
+def _count_losses(rows: pd.DataFrame) -> str:
+    """Losses with the number of settings, those of the most first."""
+    counts = rows.loss.value_counts()
+    return ", ".join(f"`{loss}` {count}" for loss, count in counts.items()) or "none"
 
 
 def _counted() -> str:

@@ -6,6 +6,7 @@ A loss is worth trying that was shown better than the usual one on some of them,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -124,10 +125,10 @@ def _distances(settings: pd.DataFrame, shape: Mapping[str, float]) -> pd.Series:
     for name, by_logarithm in SHAPE.items():
         values, here = settings[name].astype(float), float(shape[name])
         if by_logarithm:
-            values, here = np.log10(values), np.log10(here)
+            values, here = values.map(math.log10), math.log10(here)
         if (deviation := float(values.std(ddof=0))) > 0:
             total += ((values - here) / deviation) ** 2
-    return np.sqrt(total)
+    return total.pow(0.5)
 
 
 # ---- how good it is ----------------------------------------------------------------------------
@@ -143,7 +144,7 @@ def score(table: pd.DataFrame) -> pd.DataFrame:
         rest = table[(table.task == task) & (table.dataset != here.dataset.iloc[0])]
         if not len(rest):
             continue
-        shape, usual = here.iloc[0][list(SHAPE)], str(here.baseline.iloc[0])
+        shape, usual = {k: float(here[k].iloc[0]) for k in SHAPE}, str(here.baseline.iloc[0])
         worth = suggest(rest, str(task), shape).worth
         chosen = {
             "usual": usual,

@@ -511,8 +511,10 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
         pytest.skip(f"{', '.join(absent)} is not installed; its own tests compose the study")
     configs, experiment = configurations([f"experiment={name}"])
     found = []
+    drawn = {str(config.dataset): config for config in configs}
+    tasks = {dataset: _task(config) for dataset, config in drawn.items()}
     for config in configs:
-        kind = registry.load(registry.find("task", _task(config))[0])
+        kind = registry.load(registry.find("task", tasks[str(config.dataset)])[0])
         rows = pd.DataFrame({"seed": range(5), "status": "finished"})
         metrics = metrics_of(kind.small(), [*config.metrics, *filter(None, [config.metric])])
         directions = {name: metric.direction for name, metric in metrics.items()}

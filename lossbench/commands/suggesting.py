@@ -49,7 +49,9 @@ def suggest(words: tuple[str, ...], score: bool, config_dir: str | None) -> int:
     config, task = _posed(words, config_dir, set(table.task))
     shape = atlas.shape_of(config)
     suggestion = atlas.suggest(table, task, shape)
-    say(*_lines(config, task, shape, suggestion), "", _say_how_good(table))
+    say(*_lines(config, task, shape, suggestion), "")
+    measure = "Measure on your data: lossbench judge LOSS --on …"
+    say(*_wrapped(f"How good is that? {describe_score(table)} {measure}"))
     return 0
 
 
@@ -132,21 +134,18 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 # ---- how good it is ----------------------------------------------------------------------------
-def _say_how_good(table: pd.DataFrame) -> str:
+def describe_score(table: pd.DataFrame) -> str:
     """Whether such suggestions were of use on the atlas's own data, each left out in turn."""
     from lossbench import atlas
 
-    scored = atlas.score(table)
-    saved = atlas.advantage(scored, "usual")
+    saved = atlas.advantage(atlas.score(table), "usual")
     word = "more" if saved.estimate < 0 else "less"
     shown = "shown to be" if saved.low > 0 or saved.high < 0 else "not shown to be"
-    return "\n".join(
-        _wrapped(
-            f"How good is that? On data sets left out of the atlas in turn, the first suggestion "
-            f"had {abs(saved.estimate):.1%} {word} error than the usual loss "
-            f"({saved.low:+.1%} to {saved.high:+.1%}): {shown} different from it. Measure on "
-            "your data: lossbench judge LOSS --on …"
-        )
+    return (
+        f"On data sets left out of the atlas in turn, the first suggestion had "
+        f"{abs(saved.estimate):.1%} {word} regret than the usual loss ({saved.low:+.1%} to "
+        f"{saved.high:+.1%}): {shown} different from it. Regret is the error beyond that of the "
+        "best loss there, as a share of the usual loss's error."
     )
 
 
@@ -157,8 +156,8 @@ def _score_lines(table: pd.DataFrame) -> Iterator[str]:
     scored = atlas.score(table)
     by_set = scored.groupby(["task", "dataset"])[["usual", "overall", "rule"]].mean()
     yield from _wrapped(
-        f"Regret on {by_set.index.get_level_values(1).nunique()} data sets, each left out of the "
-        "atlas in turn: error more than that of its best loss, as a share of the usual loss's."
+        f"Regret on {len(by_set)} data sets, each left out of the atlas in turn: the error beyond "
+        "that of its best loss, as a share of the usual loss's error."
     )
     yield f"{'task':16}{'sets':>5}{'usual':>9}{'overall':>9}{'rule':>9}"
     for task, rows in by_set.groupby("task"):

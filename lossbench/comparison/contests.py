@@ -20,7 +20,6 @@ from lossbench.results import Result, duplicates, looks_of, of_seeds
 
 Array = NDArray[np.float64]
 VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
-# the baseline where none is named, the first that a task has
 YARDSTICKS = ("cross_entropy", "squared_error", "poisson", "gaussian_nll", "cox", "info_nce", "dpo")
 PLACES = {"last": "test", "best": "test_best"}  # the epoch whose weights are compared
 
@@ -174,8 +173,7 @@ def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> lis
     names = {label: r.config.loss.name for results in alike for label, r in results.items()}
 
     def order(label: str) -> tuple[Any, ...]:
-        place = YARDSTICKS.index(names[label]) if names[label] in YARDSTICKS else len(YARDSTICKS)
-        return place, -held[label], natural_order(label)
+        return [names[label] != name for name in YARDSTICKS], -held[label], natural_order(label)
 
     return sorted(held, key=order)
 
