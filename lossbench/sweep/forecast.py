@@ -172,7 +172,7 @@ def _timed(config: Configuration, seeds: list[int], report: Any) -> Pace:
     examples, batch = splits.train.size, config.trainer.batch_size
     recipe = make_recipe(config, splits)
     count = min(len(seeds), replicas_at_once(config, recipe, splits))
-    _second_epoch(config, splits, seeds[:1], min(TIMED_EXAMPLES, examples))  # a cold start
+    _second_epoch(config, recipe, splits, seeds[:1], min(TIMED_EXAMPLES, examples))  # a cold start
     took, done, epoch = 0.0, TIMED_EXAMPLES, math.nan
     for replicas, size in ((1, TIMED_EXAMPLES), (1, batch), (count, batch), (count, examples)):
         size = min(size, examples)
@@ -180,14 +180,17 @@ def _timed(config: Configuration, seeds: list[int], report: Any) -> Pace:
             break  # at the worst, it takes as many times longer as there are more rows
         if splits.replicas < replicas:
             splits = data(config, seeds[:replicas])
-        took, done = _second_epoch(config, splits, seeds[:replicas], size), replicas * size
+        took = _second_epoch(config, recipe, splits, seeds[:replicas], size)
+        done = replicas * size
         epoch = took * examples / size / (replicas + idle_replicas(recipe.smallest_batch(size)))
     return Pace(begin, epoch, "timing a part of an epoch")
 
 
-def _second_epoch(config: Configuration, splits: Any, seeds: list[int], size: int) -> float:
+def _second_epoch(
+    config: Configuration, recipe: Any, splits: Any, seeds: list[int], size: int
+) -> float:
     """Seconds for the second epoch of these seeds' replicas on so many examples."""
-    from lossbench.training import fit_stack, make_recipe
+    from lossbench.training import fit_stack
 
     moments: list[float] = []
     share = size / splits.train.size
@@ -196,6 +199,5 @@ def _second_epoch(config: Configuration, splits: Any, seeds: list[int], size: in
         splits, **{n: part.first(max(2, round(share * part.size))) for n, part in parts.items()}
     )
     short = replace(config, trainer=replace(config.trainer, max_epochs=2, checkpoint=None))
-    recipe = make_recipe(config, splits)
     fit_stack(short, recipe, few, seeds, lambda *_: moments.append(time.monotonic()), test=False)
     return moments[1] - moments[0]
