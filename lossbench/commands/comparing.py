@@ -116,7 +116,7 @@ def compare(
     kept = those_where(stored, where)
     declared = question.baseline if question else None
     by_hand = baseline not in (None, declared, *(() if declared else YARDSTICKS))
-    counted = [count_comparisons(stored, any_baseline=any_one) for any_one in (False, by_hand)]
+    counted = count_comparisons(stored, any_baseline=by_hand)
     comparisons = compare_results(
         kept,
         baseline=baseline or declared,
@@ -124,14 +124,14 @@ def compare(
         same_within=same_within,
         mixed_budgets=mixed_budgets,
         at=at,
-        counted=counted[1],
+        counted=counted,
     )
     decisions = decisions_on(question, stored)
     notes = []
     if len(kept) < len(stored):
         of = f"{len(stored) - len(kept)} of {len(stored)} results"
         notes.append(f"--where leaves out {of}: p is corrected over them too.")
-    if counted[1] > counted[0]:
+    if by_hand and counted > count_comparisons(stored, any_baseline=False):
         notes.append(f"--baseline {baseline}: p is corrected over each loss against each.")
     noted = [replace(c, notes=(*c.notes, *notes)) for c in comparisons]
     answer = Answer(folder, question, noted, decisions)
