@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import (
@@ -26,6 +27,7 @@ from lossbench.registry.kinds import CHOICES, KINDS
 from lossbench.registry.schema import parameters_of_object
 
 VARIABLE = "_LOSSBENCH_COMPLETE"
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Line(ShellComplete):
@@ -136,6 +138,17 @@ def results(context: click.Context, _parameter: click.Parameter, word: str) -> l
     """The results that a word may become, of the results folder that the line has named."""
     folder = Path(context.params.get("results") or "results")
     return _starting((file.parent.name for file in folder.glob("[!.]*/seeds.parquet")), word)
+
+
+def words_argument(name: str) -> Callable[[F], F]:
+    """The words of a configuration, which the shell completes."""
+    return click.argument(
+        name,
+        nargs=-1,
+        type=click.UNPROCESSED,
+        metavar="[KEY=VALUE]...",
+        shell_complete=overrides,
+    )
 
 
 def overrides(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:

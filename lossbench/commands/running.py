@@ -31,13 +31,7 @@ MOST_UNASKED = 1000  # runs that are not begun without --yes
 
 
 @command()
-@click.argument(
-    "overrides",
-    nargs=-1,
-    type=click.UNPROCESSED,
-    metavar="[KEY=VALUE]...",
-    shell_complete=completion.overrides,
-)
+@completion.words_argument("overrides")
 @click.option("-m", "--multirun", is_flag=True, help="Sweep over values with commas.")
 @config_dir_option
 @click.option("--cfg", is_flag=True, help="Print the resolved configuration and stop.")

@@ -23,13 +23,7 @@ MOST = 5  # losses of a kind that are printed with their differences
 
 
 @command()
-@click.argument(
-    "words",
-    nargs=-1,
-    type=click.UNPROCESSED,
-    metavar="[KEY=VALUE]...",
-    shell_complete=completion.overrides,
-)
+@completion.words_argument("words")
 @click.option("--score", is_flag=True, help="Print how good such suggestions are, instead.")
 @config_dir_option
 def suggest(words: tuple[str, ...], score: bool, config_dir: str | None) -> int:
