@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from lossbench import registry, statistics
 from lossbench.configuration import budget_words, digest, labels, loss_labels
+from lossbench.configuration.labels import natural_order
 from lossbench.contract import UserError
 from lossbench.registry.hints import choices
 from lossbench.results import Result, duplicates, looks_of, of_seeds
@@ -167,8 +167,8 @@ def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> lis
 
     Yardsticks first in their order, then what most settings have, then by name and value.
     """
-    (task, *_), *tasks = ([r.summary["task"] for r in held.values()] for held in (one, *settings))
-    alike = [held for held, (posed, *_) in zip(settings, tasks, strict=True) if posed == task]
+    task = _task(one)
+    alike = [results for results in settings if _task(results) == task]
     held = Counter(label for results in alike for label in results)
     names = {label: r.config.loss.name for results in alike for label, r in results.items()}
 
@@ -178,10 +178,9 @@ def _baselines(settings: list[dict[str, Result]], one: dict[str, Result]) -> lis
     return sorted(held, key=order)
 
 
-def natural_order(label: str) -> list[tuple[float, str]]:
-    """A sort key by which gamma=2 stands before gamma=10."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", label)
-    return [(float(part), "") if i % 2 else (-1.0, part) for i, part in enumerate(parts)]
+def _task(labelled: dict[str, Result]) -> str:
+    task: str = next(iter(labelled.values())).summary["task"]
+    return task
 
 
 def _of_one_budget(results: list[Result], mixed: bool) -> list[tuple[list[Result], list[str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -47,6 +48,12 @@ def names(configs: Sequence[Configuration]) -> list[str]:
         others = [f"{_short(key)}={values[key]}" for key in varying if key in values]
         described.append(", ".join([f"{label} on {config.dataset.name}", *others]))
     return described
+
+
+def natural_order(label: str) -> list[tuple[float, str]]:
+    """A sort key by which gamma=2 stands before gamma=10."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label)
+    return [(float(part), "") if i % 2 else (-1.0, part) for i, part in enumerate(parts)]
 
 
 def _varying(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
