@@ -25,7 +25,7 @@ from lossbench.metrics import metrics_of
 from lossbench.report.claim_figures import draw_claims, write_decisions
 from lossbench.report.decisions import render_text
 from lossbench.results import Result
-from lossbench.verdicts import decide, refuse_unknown_metrics
+from lossbench.verdicts import decide, refuse_unknown_metrics, task_of_dataset
 
 BASICS = {k: {"name": k} for k in ("dataset", "model", "regularizer", "optimizer")}
 TRAINER = {"max_epochs": 1, "batch_size": 1, "precision": "32-true"}
@@ -511,15 +511,14 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
         pytest.skip(f"{', '.join(absent)} is not installed; its own tests compose the study")
     configs, experiment = configurations([f"experiment={name}"])
     found = []
-    drawn = {str(config.dataset): config for config in configs}
     try:
-        tasks = {dataset: _task(config) for dataset, config in drawn.items()}
+        tasks = [task_of_dataset(config.dataset) for config in configs]
     except UserError as error:
         if "pip install --no-deps" not in str(error):  # a data set inside a package
             raise
         pytest.skip(str(error))
-    for config in configs:
-        kind = registry.load(registry.find("task", tasks[str(config.dataset)])[0])
+    for config, task in zip(configs, tasks, strict=True):
+        kind = registry.load(registry.find("task", task)[0])
         rows = pd.DataFrame({"seed": range(5), "status": "finished"})
         metrics = metrics_of(kind.small(), [*config.metrics, *filter(None, [config.metric])])
         directions = {name: metric.direction for name, metric in metrics.items()}
@@ -537,11 +536,6 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
         assert len([f for f in decision.findings if f.p is not None]) == len(statistical)
     assert all(len(config.seeds) >= 20 for config in configs)
     json.dumps([asdict(decision) for decision in decisions])  # as data, for whoever asks
-
-
-def _task(config) -> str:
-    dataset = registry.load(registry.find("dataset", config.dataset.name)[0])
-    return dataset(np.random.default_rng(0), **config.dataset.values).task
 
 
 @pytest.mark.parametrize("name", STUDIES)
