@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -535,7 +534,6 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
         statistical = [t for t in decision.claim.tests if not isinstance(t, Identity)]
         assert len([f for f in decision.findings if f.p is not None]) == len(statistical)
     assert all(len(config.seeds) >= 20 for config in configs)
-    json.dumps([asdict(decision) for decision in decisions])  # as data, for whoever asks
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -28,13 +28,16 @@ from lossbench.comparison import (
     value_at,
     where,
 )
+from lossbench.configuration.claims import read_claims
 from lossbench.contract import UserError
 from lossbench.looks import INK
 from lossbench.report import tables
+from lossbench.report.export import as_json
 from lossbench.report.figures import assign_looks, write_figures
 from lossbench.report.paper import WIDTHS, write_for_paper
 from lossbench.report.printed import print_comparisons
 from lossbench.results import duplicates
+from lossbench.verdicts import decide
 
 LOSSES = {"cross_entropy": BASE, "focal": BETTER, "poly": SAME}
 NOTE = "a column was read as numbers"  # of training, with each result
@@ -267,7 +270,7 @@ def test_one_seed_shows_its_numbers_without_an_interval():
 
 def test_every_format_shows_the_same_numbers():
     found = compare([result(loss, values) for loss, values in LOSSES.items()])
-    content = json.loads(tables.FORMATS["json"](found, None))
+    content = json.loads(as_json(found))
     rows = {(row["loss"], row["metric"]): row for row in content["rows"]}
     lines = list(csv.DictReader(io.StringIO(tables.FORMATS["csv"](found, None))))
     assert len(lines) == len(rows) == 6
@@ -502,6 +505,18 @@ def test_losses_that_met_the_same_data_and_were_not_asked_for_are_counted(place)
     (note,) = {line for c in _note_others(compare(asked), place / "results") for line in c.notes}
     assert note.startswith("1 other loss of this setting is stored: p is corrected over what this")
     assert not any(c.notes for c in _note_others(whole, place / "results"))
+
+
+def test_a_program_gets_the_number_behind_each_verdict_on_a_claim():
+    found = [result(loss, values) for loss, values in LOSSES.items()]
+    test = {"better": "focal", "than": "cross_entropy", "metric": "accuracy", "by": 0.5}
+    written = {"id": "one", "text": "t", "source": "s", "verdict": "REFUTED", "tests": [test]}
+    (decision,) = decide(read_claims([written], "file"), [r.config for r in found], found)
+    (claim,) = json.loads(as_json(compare(found), decisions=[decision]))["claims"]
+    assert (claim["verdict"], claim["on_record"]) == (decision.verdict, "REFUTED")
+    (measured,), (finding,) = claim["tests"], decision.findings
+    assert (measured["p"], measured["seeds"]) == (finding.p, 20)
+    assert measured["difference_mean"] == finding.difference.estimate
 
 
 def test_a_heading_leaves_out_what_is_not_set():

@@ -23,6 +23,7 @@ from lossbench.comparison import (
 )
 from lossbench.nested import dotted_keys
 from lossbench.statistics import Interval
+from lossbench.verdicts import Decision, Finding
 
 Record = dict[str, Any]
 ALWAYS = ("dataset", "corruption", "model")
@@ -111,10 +112,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def as_json(comparisons: Sequence[Comparison], peek: bool = False) -> str:
+def as_json(
+    comparisons: Sequence[Comparison], peek: bool = False, decisions: Sequence[Decision] = ()
+) -> str:
     """The records, the sentences and the rankings over datasets; what is not finite is null.
 
-    peek: what papers would have said of each comparison, too.
+    peek: what papers would have said of each comparison, too. decisions: on an experiment's claims.
     """
     rankings = [ranked for group in datasets(comparisons) if (ranked := rank_losses(group))]
     content: dict[str, Any] = {
@@ -142,9 +145,32 @@ def as_json(comparisons: Sequence[Comparison], peek: bool = False) -> str:
             for ranked in rankings
         ],
     }
+    if decisions:
+        content["claims"] = [_of_decision(decision) for decision in decisions]
     if peek:
         content["peek"] = [part for c in comparisons for part in _of_peeking(c, comparisons)]
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _of_decision(decision: Decision) -> Record:
+    """A claim with the verdict, the one on record, and the number behind each test."""
+    claim = decision.claim
+    return {
+        "id": claim.id,
+        "text": claim.text,
+        "source": claim.source,
+        "regime": claim.regime,
+        "verdict": decision.verdict,
+        "on_record": claim.verdict,
+        "requirements": [_of_finding(finding) for finding in decision.requirements],
+        "tests": [_of_finding(finding) for finding in decision.findings],
+    }
+
+
+def _of_finding(finding: Finding) -> Record:
+    record = {**asdict(finding), **_interval("difference_", finding.difference)}
+    del record["difference"]
+    return {name: _finite(value) for name, value in record.items()}
 
 
 def _of_peeking(comparison: Comparison, among: Sequence[Comparison]) -> Iterator[Record]:

@@ -24,7 +24,7 @@ from lossbench.comparison import (
 )
 from lossbench.comparison.sentences import RULES
 from lossbench.report import sheets
-from lossbench.report.export import as_csv, as_json
+from lossbench.report.export import as_csv
 from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.methods import describe_methods, list_references
 from lossbench.report.sheets import Sheet
@@ -179,7 +179,6 @@ FORMATS: dict[str, Callable[..., str]] = {
     "markdown": as_markdown,
     "latex": as_latex,
     "csv": lambda comparisons, *_: as_csv(comparisons),
-    "json": lambda comparisons, _, peek=False: as_json(comparisons, peek),
 }
 
 
