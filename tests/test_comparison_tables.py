@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from lossbench.comparison import (
     value_at,
     where,
 )
-from lossbench.configuration.claims import read_claims
+from lossbench.configuration.claims import Claim
 from lossbench.contract import UserError
 from lossbench.looks import INK
 from lossbench.report import tables
@@ -37,7 +38,8 @@ from lossbench.report.figures import assign_looks, write_figures
 from lossbench.report.paper import WIDTHS, write_for_paper
 from lossbench.report.printed import print_comparisons
 from lossbench.results import duplicates
-from lossbench.verdicts import decide
+from lossbench.statistics import Interval
+from lossbench.verdicts import Decision, Finding
 
 LOSSES = {"cross_entropy": BASE, "focal": BETTER, "poly": SAME}
 NOTE = "a column was read as numbers"  # of training, with each result
@@ -508,15 +510,15 @@ def test_losses_that_met_the_same_data_and_were_not_asked_for_are_counted(place)
 
 
 def test_a_program_gets_the_number_behind_each_verdict_on_a_claim():
-    found = [result(loss, values) for loss, values in LOSSES.items()]
-    test = {"better": "focal", "than": "cross_entropy", "metric": "accuracy", "by": 0.5}
-    written = {"id": "one", "text": "t", "source": "s", "verdict": "REFUTED", "tests": [test]}
-    (decision,) = decide(read_claims([written], "file"), [r.config for r in found], found)
-    (claim,) = json.loads(as_json(compare(found), decisions=[decision]))["claims"]
-    assert (claim["verdict"], claim["on_record"]) == (decision.verdict, "REFUTED")
-    (measured,), (finding,) = claim["tests"], decision.findings
-    assert (measured["p"], measured["seeds"]) == (finding.p, 20)
-    assert measured["difference_mean"] == finding.difference.estimate
+    finding = Finding("a - b", "REFUTED", Interval(-0.1, -0.2, math.inf), p=0.01, seeds=20)
+    claim = Claim("one", "a is better", "nobody", (), verdict="OPEN")
+    found = compare([result(loss, values) for loss, values in LOSSES.items()])
+    decision = Decision(claim, "REFUTED", (), (finding,))
+    (row,) = json.loads(as_json(found, decisions=[decision]))["claims"]
+    assert (row["id"], row["verdict"], row["on_record"]) == ("one", "REFUTED", "OPEN")
+    (test,) = row["tests"]
+    assert (test["p"], test["difference_mean"], test["difference_low"]) == (0.01, -0.1, -0.2)
+    assert test["difference_high"] is None
 
 
 def test_a_heading_leaves_out_what_is_not_set():
