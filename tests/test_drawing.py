@@ -16,11 +16,11 @@ from lossbench.drawing import (
     Graph,
     Plane,
     Trace,
-    _spread,
     cover,
     render_inline,
     save,
 )
+from lossbench.drawing.graphs import _spread
 from lossbench.looks import COLOURS, INK, choose_look, choose_looks
 from lossbench.report.pages import TEMPLATES
 from lossbench.statistics import Interval

@@ -17,7 +17,7 @@ from lossbench.comparison import compare
 from lossbench.configuration import Choice
 from lossbench.configuration.claims import Claim, Difference
 from lossbench.configuration.experiments import configurations
-from lossbench.report.figures import read_details
+from lossbench.report.figures.details import read_details
 from lossbench.report.html import Words, render_description, render_page
 from lossbench.statistics import Interval
 from lossbench.training.details import EDGE, GRID, POINTS
