@@ -131,45 +131,33 @@ def bound(kind: str, choice: Choice) -> Callable[..., Any]:
 
 def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     """Look the loss up for the task, try it on the task's example, and put the parts together."""
-    task, name, hyper = splits.task, config.loss.name, config.loss.values
-    plugin = find_loss(config, task)
-    check_tables(plugin, hyper, task)
-    targets = splits.train_targets(0)
+    task, targets = splits.task, splits.train_targets(0)
     known = {**task.facts(targets), "num_examples": splits.train.size}
-    wanted = wanted_facts(plugin, known, task)
-    function = loss_for(plugin, registry.load(plugin), task, **hyper, **wanted)
-    declaration, forms = declaration_of(function), getattr(function, "words", None)
-
-    loss = partial(_made, function, hyper)
-    outputs = wanted.get("embedding_dim", task.outputs_of(declaration))
-    through_loss = task.scores_classes and "embedding_dim" in wanted
-    if through_loss and not hasattr(function, "logits"):
-        raise UserError(
-            f"loss={name} takes embeddings, and the task {task.name} scores classes; "
-            "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
-        )
-    check_loss(name, loss, wanted, task, outputs)
-    if task.ignore is not None and (targets == task.ignore).any():
-        check_ignored(name, loss, wanted, task, outputs)
+    fitted = _fit_loss(config, task, targets, known)
+    declaration, wanted = fitted.declaration, fitted.wanted
     if config.trainer.sampler:
         refuse_sampler(task, targets)
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
     if declaration.target:
-        check_targets(name, declaration.target, splits)
-    fitted = task.fitted_facts(*task.example(outputs))
-    declaration = _with_link(name, declaration, {**hyper, **known}, fitted)
+        check_targets(config.loss.name, declaration.target, splits)
+    declaration = _with_link(
+        config.loss.name,
+        declaration,
+        {**config.loss.values, **known},
+        task.fitted_facts(*task.example(fitted.outputs)),
+    )
     start = partial(task.start, declaration=declaration)
-    model = _model(config, task, declaration, outputs)
+    model = _model(config, task, declaration, fitted.outputs)
     return Recipe(
         model=model,
-        output_shape=task.output_shape(outputs),
-        loss=loss,
+        output_shape=task.output_shape(fitted.outputs),
+        loss=fitted.loss,
         facts=tuple(wanted),
-        call_facts=call_facts(function),
+        call_facts=call_facts(fitted.function),
         link=declaration.link,
         link_asks=declaration.link_keywords,
         start=None if start(targets) is None else start,
-        through_loss=through_loss,
+        through_loss=fitted.through_loss,
         regularizer=bound("regularizer", config.regularizer),
         optimizer=bound("optimizer", config.optimizer),
         augmentation=_augmentation(config),
@@ -181,11 +169,54 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         metrics=metrics,
         primary=primary_of(task, metrics, config.metric),
         notes=(
-            *([f"loss={name} is given {forms}."] if forms else ()),
-            *name_empty_classes(config.loss, wanted),
+            *fitted.notes,
             *(describe_start(model()) if config.model.values.get("weights") else ()),
         ),
     )
+
+
+@dataclass(frozen=True)
+class _FittedLoss:
+    """A loss that the task's example has been tried on; as in `Recipe` where the names are alike.
+
+    wanted: the facts that it asks for. outputs: of the model for each example.
+    """
+
+    function: Callable[..., Any]
+    declaration: Declaration
+    loss: Callable[[dict[str, Any]], Callable[..., Tensor]]
+    wanted: dict[str, Any]
+    outputs: int
+    through_loss: bool
+    notes: tuple[str, ...]
+
+
+def _fit_loss(
+    config: Configuration, task: Task, targets: Tensor, known: dict[str, Any]
+) -> _FittedLoss:
+    """Look the loss up for the task and try it on its example; UserError where it does not fit."""
+    name, hyper = config.loss.name, config.loss.values
+    plugin = find_loss(config, task)
+    check_tables(plugin, hyper, task)
+    wanted = wanted_facts(plugin, known, task)
+    function = loss_for(plugin, registry.load(plugin), task, **hyper, **wanted)
+    declaration, forms = declaration_of(function), getattr(function, "words", None)
+    loss = partial(_made, function, hyper)
+    outputs = wanted.get("embedding_dim", task.outputs_of(declaration))
+    through_loss = task.scores_classes and "embedding_dim" in wanted
+    if through_loss and not hasattr(function, "logits"):
+        raise UserError(
+            f"loss={name} takes embeddings, and the task {task.name} scores classes; "
+            "give the loss a method logits(embedding) -> (B, C), or register it for embedding only."
+        )
+    check_loss(name, loss, wanted, task, outputs)
+    if task.ignore is not None and (targets == task.ignore).any():
+        check_ignored(name, loss, wanted, task, outputs)
+    notes = (
+        *([f"loss={name} is given {forms}."] if forms else ()),
+        *name_empty_classes(config.loss, wanted),
+    )
+    return _FittedLoss(function, declaration, loss, wanted, outputs, through_loss, notes)
 
 
 def _with_link(
