@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import optimize
-from sklearn.metrics import log_loss, recall_score
+from sklearn.metrics import balanced_accuracy_score, log_loss, recall_score
 
 from lossbench import training
 from lossbench.configuration.experiments import configurations
@@ -82,6 +82,24 @@ def test_recalls_are_those_of_scikit_learn_in_thirds_by_training_counts():
     for metric, classes in (("many", [2, 1]), ("medium", [3]), ("few", [0])):
         value = getattr(calibration, f"recall_{metric}")(estimate, LABELS, class_counts=counts)
         assert value[0] == pytest.approx(recalls[classes].mean()), metric
+
+
+def test_adjusted_decisions_are_those_of_logits_less_the_logarithm_of_sizes():
+    """Of several classes and of two; an empty class counts as one example."""
+    counts = torch.tensor([[5, 50, 500, 20], [0, 1, 2, 4]])
+    shifted = LOGITS - counts.clamp(min=1).double().log()[:, None]
+    value = calibration.adjusted_balanced_accuracy(
+        torch.softmax(LOGITS, -1), LABELS, class_counts=counts
+    )
+    for replica in range(2):
+        expected = balanced_accuracy_score(LABELS[replica], shifted[replica].argmax(-1))
+        assert value[replica] == pytest.approx(expected)
+    counts, label = torch.tensor([[90, 10], [1, 1]]), (LABELS > 2).double()
+    p = torch.sigmoid(LOGITS[..., 0])
+    value = calibration.adjusted_balanced_accuracy(p, label, class_counts=counts)
+    for replica, threshold in enumerate((0.1, 0.5)):
+        expected = balanced_accuracy_score(label[replica], p[replica] > threshold)
+        assert value[replica] == pytest.approx(expected)
 
 
 def test_a_run_has_the_metrics_that_are_named_and_a_result_gets_them_later():

@@ -104,6 +104,39 @@ def test_imbalance_leaves_the_ratio_that_was_asked_for(before, ratio, kind, afte
         assert np.array_equal(targets[kept[:, 0].astype(int)], labels)
 
 
+@pytest.mark.parametrize("kind", ["long_tailed", "step"])
+def test_a_rotated_order_makes_each_class_rare_in_some_seeds(kind):
+    """The sizes are those of the plain order, moved round; of any data as many for each seed."""
+    inputs, targets = _classes([60, 50, 53, 80])
+    options = {"num_classes": 4, "ratio": 0.1, "kind": kind}
+    largest = {}
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        _, labels = applied(corruptions.imbalance, inputs, targets, rng, order="rotated", **options)
+        sizes = np.bincount(labels, minlength=4)
+        first = next(k for k in range(4) if np.roll(sizes, -k).tolist() == SIZES[kind])
+        largest[first] = largest.get(first, 0) + 1
+    assert sorted(largest) == [0, 1, 2, 3]
+    assert min(largest.values()) >= 4
+
+
+SIZES = {"long_tailed": [50, 23, 11, 5], "step": [50, 50, 5, 5]}
+
+
+def test_rotated_training_splits_of_uneven_classes_stack():
+    """Validation and test keep all classes, whatever is rare in training."""
+    rare = functools.partial(corruptions.imbalance, num_classes=10, ratio=0.1, order="rotated")
+    splits = Whole(prepare(real.digits, lambda task: rare, [0, 1, 2]))
+    rarest = set()
+    for seed in range(3):
+        sizes = torch.bincount(splits.train[1][seed], minlength=10)
+        assert sizes.max() == 104
+        assert sizes.min() == 10
+        rarest.add(int(sizes.argmin()))
+        assert torch.bincount(splits.test[1][seed]).min() > 30
+    assert len(rarest) > 1
+
+
 @pytest.mark.parametrize("kind", ["symmetric", "asymmetric", "feature_dependent"])
 @settings(max_examples=25, deadline=None)
 @given(

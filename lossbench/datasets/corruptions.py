@@ -27,11 +27,14 @@ def imbalance(
     num_classes: int,
     ratio: Annotated[float, "(0, 1]"] = 0.1,
     kind: Literal["long_tailed", "step"] = "long_tailed",
+    order: Literal["index", "rotated"] = "index",
 ) -> Corrupted:
     """Examples of the later classes removed until smallest / largest class = ratio.
 
     long_tailed: class k keeps the share ratio^(k / (C - 1)) of the largest that the data allow;
     step: the last C // 2 classes keep the share ratio. At least one example of each is kept.
+    order: rotated begins with a class drawn for each seed, so that no class is rare in all; the
+    largest keeps as many as the smallest had.
     """
     classes = np.arange(num_classes)
     tail = classes / (num_classes - 1)
@@ -40,6 +43,9 @@ def imbalance(
     shares = ratio**tail
     counts = np.bincount(targets, minlength=num_classes)
     largest = np.floor((counts / shares).min() + 1e-9)
+    if order == "rotated":
+        shares = np.roll(shares, rng.integers(num_classes))
+        largest = counts.min()  # the same number of examples for every seed
     kept = np.maximum(1, np.rint(largest * shares)).astype(int)
     rows = [
         rng.permutation(np.flatnonzero(targets == k))[:count]

@@ -1,4 +1,4 @@
-"""Metrics of classes that a run has where they are named: after temperature scaling, by class.
+"""Metrics of classes that a run has where they are named: scaled, adjusted, by class.
 
 They serve the tasks multiclass and binary, as entry points.
 """
@@ -102,6 +102,19 @@ def worst_recall(estimate: Tensor, target: Tensor, /) -> Tensor:
     """The recall of the class that has the least."""
     recalls = _recalls(estimate, target)
     return recalls.nan_to_num(nan=math.inf).min(-1).values
+
+
+@metric(direction=1, bounds=(0, 1))
+def adjusted_balanced_accuracy(
+    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor
+) -> Tensor:
+    """Mean recall of the classes after probabilities are divided by the classes' training sizes.
+
+    Source: Menon et al. (2021), post-hoc logit adjustment at tau 1; an empty class counts as 1.
+    """
+    probability, label = _of_classes(estimate, target)
+    sizes = class_counts.to(probability).clamp(min=1)
+    return _recalls(probability / sizes.unsqueeze(-2), label).nanmean(-1)
 
 
 def _recall_of_third(estimate: Tensor, target: Tensor, counts: Tensor, third: int) -> Tensor:
