@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
+import torch
+
+from lossbench.training.replicas import folded
 
 PLACE = Path(__file__).parent.parent / "experiments" / "speed"
 
@@ -41,3 +45,37 @@ def test_a_quick_measurement_writes_table_plot_and_readme_with_every_way(
     assert "old" not in text
     assert "| usual way | 1 |" in text
     assert Path("cost.png").stat().st_size > 10_000
+
+
+def test_losses_that_no_map_takes_are_folded_to_the_numbers_of_the_loop(monkeypatch):
+    """Ten as public code has them; values, and gradients in predictions."""
+    monkeypatch.syspath_prepend(PLACE)
+    unmapped = importlib.import_module("unmapped").UNMAPPED
+    assert sum(map(len, unmapped.values())) == 10
+    generator = torch.Generator().manual_seed(0)
+    for data, losses in unmapped.items():
+        shape = (4, 16, 3) if data == "dataset=blobs" else (4, 16)
+        prediction = torch.randn(shape, generator=generator) * 3
+        target = torch.randint(shape[-1] % 16 or 2, (4, 16), generator=generator)
+        target = target if prediction.ndim == 3 else target.float()
+        for loss in losses:
+            leaf = prediction.clone().requires_grad_()
+            with pytest.raises(Exception, match=r"."):
+                torch.vmap(loss)(leaf, target)
+            pairs = zip(leaf, target, strict=True)
+            looped = torch.stack([loss(p, t).mean() for p, t in pairs])
+            (expected,) = torch.autograd.grad(looped.sum(), leaf)
+            once = folded(loss, leaf, target)
+            (gradient,) = torch.autograd.grad(once.sum(), leaf)
+            torch.testing.assert_close(once, looped)
+            torch.testing.assert_close(gradient, expected)
+
+
+def test_a_quick_look_at_folding_writes_table_and_readme(here, monkeypatch):
+    monkeypatch.syspath_prepend(PLACE)
+    monkeypatch.setattr(sys, "argv", ["folds.py", "--quick", "--out", "."])
+    importlib.import_module("folds").main()
+    table = pd.read_csv("folds.csv")
+    assert len(table) == 3
+    assert (table.difference < 1e-5).all()
+    assert "| `huber_by_index` |" in Path("README.md").read_text()

@@ -320,6 +320,19 @@ def test_a_loss_of_which_the_mapped_values_are_others_is_run_replica_by_replica(
     assert "mapped values differ by" in (stack.unmapped or "")
 
 
+def fails_beyond_reason(prediction: Tensor, target: Tensor, /) -> Tensor:
+    """An index that rounding moves out of bounds where predictions are absurdly large."""
+    if prediction.abs().max() > 1e9:
+        raise IndexError("index -1 is out of bounds")
+    return masked(prediction, target)
+
+
+def test_a_loss_that_fails_at_absurd_predictions_is_folded():
+    """It would fail in a loop as well; until then its rows are its own."""
+    config = configured("dataset=digits", "trainer.max_epochs=1")
+    assert stack_of(config, [1, 2], loss=lambda facts: fails_beyond_reason).folded
+
+
 def refusing(prediction: Tensor, target: Tensor, /) -> Tensor:
     """A loss that is meant for numbers, and says so."""
     if prediction.isnan().any():

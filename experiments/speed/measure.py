@@ -7,10 +7,8 @@ python experiments/speed/measure.py --quick  the smallest problem, shortened; a 
 from __future__ import annotations
 
 import argparse
-import datetime
 import functools
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +20,7 @@ import contestants
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from problems import SIZES, Problem, problem
-
-from lossbench.training.outcome import versions
+from problems import SIZES, Problem, problem, where_measured, write_between
 
 HERE = Path(__file__).parent
 REPLICAS = [1, 8, 32, 128, 512]
@@ -135,10 +131,7 @@ def draw(table: pd.DataFrame, file: Path) -> None:
 
 def as_markdown(table: pd.DataFrame) -> str:
     """The README's tables: milliseconds per seed and what they are to the other ways."""
-    known = versions()
-    threads = f"{os.cpu_count()} cores of {platform.machine()}"
-    lines = [f"{datetime.date.today()}, {threads}, device {known['device']}, "]
-    lines[0] += f"torch {known['torch']}, lightning {known['lightning']}, mlflow {known['mlflow']}."
+    lines = [where_measured()]
     head = "| way | R | ms per seed | : bare loop | : DataLoader | : usual way | of the floor |"
     for (size, place, steps), rows in table.groupby(["size", "place", "steps"], sort=False):
         lines += ["", f"**{size}**, {place}, {steps} steps", "", head, "|" + " --- |" * 7]
@@ -159,9 +152,7 @@ def main() -> None:
     table = everything(options)
     table.round(6).to_csv(options.out / "table.csv", index=False)
     draw(table, options.out / "cost.png")
-    readme = options.out / "README.md"
-    before, *_, after = (readme.read_text() if readme.exists() else MARK).split(MARK)
-    readme.write_text(f"{before}{MARK}\n{as_markdown(table)}\n{MARK}{after}")
+    write_between(options.out / "README.md", MARK, as_markdown(table))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import math
+import os
+import platform
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +16,7 @@ from lossbench import training
 from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations
 from lossbench.datasets import Splits
+from lossbench.training.outcome import versions
 from lossbench.training.recipe import Recipe
 
 SIZES = {
@@ -92,3 +97,16 @@ def accuracy(model: nn.Module, part: tuple[Tensor, Tensor]) -> float:
     """The share of examples whose largest logit is the label's."""
     with torch.no_grad():
         return (model(part[0]).argmax(-1) == part[1]).float().mean().item()
+
+
+def where_measured() -> str:
+    """Date, machine and versions, in one line."""
+    known, cores = versions(), f"{os.cpu_count()} cores of {platform.machine()}"
+    libraries = ", ".join(f"{name} {known[name]}" for name in ("torch", "lightning", "mlflow"))
+    return f"{datetime.date.today()}, {cores}, device {known['device']}, {libraries}."
+
+
+def write_between(file: Path, mark: str, text: str) -> None:
+    """Put the text between the two marks of a file, or make the file of them."""
+    before, *_, after = (file.read_text() if file.exists() else mark).split(mark)
+    file.write_text(f"{before}{mark}\n{text}\n{mark}{after}")

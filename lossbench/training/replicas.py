@@ -50,9 +50,14 @@ def replica_of(argument: Any, r: int) -> Any:
 
 
 def seeded(seed: int, make: Callable[[], Any]) -> Any:
-    """Call with the global generator at a seed, and put the generator back."""
+    """Call with the global generators at a seed, and put them back.
+
+    Not by `torch.manual_seed`, which takes a millisecond where there is no device to seed.
+    """
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
         return make()
 
 
@@ -73,6 +78,17 @@ def gathered(parts: Iterable[Tensor], size: int) -> Tensor:
         whole[:, end : end + part.shape[1]] = part
         end += part.shape[1]
     return whole
+
+
+def folded(loss: Callable[..., Tensor], prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean loss (R,) of each replica, of one call on all rows but those that have diverged."""
+    if not prediction.detach().sum().isfinite():
+        finite = prediction.flatten(1).isfinite().all(1)
+        if not finite.all():
+            sound = torch.where(finite.reshape(-1, *[1] * (prediction.ndim - 1)), prediction, 0)
+            return torch.where(finite, folded(loss, sound, target), torch.nan)
+    values = loss(prediction.flatten(0, 1), target.flatten(0, 1))
+    return values.unflatten(0, target.shape[:2]).mean(1)
 
 
 def estimates_of(

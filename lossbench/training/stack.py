@@ -188,11 +188,8 @@ class Stack(LightningModule):
         return self.folded_loss(prediction, target) + vmap(self.penalty)(state)
 
     def folded_loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Every replica's mean loss (R,), of one call on all rows but those that have diverged."""
-        finite = prediction.flatten(1).isfinite().all(1)
-        sound = torch.where(finite.reshape(-1, *[1] * (prediction.ndim - 1)), prediction, 0)
-        values = self.form[1](sound.flatten(0, 1), target.flatten(0, 1))
-        return torch.where(finite, values.unflatten(0, target.shape[:2]).mean(1), torch.nan)
+        """Every replica's mean loss (R,), of one call on the rows of all."""
+        return replicas.folded(self.form[1], prediction, target)
 
     def all_scored(self, state: State, inputs: Tensor) -> Tensor:
         """What every replica's link meets, likewise."""
