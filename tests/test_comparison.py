@@ -14,6 +14,7 @@ from lossbench import statistics
 from lossbench.comparison import compare
 from lossbench.contract import UserError
 from lossbench.report import tables
+from lossbench.report.export import as_json
 from lossbench.results import Result
 
 
@@ -180,7 +181,7 @@ def test_of_every_two_losses_it_is_counted_on_which_of_their_seeds_the_first_is_
     table = tables.as_markdown([comparison], None)
     assert "| P(better) than | " in table
     assert "88%" in table
-    (told,) = json.loads(tables.as_json([comparison]))["conclusions"]
+    (told,) = json.loads(as_json([comparison]))["conclusions"]
     assert told["better_shares"] == comparison.better_shares
     two = compare(made[:2])[0]
     assert "P(better) than" not in tables.as_markdown([two], None)

@@ -15,7 +15,8 @@ from lossbench.comparison import compare, datasets, rank_losses
 from lossbench.comparison.answers import answer
 from lossbench.comparison.evidence import Part, variance_beyond
 from lossbench.comparison.needed import seeds_on_new_data
-from lossbench.report.tables import as_json, as_markdown
+from lossbench.report.export import as_json
+from lossbench.report.tables import as_markdown
 from lossbench.results import Result
 from lossbench.results.predictions import Predictions
 from lossbench.results.rescoring import row_variance
