@@ -22,7 +22,8 @@ Entry points keep their groups (`lossbench.losses.<task>`, `lossbench.metrics.<t
 `lossbench.regularizers`, `lossbench.optimizers`, `lossbench.schedules`,
 `lossbench.augmentations`, `lossbench.configs`), and objects keep the way in which they are called:
     loss         (prediction, target, /, *, hyper-parameters, facts) -> (B,) or ()
-    metric       (estimate, target, /, *, facts) -> (...), from (..., N, ...); NaN where undefined
+    metric       (estimate, target, /, *, facts) -> (...), from (..., N, ...); NaN where undefined;
+                 a target that is not known is NaN, or the task's `ignore`
     task         a subclass of `lossbench.tasks.Task`, which is public too
     dataset      (rng, /, *, parameters) -> Sample
     corruption   (inputs, targets, rng, /, *, parameters, facts) -> Corrupted
@@ -259,8 +260,8 @@ def metric(
 class Sample:
     """What a dataset gives for one seed, before it is split and standardised.
 
-    inputs: (N, ...) numbers, kept in their own type; targets: (N,) or (N, ...); task: the name of
-        the task they pose.
+    inputs: (N, ...) numbers, kept in their own type; targets: (N,) or (N, ...), of the tasks
+        regression and multilabel NaN where one is not known; task: the name of the task they pose.
     held_out: (N,) bool, true for the rows of a given test split; validation is then drawn from the
         other rows. None draws both at random. Only identities (the tasks embedding and pairs) may
         be held out that no other row has.
@@ -273,8 +274,8 @@ class Sample:
     notes: what a reader of the results must know of the data, a line each.
     fill: inputs of training examples, NaN where missing -> the value that stands in for NaN of each
         feature (...), in every split. None: NaN is refused.
-    split: (N,) the part that each row was given: 0 training, 1 validation, 2 test. A part that no
-        row has is drawn from the training rows. It says more than held_out; give one of them.
+    split: (N,) the part that each row was given: 0 training, 1 validation, 2 test, 3 none. A part
+        that no row has is drawn from the training rows. It says more than held_out; give one.
     groups: (N,) the group of each row, of any type; what is drawn keeps a group in one part. Where
         groups differ in size a few rows are left out, so that all seeds have as many.
     """

@@ -115,7 +115,7 @@ def test_validation_next_to_a_given_test_split_is_drawn_by_groups():
 
 
 UNUSABLE = [
-    ({"split": np.full(N, 3)}, ["values 3", "0 for training"]),
+    ({"split": np.full(N, 4)}, ["values 4", "0 for training"]),
     ({"split": THIRDS.astype(float)}, ["float64", "integers (100,)"]),
     ({"split": THIRDS[1:]}, ["(99,)", "(100,)"]),
     ({"split": THIRDS, "held_out": THIRDS == 2}, ["both", "one of them"]),

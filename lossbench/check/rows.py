@@ -9,7 +9,7 @@ from lossbench.check.findings import Failed, Hint, Skipped
 from lossbench.check.subject import Batch, Subject, as_dtype, close, one_line
 from lossbench.contract import UserError
 from lossbench.metrics import metrics_of, score
-from lossbench.tasks import Answers, counts_ignored
+from lossbench.tasks import Answers, counts_ignored, mixes_parts
 
 FAR = 3.0  # a confident prediction
 CERTAIN = (1e2, 1e3)  # predictions of which the larger cannot be surer
@@ -205,7 +205,12 @@ def target_used(subject: Subject) -> None:
 
 def ignored_left_out(subject: Subject) -> None:
     """An example of which nothing is known costs nothing and teaches nothing."""
-    if subject.task.ignore is None:
+    task = subject.task
+    if task.stand_ins and subject.example[1].ndim > 1:
+        if mixes_parts(subject, *subject.example, task):
+            raise Hint("it compares the parts of a target; data where some are NaN are refused.")
+        return
+    if task.ignore is None:
         raise Skipped("every part of a target is known.")
     if counts_ignored(subject, *subject.example, subject.task):
         raise Hint(

@@ -16,7 +16,7 @@ from lossbench.datasets.corruptions import none
 from lossbench.datasets.examples import Examples, measured
 from lossbench.datasets.pool import Changed, Origin, Split, Splits, Unit
 from lossbench.datasets.samples import Draw, Posed, Samples
-from lossbench.datasets.splitting import TEST, draw_rows, given_parts
+from lossbench.datasets.splitting import LEFT_OUT, TEST, draw_rows, given_parts
 from lossbench.streams import stream
 from lossbench.tasks import Task
 
@@ -58,7 +58,8 @@ def prepare(
         replicas.append(_prepare_seed(drawn, corruption, seed, start))
         _refuse_other_sizes(replicas, first, seed, seeds[0])
     notes = dict.fromkeys(note for sample in pool for note in sample.notes)
-    if left := len(first.sample.inputs) - origin.learnt - origin.test:
+    used = (given_parts(first.sample) != LEFT_OUT).sum()
+    if left := used - origin.learnt - origin.test:
         notes[f"groups differ in size: {left} examples are in no split, others of each seed."] = (
             None
         )
@@ -139,6 +140,7 @@ def _prepare_seed(drawn: Posed, corruption: Corruption, seed: int, start: int) -
             targets = (targets - unit[0]) / unit[1]
         rng = np.random.default_rng(stream(seed, "corruption"))
         corrupted = _corrupt(corruption, examples, targets, task, rng)
+        corrupted = _with_unknown(corrupted, targets, task)
         if corrupted.rows is not None:
             rows[0] = rows[0][corrupted.rows]
     return _Replica([start + part for part in rows], examples.measures, unit, corrupted)
@@ -168,9 +170,20 @@ def _corrupt(
             "(rows, targets, moved, inputs) of what is to be different."
         )
     _refuse_rows(given, examples)
-    if given.targets is not None:
-        _refuse_targets(given.targets, task)
     return given
+
+
+def _with_unknown(given: Corrupted, targets: np.ndarray, task: Task) -> Corrupted:
+    """What a corruption gave, its targets refused if invalid, and not known where they were not."""
+    if given.targets is None:
+        return given
+    kept = targets if given.rows is None else targets[given.rows]
+    alike = given.targets.shape == kept.shape
+    if not task.stand_ins or not alike or not (unknown := np.isnan(kept)).any():
+        _refuse_targets(given.targets, task)
+        return given
+    _refuse_targets(np.where(unknown, task.stand_ins[0][1], given.targets), task)
+    return replace(given, targets=np.where(unknown, np.nan, given.targets))
 
 
 def _refuse_rows(given: Corrupted, examples: Examples) -> None:

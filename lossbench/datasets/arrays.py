@@ -19,6 +19,7 @@ from lossbench.datasets.splitting import TRAIN
 from lossbench.datasets.suspects import SPLITS, hash_rows, note_rare, note_repeated
 from lossbench.registry.hints import choices
 from lossbench.registry.schema import reason_of
+from lossbench.tasks import task_class
 
 BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 INPUTS = ("x", "inputs", "images", "data", "features")
@@ -46,9 +47,9 @@ def arrays(
     (N, features), images (N, H, W) or (N, H, W, C) or (N, C, H, W), which stay uint8 and are
     standardised by channel, or of any other shape. Whole numbers or text as targets (N,) are
     classes, other numbers a regression, 0 and 1 for each label (N, L) a multilabel task, one for
-    each pixel a segmentation. Lists of items (N, L, features) have grades (N, L), -1 where there is
-    no item, and task=list_ranking; their features are taken as they are. A .npy file is read from
-    the disk as training needs it.
+    each pixel a segmentation. Of a regression or labels NaN is a target that is not known. Lists of
+    items (N, L, features) have grades (N, L), -1 where there is no item, and task=list_ranking;
+    their features are taken as they are. A .npy file is read from the disk as training needs it.
 
     Args:
         path: the .npz file, or the .npy file of inputs.
@@ -183,6 +184,13 @@ def read_labels(
     elif y.ndim == 4 and y.shape[1] == 1:
         y = y[:, 0]
     kind = task or _guess_task(file, y, x)
+    if y.dtype.kind == "f" and (gaps := int(np.isnan(y).sum())):
+        if not task_class(kind).stand_ins:
+            raise UserError(
+                f"{file}: {gaps} of {y.size} targets are NaN, and {kind} takes none that are not "
+                "known; remove those rows."
+            )
+        return y, kind, []
     if kind == "segmentation":
         return (y > 0 if set(np.unique(y)) <= {0, 255} else y).astype(np.uint8), kind, []
     if kind not in ("binary", "multiclass", "embedding") or y.ndim != 1:
@@ -203,10 +211,11 @@ def _guess_task(file: Path, y: np.ndarray, x: np.ndarray) -> str:
             return "binary" if count == 2 else "multiclass"
     if x.ndim == 4 and y.shape[1:] == x.shape[2:]:
         return "segmentation"
+    gaps = np.isnan(y) if y.dtype.kind == "f" else np.zeros(y.shape, bool)
+    if y.ndim == 2 and (gaps.any() or y.dtype.kind in "iub") and set(np.unique(y[~gaps])) <= {0, 1}:
+        return "multilabel"
     if y.ndim <= 2 and y.dtype.kind == "f":
         return "regression"
-    if y.ndim == 2 and y.dtype.kind in "iub" and set(np.unique(y)) <= {0, 1}:
-        return "multilabel"
     raise UserError(
         f"{file}: what targets {y.dtype} of shape {y.shape} pose is not clear; give dataset.task."
     )

@@ -284,8 +284,9 @@ def read_targets(
     truth = types.is_bool_dtype(column)
     numeric = types.is_numeric_dtype(column) and not truth
     read = _to_numbers if numeric or truth else _to_text
-    values = pd.Series(read(file, column))
-    levels = sorted(values.unique())
+    known = column.notna().to_numpy()
+    values = pd.Series(read(file, column[known]), column.index[known]).reindex(column.index)
+    levels = sorted(values.dropna().unique())
     few = not numeric or (types.is_integer_dtype(column) and len(levels) <= MOST_CLASSES)
     kind = task or ("regression" if not few else "binary" if len(levels) == 2 else "multiclass")
     where = f"{file}: target {column.name!r}"

@@ -139,5 +139,5 @@ def outliers(
         moved.reshape(len(rows), -1)[:, 0] += size * signs  # a view; its deviation is 1
         targets[rows] = 0
         return Corrupted(targets=targets, moved=rows, inputs=moved)
-    targets[rows] += size * targets.std(0) * signs.reshape(-1, *[1] * (targets.ndim - 1))
+    targets[rows] += size * np.nanstd(targets, 0) * signs.reshape(-1, *[1] * (targets.ndim - 1))
     return Corrupted(targets=targets)

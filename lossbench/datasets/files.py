@@ -98,7 +98,7 @@ def csv(
     an empty cell is a missing value, and in a column of text "NA" or "None" is text. A CSV file's
     columns are separated by commas, semicolons, tabs or bars, as its first line has them.
     The target poses classes (in sorted order) where it is text, true/false or at most 20 distinct
-    integers, else a regression; `task` decides otherwise.
+    integers, else a regression; `task` decides otherwise. A regression leaves out rows without one.
 
     Args:
         path: the file.
@@ -343,13 +343,28 @@ def _read_gaps(file: Path, columns: Table) -> tuple[Table, list[str]]:
     return replace(columns, read=read), notes
 
 
+def _may_be_unknown(target: pd.Series, task: str | None) -> bool:
+    """Whether rows without it may be left out: where it is a number, and sure to be read as one."""
+    if task is not None or not types.is_float_dtype(target):
+        return task == "regression"
+    known = target.dropna()
+    return bool((known != np.floor(known)).any())
+
+
+def _way_out(column: pd.Series, role: str) -> str:
+    """What else may be done about missing targets, or nothing."""
+    numbers = role == "target" and types.is_numeric_dtype(column)
+    return ", or give dataset.task=regression, which leaves them out" if numbers else ""
+
+
 def _refuse_missing(file: Path, table: Table, columns: Table, wanted: Wanted) -> None:
     for name, role in wanted.roles.items():
-        if count := int((missing := table[name].isna()).sum()):
+        count = int((missing := table[name].isna()).sum())
+        if count and not (role == "target" and _may_be_unknown(table[name], wanted.task)):
             raise UserError(
                 f"{file}: {role} {name!r} is missing in {count} of {len(table)} "
                 f"rows, the first in data row {int(missing.to_numpy().argmax()) + 1}; remove those "
-                "rows."
+                f"rows{_way_out(table[name], role)}."
             )
     if wanted.impute:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -142,6 +142,14 @@ class Splits:
     def trained_unit(self) -> Unit | None:
         """What targets are trained in, None for as they are."""
         return None if self.in_own_unit else self.target_unit
+
+    @cached_property
+    def partly_known(self) -> bool:
+        """Whether examples have targets that are unknown next to others that are not."""
+        if not self.task.stand_ins or self.targets.ndim < 2:
+            return False
+        unknown = self.targets.isnan().flatten(1)
+        return bool((unknown.any(1) & ~unknown.all(1)).any())
 
     def own(self, values: Tensor) -> Tensor:
         """Targets or estimates (R, N, ...) in the target's own unit, then in float64."""

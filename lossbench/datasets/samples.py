@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lossbench.contract import Sample, UserError
-from lossbench.datasets.splitting import PARTS, TRAIN, given_parts
+from lossbench.datasets.splitting import LEFT_OUT, NAMES, PARTS, TRAIN, given_parts
 from lossbench.streams import stream
 from lossbench.tasks import Task, task_class
 
@@ -45,6 +45,7 @@ class Samples:
         before = rng.bit_generator.state
         sample = self.draw(rng)
         _refuse_invalid(sample)
+        sample = _without_unknown(sample)
         drawn = Posed(_widened(sample), _pose(sample), rng.bit_generator.state != before)
         if not drawn.anew:
             self.same = drawn
@@ -61,6 +62,30 @@ def _widened(sample: Sample) -> Sample:
     return replace(sample, inputs=known(sample.inputs), targets=known(sample.targets))
 
 
+def _without_unknown(sample: Sample) -> Sample:
+    """With examples that have no known target in no split, and a note on what is not known."""
+    targets = sample.targets
+    if targets.dtype.kind != "f" or not task_class(sample.task).stand_ins:
+        return sample
+    unknown = np.isnan(targets)
+    if not unknown.any() or len(targets) != len(sample.inputs):
+        return sample
+    wholly, given = unknown.reshape(len(targets), -1).all(1), given_parts(sample)
+    for part in set(given) - set(given[~wholly]):
+        count = (given == part).sum()
+        raise UserError(
+            f"dataset: {count} of {count} targets of the given {NAMES[part]} split (held_out, "
+            "split) are NaN; give some that are known."
+        )
+    split = np.where(wholly, np.uint8(LEFT_OUT), given)
+    note = f"{sample.task}: {wholly.sum()} of {len(targets)} examples have no known target (NaN)"
+    note += " and are left out."
+    if parts := unknown.sum() - unknown[wholly].sum():
+        note += f" {parts} of {unknown[~wholly].size} targets of the others are not known: they"
+        note += " count neither in the loss nor in metrics."
+    return replace(sample, split=split, held_out=None, notes=(*sample.notes, note))
+
+
 def _pose(sample: Sample) -> Task:
     parts, kind = given_parts(sample), task_class(sample.task)
     learnt = parts == TRAIN
@@ -68,9 +93,10 @@ def _pose(sample: Sample) -> Task:
     targets = sample.targets[learnt] if fits else sample.targets
     count = len(targets) if fits else len(sample.inputs)
     task = kind.of(np.broadcast_to(sample.inputs[:1], (count, *sample.inputs.shape[1:])), targets)
-    _refuse_small(task, targets, len(np.unique(parts)) == len(PARTS))
-    if not learnt.all():
-        _refuse_other_targets(task, sample.targets[~learnt])
+    _refuse_small(task, targets, set(PARTS) <= set(np.unique(parts)))
+    others = np.isin(parts, PARTS[1:])
+    if others.any():
+        _refuse_other_targets(task, sample.targets[others])
     return task
 
 
@@ -121,7 +147,7 @@ def _refuse_other_targets(task: Task, targets: np.ndarray) -> None:
     prediction = torch.zeros(()).expand(len(targets), *task.output_shape(1))
     try:
         target = torch.from_numpy(targets.astype(np.float64)).to(task.target_dtype)
-        task.check(prediction, target)
+        task.check(*(task.filled(prediction, target) if task.stand_ins else (prediction, target)))
     except UserError as error:
         raise UserError(
             f"dataset: examples of the given test or validation split (held_out, split) cannot be "

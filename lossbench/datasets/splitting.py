@@ -8,6 +8,7 @@ from lossbench.contract import Sample, UserError
 from lossbench.tasks import Task
 
 PARTS = TRAIN, VALIDATION, TEST = (0, 1, 2)
+LEFT_OUT = 3  # the part of rows that are in no split
 NAMES = ("training", "validation", "test")
 # Shares of what is drawn by the number of parts: training (and validation) and test or validation.
 SHARES = {1: (1,), 2: (4, 1), 3: (3, 1, 1)}
@@ -30,11 +31,12 @@ def given_parts(sample: Sample) -> np.ndarray:
     if sample.split is None:
         return np.zeros(count, np.uint8)
     split = np.asarray(sample.split)
-    if split.dtype.kind not in "iu" or split.shape != (count,) or not np.isin(split, PARTS).all():
+    valid = split.dtype.kind in "iu" and np.isin(split, (*PARTS, LEFT_OUT)).all()
+    if not valid or split.shape != (count,):
         raise UserError(
             f"dataset: split is {split.dtype} of shape {split.shape} with values "
             f"{', '.join(map(str, np.unique(split)[:5]))}; give integers ({count},): 0 for "
-            "training, 1 for validation, 2 for the test."
+            "training, 1 for validation, 2 for the test, 3 for none of them."
         )
     return split.astype(np.uint8)
 
@@ -66,6 +68,7 @@ def _refuse_torn(sample: Sample, parts: np.ndarray) -> None:
             f"dataset: groups have shape {groups.shape}; give one for each example, "
             f"({len(parts)},)."
         )
+    groups, parts = groups[parts != LEFT_OUT], parts[parts != LEFT_OUT]
     names, member = np.unique(groups, return_inverse=True)
     first = np.full(len(names), 255, np.uint8)
     np.minimum.at(first, member, parts)

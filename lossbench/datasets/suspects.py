@@ -100,7 +100,7 @@ def note_repeated(
 
 
 def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
-    known = column.notna().to_numpy()
+    known = column.notna().to_numpy() & ~np.isnan(target)
     if classes and not known.all() and _follows(target, ~known):
         return "gives the class away by its gaps"
     column, target = column[known], target[known]

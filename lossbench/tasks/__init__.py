@@ -26,6 +26,7 @@ __all__ = [
     "Task",
     "counts_ignored",
     "line",
+    "mixes_parts",
     "task_class",
 ]
 
@@ -72,6 +73,8 @@ class Task(ABC):
     called: a regular expression of its name, where that is another word as well.
     vocabulary: a regular expression of the words by which a loss of the task is recognised.
     ignore: the value of a part of a target that is not known: no loss and no metric counts it.
+    stand_ins: where parts of a target that are not known are NaN: pairs of a prediction and a
+    target, all as right, of which a loss is given the first for them; metrics meet the NaN.
     parts_declaration: outputs and link of a loss that is given `parts`, if they are not the task's.
     """
 
@@ -92,6 +95,7 @@ class Task(ABC):
     called: ClassVar[str] = ""
     vocabulary: ClassVar[str] = r"(?!)"
     ignore: ClassVar[int | None] = None
+    stand_ins: ClassVar[tuple[tuple[float, float], ...]] = ()
     parts_declaration: ClassVar[Declaration | None] = None
 
     # ---- which problem it is -------------------------------------------------------------------
@@ -125,7 +129,19 @@ class Task(ABC):
     @classmethod
     def known(cls, target: Tensor) -> Tensor:
         """The values of a target, but for those that are to be ignored."""
+        if cls.stand_ins:
+            return target[~target.isnan()]
         return target if cls.ignore is None else target[target != cls.ignore]
+
+    @classmethod
+    def filled(cls, prediction: Tensor, target: Tensor, stand_in: int = 0) -> tuple[Tensor, Tensor]:
+        """What a loss is given of a batch: stand-ins, which have no gradient, for what is NaN."""
+        unknown = target.isnan()
+        wide = unknown.reshape(*unknown.shape, *[1] * (prediction.ndim - target.ndim))
+        return (
+            torch.where(wide, cls.stand_ins[stand_in][0], prediction),
+            torch.where(unknown, cls.stand_ins[stand_in][1], target),
+        )
 
     @property
     def size(self) -> int:
@@ -262,6 +278,18 @@ def counts_ignored(
     except Exception:
         return True
     return bool(gradient[0].any() or (values.ndim and values[0]))
+
+
+def mixes_parts(
+    loss: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, target: Tensor, task: Task
+) -> bool:
+    """Whether what stands in for unknown parts of targets (B, K) changes what others teach."""
+    unknown = torch.arange(target.numel()).reshape(target.shape) % 2 == 0
+    given, slopes = target.masked_fill(unknown, torch.nan), list[Tensor]()
+    for place in range(len(task.stand_ins)):
+        leaf = prediction.clone().requires_grad_()
+        slopes += torch.autograd.grad(loss(*task.filled(leaf, given, place)).sum(), leaf)
+    return not all(torch.allclose(slopes[0], other, rtol=1e-4, atol=1e-6) for other in slopes)
 
 
 def task_class(name: str) -> type[Task]:

@@ -74,6 +74,7 @@ class Counts(Regression):
 
     name = "counts"
     version = 1
+    stand_ins = ()
     metrics = (
         poisson_deviance,
         gamma_deviance,

@@ -109,6 +109,7 @@ class Distributional(Regression):
     name = "distributional"
     parts_declaration = Declaration(link=normal, outputs=2)
     version = 1
+    stand_ins = ()
     metrics = (
         crps,
         pinball,

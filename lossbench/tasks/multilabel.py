@@ -27,42 +27,45 @@ SURE = 20.0  # a logit that is as good as certain
 
 @shared
 def _decided(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """1 where a label is predicted, where it applies, and where both agree."""
-    predicted = (estimate > 0.5).to(estimate.dtype)
-    label = (target > 0.5).to(estimate.dtype)
-    return predicted, label, (predicted == label).to(estimate.dtype)
+    """1 where a label is predicted, where it applies, and where both agree; NaN where unknown."""
+    unknown, predicted = target.isnan(), (estimate > 0.5).to(estimate.dtype)
+    label = (target > 0.5).to(estimate.dtype).masked_fill(unknown, torch.nan)
+    agreed = (predicted == label).to(estimate.dtype)
+    return predicted.masked_fill(unknown, torch.nan), label, agreed.masked_fill(unknown, torch.nan)
 
 
 @metric(direction=1, bounds=(0, 1))
 def average_precision(estimate: Tensor, target: Tensor, /) -> Tensor:
     """Mean over the labels that occur of their average precision."""
-    return scores.average_precision(estimate.mT, (target > 0.5).mT).nanmean(-1)
+    score = estimate.masked_fill(target.isnan(), -torch.inf)  # behind all that are known
+    return scores.average_precision(score.mT, (target > 0.5).mT).nanmean(-1)
 
 
 @metric(direction=1, bounds=(0, 1))
 def exact_match(estimate: Tensor, target: Tensor, /) -> Tensor:
-    """Share of examples of which every label is on its side of 0.5."""
-    return _decided(estimate, target)[2].prod(-1).mean(-1)
+    """Share of examples of which every label that is known is on its side of 0.5."""
+    return _decided(estimate, target)[2].nan_to_num(1.0).prod(-1).mean(-1)
 
 
 @metric(direction=-1, bounds=(0, 1))
 def hamming(estimate: Tensor, target: Tensor, /) -> Tensor:
     """Share of all labels that are on the wrong side of 0.5."""
-    return 1 - _decided(estimate, target)[2].flatten(-2).mean(-1)
+    return 1 - _decided(estimate, target)[2].flatten(-2).nanmean(-1)
 
 
 @metric(direction=1, bounds=(0, 1))
 def f1(estimate: Tensor, target: Tensor, /) -> Tensor:
     """Mean over the labels that occur of the harmonic mean of precision and recall."""
     predicted, label, _ = _decided(estimate, target)
-    value = 2 * (predicted * label).sum(-2) / (predicted + label).sum(-2)
-    return value.masked_fill(~label.any(-2), torch.nan).nanmean(-1)
+    value = 2 * (predicted * label).nansum(-2) / (predicted + label).nansum(-2)
+    return value.masked_fill(~(label > 0).any(-2), torch.nan).nanmean(-1)
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
 def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
     """Mean over examples of -y log p - (1 - y) log(1 - p), summed over labels."""
-    return -scores.log_likelihood(estimate, target.to(estimate.dtype)).sum(-1).mean(-1)
+    nats = -scores.log_likelihood(estimate, target.to(estimate.dtype))
+    return nats.masked_fill(target.isnan(), 0).sum(-1).mean(-1)
 
 
 @metric(direction=-1, bounds=(0, 1))
@@ -74,7 +77,10 @@ def ece(estimate: Tensor, target: Tensor, /) -> Tensor:
 
 @dataclass(frozen=True)
 class Multilabel(Task):
-    """Predictions and targets (..., N, L); targets in {0, 1}, those between are soft labels."""
+    """Predictions and targets (..., N, L); targets in {0, 1}, those between are soft labels.
+
+    A label that is not known is NaN.
+    """
 
     num_labels: int
 
@@ -82,6 +88,7 @@ class Multilabel(Task):
     metrics = (average_precision, exact_match, hamming, f1, log_loss, ece)
     primary = "average_precision"
     target_dtype = torch.float32
+    stand_ins = ((-30.0, 0.0), (30.0, 1.0))  # as good as surely absent, and present
     estimate_range = (0, 1)
     soft_targets = True
     vocabulary = r"logits|multi-?label|\(B, L\)"
@@ -90,13 +97,15 @@ class Multilabel(Task):
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Multilabel:
         """The multilabel task of inputs (N, ...) and targets (N, L), each label with 0 and 1."""
         refuse_targets(cls.name, inputs, targets, "fiub", ("L",))
-        refuse_not_binary(cls.name, targets)
-        constant = (targets == targets[0]).all(0)
+        known = ~np.isnan(targets.astype(np.float64))
+        refuse_not_binary(cls.name, targets[known], ", and NaN where a label is not known")
+        constant = ~(known & (targets == 1)).any(0) | ~(known & (targets == 0)).any(0)
         if constant.any():
             label = int(constant.argmax())
+            value = f"{targets[known[:, label], label][:1].sum():g}"
             raise UserError(
-                f"multilabel: label {label} is {targets[0, label]:g} in every example "
-                f"({constant.sum()} such labels); give labels that vary."
+                f"multilabel: label {label} is {value if known[:, label].any() else 'unknown'} in "
+                f"every example ({constant.sum()} such labels); give labels that vary."
             )
         return cls(tuple(inputs.shape[1:]), targets.shape[1])
 
@@ -150,15 +159,18 @@ class Multilabel(Task):
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Reliability of every label pooled."""
-        correct = ((estimate > 0.5) == (target > 0.5)).to(estimate.dtype).flatten(-2)
+        correct = _decided(estimate, target)[2].flatten(-2)
         return reliability(torch.maximum(estimate, 1 - estimate).flatten(-2), correct)
 
     def facts(self, target: Tensor) -> dict[str, Any]:
         """num_labels, and class_counts (..., L, 2): how often each is absent, and present."""
-        present = (target > 0.5).sum(-2)
-        counts = torch.stack([target.shape[-2] - present, present], -1)
+        counts = torch.stack([(target <= 0.5).sum(-2), (target > 0.5).sum(-2)], -1)
         return {"num_labels": self.num_labels, "class_counts": counts}
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """One group: combinations of labels are too many to share out evenly."""
         return np.zeros(len(targets), dtype=np.int64)
+
+    def typed(self, targets: np.ndarray) -> np.ndarray:
+        """Labels as integers, or as they are where one is not known."""
+        return targets if np.isnan(targets).any() else super().typed(targets)

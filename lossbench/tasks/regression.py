@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,11 +18,21 @@ from lossbench.tasks import Answers, Population, Section, Study, Task, line
 RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
 GRID, PLACES = 20_001, 16.0  # of biases, from -sinh 16 to sinh 16, at which a link is tried
 SAMPLE = 41  # targets of a population: odd, so that its median is one of them
+ENDS: tuple[tuple[Any, float], ...] = ((np.min, math.inf), (np.max, -math.inf))
 
 
-def _residual(estimate: Tensor, target: Tensor, target_shape: tuple[int, ...]) -> Tensor:
-    """Estimate less target, examples and columns as one axis."""
-    return (estimate - target).flatten(-1 - len(target_shape))
+def _residual(
+    estimate: Tensor, target: Tensor, target_shape: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """Estimate less target, 0 where it is not known, and whether it is; one axis of all."""
+    known = ~target.isnan()
+    residual = torch.where(known, estimate - target, 0)
+    return residual.flatten(-1 - len(target_shape)), known.flatten(-1 - len(target_shape))
+
+
+def _mean_known(values: Tensor, known: Tensor) -> Tensor:
+    """Of values that are 0 where nothing is known."""
+    return values.sum(-1) / known.sum(-1)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
@@ -28,7 +40,8 @@ def root_mean_squared_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
     """Square root of the mean square of all residuals, in the unit of the target."""
-    return _residual(estimate, target, target_shape).square().mean(-1).sqrt()
+    residual, known = _residual(estimate, target, target_shape)
+    return _mean_known(residual.square(), known).sqrt()
 
 
 @metric(direction=-1, bounds=(0, math.inf))
@@ -36,7 +49,8 @@ def mean_squared_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
     """Mean square of all residuals; a run has it where it is named."""
-    return _residual(estimate, target, target_shape).square().mean(-1)
+    residual, known = _residual(estimate, target, target_shape)
+    return _mean_known(residual.square(), known)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
@@ -44,7 +58,8 @@ def mean_absolute_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
     """Mean size of all residuals, in the unit of the target."""
-    return _residual(estimate, target, target_shape).abs().mean(-1)
+    residual, known = _residual(estimate, target, target_shape)
+    return _mean_known(residual.abs(), known)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
@@ -52,9 +67,11 @@ def median_absolute_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
     """Median size of all residuals, in the unit of the target."""
-    error = _residual(estimate, target, target_shape).abs()
-    ordered, count = error.sort(-1).values, error.shape[-1]
-    return (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
+    residual, known = _residual(estimate, target, target_shape)
+    ordered = residual.abs().masked_fill(~known, torch.nan).sort(-1).values
+    count = known.sum(-1, keepdim=True)
+    middle = torch.cat([(count - 1).clamp_min(0) // 2, count // 2], -1)
+    return ordered.gather(-1, middle).sum(-1) / 2
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit=DEVIATIONS)
@@ -62,7 +79,8 @@ def standardised_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
     """root_mean_squared_error in standard deviations of the training targets, per column."""
-    return _residual(estimate, target, target_shape).square().mean(-1).sqrt()
+    residual, known = _residual(estimate, target, target_shape)
+    return _mean_known(residual.square(), known).sqrt()
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit=DEVIATIONS)
@@ -70,23 +88,26 @@ def standardised_absolute_error(
     estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
 ) -> Tensor:
     """mean_absolute_error in standard deviations of the training targets, per column."""
-    return _residual(estimate, target, target_shape).abs().mean(-1)
+    residual, known = _residual(estimate, target, target_shape)
+    return _mean_known(residual.abs(), known)
 
 
 @metric(direction=1, bounds=(-math.inf, 1))
 def r2(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
     """1 - squared residuals / squared distances from the mean, on average over columns."""
-    axis = -1 - len(target_shape)
-    spread = (target - target.mean(axis, keepdim=True)).square().sum(axis)
-    share = (estimate - target).square().sum(axis) / spread.masked_fill(spread == 0, torch.nan)
+    axis, known = -1 - len(target_shape), ~target.isnan()
+    mean = torch.where(known, target, 0).sum(axis, keepdim=True) / known.sum(axis, keepdim=True)
+    spread = torch.where(known, target - mean, 0).square().sum(axis)
+    error = torch.where(known, estimate - target, 0).square().sum(axis)
+    share = error / spread.masked_fill(spread == 0, torch.nan)
     return 1 - (share.mean(-1) if target_shape else share)
 
 
 def _pinball(q: float) -> Metric:
     def pinball(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
         """Mean of q times what was too low and 1 - q times what was too high, in its unit."""
-        residual = _residual(estimate, target, target_shape)
-        return torch.maximum(-q * residual, (1 - q) * residual).mean(-1)
+        residual, known = _residual(estimate, target, target_shape)
+        return _mean_known(torch.maximum(-q * residual, (1 - q) * residual), known)
 
     return Metric(f"pinball_{100 * q:.0f}", pinball, direction=-1, bounds=(0, math.inf))
 
@@ -94,13 +115,16 @@ def _pinball(q: float) -> Metric:
 @metric(direction=0, bounds=(0, 1))
 def coverage(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
     """Share of targets that are no more than their estimate: q for a q-quantile."""
-    residual = _residual(estimate, target, target_shape)
-    return (residual >= 0).to(residual.dtype).mean(-1)
+    residual, known = _residual(estimate, target, target_shape)
+    return _mean_known((known & (residual >= 0)).to(residual.dtype), known)
 
 
 @dataclass(frozen=True)
 class Regression(Task):
-    """Predictions and targets (..., N) or (..., N, T); a loss with k outputs adds a last axis k."""
+    """Predictions and targets (..., N) or (..., N, T); a loss with k outputs adds a last axis k.
+
+    A target that is not known is NaN.
+    """
 
     target_shape: tuple[int, ...] = ()
 
@@ -118,6 +142,7 @@ class Regression(Task):
     )
     primary = "root_mean_squared_error"
     target_dtype = torch.float32
+    stand_ins: ClassVar[tuple[tuple[float, float], ...]] = ((0.5, 0.5), (0.25, 0.25))
     in_target_unit = True
     vocabulary = r"\bprediction|residual|error\b|target - prediction|real targets?\b|quantile|huber"
 
@@ -131,13 +156,18 @@ class Regression(Task):
                 f"{len(inputs)} inputs; give numbers ({len(inputs)},) or ({len(inputs)}, T)."
             )
         with np.errstate(over="ignore"):
-            broken = int((~np.isfinite(targets.astype(np.float32))).sum())
+            finite = np.isfinite(targets.astype(np.float32))
+        numbers = targets.astype(np.float64)
+        known = ~np.isnan(numbers) if cls.stand_ins else np.ones(targets.shape, bool)
+        broken = int((known & ~finite).sum())
         if broken:
             raise UserError(
-                f"{cls.name}: {broken} of {targets.size} targets are NaN, infinite or beyond "
-                "float32; remove or repair those rows."
+                f"{cls.name}: {broken} of {targets.size} targets are "
+                f"{'' if cls.stand_ins else 'NaN, '}infinite or beyond float32; remove or repair "
+                "those rows."
             )
-        if (targets == targets[0]).all(0).any():
+        least, most = (at(numbers, 0, initial=end, where=known) for at, end in ENDS)
+        if (least >= most).any():
             raise UserError(f"{cls.name}: the targets (or a column) are constant; give others.")
         return cls(tuple(inputs.shape[1:]), tuple(targets.shape[1:]))
 
@@ -244,11 +274,13 @@ class Regression(Task):
         """Quantiles of target less estimate over all entries, at RESIDUAL_LEVELS."""
         residual = (target - estimate).flatten(-1 - len(self.target_shape)).sort(-1).values
         level = torch.tensor(RESIDUAL_LEVELS)
-        quantile = residual[..., (level * (residual.shape[-1] - 1)).round().long()]
+        last = (~residual.isnan()).sum(-1, keepdim=True) - 1  # what is not known is sorted last
+        quantile = residual.gather(-1, (level * last.clamp_min(0)).round().long())
         return {"residuals.level": level.expand_as(quantile), "residuals.quantile": quantile}
 
     def start(self, target: Tensor, declaration: Declaration) -> Tensor | None:
         """As declared, else where the link of the same number for all outputs is the mean."""
+        target = torch.where(target.isnan(), target.nanmean(0), target)
         start = super().start(target, declaration)
         if start is not None or declaration.outputs != 1 or not self.in_own_unit(declaration):
             return start
@@ -268,6 +300,7 @@ class Regression(Task):
         return targets
 
     def units(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Mean and standard deviation, per column."""
-        spread = targets.std(0)
-        return targets.mean(0), np.where(spread > 0, spread, 1)
+        """Mean and standard deviation of what is known, per column; 0 and 1 where nothing is."""
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            mean, spread = np.nanmean(targets, 0), np.nanstd(targets, 0)
+        return np.where(np.isnan(mean), 0, mean), np.where(spread > 0, spread, 1)

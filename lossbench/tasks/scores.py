@@ -68,17 +68,20 @@ def expected_calibration_error(
 ) -> Tensor:
     """Mean over equal-width bins (low, high] of |accuracy - confidence|, by share (Guo 2017).
 
-    The metric `ece` has 15 bins; another number is a metric of your own that calls this.
+    The metric `ece` has 15 bins; another number is a metric of your own that calls this. What is
+    NaN in `correct` does not count.
     """
-    return _binned(confidence, correct - confidence, bins).abs().sum(-1) / confidence.shape[-1]
+    gaps, known = (correct - confidence).nan_to_num(0.0), ~correct.isnan()
+    return _binned(confidence, gaps, bins).abs().sum(-1) / known.sum(-1)
 
 
 def reliability(confidence: Tensor, correct: Tensor) -> dict[str, Tensor]:
     """Mean confidence, accuracy and count of the same bins; NaN where one is empty."""
-    count = _binned(confidence, torch.ones_like(confidence))
+    known = (~correct.isnan()).to(confidence.dtype)
+    count = _binned(confidence, known)
     return {
-        "reliability.confidence": _binned(confidence, confidence) / count,
-        "reliability.accuracy": _binned(confidence, correct) / count,
+        "reliability.confidence": _binned(confidence, known * confidence) / count,
+        "reliability.accuracy": _binned(confidence, correct.nan_to_num(0.0)) / count,
         "reliability.count": count,
     }
 

@@ -21,7 +21,7 @@ from lossbench.registry import Plugin
 from lossbench.registry.parts import with_parts
 from lossbench.registry.schema import Parameter, convert, reason_of, within
 from lossbench.registry.signatures import CALL_FACTS
-from lossbench.tasks import Task, counts_ignored
+from lossbench.tasks import Task, counts_ignored, mixes_parts
 from lossbench.tasks.calls import outside_training
 
 
@@ -122,6 +122,17 @@ def check_ignored(
         raise UserError(
             f"loss={name} counts targets of {task.ignore}, which are unknown in the task "
             f"{task.name}. Choose a loss that leaves them out."
+        )
+
+
+def check_parts(
+    name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
+) -> None:
+    """UserError where a loss mixes parts of a target of which the data leave some unknown."""
+    if mixes_parts(_as_called(make, facts), *task.example(outputs), task):
+        raise UserError(
+            f"loss={name} compares the parts of a target with each other, and some are unknown "
+            "(NaN) in these data. Choose a loss that adds them up, or remove those rows."
         )
 
 

@@ -27,6 +27,7 @@ from lossbench.training.boundary import (
     check_ignored,
     check_link,
     check_loss,
+    check_parts,
     check_tables,
     check_targets,
     checked_schedule,
@@ -52,6 +53,7 @@ class Recipe:
     balanced: whether an epoch visits each class alike.
     clip_norm: the longest gradient of a replica, if there is one.
     metrics: what every split is scored by; primary: the one that chooses epochs.
+    fill: a batch of predictions and targets -> what the loss is given, where parts are unknown.
     notes: what a reader of the results must know of how the loss is called.
     """
 
@@ -74,6 +76,7 @@ class Recipe:
     clip_norm: float | None
     metrics: Mapping[str, Metric]
     primary: Metric
+    fill: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     notes: tuple[str, ...] = ()
 
     def batches(self, count: int) -> int:
@@ -135,6 +138,8 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     known = {**task.facts(targets), "num_examples": splits.train.size}
     fitted = _fit_loss(config, task, targets, known)
     declaration, wanted = fitted.declaration, fitted.wanted
+    if splits.partly_known:
+        check_parts(config.loss.name, fitted.loss, wanted, task, fitted.outputs)
     if config.trainer.sampler:
         refuse_sampler(task, targets)
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
@@ -168,6 +173,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         clip_norm=config.trainer.clip_norm,
         metrics=metrics,
         primary=primary_of(task, metrics, config.metric),
+        fill=task.filled if splits.partly_known else _as_given,
         notes=(
             *fitted.notes,
             *(describe_start(model()) if config.model.values.get("weights") else ()),
@@ -217,6 +223,10 @@ def _fit_loss(
         *name_empty_classes(config.loss, wanted),
     )
     return _FittedLoss(function, declaration, loss, wanted, outputs, through_loss, notes)
+
+
+def _as_given(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    return prediction, target
 
 
 def _with_link(

@@ -135,6 +135,7 @@ class Stack(LightningModule):
     def loss_of(self, state: State, prediction: Tensor, target: Tensor) -> Tensor:
         """A replica's mean loss over the batch, with its regularizer: the one mean there is."""
         loss, called = self.form[1], replicas.called_with(self.recipe.call_facts, state, target)
+        prediction, target = self.recipe.fill(prediction, target)
         with self.drawing(state, "loss") or nullcontext():
             if isinstance(loss, nn.Module):
                 weights = layers.under(state, "loss.")
@@ -189,7 +190,7 @@ class Stack(LightningModule):
 
     def folded_loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Every replica's mean loss (R,), of one call on the rows of all."""
-        return replicas.folded(self.form[1], prediction, target)
+        return replicas.folded(self.form[1], *self.recipe.fill(prediction, target))
 
     def all_scored(self, state: State, inputs: Tensor) -> Tensor:
         """What every replica's link meets, likewise."""
