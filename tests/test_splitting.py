@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Whole
 
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import Sample, UserError
 from lossbench.datasets import corruptions, prepare, splitting
+from lossbench.training import train
 
 N = 100
 INPUTS, HALVES = np.arange(float(N))[:, None], np.arange(N) % 2
@@ -156,3 +158,49 @@ def test_channels_are_standardised_over_their_pixels():
     assert train.mean((1, 3, 4)).abs().max() < 1e-6
     assert (train.std((1, 3, 4), correction=0) - 1).abs().max() < 1e-6
     assert train.std((1,), correction=0).min() < 0.99
+
+
+TWINS = np.arange(N) // 2
+
+
+@pytest.mark.parametrize(
+    ("targets", "fields", "sizes"),
+    [
+        (TWINS, {}, [60, 20, 20]),
+        (np.where(TWINS < 5, 0, TWINS - 4), {}, [56, 18, 18]),  # one of ten, 45 of two
+        (np.minimum(np.arange(N), 120 - np.arange(N)) % 60, {}, None),  # pairs and singles
+        (TWINS, {"split": 2 * (TWINS >= 40)}, [64, 16, 20]),  # the test is given
+        (TWINS, {"groups": TWINS}, [60, 20, 20]),
+    ],
+)
+def test_identities_of_two_examples_are_in_one_split_each(targets, fields, sizes):
+    """So that each part has mates, and those of validation and test were not learnt from."""
+    targets = np.unique(targets, return_inverse=True)[1]
+    splits = splits_of(targets=targets, task="embedding", **fields)
+    note = "fewer than 5 examples: each is in one split"
+    assert any(note in each for each in splits.notes) == ("groups" not in fields)
+    for parts in zip(*rows_of(splits), strict=True):
+        identities = [targets[list(rows)] for rows in parts]
+        others = identities[1:] + identities[:1]
+        assert not any(np.isin(*pair).any() for pair in zip(identities, others, strict=True))
+        assert all((np.bincount(each) > 1).any() for each in identities)
+        assert sizes is None or [len(rows) for rows in parts] == sizes
+
+
+def test_too_few_identities_of_too_few_examples_are_refused_with_a_way_out():
+    with pytest.raises(UserError, match=r"class 0 has 2 .* or 10 that have two or more"):
+        splits_of(targets=(np.arange(N) > 1).astype(int), task="embedding")
+
+
+def test_unseen_identities_of_two_examples_are_retrieved(here):
+    """Every metric is defined, for a loss of pairs and for one of prototypes."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 1, 4)) + 0.1 * rng.normal(size=(40, 2, 4))
+    np.savez(here / "twins.npz", x=x.reshape(80, 4), y=np.repeat(np.arange(40), 2))
+    words = ["dataset=arrays", "dataset.path=twins.npz", "dataset.task=embedding", "seeds=2"]
+    for loss in ("triplet", "arcface"):
+        (config,), _ = configurations([f"loss={loss}", *words, "trainer=short", "tracking=none"])
+        result = train(config, [0, 1])
+        scores = result.seeds.filter(like="test/")
+        assert not scores.isna().any(axis=None)
+        assert (scores["test/recall_at_1"] > 0.3).all()

@@ -168,6 +168,7 @@ INVALID = [
     (Distribution, X, np.ones((4, 1)), ["at least two"]),
     (Embedding, X, np.array([0, 0, 2, 2]), ["0, 2", "without a gap"]),
     (Embedding, X, np.array([0.0, 0.0, 1.0, 1.0]), ["float64", "integers"]),
+    (Embedding, X, np.arange(4), ["no identity has two examples"]),
     (Pairs, X, np.arange(4), ["(4, 2)", "(N, 2, F)"]),
     (Pairs, TWO, np.arange(3), ["(3,)", "(4,)"]),
     (Ranking, np.zeros((4, 3, 2)), np.array([0, 1, 1, 0]), ["(4, 3, 2)"]),

@@ -16,7 +16,16 @@ from lossbench.datasets.corruptions import none
 from lossbench.datasets.examples import Examples, measured
 from lossbench.datasets.pool import Changed, Origin, Split, Splits, Unit
 from lossbench.datasets.samples import Draw, Posed, Samples
-from lossbench.datasets.splitting import LEFT_OUT, TEST, draw_rows, given_parts
+from lossbench.datasets.splitting import (
+    FEWEST_PER_CLASS,
+    LEFT_OUT,
+    PARTS,
+    TEST,
+    TRAIN,
+    draw_rows,
+    given_parts,
+    keeps_whole,
+)
 from lossbench.streams import stream
 from lossbench.tasks import Task
 
@@ -58,12 +67,28 @@ def prepare(
         replicas.append(_prepare_seed(drawn, corruption, seed, start))
         _refuse_other_sizes(replicas, first, seed, seeds[0])
     notes = dict.fromkeys(note for sample in pool for note in sample.notes)
+    if told := _note_whole(first):
+        notes[told] = None
     used = (given_parts(first.sample) != LEFT_OUT).sum()
     if left := used - origin.learnt - origin.test:
         notes[f"groups differ in size: {left} examples are in no split, others of each seed."] = (
             None
         )
     return _stack(pool, replicas, first.task, origin, tuple(notes), first.anew)
+
+
+def _note_whole(drawn: Posed) -> str:
+    """Whether each identity is in one split because some have few examples, or nothing."""
+    sample, parts = drawn.sample, given_parts(drawn.sample)
+    strata = drawn.task.strata(sample.targets[parts == TRAIN])
+    if sample.groups is not None or set(PARTS) <= {*parts} or not keeps_whole(drawn.task, strata):
+        return ""
+    counts = np.unique(strata, return_counts=True)[1]
+    few = (counts < FEWEST_PER_CLASS).sum()
+    return (
+        f"{few} of {len(counts)} identities have fewer than {FEWEST_PER_CLASS} examples: each is "
+        "in one split, so that validation and test are of identities not learnt from."
+    )
 
 
 def _find_origin(drawn: Posed, rows: list[np.ndarray]) -> Origin:

@@ -10,14 +10,20 @@ import numpy as np
 import torch
 
 from lossbench.contract import Sample, UserError
-from lossbench.datasets.splitting import LEFT_OUT, NAMES, PARTS, TRAIN, given_parts
+from lossbench.datasets.splitting import (
+    FEWEST_PER_CLASS,
+    LEFT_OUT,
+    NAMES,
+    PARTS,
+    TRAIN,
+    given_parts,
+)
 from lossbench.streams import stream
 from lossbench.tasks import Task, task_class
 
 Draw = Callable[[np.random.Generator], Sample]
 
 FEWEST = 10
-FEWEST_PER_CLASS = 5  # one in each split
 BLOCK = 2**20  # numbers that are looked at at once
 # Types that torch has no operations for, and one that holds all their values.
 WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.float64, "longdouble": np.float64}
@@ -93,7 +99,8 @@ def _pose(sample: Sample) -> Task:
     targets = sample.targets[learnt] if fits else sample.targets
     count = len(targets) if fits else len(sample.inputs)
     task = kind.of(np.broadcast_to(sample.inputs[:1], (count, *sample.inputs.shape[1:])), targets)
-    _refuse_small(task, targets, set(PARTS) <= set(np.unique(parts)))
+    drawn = not set(PARTS) <= set(np.unique(parts))
+    _refuse_small(task, targets, drawn and not (task.whole_strata and sample.groups is not None))
     others = np.isin(parts, PARTS[1:])
     if others.any():
         _refuse_other_targets(task, sample.targets[others])
@@ -130,16 +137,20 @@ def _refuse_invalid(sample: Sample) -> None:
         )
 
 
-def _refuse_small(task: Task, targets: np.ndarray, split: bool) -> None:
+def _refuse_small(task: Task, targets: np.ndarray, drawn: bool) -> None:
     """UserError for too few to train on, or of a class to be in every split that is drawn."""
     if len(targets) < FEWEST:
         raise UserError(f"dataset: {len(targets)} examples; give at least {FEWEST}.")
     groups, counts = np.unique(task.strata(targets), return_counts=True)
-    if counts.min() < FEWEST_PER_CLASS and not split:
-        raise UserError(
-            f"dataset: class {groups[counts.argmin()]} has {counts.min()} examples; "
-            f"give at least {FEWEST_PER_CLASS}, so that every split has one."
-        )
+    if counts.min() >= FEWEST_PER_CLASS or not drawn:
+        return
+    if task.whole_strata and (counts > 1).sum() >= FEWEST:
+        return
+    other = f", or {FEWEST} that have two or more: each is then in one split"
+    raise UserError(
+        f"dataset: class {groups[counts.argmin()]} has {counts.min()} examples; give at least "
+        f"{FEWEST_PER_CLASS}, so that every split has one{other * task.whole_strata}."
+    )
 
 
 def _refuse_other_targets(task: Task, targets: np.ndarray) -> None:

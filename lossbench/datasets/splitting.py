@@ -12,6 +12,7 @@ LEFT_OUT = 3  # the part of rows that are in no split
 NAMES = ("training", "validation", "test")
 # Shares of what is drawn by the number of parts: training (and validation) and test or validation.
 SHARES = {1: (1,), 2: (4, 1), 3: (3, 1, 1)}
+FEWEST_PER_CLASS = 5  # one in each split
 
 
 def given_parts(sample: Sample) -> np.ndarray:
@@ -51,13 +52,21 @@ def draw_rows(sample: Sample, task: Task, rng: np.random.Generator) -> list[np.n
     if len(drawn) > 1:
         learnt = rows[TRAIN]
         strata = task.strata(sample.targets[learnt])
-        if sample.groups is None:
+        groups = None if sample.groups is None else np.asarray(sample.groups)[learnt]
+        if groups is None and keeps_whole(task, strata):
+            groups = strata
+        if groups is None:
             cut = split(strata, rng, SHARES[len(drawn)])
         else:
-            cut = split_groups(strata, np.asarray(sample.groups)[learnt], rng, SHARES[len(drawn)])
+            cut = split_groups(strata, groups, rng, SHARES[len(drawn)])
         for part, chosen in zip(drawn, cut, strict=True):
             rows[part] = learnt[chosen]
     return rows
+
+
+def keeps_whole(task: Task, strata: np.ndarray) -> bool:
+    """Whether drawn splits have each stratum in one of them, as one is too small for all."""
+    return task.whole_strata and np.unique(strata, return_counts=True)[1].min() < FEWEST_PER_CLASS
 
 
 def _refuse_torn(sample: Sample, parts: np.ndarray) -> None:

@@ -72,6 +72,8 @@ class Task(ABC):
     scores_classes: whether an embedding counts only by the logits that the loss makes of it.
     called: a regular expression of its name, where that is another word as well.
     vocabulary: a regular expression of the words by which a loss of the task is recognised.
+    whole_strata: whether splits that are drawn may have a stratum in one of them alone, where it
+    has too few examples for all.
     ignore: the value of a part of a target that is not known: no loss and no metric counts it.
     stand_ins: where parts of a target that are not known are NaN: pairs of a prediction and a
     target, all as right, of which a loss is given the first for them; metrics meet the NaN.
@@ -94,6 +96,7 @@ class Task(ABC):
     scores_classes: ClassVar[bool] = False
     called: ClassVar[str] = ""
     vocabulary: ClassVar[str] = r"(?!)"
+    whole_strata: ClassVar[bool] = False
     ignore: ClassVar[int | None] = None
     stand_ins: ClassVar[tuple[tuple[float, float], ...]] = ()
     parts_declaration: ClassVar[Declaration | None] = None

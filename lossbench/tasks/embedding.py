@@ -87,6 +87,7 @@ class Embedding(Task):
     """Predictions (..., N, D), targets (..., N) int64 identities from 0.
 
     num_classes: of the identities to learn from; the test split may hold others, of higher number.
+    Where one has too few examples for every split, drawn splits have each identity in one of them.
     """
 
     num_classes: int
@@ -97,19 +98,22 @@ class Embedding(Task):
     primary = "equal_error_rate"
     target_dtype = torch.int64
     couples = True
+    whole_strata = True
     vocabulary = r"\bembedding: Tensor|\(B, D\)|\bidentit"
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Embedding:
         """The embedding task of inputs (N, ...) and identities (N,), every one 0..max present."""
         refuse_targets(cls.name, inputs, targets, "iu", ())
-        identities = np.unique(targets)
+        identities, counts = np.unique(targets, return_counts=True)
         if len(identities) < 2 or not np.array_equal(identities, np.arange(len(identities))):
             shown = ", ".join(f"{identity}" for identity in identities[:8])
             raise UserError(
                 f"embedding: the {len(identities)} identities to learn from are {shown}; "
                 "give at least two, numbered 0, 1, 2, … without a gap."
             )
+        if counts.max() < 2:
+            raise UserError("embedding: no identity has two examples; give mates of some.")
         return cls(tuple(inputs.shape[1:]), len(identities))
 
     @classmethod
