@@ -31,7 +31,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 from torchmetrics.functional.text import word_error_rate
 
 from lossbench.tasks.binary import Binary
-from lossbench.tasks.embedding import Embedding
+from lossbench.tasks.embedding import Embedding, satisfied_triplets
 from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.regression import Regression
 from lossbench.tasks.scores import equal_error_rate
@@ -176,6 +176,19 @@ def test_the_elbo_is_that_of_torch_distributions(seed):
     assert torch.allclose(scores["reconstruction"], surprise)
     assert torch.allclose(scores["kl"], kl)
     assert torch.allclose(scores["negative_elbo"], surprise + kl)
+
+
+def test_satisfied_triplets_are_counted_one_by_one():
+    estimate, target = torch.sin(torch.arange(36.0) ** 2).reshape(12, 3), torch.arange(12) % 4
+    cosine = (estimate := F.normalize(estimate, dim=-1)) @ estimate.T
+    satisfied = [
+        bool(cosine[a, p] > cosine[a, n])
+        for a, p, n in itertools.product(range(12), repeat=3)
+        if a != p and target[a] == target[p] and target[a] != target[n]
+    ]
+    assert satisfied_triplets(estimate, target) == pytest.approx(np.mean(satisfied))
+    same_point = torch.ones(2, 4, 3), torch.arange(4).expand(2, 4) // 2
+    assert satisfied_triplets(*same_point).tolist() == [0, 0]
 
 
 # --- values by hand -----------------------------------------------------------------------------

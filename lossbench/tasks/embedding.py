@@ -82,6 +82,17 @@ def inter_class_angle(estimate: Tensor, target: Tensor, /) -> Tensor:
     return (angle * ~same).sum(-1) / (~same).sum(-1)
 
 
+@metric(direction=1, bounds=(0, 1))
+def satisfied_triplets(estimate: Tensor, target: Tensor, /) -> Tensor:
+    """Share of all triplets whose anchor is nearer to its mate than to the other identity."""
+    cosine, same = estimate @ estimate.mT, target.unsqueeze(-1) == target.unsqueeze(-2)
+    mate = same & ~torch.eye(target.shape[-1], dtype=torch.bool, device=target.device)
+    others = cosine.masked_fill(same, torch.inf).sort(-1).values
+    further = torch.searchsorted(others, cosine).masked_fill(~mate, 0)  # others, by anchor and mate
+    triplets = (mate.sum(-1) * (~same).sum(-1)).sum(-1)
+    return further.sum((-2, -1)).to(estimate) / triplets
+
+
 @dataclass(frozen=True)
 class Embedding(Task):
     """Predictions (..., N, D), targets (..., N) int64 identities from 0.
