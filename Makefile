@@ -18,11 +18,15 @@ FAST := $(wildcard $(addprefix tests/test_,losses*.py tasks*.py metric*.py datas
 test test-fast test-slow: export OMP_NUM_THREADS = 1
 test test-fast test-slow: export PYTHONDONTWRITEBYTECODE = # each process would compile lossbench again
 
-# The tests of the plugins run meanwhile, in an environment of their own, and report at the end.
-test: install lint plugins
-	@$(PLUGINS)/bin/python -m pytest -p no:cacheprovider plugins >$(PLUGINS)/report 2>&1 & \
-	plugins=$$!; $(BIN)/python -m pytest $(RUN); status=$$?; \
-	wait $$plugins || status=1; tail -40 $(PLUGINS)/report; exit $$status
+# The types and the tests of the plugins are checked meanwhile, those in an environment of their own,
+# and report at the end.
+test: install plugins
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@{ $(BIN)/mypy && $(PLUGINS)/bin/python -m pytest -p no:cacheprovider plugins; } \
+	  >$(PLUGINS)/report 2>&1 & others=$$!; \
+	$(BIN)/python -m pytest $(RUN); status=$$?; \
+	wait $$others || status=1; tail -40 $(PLUGINS)/report; exit $$status
 
 test-fast: install
 	$(BIN)/ruff check .
