@@ -265,7 +265,8 @@ class Sample:
     held_out: (N,) bool, true for the rows of a given test split; validation is then drawn from the
         other rows. None draws both at random. Only identities (the tasks embedding and pairs) may
         be held out that no other row has.
-    standardise: each feature by its training mean and deviation; "channels": each channel, the axis
+    standardise: each feature by its training mean and deviation; "items": the last axis, over all
+        items of all lists, which are NaN where there is none; "channels": each channel, the axis
         after the examples. False keeps inputs as they are, but for uint8, which are pixels: 0 to
         255 become 0 to 1.
     fresh: whether every seed gets new examples of the population, rather than some of one finite
@@ -284,7 +285,7 @@ class Sample:
     targets: np.ndarray
     task: str
     held_out: np.ndarray | None = None
-    standardise: bool | Literal["channels"] = True
+    standardise: bool | Literal["channels", "items"] = True
     fresh: bool | None = None
     notes: tuple[str, ...] = ()
     fill: Callable[[np.ndarray], np.ndarray] | None = None

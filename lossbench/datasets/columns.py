@@ -18,7 +18,8 @@ from lossbench.datasets.table import Table
 from lossbench.registry.schema import Faults
 
 SMALL = ("float32", "float16", "int8", "int16", "uint8", "uint16", "bool")  # float32 holds them
-NUMBERS = ("regression", "counts", "distributional")  # tasks whose targets are numbers
+# Tasks whose targets are numbers.
+NUMBERS = ("regression", "counts", "distributional", "list_ranking")
 MOST_LEVELS = 50
 MOST_CLASSES = 20
 FEWEST = 5  # rows of a class
@@ -290,7 +291,8 @@ def read_targets(
     few = not numeric or (types.is_integer_dtype(column) and len(levels) <= MOST_CLASSES)
     kind = task or ("regression" if not few else "binary" if len(levels) == 2 else "multiclass")
     where = f"{file}: target {column.name!r}"
-    _refuse_target(where, column, kind, task, len(levels), numeric)
+    counted = numeric or (truth and kind == "list_ranking")  # clicks
+    _refuse_target(where, column, kind, task, len(levels), counted)
     if kind == "ordinal" and (order or not numeric):
         levels = _in_order(where, levels, order)
     elif order:

@@ -87,6 +87,10 @@ def measured(sample: Sample, train: np.ndarray) -> Examples:
     examples = Examples(sample.inputs, train)
     if sample.fill:
         examples = replace(examples, fill=sample.fill(np.asarray(examples)))
+    if sample.standardise == "items":
+        items = items_of(np.asarray(Examples(sample.inputs, train)))
+        mean, spread = np.nanmean(items, 0, keepdims=True), np.nanstd(items, 0, keepdims=True)
+        return replace(examples, centre=mean, scale=_not_constant(spread, np.nanmax(abs(items), 0)))
     if sample.standardise:
         mean, scale = _measure(examples, sample.standardise == "channels")
         return replace(examples, centre=mean, scale=scale)
@@ -110,5 +114,15 @@ def _measure(examples: Examples, channels: bool) -> tuple[np.ndarray, np.ndarray
     largest = np.max([np.abs(block).max(0) for block in examples.blocks()], axis=0)
     if channels:
         largest = largest.max(axes, keepdims=True)
-    constant = spread <= 1e-12 * largest  # not 0: the mean is rounded
-    return mean, np.where(constant, 1, spread)
+    return mean, _not_constant(spread, largest)
+
+
+def _not_constant(spread: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """The deviation of each feature, 1 where it is constant; largest: the size of its numbers."""
+    return np.where(spread <= 1e-12 * largest, 1, spread)  # not 0: the mean is rounded
+
+
+def items_of(inputs: np.ndarray) -> np.ndarray:
+    """The items (K, features) of lists (N, L, features), NaN where a list has none."""
+    items = inputs.reshape(-1, inputs.shape[-1])
+    return items[~np.isnan(items).all(1)]

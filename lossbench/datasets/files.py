@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,9 @@ from lossbench.datasets.columns import (
     read_targets,
     spell,
 )
-from lossbench.datasets.reading import PLAIN, Spelling, named_file, read_table
+from lossbench.datasets.queries import as_lists
+from lossbench.datasets.reading import Spelling, named_file, read_table
+from lossbench.datasets.roles import Wanted, choose_columns
 from lossbench.datasets.splitting import TEST, TRAIN
 from lossbench.datasets.suspects import (
     REPEATED_ID,
@@ -39,35 +41,10 @@ from lossbench.datasets.suspects import (
     note_repeated,
 )
 from lossbench.datasets.table import Table
-from lossbench.registry.hints import choices
 from lossbench.registry.schema import Faults
 
 SUFFIXES = ".csv or .parquet"
 MOST_NOTES = 5  # of columns; what more there is, is counted
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What of a table is wanted, and how: the parameters of `csv`."""
-
-    target: str
-    task: str | None = None
-    features: tuple[str, ...] | None = None
-    drop: tuple[str, ...] = ()
-    impute: bool = False
-    positive: str | None = None
-    order: tuple[str, ...] | None = None
-    event: str | None = None
-    split: str | None = None
-    group: str | None = None
-    spelling: Spelling = PLAIN
-
-    @property
-    def roles(self) -> dict[str, str]:
-        """The columns that are no features, with what they are; of equals the first counts."""
-        named = {self.group: "group", self.split: "split", self.event: "event"}
-        named[self.target] = "target"
-        return {name: role for name, role in named.items() if name is not None}
 
 
 def csv(
@@ -77,7 +54,14 @@ def csv(
     path: File,
     target: str,
     task: Literal[
-        "binary", "multiclass", "ordinal", "regression", "counts", "distributional", "survival"
+        "binary",
+        "multiclass",
+        "ordinal",
+        "regression",
+        "counts",
+        "distributional",
+        "survival",
+        "list_ranking",
     ]
     | None = None,
     drop: tuple[str, ...] = (),
@@ -89,6 +73,7 @@ def csv(
     split: str | None = None,
     test: File | None = None,
     group: str | None = None,
+    query: str | None = None,
     decimal: Literal["point", "comma"] | None = None,
     thousands: Literal["comma", "point", "space", "apostrophe"] | None = None,
 ) -> Sample:
@@ -116,6 +101,8 @@ def csv(
         split: a column that says train, validation or test; what no row is, is drawn from train.
         test: a file of the same columns, all of whose rows are the test split.
         group: a column whose equal cells keep rows in one split, such as a patient.
+        query: of task=list_ranking the column whose equal cells make rows the items of one list,
+            which is one example; the target is then a grade from 0.
         decimal: the decimal sign; null is the point.
         thousands: what stands between thousands; null is nothing.
     """
@@ -141,6 +128,7 @@ def csv(
         event,
         split,
         group,
+        query,
         Spelling(point, mark, MISSING if missing == "impute" else ()),
     )
     return _read_sample(tuple(files), wanted)
@@ -188,40 +176,28 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
         targets, kind, classes = read_durations(file, target, event), "survival", list[Any]()
     elif wanted.event:
         raise UserError(f"dataset.event={wanted.event}: it needs dataset.task=survival.")
+    elif (wanted.task == "list_ranking") != (wanted.query is not None):
+        raise UserError(
+            "dataset.task=list_ranking and dataset.query, the column that says which list a row is "
+            "an item of, need each other; give both or neither."
+        )
     else:
         targets, kind, classes = read_targets(
             file, target, wanted.task, wanted.positive, wanted.order
         )
     notes += _note_suspects(file, columns, targets, kind)
     notes += _note_target(file, target, kind, targets, classes, wanted)
-    same = hash_columns(table[name] for name in (*columns, wanted.target))
-    for note in (*note_rare(targets, classes, parts), *note_repeated(same, parts, groups)):
-        notes.append(f"{file.name}: {note}")
-    return Sample(inputs, targets, kind, notes=tuple(notes), fill=fill, split=parts, groups=groups)
-
-
-def choose_columns(file: Path, table: Table, wanted: Wanted) -> Table:
-    """The columns that have a role and those that are to be features, in the order of the file."""
-    roles = [(wanted.target, "target"), (wanted.event, "event")]
-    roles += [(wanted.split, "split"), (wanted.group, "group")]
-    named = [(name, role) for name, role in roles if name is not None]
-    named += [(name, "drop") for name in wanted.drop]
-    named += [(name, "features") for name in wanted.features or ()]
-    for name, key in named:
-        if name not in table.names:
-            raise UserError(
-                f"dataset.{key}={name}: no column of {file}. {choices(name, table.names)}"
-            )
-        if wanted.roles.get(name, key) != key:
-            raise UserError(
-                f"dataset.{key}={name} is the {wanted.roles[name]} of {file}; give another column."
-            )
-    if wanted.features is not None and wanted.drop:
-        raise UserError("dataset.drop: dataset.features names all that are used; give one of them.")
-    features = [name for name in table if name not in wanted.drop]
-    if wanted.features is not None:
-        features = list(wanted.features)
-    return table.only(name for name in table if name in features or name in wanted.roles)
+    said = note_rare(targets, classes, parts)
+    if wanted.query is None:  # an item may be in many lists
+        same = hash_columns(table[name] for name in (*columns, wanted.target))
+        said += note_repeated(same, parts, groups)
+    notes += [f"{file.name}: {note}" for note in said]
+    sample = Sample(
+        inputs, targets, kind, notes=tuple(notes), fill=fill, split=parts, groups=groups
+    )
+    if wanted.query is None:
+        return sample
+    return as_lists(file, sample, table[wanted.query], torn=wanted.split is None)
 
 
 def _append(file: Path, table: Table, other: Path, rows: Table) -> Table:

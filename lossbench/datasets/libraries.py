@@ -19,8 +19,9 @@ from sklearn.datasets import fetch_openml, get_data_home
 from lossbench.contract import File, Folder, Sample, UnusableError, UserError
 from lossbench.datasets.arrays import read_labels
 from lossbench.datasets.columns import listed, spell
-from lossbench.datasets.files import Wanted, choose_columns, sample_of
+from lossbench.datasets.files import sample_of
 from lossbench.datasets.folders import read_images
+from lossbench.datasets.roles import Wanted, choose_columns
 from lossbench.datasets.splitting import TRAIN
 from lossbench.datasets.suspects import SPLITS, hash_rows, note_rare, note_repeated
 from lossbench.datasets.table import Table
