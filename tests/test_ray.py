@@ -18,7 +18,7 @@ from worker_jobs import bytes_of, count, counted, far, places
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.sweep.execution import execute
-from lossbench.sweep.launcher import Event
+from lossbench.sweep.launcher import Event, room
 from lossbench.sweep.on_ray import launch, state
 
 SETTINGS = {"cpus": 1.0, "gpus": 0.0, "workers": None, "timeout": None, "retries": 1}
@@ -43,6 +43,18 @@ def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(address, here):
     assert len(there) == 12
     assert there == local
     assert not list((here / "there").glob(".*"))
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_one_run_is_dealt_to_both_nodes_where_nothing_else_is_to_do(address, here):
+    words = ("loss=focal", "dataset=moons", "trainer=short", "seeds=17", "tracking=none")
+    there = ("launcher=ray", f"launcher.address={address}")
+    (config,) = configurations((*words, *there, "results.dir=there"))[0]
+    assert room(config.launcher) == 2
+    for each in (config, *configurations((*words, "results.dir=local"))[0]):
+        assert [job.error for job in execute([each], Console(quiet=True))] == [None]
+    assert bytes_of(here / "there") == bytes_of(here / "local")
 
 
 @pytest.mark.cluster

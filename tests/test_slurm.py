@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from worker_jobs import bytes_of, count, counted, far, places
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.sweep.execution import execute
-from lossbench.sweep.launcher import Event
+from lossbench.sweep.launcher import Event, room
 from lossbench.sweep.on_slurm import launch
 from lossbench.sweep.slurm_request import minutes, options_by_name
 
@@ -25,6 +26,8 @@ SETTINGS = {
     **{"time": "10", "cpus": 1, "gpus": 0, "memory": "1G", "workers": 2, "requeues": 3},
     **{"retries": 1, "setup": [], "options": [], "detach": False},
 }
+THERE = ("launcher=slurm", "launcher.workers=2", "launcher.memory=1G")
+THERE += ("launcher.options=['--exclusive']",)  # a task for each node
 SWEEP = ("loss=cross_entropy,focal,hinge,poly", "dataset=moons", "trainer=short", "seeds=2")
 
 
@@ -46,15 +49,29 @@ def tasks_of(folder: Path) -> list[str]:
 
 @pytest.mark.cluster
 def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(slurm, here):
-    there = ("launcher=slurm", "launcher.workers=2", "launcher.memory=1G")
-    for name, words in {"there": there, "local": ()}.items():
+    seen = Console(file=io.StringIO())
+    for name, words in {"there": THERE, "local": ()}.items():
         given = (*SWEEP, *words, f"results.dir={here / name}", "tracking=none")
-        jobs = execute(configurations(given, sweep=True)[0], Console(quiet=True))
+        jobs = execute(configurations(given, sweep=True)[0], seen)
         assert [job.error for job in jobs] == [None] * 4
+    assert {"@n1:", "@n2:"} <= {*seen.file.getvalue().split()}, "progress says where a run is"
     there_bytes, local_bytes = bytes_of(here / "there"), bytes_of(here / "local")
     assert len(there_bytes) == 12
     assert there_bytes == local_bytes
     assert not list((here / "there" / ".slurm").glob("[!.]*"))
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_one_run_is_dealt_to_both_nodes_where_nothing_else_is_to_do(slurm, here):
+    words = ("loss=focal", "dataset=moons", "trainer=short", "seeds=17", "tracking=none")
+    (config,) = configurations((*words, *THERE, "results.dir=there"))[0]
+    assert room(config.launcher) == 2
+    seen = Console(file=io.StringIO())
+    for each in (config, *configurations((*words, "results.dir=local"))[0]):
+        assert [job.error for job in execute([each], seen)] == [None]
+    assert "@n1, n2: done" in seen.file.getvalue()
+    assert bytes_of(here / "there") == bytes_of(here / "local")
 
 
 @pytest.mark.cluster

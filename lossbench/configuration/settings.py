@@ -103,8 +103,8 @@ class Launcher:
 class Dealing:
     """What a launcher that is a plugin is given besides its own: how a run is dealt out.
 
-    split is how many jobs the seeds of one run are dealt to; null is one. A run that is tuned is
-    one job.
+    split is how many jobs the seeds of one run are dealt to; null is one for each worker that would
+    have nothing to do, with at least eight seeds. A run that is tuned is one job.
     """
 
     split: Annotated[int, "[1, inf)"] | None = None

@@ -20,8 +20,8 @@ from lossbench.results import Result
 from lossbench.sweep.claimed import Leases, clear_dead
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.forecast import known_seconds
-from lossbench.sweep.launcher import Event, chosen, outlives_command
-from lossbench.sweep.pieces import Pieces
+from lossbench.sweep.launcher import Event, chosen, outlives_command, room
+from lossbench.sweep.pieces import Pieces, pieces_of
 from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import Display
 from lossbench.sweep.trial import refuse_faulty
@@ -123,6 +123,7 @@ class _Round:
         launcher = self.jobs[0].config.launcher
         claimed = outlives_command(launcher)  # and knows what it trains
         seconds = known_seconds(self.jobs) if claimed else {}
+        most = room(launcher)
         for job in self.jobs:
             if not (claimed or self.leases.take(job.target)):
                 self.left.append(job)
@@ -130,7 +131,7 @@ class _Round:
                 continue
             missing = results.missing_seeds(job.config, job.folder)
             job.seeds = job.seeds if self.rerun else missing
-            dealt = list(_pieces(job)) if job.seeds else []
+            dealt = list(_dealt(job, most // job.runs)) if job.seeds else []
             for pieces, piece, seeds, folder in dealt:
                 self.display.begin()
                 self.begun.append((job, pieces, piece))
@@ -167,17 +168,12 @@ def _counted(jobs: Sequence[Job], console: Console) -> Iterator[None]:
         raise
 
 
-def _pieces(job: Job) -> Iterator[tuple[Pieces | None, int, list[int], Path]]:
-    """The jobs of a run, each with its seeds and its folder: one, unless it is to be split.
-
-    A run that is tuned first is not: its pieces would each be tuned.
-    """
-    split = job.config.launcher.values.get("split") or 1
-    if split == 1 or len(job.seeds) == 1 or job.config.tune.trials:
+def _dealt(job: Job, room: int) -> Iterator[tuple[Pieces | None, int, list[int], Path]]:
+    """The jobs of a run, each with its seeds and its folder: one, unless it is dealt to several."""
+    pieces = pieces_of(job, room)
+    if pieces is None:
         yield None, 0, job.seeds, job.folder
         return
-    pieces = Pieces(job, split)
-    pieces.folder.mkdir(exist_ok=True)
     if not pieces.seeds:  # a command was killed before it had put them together
         job.place = pieces.join()
     for piece, seeds in enumerate(pieces.seeds):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.reduction import ForkingPickler
@@ -66,6 +67,15 @@ def chosen(launcher: Choice) -> Launch:
     plugin = registry.find("launcher", launcher.name)[0] if launcher.name else None
     settings = {name: value for name, value in launcher.values.items() if name != "split"}
     return cast(Launch, partial(registry.load(plugin) if plugin else launch, **settings))
+
+
+def room(launcher: Choice) -> int:
+    """How many jobs run at once, by the `room` next to the plugin that it is; 1 where none says."""
+    if not launcher.name:
+        return 1
+    plugin = registry.find("launcher", launcher.name)[0]
+    ask = getattr(import_module(plugin.module), "room", None)
+    return int(ask(launcher.values)) if ask else 1
 
 
 def outlives_command(launcher: Choice) -> bool:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -51,7 +51,7 @@ def launch(
     again: deque[_Attempt] = deque()
     with cluster:
         while True:
-            while len(cluster.running) < cluster.room(workers):
+            while len(cluster.running) < _room(cluster.ray, cluster.needs, workers):
                 attempt = again.popleft() if again else next(fresh, None)
                 if attempt is None:
                     break
@@ -64,6 +64,19 @@ def launch(
                     again.append(replace(attempt, left=attempt.left - 1, node=""))
                     event = Event(attempt.number, "again", event.value)
                 yield event
+
+
+def room(settings: Mapping[str, Any]) -> int:
+    """How many jobs fit on the cluster."""
+    needs = {"CPU": settings["cpus"], "GPU": settings["gpus"]}
+    return _room(_connected(settings["address"]), needs, settings["workers"])
+
+
+def _room(ray: Any, needs: Mapping[str, float], workers: int | None) -> int:
+    """How many jobs fit on the cluster as it is now."""
+    total = ray.cluster_resources()
+    fits = [int(total.get(name, 0) / amount) for name, amount in needs.items() if amount]
+    return max(1, min([*fits, *([workers] if workers else [])]))
 
 
 def _connected(address: str) -> Any:
@@ -157,12 +170,6 @@ class _Cluster:
         self.running: dict[Any, _Attempt] = {}
         self.looked, self.explained = time.monotonic(), False
         self._refuse_impossible()
-
-    def room(self, workers: int | None) -> int:
-        """How many jobs fit on the cluster as it is now."""
-        total = self.ray.cluster_resources()
-        fits = [int(total.get(name, 0) / amount) for name, amount in self.needs.items()]
-        return max(1, min([*fits, *([workers] if workers else [])]))
 
     def _refuse_impossible(self) -> None:
         total = self.ray.cluster_resources()

@@ -19,7 +19,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -105,6 +105,11 @@ def launch(
             yield Event(named[name][0], *event)
     finally:
         slurm.cancel()
+
+
+def room(settings: Mapping[str, Any]) -> int:
+    """How many runs are in training at once, where Slurm has nothing else to do."""
+    return int(settings["workers"] * settings["cpus"])
 
 
 def _refuse_without_slurm() -> None:

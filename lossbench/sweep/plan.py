@@ -21,7 +21,7 @@ class Job:
     """A run, the seeds of it that are missing, and what became of it.
 
     points are of its curves, as many as were sent to MLflow are `sent`; shown is whether MLflow got
-    something new.
+    something new. runs: how many its command is for, done or not.
     """
 
     config: Configuration
@@ -36,6 +36,7 @@ class Job:
     progress: str = ""
     sent: int = 0
     shown: bool = False
+    runs: int = 1
 
     @property
     def target(self) -> Path:
@@ -58,7 +59,7 @@ def plan(configs: Sequence[Configuration], *, rerun: bool = False, dry: bool = F
             folders[directory] = place if dry else results.open_folder(directory)
         folder = folders[directory]
         seeds = list(config.seeds) if rerun else results.missing_seeds(config, folder)
-        jobs.append(Job(config, config.key, name, folder, seeds))
+        jobs.append(Job(config, config.key, name, folder, seeds, runs=len(configs)))
     return jobs
 
 

@@ -79,12 +79,12 @@ class Display:
 
     def _advance(self, job: Job, done: int, total: int) -> None:
         self.trains_since = self.trains_since or time.monotonic()
+        name = f"  {self.names[job]}"[:50] + self.where.get(job, "")
         if job not in self.each:
-            name = f"  {self.names[job]}"[:50] + self.where.get(job, "")
             self.each[job] = self.bars.add_task(name, total=total, left="")
         self.epochs[job] = total  # more than one training's where candidates come first
         self.done[job] = done
-        self.bars.update(self.each[job], completed=done)
+        self.bars.update(self.each[job], completed=done, description=name)
 
     def _ended(self, event: Event, job: Job) -> None:
         if job in self.each:
