@@ -18,6 +18,7 @@ from lossbench.sweep.workplace import (
     packed,
     receive,
     refuse_other_code,
+    trained_since,
     unpack,
 )
 
@@ -41,7 +42,9 @@ def test_files_go_with_a_job_and_come_home_with_what_was_deleted(tmp_path):
     assert not list(home.iterdir())
 
 
-def test_a_result_that_was_changed_on_the_way_is_refused(here):
+def test_a_result_that_was_changed_on_the_way_is_refused_and_one_that_is_there_is_not_made_again(
+    here,
+):
     words = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none", "loss=focal")
     (job,) = execute(configurations(words)[0], Console(quiet=True))
     files = packed(job.place)
@@ -49,6 +52,9 @@ def test_a_result_that_was_changed_on_the_way_is_refused(here):
     with pytest.raises(UserError, match="is not as it was written"):
         receive({**files, "seeds.parquet": files["curves.parquet"]}, here / "third", job.key)
     assert not list((here / "third").iterdir())
+    assert trained_since(job.config, Workplace(job.folder, "", held=0)) == job.place
+    assert trained_since(job.config, Workplace(job.folder, "", held=1)) is None, "--rerun trains"
+    assert trained_since(job.config, Workplace(here / "third", "")) is None
 
 
 def test_a_machine_with_other_code_or_data_is_refused_by_name(here):

@@ -25,7 +25,13 @@ from lossbench.sweep.pieces import Pieces, pieces_of
 from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import Display
 from lossbench.sweep.trial import refuse_faulty
-from lossbench.sweep.workplace import OtherCodeError, Workplace, code_here, refuse_other_code
+from lossbench.sweep.workplace import (
+    OtherCodeError,
+    Workplace,
+    code_here,
+    refuse_other_code,
+    trained_since,
+)
 
 POLL_SECONDS = 0.5  # between looks at what another command trains
 
@@ -195,7 +201,9 @@ def _elsewhere(
     if job.config.tune.trials:  # what was chosen for seeds that are held already
         needs += [f"{job.key}/*", f"{job.key}-*/*"]
     name = f"{job.key}-{digest(seeds)}"
-    return config, seeds, Workplace(folder, name, tuple(needs), seconds.get(job)), code_here(config)
+    held = len(results.parts(folder, job.key))
+    place = Workplace(folder, name, tuple(needs), seconds.get(job), held)
+    return config, seeds, place, code_here(config)
 
 
 def _work_elsewhere(
@@ -203,6 +211,8 @@ def _work_elsewhere(
 ) -> Any:
     """In the worker on another machine, if it has the same code."""
     refuse_other_code(config, code)
+    if done := trained_since(replace(config, seeds=tuple(seeds)), place):
+        return done
     return _work(config, seeds, place.folder, report)
 
 

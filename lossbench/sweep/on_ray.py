@@ -6,6 +6,7 @@ shared. Nothing of Ray is imported unless it is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -31,7 +33,7 @@ POLL_SECONDS = 0.1
 LOOK_SECONDS = 5.0  # between looks for machines that no longer answer, which raise nothing
 REACH_SECONDS = 5.0  # until a machine answers that there is one
 PATIENCE_SECONDS = 15.0  # after which a job that has not begun is explained
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def launch(
@@ -49,8 +51,8 @@ def launch(
     cluster = _Cluster(_connected(address), work, {"CPU": cpus, "GPU": gpus}, timeout)
     fresh = (_Attempt(number, job, retries) for number, job in enumerate(jobs))
     again: deque[_Attempt] = deque()
-    with cluster:
-        while True:
+    with _signals_held_back() as signals, cluster:
+        while not signals:
             while len(cluster.running) < _room(cluster.ray, cluster.needs, workers):
                 attempt = again.popleft() if again else next(fresh, None)
                 if attempt is None:
@@ -64,6 +66,25 @@ def launch(
                     again.append(replace(attempt, left=attempt.left - 1, node=""))
                     event = Event(attempt.number, "again", event.value)
                 yield event
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[list[int]]:
+    """The signals that come are listed, and the first one is handled when the block is left.
+
+    Trap: what a handler raises in Ray's C code comes out as a SystemError, or not at all.
+    """
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    numbers = SIGNALS if main else ()
+    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in numbers}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def room(settings: Mapping[str, Any]) -> int:

@@ -33,13 +33,14 @@ class Workplace:
     """The results folder of a job.
 
     name: of the job, among all that the folder is of. needs: patterns of the files that it reads.
-    seconds: that it may take, where that is known.
+    seconds: that it may take, where that is known. held: how many results of its key there are.
     """
 
     folder: Path
     name: str
     needs: tuple[str, ...] = ()
     seconds: float | None = None
+    held: int = 0
 
     def files(self, more: frozenset[str] = frozenset()) -> Files:
         """What the job needs of the folder, and more, by name."""
@@ -109,6 +110,14 @@ def receive(files: Mapping[str, bytes], folder: Path, key: str) -> Path:
         return results.into_place(temporary, folder, key)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def trained_since(config: Configuration, place: Workplace) -> Path | None:
+    """The result of a job that another try or command wrote after it was given away."""
+    parts = results.parts(place.folder, config.key)
+    if len(parts) > place.held and not results.missing_seeds(config, place.folder):
+        return parts[-1]
+    return None
 
 
 # ---- is it the same code? ----------------------------------------------------------------------
