@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -12,7 +15,7 @@ import click
 from lossbench import registry
 from lossbench.commands import completion
 from lossbench.commands.options import OneOf, command
-from lossbench.commands.terminal import say, width
+from lossbench.commands.terminal import complain, say, width
 from lossbench.contract import UserError
 from lossbench.paths import experiment_files, packaged
 from lossbench.registry import Plugin
@@ -26,45 +29,95 @@ KINDS = {plural: kind for kind, plural in PLURALS.items()}
 @click.argument(
     "kind", type=OneOf("kind", [*KINDS, "experiments"]), default="losses", metavar="[KIND]"
 )
+@click.option("--all", "everything", is_flag=True, help="Losses of any installed library, too.")
 @click.option("--verify", is_flag=True, help="Import each; exit with 3 where one is broken.")
-def list_installed(kind: str, verify: bool) -> int:
+@click.option(
+    "--format", "form", type=OneOf("format", ["text", "json"]), default="text", help="text or json."
+)
+def list_installed(kind: str, everything: bool, verify: bool, form: str) -> int:
     """List what is installed, of a kind.
 
     KIND is losses (default), datasets, corruptions, augmentations, models, regularizers,
     optimizers, schedules, tasks, metrics, configs or experiments. What is not packaged can be
     used as well: dataset=csv dataset.path=FILE for a table, and FILE.py:FUNCTION for a function of
-    your own, in place of any name.
+    your own, in place of any name. --all finds losses in the text of libraries, which are not
+    imported; each is used by the name that is printed, as in loss=torch.nn:SmoothL1Loss.
     """
-    if kind == "experiments":
-        return 3 if _list_experiments() and verify else 0
-    plugins = registry.installed(KINDS[kind])
+    if everything and kind != "losses":
+        raise UserError(f"list {kind}: --all is of losses. Give lossbench list losses --all.")
+    entries, broken = _experiments() if kind == "experiments" else _plugins(KINDS[kind], verify)
+    libraries = _offered() if everything else []
+    if form == "json":
+        say(json.dumps([asdict(entry) for entry in (*entries, *libraries)], indent=1))
+        for line in broken:
+            complain(f"broken: {line}")
+        return 3 if verify and broken else 0
+    for entry in entries:
+        _print_entry(f"{entry.name:24}  {entry.place}", entry.description)
+    if not entries and kind not in ("experiments", "configs"):
+        say(f"No package with {kind} is installed; a function in a file is FILE.py:FUNCTION.")
+    _print_libraries(libraries)
+    for line in broken:
+        say(f"broken: {line}")
+    return 3 if verify and broken else 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is listed: a name, the tasks that it is for, where it is from, and one sentence."""
+
+    name: str
+    tasks: list[str]
+    package: str
+    description: str
+
+    @property
+    def place(self) -> str:
+        return " · ".join(filter(None, [", ".join(self.tasks), self.package]))
+
+
+def _plugins(kind: str, verify: bool) -> tuple[list[Entry], list[str]]:
+    """The plugins of a kind by name, and those that are broken."""
+    plugins = registry.installed(kind)
     faults = registry.missing_modules(plugins)
     if verify:
         from lossbench.doctor import broken  # pandas: slow to import, not always wanted
 
         faults = broken(plugins)
-    if kind == "configs":
-        _list_presets()
-    else:
-        for name in registry.names(KINDS[kind]):
-            _list_plugins(name, [p for p in plugins if p.name == name])
-    if kind != "configs" and not plugins:
-        say(f"No package with {kind} is installed; a function in a file is FILE.py:FUNCTION.")
-    for line in fault_lines(faults):
-        say(f"broken: {line}")
-    return 3 if verify and faults else 0
+    if kind == "config":
+        return _presets(), fault_lines(faults)
+    names = registry.names(kind)
+    entries = [_entry(name, [p for p in plugins if p.name == name]) for name in names]
+    return entries, fault_lines(faults)
+
+
+def _entry(name: str, same: Sequence[Plugin]) -> Entry:
+    """The plugins of one name: their tasks, packages, and what the first says of itself."""
+    tasks = [p.task or "every task" for p in same if p.task or p.kind == "loss"]
+    packages = ", ".join(sorted({f"{p.package} {p.version}" for p in same}))
+    return Entry(name, tasks, packages, describe_plugin(same[0]))
+
+
+def _offered() -> list[Entry]:
+    from lossbench.registry.libraries import offered
+
+    return [Entry(o.name, [], f"{o.package} {o.version}", o.description) for o in offered()]
+
+
+def _print_libraries(entries: Sequence[Entry]) -> None:
+    """Print library by library its losses, with one line on each."""
+    for package, same in itertools.groupby(entries, key=lambda entry: entry.package):
+        losses = list(same)
+        say("", f"{package} · {len(losses)} losses")
+        for entry in losses:
+            say(textwrap.fill(entry.name, width(), initial_indent="  ", subsequent_indent="  "))
+            if entry.description:
+                say(f"      {textwrap.shorten(entry.description, width() - 6, placeholder=' …')}")
 
 
 def fault_lines(faults: Mapping[Plugin, str]) -> list[str]:
     """Each broken plugin with its package and what is wrong with it."""
     return [f"{p.kind}={p.name} of {p.origin}: {reason}" for p, reason in faults.items()]
-
-
-def _list_plugins(name: str, same: Sequence[Plugin]) -> None:
-    """Print the plugins of one name: their tasks, packages, and what the first says of itself."""
-    tasks = ", ".join(p.task or "every task" for p in same if p.task or p.kind == "loss")
-    packages = ", ".join(sorted({f"{p.package} {p.version}" for p in same}))
-    _list_entry(name, f"{tasks} · {packages}" if tasks else packages, describe_plugin(same[0]))
 
 
 def describe_plugin(plugin: Plugin) -> str:
@@ -73,35 +126,35 @@ def describe_plugin(plugin: Plugin) -> str:
     return ((definition and ast.get_docstring(definition.node)) or "").partition("\n")[0]
 
 
-def _list_entry(name: str, detail: str, description: str) -> None:
+def _print_entry(heading: str, description: str) -> None:
     """Print a name with a detail, and below it what describes it."""
-    for line, indent in ((f"{name:24}  {detail}", ""), (description, "    ")):
+    for line, indent in ((heading, ""), (description, "    ")):
         if line:
             say(textwrap.fill(line, width(), initial_indent=indent, subsequent_indent="    "))
 
 
-def _list_presets() -> None:
-    """Print the files of YAML that a command may choose by name, by group."""
+def _presets() -> list[Entry]:
+    """The files of YAML that a command may choose by name, by group."""
+    entries = []
     for package, folder in [("lossbench", packaged("conf")), *registry.config_folders()]:
         for file in sorted(folder.glob("*/*.yaml")):
             comment = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
             words = comment.lstrip("# ") if comment.startswith("#") else ""
-            _list_entry(f"{file.parent.name}={file.stem}", package, words)
+            entries.append(Entry(f"{file.parent.name}={file.stem}", [], package, words))
+    return entries
 
 
-def _list_experiments() -> list[str]:
-    """Print the experiments, and give the names of those that cannot be read."""
+def _experiments() -> tuple[list[Entry], list[str]]:
+    """The experiments with their questions, and those that cannot be read."""
     from lossbench.configuration.experiments import read_experiment
 
-    broken = []
+    entries, broken = [], []
     for name, file in sorted(experiment_files().items()):
         try:
-            question = read_experiment(name).question
+            entries.append(Entry(name, [], str(file), read_experiment(name).question))
         except UserError as error:
-            broken.append(name)
-            question = f"broken: {str(error).splitlines()[0]}"
-        _list_entry(name, str(file), question)
-    return broken
+            broken.append(str(error).splitlines()[0])
+    return entries, broken
 
 
 @command()

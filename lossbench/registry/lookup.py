@@ -22,6 +22,7 @@ from lossbench.registry.entry_points import PREFIX, EntryPoint, entry_points
 from lossbench.registry.hints import choices, file_meant, meant, package_meant
 from lossbench.registry.imports import forget_edited, import_of
 from lossbench.registry.kinds import KINDS, PLURALS
+from lossbench.registry.libraries import offered_as
 from lossbench.registry.modules import SHARED, file_of, spec_of, tree_of
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.registry.signatures import (
@@ -157,7 +158,7 @@ def no_such(kind: str, name: str, allowed: Iterable[str]) -> UserError:
     package = functools.partial(package_meant, PREFIX + PLURALS[kind], name, packages)
     hint = file_meant(kind, name) or package(exactly=True)
     if not hint and not meant(name, allowed):
-        hint = package(exactly=False)
+        hint = package(exactly=False) or (offered_as(name) if kind == "loss" else "")
     return UserError(
         f"{kind}={name}: there is no such {kind}. {hint or choices(name, allowed)} "
         f"All: lossbench list {PLURALS[kind]}"
