@@ -83,8 +83,8 @@ def _signals_held_back() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
+        for first in came[:1]:
+            signal.raise_signal(first)
 
 
 def room(settings: Mapping[str, Any]) -> int:
