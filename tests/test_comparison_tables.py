@@ -352,11 +352,12 @@ def test_methods_name_versions_seeds_tests_and_what_they_cite():
 def test_each_picture_of_a_paper_is_as_wide_as_a_column_and_as_a_page(form, tmp_path):
     made = compare([result(loss, values) for loss, values in LOSSES.items()])
     files = [write_for_paper(made, [], tmp_path / place, "study", form) for place in "ab"]
-    names = [f"study-paired-differences-{width}.{form}" for width in WIDTHS]
+    titles = ("paired-differences", "cost-and-quality")
+    names = [f"study-{title}-{width}.{form}" for title in titles for width in WIDTHS]
     assert [[file.name for file in each] for each in files] == [names, names]
     first, second = ([file.read_bytes() for file in each] for each in files)
     assert first == second, "written again it is the same file"
-    for content, inches in zip(first, WIDTHS.values(), strict=True):
+    for content, inches in zip(first, [*WIDTHS.values()] * len(titles), strict=True):
         pattern = (
             rb"MediaBox \[ ?0 0 ([\d.]+)" if form == "pdf" else rb'<svg [^>]*width="([\d.]+)pt'
         )

@@ -1,24 +1,27 @@
-"""The one way to draw: lines, rows of intervals and planes, as files and as parts of a page."""
+"""The one way to draw: lines, intervals, grids and ranks, as files and as parts of a page."""
 
 from matplotlib.figure import Figure
 
-from lossbench.drawing.canvas import LETTER, WIDTH, cover
-from lossbench.drawing.files import compose, save, write
+from lossbench.drawing.critical import Mark, Ranks
 from lossbench.drawing.forests import Estimate, Forest
 from lossbench.drawing.graphs import Graph, Trace
 from lossbench.drawing.inline import render_inline
-from lossbench.drawing.kinds import Drawing
-from lossbench.drawing.planes import Plane
+from lossbench.drawing.planes import Confusion, Plane
+from lossbench.drawing.saving import Drawing, compose, save, write
+from lossbench.drawing.sizes import LETTER, WIDTH, cover
 
 __all__ = [
     "LETTER",
     "WIDTH",
+    "Confusion",
     "Drawing",
     "Estimate",
     "Figure",
     "Forest",
     "Graph",
+    "Mark",
     "Plane",
+    "Ranks",
     "Trace",
     "compose",
     "cover",

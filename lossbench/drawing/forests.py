@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from lossbench.drawing.canvas import (
+from lossbench.drawing.sizes import (
     RIGHT,
     ROW,
     TOP,

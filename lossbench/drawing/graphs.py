@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from lossbench.drawing.canvas import (
+from lossbench.drawing.sizes import (
     BOTTOM,
     HEIGHT,
     LEFT,
@@ -48,7 +48,10 @@ class Trace:
 
 @dataclass(frozen=True)
 class Graph:
-    """Lines on the same axes, named at their ends; a range that is not given holds all of them."""
+    """Lines on the same axes, named at their ends; a range that is not given holds all of them.
+
+    ticks: the names of the places 0, 1, … along x, where these are no numbers.
+    """
 
     title: str
     x: str
@@ -57,6 +60,7 @@ class Graph:
     x_range: Ends | None = None
     y_range: Ends | None = None
     log: bool = False
+    ticks: tuple[str, ...] = ()
 
     size = (WIDTH, HEIGHT)
 
@@ -64,7 +68,8 @@ class Graph:
     def margins(self) -> Margins:
         letters = [len(row) for _, name in self._named() for row in name]
         right = 0.25 + LETTER * max(letters) if letters else RIGHT
-        return LEFT, right, below(self.x, WIDTH)
+        rows = max((tick.count("\n") for tick in self.ticks), default=0)
+        return LEFT, right, below(self.x, WIDTH) + LINE * rows
 
     def split(self) -> tuple[Graph, ...]:
         """As many lines to a graph as there are colours, those in ink in each, on the same axes."""
@@ -82,7 +87,9 @@ class Graph:
             _draw_line(axes, line)
         x, y = self._ranges()
         axes.set(xlim=x, ylim=y, xlabel=fold(self.x, WIDTH), ylabel=self.y)
-        if self.log:
+        if self.ticks:
+            axes.set_xticks(range(len(self.ticks)), self.ticks)
+        elif self.log:
             axes.set_xscale("log")
             axes.xaxis.set(major_formatter="{x:g}", minor_formatter="")
         else:
@@ -107,8 +114,11 @@ class Graph:
 def _draw_line(axes: Axes, line: Trace) -> None:
     colour = line.look.colour
     if line.low is not None and line.high is not None:
-        band = {"color": colour, "alpha": 0.13, "linewidth": 0, "gid": name_part(line.label)}
-        axes.fill_between(line.x, line.low, line.high, **band)  # type: ignore[arg-type]
+        part = {"color": colour, "gid": name_part(line.label)}
+        if np.size(line.x) == 1:
+            axes.vlines(line.x, line.low, line.high, linewidth=1.2, **part)  # type: ignore[arg-type]
+        else:
+            axes.fill_between(line.x, line.low, line.high, alpha=0.13, linewidth=0, **part)  # type: ignore[arg-type]
     width, marker = (1.7, line.look.shape if line.dots else "") if line.label else (0.7, "")
     axes.plot(
         np.asarray(line.x, float),

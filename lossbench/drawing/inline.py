@@ -9,8 +9,8 @@ from html import escape
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from lossbench.drawing.canvas import STYLE, TOP
-from lossbench.drawing.kinds import Drawing
+from lossbench.drawing.saving import Drawing
+from lossbench.drawing.sizes import STYLE, TOP
 from lossbench.looks import COLOURS, INK
 
 

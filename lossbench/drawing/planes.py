@@ -1,4 +1,4 @@
-"""A square grid of places, each in the colour of what is there."""
+"""Square grids: places in the colour of what is there, and classes against classes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
 
-from lossbench.drawing.canvas import BOTTOM, RIGHT, Array, Ends, draw_dots
+from lossbench.drawing.sizes import BOTTOM, LINE, RIGHT, Array, Ends, draw_dots
 from lossbench.looks import COLOURS
+
+WRITTEN = 10  # classes, at most, whose shares are written into a matrix
+LEAST = 0.005  # of the shares that are
 
 
 @dataclass(frozen=True)
@@ -42,4 +46,32 @@ class Plane:
             colour, held = COLOURS[int(kind) % len(COLOURS)], kinds == kind
             draw_dots(axes, x[held], y[held], 2.4, color=colour)
         axes.set(xlim=self.ends, ylim=self.ends)
+        axes.grid(False)
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Shares from 0 to 1 (C, C), a row for each class, the first at the top."""
+
+    title: str
+    x: str
+    y: str
+    values: Array
+
+    size = (2.9, 2.9)
+    margins = (0.5, RIGHT, BOTTOM + LINE)
+
+    def onto(self, axes: Axes) -> None:
+        """Draw it, the stronger the more, with per cent where there is room."""
+        count = len(self.values)
+        image = np.empty((count, count, 4))
+        image[..., :3] = to_rgb(COLOURS[0])
+        image[..., 3] = 0.55 * self.values  # letters on it can be read on light and dark paper
+        axes.imshow(image, interpolation="none")
+        for row, column in np.argwhere(self.values >= LEAST) if count <= WRITTEN else ():
+            percent = f"{100 * self.values[row, column]:.0f}"
+            axes.text(column, row, percent, ha="center", va="center", fontsize=7)
+        axes.set(xlabel=self.x, ylabel=self.y)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(WRITTEN, integer=True))
         axes.grid(False)

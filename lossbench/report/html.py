@@ -127,14 +127,14 @@ def _together(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
 
 def _section(name: str, block: Block, looks: figures.Looks) -> dict[str, Any]:
     """What the page shows of a block."""
-    return {
-        "name": name,
-        "block": block,
-        "pictures": [
+    first, further = (
+        [
             (picture, [_drawn(picture, drawing, name) for drawing in picture.drawings])
-            for picture in figures.draw_pictures(block.shown, looks)
-        ],
-    }
+            for picture in draw(block.shown, looks)
+        ]
+        for draw in (figures.draw_pictures, figures.draw_further)
+    )
+    return {"name": name, "block": block, "pictures": first, "further": further}
 
 
 def _drawn(picture: figures.Picture, drawing: Drawing, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from lossbench.comparison import Comparison
 from lossbench.drawing import Drawing, Forest, compose, write
 from lossbench.report.claim_figures import draw_claims
-from lossbench.report.figures import KINDS, assign_looks, draw_pictures
+from lossbench.report.figures import KINDS, assign_looks, draw_further, draw_pictures
 from lossbench.report.tables import list_blocks
 from lossbench.verdicts import Decision
 
@@ -46,7 +46,7 @@ def _list_drawings(
         kind = KINDS[type(block.shown)]
         number = f"-{numbers[kind]}" if numbers[kind] else ""
         numbers[kind] += 1
-        for picture in draw_pictures(block.shown, looks):
+        for picture in (*draw_pictures(block.shown, looks), *draw_further(block.shown, looks)):
             title = picture.title.partition(":")[0]
             words = re.sub(r"[^\w]+", "-", NAMES.get(title, title).lower())
             yield f"{kind}{number}-{words}", picture.drawings

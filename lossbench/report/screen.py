@@ -12,7 +12,7 @@ from lossbench.comparison import Comparison, Row
 from lossbench.comparison.answers import scale_of
 from lossbench.comparison.needed import seeds_on_these
 from lossbench.comparison.sentences import write_p
-from lossbench.drawing import Drawing, Forest, Graph, Plane, Trace
+from lossbench.drawing import Confusion, Drawing, Forest, Graph, Plane, Ranks, Trace
 from lossbench.looks import Look
 from lossbench.statistics import Interval
 
@@ -117,6 +117,10 @@ def list_numbers(drawing: Drawing) -> list[tuple[str, str]]:
             ]
         case Forest():
             return [(r.label, _as_text(r.interval)) for r in drawing.rows if r.interval]
+        case Ranks():
+            return [(mark.label, f"{mark.rank:.2f}") for mark in drawing.marks]
+        case Confusion():
+            return [(drawing.title, "; ".join(_confused(drawing)))]
         case Plane():
             return []
 
@@ -125,6 +129,15 @@ def _some_places(line: Trace) -> Iterator[str]:
     x, y = np.asarray(line.x, float), np.asarray(line.y, float)
     for place in np.unique(np.linspace(0, len(x) - 1, min(SHOWN, len(x))).round().astype(int)):
         yield f"{y[place]:.4g} at {x[place]:.4g}"
+
+
+def _confused(matrix: Confusion) -> Iterator[str]:
+    """Which classes are taken for which others most."""
+    shares = matrix.values * (1 - np.eye(len(matrix.values)))
+    for place in np.argsort(-shares, axis=None, kind="stable")[:SHOWN]:
+        row, column = divmod(int(place), len(shares))
+        if shares[row, column] > 0:
+            yield f"{shares[row, column]:.1%} of {row} as {column}"
 
 
 def _as_text(interval: Interval) -> str:

@@ -24,7 +24,7 @@ class Predictions:
     load: -> `validation`, `validation_best`, `test`, `test_best`, estimates (R, N, ...) after the
     last and after the best epoch, and `validation_target`, `test_target`, in the order of seeds;
     of a regression in the target's unit, and `target_scale`, the deviation of training targets;
-    `class_counts` and `cuts` of training where a metric asked for them.
+    `class_counts` and `cuts` of training where the task has them.
     """
 
     seeds: tuple[int, ...]
@@ -51,7 +51,8 @@ def of_seeds(parts: Sequence[Predictions], seeds: Iterable[int]) -> Arrays | Non
     wanted = list(seeds)
     if not rows or not all(seed in rows for seed in wanted):
         return None
-    return {name: np.stack([rows[seed][name] for seed in wanted]) for name in rows[wanted[0]]}
+    names = [n for n in rows[wanted[0]] if all(n in rows[seed] for seed in wanted)]
+    return {name: np.stack([rows[seed][name] for seed in wanted]) for name in names}
 
 
 def write(parts: Sequence[Predictions], seeds: Iterable[int], folder: Path) -> None:

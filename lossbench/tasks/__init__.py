@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from lossbench.tasks.sections import Section, Study, line
 __all__ = [
     "Answers",
     "Backbone",
+    "Chart",
     "Population",
     "Section",
     "Study",
@@ -31,6 +32,15 @@ __all__ = [
 ]
 
 Backbone = Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
+Chart = Literal[
+    "class_recall",
+    "confusion",
+    "precision_recall",
+    "roc",
+    "residuals",
+    "normal_quantiles",
+    "coverage",
+]
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,9 @@ class Task(ABC):
     ignore: the value of a part of a target that is not known: no loss and no metric counts it.
     stand_ins: where parts of a target that are not known are NaN: pairs of a prediction and a
     target, all as right, of which a loss is given the first for them; metrics meet the NaN.
+    charts: what a report draws of its predictions for the test split. The first two ask for the
+    classes of `decisions`; the next two for the probability of class 1, the next two for one number
+    for each example, the last for quantiles at 0.05, 0.1, … 0.95.
     parts_declaration: outputs and link of a loss that is given `parts`, if they are not the task's.
     """
 
@@ -99,6 +112,7 @@ class Task(ABC):
     whole_strata: ClassVar[bool] = False
     ignore: ClassVar[int | None] = None
     stand_ins: ClassVar[tuple[tuple[float, float], ...]] = ()
+    charts: ClassVar[tuple[Chart, ...]] = ()
     parts_declaration: ClassVar[Declaration | None] = None
 
     # ---- which problem it is -------------------------------------------------------------------
@@ -312,6 +326,8 @@ def _fault(plugin: registry.Plugin, task: Any) -> str:
     lacking = {word for word in attributes if not hasattr(task, word)} | task.__abstractmethods__
     if lacking:
         return f"it does not define {', '.join(sorted(lacking))}"
+    if unknown := set(task.charts) - set(get_args(Chart)):
+        return f"charts has {', '.join(sorted(unknown))}; there are {', '.join(get_args(Chart))}"
     if hasattr(task, "scaled"):
         return "scaled(targets, reference) is now typed(targets) and units(targets)"
     directions = {metric.name: metric.direction for metric in task.metrics}

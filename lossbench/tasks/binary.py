@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, metric
-from lossbench.tasks import Answers, Population, Section, Study, Task, line, scores
+from lossbench.tasks import Answers, Chart, Population, Section, Study, Task, line, scores
 from lossbench.tasks.refusals import (
     refuse_outside_unit,
     refuse_shapes,
@@ -151,6 +151,7 @@ class Binary(Task):
     target_dtype = torch.float32
     estimate_range = (0, 1)
     soft_targets = True
+    charts: ClassVar[tuple[Chart, ...]] = ("precision_recall", "roc")
     vocabulary = r"logits|\{0, 1\}|\b0 and 1\b|sigmoid|softplus|target - 1\b|binary_"
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, metric
 from lossbench.registry.schema import within
-from lossbench.tasks import Answers, Population, Section, Study, line
+from lossbench.tasks import Answers, Chart, Population, Section, Study, line
 from lossbench.tasks.regression import Regression, mean_absolute_error, root_mean_squared_error
 from lossbench.tasks.sections import others_at_zero
 
@@ -87,6 +88,7 @@ class Counts(Regression):
     primary = "poisson_deviance"
     estimate_range = (0, math.inf)
     in_target_unit = False
+    charts: ClassVar[tuple[Chart, ...]] = ("residuals",)
     called = "(of|for|task) counts"
     vocabulary = r"log.mean|\bdispersion|zero.inflat|overdispers"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from lossbench.contract import Declaration, UserError, metric
 from lossbench.losses.ensembles import MEMBERS
 from lossbench.losses.predictive import LEVELS, QUANTILES, normal, of_members
-from lossbench.tasks import Answers, Population, Section, Study, line
+from lossbench.tasks import Answers, Chart, Population, Section, Study, line
 from lossbench.tasks.regression import Regression
 from lossbench.tasks.sections import others_at_zero
 
@@ -122,6 +123,7 @@ class Distributional(Regression):
     )
     primary = "crps"
     in_target_unit = False
+    charts: ClassVar[tuple[Chart, ...]] = ("coverage",)
     vocabulary = r"\bensemble|\bcrps\b|predictive distribution|\bquantiles\b"
 
     def output_shape(self, outputs: int) -> tuple[int, ...]:

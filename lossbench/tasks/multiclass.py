@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import Declaration, Metric, UserError, metric
-from lossbench.tasks import Answers, Population, Section, Study, Task, line
+from lossbench.tasks import Answers, Chart, Population, Section, Study, Task, line
 from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
 from lossbench.tasks.scores import (
     class_counts,
@@ -130,6 +130,7 @@ class Multiclass(Task):
     estimate_range = (0, 1)
     sums_to_one = True
     scores_classes = True
+    charts: ClassVar[tuple[Chart, ...]] = ("class_recall", "confusion")
     vocabulary = (
         r"logits|multi-?class|\(B, C\)|int64|softmax|gather|one_hot|logsumexp|\bclass(?:es)?\b"
         r"|\bcross_entropy|nll_loss"

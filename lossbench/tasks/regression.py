@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import DEVIATIONS, Declaration, Metric, UserError, metric
-from lossbench.tasks import Answers, Population, Section, Study, Task, line
+from lossbench.tasks import Answers, Chart, Population, Section, Study, Task, line
 
 RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
 GRID, PLACES = 20_001, 16.0  # of biases, from -sinh 16 to sinh 16, at which a link is tried
@@ -144,6 +144,7 @@ class Regression(Task):
     target_dtype = torch.float32
     stand_ins: ClassVar[tuple[tuple[float, float], ...]] = ((0.5, 0.5), (0.25, 0.25))
     in_target_unit = True
+    charts: ClassVar[tuple[Chart, ...]] = ("residuals", "normal_quantiles")
     vocabulary = r"\bprediction|residual|error\b|target - prediction|real targets?\b|quantile|huber"
 
     @classmethod

@@ -324,7 +324,7 @@ class Stack(LightningModule):
                     )
                 if bytes_of_kept(self.splits, estimate, targets) <= self.room:
                     kept = {f"{split}{suffix}": estimate, f"{split}_target": targets}
-                    of_training = {name: facts.get(name) for name in OF_TRAINING}
+                    of_training = {name: self.training_facts.get(name) for name in OF_TRAINING}
                     keep(self.history.predictions, {**kept, "target_scale": scale, **of_training})
 
     @torch.no_grad()

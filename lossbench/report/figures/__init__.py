@@ -11,15 +11,17 @@ from pathlib import Path
 from lossbench.comparison import Comparison, DatasetRanking, Group
 from lossbench.drawing import save
 from lossbench.looks import choose_looks
-from lossbench.report.figures.details import (
+from lossbench.report.figures.differences import draw_costs, draw_differences
+from lossbench.report.figures.kept import (
+    draw_agreement,
     draw_falls,
     draw_planes,
     draw_reliability,
     draw_residuals,
 )
-from lossbench.report.figures.differences import draw_differences
 from lossbench.report.figures.picture import Looks as Looks
 from lossbench.report.figures.picture import Picture as Picture
+from lossbench.report.figures.predicted import draw_predicted
 from lossbench.report.figures.together import draw_ranks, draw_robustness
 from lossbench.report.figures.trainings import draw_budgets, draw_doses, draw_learning_curves
 from lossbench.report.tables import list_blocks
@@ -35,6 +37,11 @@ OF_COMPARISON: tuple[Callable[[Comparison, Looks], Iterator[Picture]], ...] = (
     draw_falls,
     draw_planes,
     draw_budgets,
+)
+FURTHER: tuple[Callable[[Comparison, Looks], Iterator[Picture]], ...] = (
+    draw_predicted,
+    draw_agreement,
+    draw_costs,
 )
 
 
@@ -53,6 +60,13 @@ def draw_pictures(shown: Comparison | Group | DatasetRanking, looks: Looks) -> l
         # only numbers have an axis to be drawn over, as a corruption's strength is one
         return list(draw_robustness(shown, looks)) if shown.key.startswith("corruption.") else []
     return [picture for draw in OF_COMPARISON for picture in draw(shown, looks)]
+
+
+def draw_further(shown: Comparison | Group | DatasetRanking, looks: Looks) -> list[Picture]:
+    """What else can be drawn of a comparison, for those who ask."""
+    if not isinstance(shown, Comparison):
+        return []
+    return [picture for draw in FURTHER for picture in draw(shown, looks)]
 
 
 def write_figures(comparisons: Sequence[Comparison], folder: Path, name: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Each seed's difference to the baseline, with their mean and its interval."""
+"""Differences to the baseline seed by seed, scores, and what they cost."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ import numpy as np
 
 from lossbench.comparison import PLACES, Comparison, Row
 from lossbench.comparison.answers import scale_of
-from lossbench.drawing import Estimate, Forest
-from lossbench.report.figures.picture import Looks, Picture, rescale, write_unit
+from lossbench.drawing import Estimate, Forest, Graph
+from lossbench.report.figures.picture import (
+    Looks,
+    Picture,
+    is_wide,
+    list_finished,
+    rescale,
+    trace_through,
+    write_unit,
+)
 from lossbench.statistics import Interval
 
 
@@ -50,3 +58,24 @@ def _scores(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     words = "A dot for each seed, with their mean and its 95 % interval."
     title = f"{comparison.metric} on the test split"
     yield Picture(title, words, (Forest("", comparison.metric, tuple(rows), rule=None),))
+
+
+def draw_costs(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """The compared metric on the test split over the seconds that a seed took."""
+    scale, lines = scale_of(comparison), []
+    for label in list_finished(comparison, looks):
+        row = comparison.row(label)
+        if (interval := comparison.shown(row)[comparison.metric]) and row.seconds > 0:
+            points = {row.seconds / row.seeds: rescale(interval, scale.factor)}
+            lines.append(trace_through(label, points, looks[label]))
+    if len(lines) > 1:
+        words = (
+            "Mean with its 95 % interval over seconds for each seed, as it was trained here: in a "
+            "stack with the others, next to whatever else the machine did."
+        )
+        y = f"test {comparison.metric}{scale.percent}"
+        seconds = np.concatenate([np.asarray(line.x) for line in lines])
+        wide = is_wide(seconds)
+        room = None if wide else (0.0, 1.1 * seconds.max())
+        graph = Graph("", "seconds for each seed", y, tuple(lines), room, log=wide)
+        yield Picture("Cost and quality", words, graph.split())

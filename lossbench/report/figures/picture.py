@@ -11,7 +11,7 @@ from lossbench.comparison import Comparison
 from lossbench.comparison.answers import Scale
 from lossbench.drawing import Drawing, Trace
 from lossbench.looks import Look
-from lossbench.statistics import Interval
+from lossbench.statistics import Interval, t_interval
 
 Array = NDArray[np.float64]
 Looks = dict[str, Look]
@@ -35,6 +35,11 @@ def trace_through(label: str, points: dict[float, Interval], look: Look) -> Trac
     ends = [(each.estimate, each.low, each.high) for each in points.values()]
     y, low, high = np.array(ends).reshape(-1, 3).T
     return Trace(label, np.array([*points]), y, look, low, high, dots=True)
+
+
+def mean_over_seeds(values: Array, bounds: tuple[float, float]) -> Interval:
+    """Of those that are a number."""
+    return t_interval(values[np.isfinite(values)], bounds=bounds)
 
 
 def write_unit(scale: Scale) -> str:

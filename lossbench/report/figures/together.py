@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from lossbench.comparison import DatasetRanking, Group
-from lossbench.drawing import Estimate, Forest, Graph
+from lossbench.drawing import Graph, Mark, Ranks
 from lossbench.report.figures.picture import Looks, Picture, is_wide, trace_through
-from lossbench.statistics import Interval
 
 
 def draw_robustness(group: Group, looks: Looks) -> Iterator[Picture]:
@@ -32,14 +31,8 @@ def draw_robustness(group: Group, looks: Looks) -> Iterator[Picture]:
 
 
 def draw_ranks(ranking: DatasetRanking, looks: Looks) -> Picture:
-    """Average ranks with half a critical difference on both sides."""
-    half = ranking.critical_difference / 2
-    rows = tuple(
-        Estimate(f"{label} {rank:.2f}", Interval(rank, rank - half, rank + half), (), looks[label])
-        for label, rank in ranking.ranks.items()
-    )
-    count = len(ranking.group.comparisons)
-    title = f"Ranks over {count} datasets"
-    words = "1 is the best; losses whose bars do not meet differ (Nemenyi, .05)."
-    axis = "average rank; bars that do not meet differ (Nemenyi, .05)"
-    return Picture(title, words, (Forest("", axis, rows, rule=None),))
+    """A critical-difference diagram of average ranks."""
+    marks = tuple(Mark(label, rank, looks[label]) for label, rank in ranking.ranks.items())
+    title = f"Ranks over {len(ranking.group.comparisons)} datasets"
+    words = "Average rank, 1 the best; losses joined by a bar are not told apart (Nemenyi, .05)."
+    return Picture(title, words, (Ranks("", marks, ranking.critical_difference),))

@@ -9,9 +9,13 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from lossbench.drawing.canvas import STYLE
-from lossbench.drawing.kinds import Drawing
+from lossbench.drawing.critical import Ranks
+from lossbench.drawing.forests import Forest
+from lossbench.drawing.graphs import Graph
+from lossbench.drawing.planes import Confusion, Plane
+from lossbench.drawing.sizes import STYLE
 
+Drawing = Graph | Forest | Plane | Confusion | Ranks
 LETTERS_PER_INCH = 12.5  # of a title
 
 

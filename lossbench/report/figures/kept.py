@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,9 +38,11 @@ def _detailed(
 
 def draw_reliability(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     """Accuracy against confidence, in bins over all seeds."""
-    lines = []
+    lines, counts = list[Trace](), list[Trace]()
     for label, kept in _detailed(comparison, looks, "reliability.count"):
         count = kept["reliability.count"].sum(0)
+        middles = (np.arange(len(count)) + 0.5) / len(count)
+        counts.append(Trace(label, middles, 100 * count / count.sum(), looks[label]))
         some = count >= FEWEST
         parts = ("reliability.confidence", "reliability.accuracy")
         x, y = (
@@ -50,12 +53,13 @@ def draw_reliability(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
         words = (
             "Accuracy against confidence on the test split, in bins of confidence over all seeds, "
             f"those of fewer than {FEWEST} examples left out. On the diagonal a model is right as "
-            "often as it is sure; below it, it is too sure."
+            "often as it is sure; below it, it is too sure. Then how many examples each bin has."
         )
         ends = (cover(*(line.x for line in lines))[0], 1.0)
         lines.append(Trace("", ends, ends))
         graph = Graph("", "confidence", "accuracy", tuple(lines), ends, (0.0, 1.0))
-        yield Picture("Reliability", words, graph.split())
+        share = Graph("", "confidence", "test examples, %", tuple(counts), x_range=ends)
+        yield Picture("Reliability", words, (*graph.split(), *share.split()))
 
 
 def draw_residuals(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
@@ -101,6 +105,30 @@ def draw_planes(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
         )
         drawings = tuple(_plane(label, each) for label, each in kept.items())
         yield Picture("Decision boundaries", words, drawings)
+
+
+def draw_agreement(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
+    """Where inputs are a plane: what most seeds decide, and how many of them."""
+    kept = {
+        label: each
+        for label, each in _detailed(comparison, looks, "plane.class")
+        if len(each["plane.class"]) > 1
+    }
+    if kept:
+        words = (
+            "The class that most seeds decide on, paler where fewer of them agree. Axes are in "
+            "standard deviations."
+        )
+        drawings = tuple(_agreed(label, each) for label, each in kept.items())
+        yield Picture("Decision boundaries of all seeds", words, drawings)
+
+
+def _agreed(label: str, kept: dict[str, Array]) -> Plane:
+    decided = kept["plane.class"]
+    votes = np.stack([(decided == k).mean(0) for k in range(int(decided.max()) + 1)])
+    classes, most = votes.argmax(0), votes.max(0)
+    sure = np.clip(2 * most - 1, 0, 1)
+    return replace(_plane(label, kept), classes=classes, confidence=sure, points=np.empty((3, 0)))
 
 
 def _plane(label: str, kept: dict[str, Array]) -> Plane:
