@@ -240,6 +240,25 @@ def test_the_epoch_can_be_chosen_and_a_disagreement_is_said_first():
     assert "at the epoch chosen on validation data" in said_of(comparison, "focal")
 
 
+def test_an_epoch_that_runs_are_not_judged_at_counts_as_a_choice():
+    """The same values at both: p doubles, unless the losses were tuned at that epoch."""
+    both = [
+        replace(r, seeds=r.seeds.assign(**{"test_best/accuracy": r.seeds["test/accuracy"]}))
+        for r in pair(BETTER)
+    ]
+    tuned = [
+        replace(r, config=replace(r.config, tune=replace(r.config.tune, trials=4, at="best")))
+        for r in both
+    ]
+    row, _ = of(None, *both)
+    chosen, comparison = of(None, *both, at="best")
+    assert chosen.p_here == pytest.approx(2 * row.p_here)
+    assert any("p is multiplied by 2, for either could have been" in n for n in comparison.notes)
+    declared, comparison = of(None, *tuned, at="best")
+    assert declared.p_here == pytest.approx(row.p_here)
+    assert not comparison.notes
+
+
 # --- what failed, and what is undefined -----------------------------------------------------------
 
 

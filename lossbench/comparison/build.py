@@ -49,7 +49,8 @@ def compare(
     mixed_budgets: rank runs that were tuned with different budgets against each other.
     at: compare after the "last" epoch, or at the "best" on validation data.
     tried: p values are multiplied by it, for what else was tried and is not among the results; as
-        they are by the number of metrics where one is named that results are not judged by.
+        they are by the number of metrics where one is named that results are not judged by, and
+        by that of epochs at the best one, unless results were tuned at it.
     counted: comparisons that these are some of, where there are more: p is corrected over them.
     UserError names a metric or baseline that no setting has, and budgets that leave no ranking.
     """
@@ -61,7 +62,7 @@ def compare(
     if same_within is None and len(margins) == 1:
         same_within = margins.pop()
     contests = contests_of(results, baseline, metric, mixed_budgets)
-    contests = [replace(s, at=at, tried=tried * s.tried) for s in contests]
+    contests = [_at_epoch(replace(s, tried=tried * s.tried), at) for s in contests]
     family = max(counted, sum(len(contest.others) for contest in contests))
     (other,) = set(PLACES) - {at}
     evidence = weigh(contests, same_within, family)
@@ -76,6 +77,18 @@ def compare(
         )
         for contest, shown in zip(contests, evidence, strict=True)
     ]
+
+
+def _at_epoch(contest: Contest, at: str) -> Contest:
+    """The contest at an epoch, which counts as a choice where runs are judged at another."""
+    tuned = {r.config.tune.at for r in contest.results.values() if r.config.tune.trials}
+    if at == "last" or tuned == {at} or not contest.has("last"):
+        return replace(contest, at=at)
+    note = (
+        "Compared at the epoch chosen on validation data, while these runs are judged after the "
+        f"last one: p is multiplied by {len(PLACES)}, for either could have been chosen."
+    )
+    return replace(contest, at=at, tried=len(PLACES) * contest.tried, notes=(*contest.notes, note))
 
 
 def _comparison(
