@@ -129,8 +129,9 @@ class Declaration:
         targets as they are, as it does where one output has a link, and not in their deviations.
     stops_gradient: whether its gradient is that of another function than its value, on purpose, so
         that nobody holds one against the other.
-    start: training targets (N, ...) -> the prediction that the model's last bias starts at, which
-        counts where targets are trained on as they are; None: the task's.
+    start: training targets (N, ...) -> the prediction that the model's last bias starts at, or the
+        free numbers of its head; it counts where targets are trained on as they are. None: the
+        task's.
     source: who published it.
     couples: whether an example's value depends on the others of its batch, or the one value of a
         batch is not a mean of what its examples cost; tasks that compare examples need not say so.

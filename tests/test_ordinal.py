@@ -13,11 +13,14 @@ from sklearn.metrics import cohen_kappa_score
 from structured_equations import along, exact, mp, sigmoid, softmax
 
 from lossbench import get_loss
+from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError, declaration_of
 from lossbench.datasets import files, ordered, wheels
 from lossbench.losses import binary, binary_margins, multiclass, ordinal
 from lossbench.metrics import metrics_of, score
 from lossbench.tasks.ordinal import Ordinal
+from lossbench.training import data, make_recipe
+from lossbench.training.stack import Stack
 
 FOUR = Ordinal((2,), 4)
 THRESHOLDS = ("coral", "corn", "cumulative_link", "ordinal_hinge")
@@ -227,6 +230,29 @@ def test_a_head_makes_consistent_ranks(name):
     assert outputs.shape == (7, declared.outputs(4))
     cuts = ordinal._cuts(outputs) if name == "cumulative_link" else outputs
     same(cuts - scores[:, None], (cuts[:1] - scores[0]).expand(7, 3))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_models_start_at_the_shares_of_their_training_classes(name):
+    """Whatever the outputs; a class without an example counts as half of one."""
+    declared = declaration_of(get_loss(name, task="ordinal"))
+    target = torch.tensor([0] * 3 + [1] * 10 + [3] * 6)
+    start = Ordinal((2,), 4).start(target, declared)
+    shares = Ordinal((2,), 4).estimate(start, declared.link)
+    torch.testing.assert_close(shares, torch.tensor([3.0, 10.0, 0.5, 6.0]) / 19.5)
+
+
+@pytest.mark.parametrize("name", ["coral", "corn", "cross_entropy"])
+def test_each_replica_starts_at_its_own_shares(name):
+    """In the free numbers of a head, where the loss has one, else in the last bias."""
+    words = [f"loss={name}", "dataset=graded", "seeds=2", "tracking=none", "corruption=imbalance"]
+    (config,), _ = configurations(words)
+    splits, declared = data(config, [0, 1]), declaration_of(get_loss(name, task="ordinal"))
+    stack = Stack(make_recipe(config, splits), splits, [0, 1])
+    end = "free" if declared.head else "bias"
+    numbers = [p for n, p in zip(stack.names, stack.stacked, strict=True) if n.endswith(end)]
+    own = [splits.task.start(splits.train_targets(r), declared) for r in range(2)]
+    assert torch.equal(numbers[-1].detach(), torch.stack(own))
 
 
 # ---- the task ------------------------------------------------------------------------------------

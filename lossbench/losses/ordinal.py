@@ -61,6 +61,30 @@ def _by_cuts(outputs: Tensor) -> Tensor:
     return _between(torch.sigmoid(_cuts(outputs)))
 
 
+def _counted(target: Tensor) -> tuple[Tensor, Tensor]:
+    """(C-1,): training examples of each class but the last, and of all above it; none is half."""
+    counts = target.bincount().clamp_min(0.5)
+    return counts[:-1], counts.flip(0).cumsum(0).flip(0)[1:]
+
+
+def _thresholds_at_shares(target: Tensor) -> Tensor:
+    """Where models start: at the logits of the shares of y > k among training examples."""
+    counts, above = _counted(target)
+    return above.log() - counts.cumsum(0).log()
+
+
+def _continuing_at_shares(target: Tensor) -> Tensor:
+    """The same of the shares of y > k among those of y >= k."""
+    counts, above = _counted(target)
+    return above.log() - counts.log()
+
+
+def _cuts_at_shares(target: Tensor) -> Tensor:
+    """The outputs whose cuts are the logits of the shares."""
+    cuts = _thresholds_at_shares(target)
+    return torch.cat([cuts[:1], (cuts[:-1] - cuts[1:]).expm1().log()])
+
+
 def _steps(outputs: Tensor) -> Tensor:
     """(C-1,): 0 .. C-2."""
     return torch.arange(outputs.shape[-1], device=outputs.device)
@@ -118,6 +142,7 @@ def cross_entropy(
     link=_by_thresholds,
     outputs=_less_one,
     head=_all_by_score,
+    start=_thresholds_at_shares,
     convex=True,
     minimiser="probability",
     source="Cao, Mirjalili & Raschka 2020, arXiv 1901.07884",
@@ -150,6 +175,7 @@ def coral(thresholds: Tensor, target: Tensor, /) -> Tensor:
 @declare(
     link=_by_continuing,
     outputs=_less_one,
+    start=_continuing_at_shares,
     convex=True,
     minimiser="probability",
     source="Shi, Cao & Raschka 2021, arXiv 2111.08851",
@@ -183,6 +209,7 @@ def corn(thresholds: Tensor, target: Tensor, /) -> Tensor:
     link=_by_cuts,
     outputs=_less_one,
     head=_first_by_score,
+    start=_cuts_at_shares,
     convex=False,
     minimiser="probability",
     source="McCullagh 1980",
@@ -315,6 +342,7 @@ def weighted_kappa(
 @declare(
     link=_by_thresholds,
     outputs=_less_one,
+    start=_thresholds_at_shares,
     convex=True,
     source="Rennie & Srebro 2005",
 )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Headed(nn.Module):
-    """The score of a model and free numbers, which start at 0: (B, ...) -> (B, outputs)."""
+    """The score of a model and free numbers: (B, ...) -> (B, outputs)."""
 
     def __init__(
         self, scorer: nn.Module, outputs: int, head: Callable[[Tensor, Tensor], Tensor]

@@ -73,8 +73,9 @@ class Ordinal(Multiclass):
         link=declaration_of(coral).link,
         outputs=declaration_of(coral).outputs,
         head=declaration_of(coral).head,
+        start=declaration_of(coral).start,
     )
-    version = 1
+    version = 2
     metrics = (
         quadratic_weighted_kappa,
         mean_absolute_error,
@@ -148,6 +149,13 @@ class Ordinal(Multiclass):
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {}
+
+    def start(self, target: Tensor, declaration: Declaration) -> Tensor | None:
+        """As declared, else of one output for each class where they give the shares of classes."""
+        start = super().start(target, declaration)
+        if start is not None or declaration.outputs != 1 or declaration.link:
+            return start
+        return class_counts(target, self.num_classes).clamp_min(0.5).log().log_softmax(-1)
 
     def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Logits of "y > k", and whether it is."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lossbench import registry
 from lossbench.datasets.pool import Splits
+from lossbench.models.headed import Headed
 from lossbench.optimizers import VECTOR
 from lossbench.tasks import Task
 from lossbench.tasks.calls import given_outside
@@ -63,8 +64,10 @@ def seeded(seed: int, make: Callable[[], Any]) -> Any:
 
 @torch.no_grad()
 def start_at(model: nn.Module, prediction: Tensor | None) -> None:
-    """Have the last bias be this prediction, where the model ends in a bias of its size."""
+    """Have the last bias, or a head's free numbers, be this prediction, if it has its size."""
     biases = [p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"]
+    if isinstance(model, Headed):
+        biases = [model.free]
     if prediction is not None and biases and biases[-1].numel() == prediction.numel():
         biases[-1].copy_(prediction.reshape(biases[-1].shape))
 
