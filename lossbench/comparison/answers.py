@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbench.comparison.contests import bounds_of
-from lossbench.comparison.sentences import RULES, WORDS
+from lossbench.comparison.sentences import ALPHA, RULES, WORDS
 from lossbench.comparison.structure import Comparison, Row
 
 
@@ -73,6 +73,11 @@ def _answer_one(comparison: Comparison) -> ShortAnswer:
 def _headline(comparison: Comparison, others: list[Row], top: Row | None) -> str:
     base, metric = comparison.baseline, comparison.metric
     verdicts = {row.verdict for row in others}
+    if top and top.same_p is not None and top.same_p <= ALPHA:
+        within = scale_of(comparison).write_with_unit(comparison.margin or 0.0)
+        return (
+            f"No difference in {metric} that matters: {top.label} is better by less than {within}"
+        )
     if top and top.verdict == "better":
         if not _rivals(comparison, top):
             return f"{top.label} wins{_by(comparison, top)}"
