@@ -63,7 +63,7 @@ def of(*made, **how):
         (
             [result("focal", TINY)],
             {"same_within": 0.01},
-            "No difference in accuracy that matters: focal is better by less than 1.0 points",
+            "No difference in accuracy that matters: focal leads by less than 1.0 points",
         ),
         (
             [result("focal", SAME)],
