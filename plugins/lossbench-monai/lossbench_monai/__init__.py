@@ -1,0 +1,1 @@
+"""Losses of MONAI for masks of several classes."""
