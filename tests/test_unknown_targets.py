@@ -269,3 +269,39 @@ def test_a_table_may_lack_numbers_to_learn_but_no_classes(tmp_path):
     with pytest.raises(UserError, match="remove those rows, or give dataset"):
         csv(RNG, path=table(tmp_path, whole), target="y")
     assert csv(RNG, path=table(tmp_path, whole), target="y", task="regression").task == "regression"
+
+
+def several(folder, **columns):
+    frame = pd.DataFrame({"a": RNG.normal(size=60), "b": RNG.normal(size=60), **columns})
+    frame.to_csv(folder / "my.csv", index=False)
+    return {"path": str(folder / "my.csv"), "target": tuple(columns)}
+
+
+def test_several_columns_are_labels_or_numbers_with_gaps(tmp_path):
+    """0 and 1, or true and false, are labels; an empty cell is not known."""
+    labels = np.where(RNG.random((60, 2)) < 0.2, NAN, RNG.integers(0, 2, (60, 2)))
+    sample = csv(RNG, **several(tmp_path, y=labels[:, 0], z=labels[:, 1]))
+    assert (sample.task, sample.inputs.shape) == ("multilabel", (60, 2))
+    np.testing.assert_array_equal(sample.targets, labels)
+    numbers = csv(RNG, **several(tmp_path, y=labels[:, 0], z=RNG.normal(size=60)))
+    assert numbers.task == "regression"
+    clicked = csv(RNG, **several(tmp_path, y=labels[:, 0], z=labels[:, 1] == 1))
+    assert clicked.task == "multilabel"
+    single = {**several(tmp_path, y=labels[:, 0]), "target": ["y"]}
+    with pytest.raises(UserError, match="target 'y' is missing"):
+        csv(RNG, **single)
+
+
+WRONG = [
+    ({"y": [0, 1] * 30, "z": ["no", "yes"] * 30}, {}, r"target 'z' is text \(no\); with several"),
+    ({"y": [0, 1] * 30, "z": [1, 0] * 30}, {"task": "survival"}, "several columns are the targets"),
+    ({"y": [0, 1] * 30}, {"task": "multilabel"}, "is one label; give dataset.target="),
+    ({"y": [0, 1] * 30, "z": [1, 0] * 30}, {"target": ("y", "x")}, "dataset.target=x: no column"),
+]
+
+
+@pytest.mark.parametrize(("columns", "fields", "words"), WRONG)
+def test_several_columns_that_cannot_be_targets_are_refused(tmp_path, columns, fields, words):
+    with pytest.raises(UserError, match=words) as error:
+        csv(RNG, **{**several(tmp_path, **columns), **fields})
+    assert "\n" not in str(error.value)

@@ -369,6 +369,10 @@ def _refuse_target(
 ) -> None:
     if levels < 2:
         raise UserError(f"{where} has one value only, {column.iloc[0]}; there is nothing to learn.")
+    if kind == "multilabel":
+        raise UserError(
+            f"{where} is one label; give dataset.target=[a,b,…], a column of 0 and 1 for each."
+        )
     if kind in NUMBERS and not numeric:
         raise UserError(f"{where} is not numbers; give dataset.task=multiclass, or another target.")
     if kind == "binary" and levels != 2:

@@ -30,6 +30,7 @@ from lossbench.datasets.columns import (
 from lossbench.datasets.queries import as_lists
 from lossbench.datasets.reading import Spelling, named_file, read_table
 from lossbench.datasets.roles import Wanted, choose_columns
+from lossbench.datasets.several import read_several
 from lossbench.datasets.splitting import TEST, TRAIN
 from lossbench.datasets.suspects import (
     REPEATED_ID,
@@ -44,6 +45,7 @@ from lossbench.datasets.table import Table
 from lossbench.registry.schema import Faults
 
 SUFFIXES = ".csv or .parquet"
+CONTINUED = ("survival", "multilabel")  # tasks of several targets, which are no classes
 MOST_NOTES = 5  # of columns; what more there is, is counted
 
 
@@ -52,12 +54,13 @@ def csv(
     /,
     *,
     path: File,
-    target: str,
+    target: str | tuple[str, ...],
     task: Literal[
         "binary",
         "multiclass",
         "ordinal",
         "regression",
+        "multilabel",
         "counts",
         "distributional",
         "survival",
@@ -87,7 +90,7 @@ def csv(
 
     Args:
         path: the file.
-        target: the column to predict.
+        target: the column to predict, or several: labels where all hold 0 and 1, else numbers.
         task: how the target is read; null decides by what it holds.
         drop: columns to leave out, such as an identifier.
         features: the only columns to use; null uses all.
@@ -117,8 +120,9 @@ def csv(
             f"dataset.thousands={thousands} is the decimal sign as well; give another "
             "dataset.decimal."
         )
+    first, *more = map(spell, [target] if not isinstance(target, list | tuple) else target)
     wanted = Wanted(
-        target,
+        first,
         task,
         None if features is None else tuple(features),
         tuple(drop),
@@ -129,6 +133,7 @@ def csv(
         split,
         group,
         query,
+        tuple(more),
         Spelling(point, mark, MISSING if missing == "impute" else ()),
     )
     return _read_sample(tuple(files), wanted)
@@ -172,8 +177,11 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
     faults.tell()
     target = table[wanted.target]
     event = None if wanted.event is None else table[wanted.event]
-    if wanted.task == "survival":
-        targets, kind, classes = read_durations(file, target, event), "survival", list[Any]()
+    classes = list[Any]()
+    if wanted.more:
+        targets, kind = read_several(file, [table[n] for n in wanted.targets], wanted.task)
+    elif wanted.task == "survival":
+        targets, kind = read_durations(file, target, event), "survival"
     elif wanted.event:
         raise UserError(f"dataset.event={wanted.event}: it needs dataset.task=survival.")
     elif (wanted.task == "list_ranking") != (wanted.query is not None):
@@ -186,10 +194,11 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
             file, target, wanted.task, wanted.positive, wanted.order
         )
     notes += _note_suspects(file, columns, targets, kind)
-    notes += _note_target(file, target, kind, targets, classes, wanted)
+    if not wanted.more:
+        notes += _note_target(file, target, kind, targets, classes, wanted)
     said = note_rare(targets, classes, parts)
     if wanted.query is None:  # an item may be in many lists
-        same = hash_columns(table[name] for name in (*columns, wanted.target))
+        same = hash_columns(table[name] for name in (*columns, *wanted.targets))
         said += note_repeated(same, parts, groups)
     notes += [f"{file.name}: {note}" for note in said]
     sample = Sample(
@@ -239,7 +248,7 @@ def _read_parts(file: Path, table: Table, wanted: Wanted) -> np.ndarray | None:
 def _note_suspects(file: Path, columns: Table, targets: np.ndarray, kind: str) -> list[str]:
     """A line for each column that had better not be a feature."""
     first = targets[:, 0] if targets.ndim > 1 else targets
-    suspicious = find_suspects(columns, first, kind not in (*NUMBERS, "survival"))
+    suspicious = find_suspects(columns, first, kind not in (*NUMBERS, *CONTINUED))
     notes = [
         f"{file.name}: column {name!r} {what}, and is a feature; {_use(name, what)}"
         f"dataset.drop=[{quote(name)}] leaves it out."
@@ -336,7 +345,8 @@ def _way_out(column: pd.Series, role: str) -> str:
 def _refuse_missing(file: Path, table: Table, columns: Table, wanted: Wanted) -> None:
     for name, role in wanted.roles.items():
         count = int((missing := table[name].isna()).sum())
-        if count and not (role == "target" and _may_be_unknown(table[name], wanted.task)):
+        unknown = role == "target" and (wanted.more or _may_be_unknown(table[name], wanted.task))
+        if count and not unknown:
             raise UserError(
                 f"{file}: {role} {name!r} is missing in {count} of {len(table)} "
                 f"rows, the first in data row {int(missing.to_numpy().argmax()) + 1}; remove those "

@@ -13,7 +13,7 @@ from lossbench.registry.hints import choices
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a table is wanted, and how: the parameters of `csv`."""
+    """What of a table is wanted, and how: the parameters of `csv`; more: its further targets."""
 
     target: str
     task: str | None = None
@@ -26,19 +26,26 @@ class Wanted:
     split: str | None = None
     group: str | None = None
     query: str | None = None
+    more: tuple[str, ...] = ()
     spelling: Spelling = PLAIN
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        return (self.target, *self.more)
 
     @property
     def roles(self) -> dict[str, str]:
         """The columns that are no features, with what they are; of equals the first counts."""
         named = {self.group: "group", self.split: "split", self.event: "event"}
-        named |= {self.query: "query", self.target: "target"}
+        named |= {self.query: "query"} | dict.fromkeys(self.targets, "target")
         return {name: role for name, role in named.items() if name is not None}
 
 
 def choose_columns(file: Path, table: Table, wanted: Wanted) -> Table:
     """The columns that have a role and those that are to be features, in the order of the file."""
-    roles = [(wanted.target, "target"), (wanted.event, "event")]
+    roles: list[tuple[str | None, str]] = [(name, "target") for name in wanted.targets]
+    roles += [(wanted.event, "event")]
     roles += [(wanted.split, "split"), (wanted.group, "group"), (wanted.query, "query")]
     named = [(name, role) for name, role in roles if name is not None]
     named += [(name, "drop") for name in wanted.drop]
