@@ -79,15 +79,17 @@ def _shape_of_targets(targets: np.ndarray, *, classes: bool) -> dict[str, float]
             "tails": 3.0,
             "zeros": 0.0,
         }
-    if np.isin(targets, (0, 1)).all():
-        shares = targets.mean(0).ravel() if targets.ndim == 2 else np.array([targets.mean()])
+    known = targets[~np.isnan(targets)]
+    if np.isin(known, (0, 1)).all():
+        shares = np.nanmean(targets, 0) if targets.ndim == 2 else np.array([known.mean()])
         rare = np.clip(np.minimum(shares, 1 - shares).min(), 1e-6, None)
         return {"outputs": targets[0].size, "rarest": rare / (1 - rare), "tails": 3.0, "zeros": 0.0}
-    values, zeros = targets.reshape(len(targets), -1), float(np.mean(targets == 0))
+    values, zeros = targets.reshape(len(targets), -1), float(np.mean(known == 0))
+    first = values[~np.isnan(values[:, 0]), 0]
     return {
         "outputs": values.shape[1],
         "rarest": 1.0,
-        "tails": float(np.nan_to_num(stats.kurtosis(values[:, 0], fisher=False), nan=3.0)),
+        "tails": float(np.nan_to_num(stats.kurtosis(first, fisher=False), nan=3.0)),
         "zeros": zeros,
     }
 

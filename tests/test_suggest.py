@@ -74,6 +74,8 @@ SHAPES = [  # integer classes or not, targets, what is seen of them
     (True, [[0, 1], [0, 1], [1, 0], [0, 0]], {"outputs": 2, "rarest": 1 / 3}),
     (False, [0.0, 0, 3, 5], {"outputs": 1, "zeros": 0.5, "rarest": 1}),
     (False, [[5.0, 1], [7, 0]], {"outputs": 2, "zeros": 0.25}),
+    (False, [[5.0, np.nan], [7, 0]], {"outputs": 2, "zeros": 1 / 3}),
+    (False, [[0, 1], [np.nan, 1], [1, 0], [0, 0], [0, np.nan]], {"rarest": 1 / 3}),
 ]
 
 
