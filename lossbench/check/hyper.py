@@ -45,7 +45,7 @@ def ends(subject: Subject, parameter: Parameter) -> list[Any]:
         bounds += [high] if kind.interval[-1] == "]" else []
         if not subject.declaration.tune and isinstance(parameter.default, int | float):
             bounds += [parameter.default / 4, parameter.default * 4]
-    return _valid(subject, kind, dict.fromkeys(bounds), parameter.default)
+    return valid(subject, kind, dict.fromkeys(bounds), parameter.default)
 
 
 def candidates(subject: Subject, parameter: Parameter) -> list[Any]:
@@ -54,14 +54,14 @@ def candidates(subject: Subject, parameter: Parameter) -> list[Any]:
     if kind.choices or kind.base is bool:
         return ends(subject, parameter)
     if kind.item or (kind.base is None and not isinstance(default, int | float)):
-        return _valid(subject, kind, _lists(kind, default, subject.classes), default)
+        return valid(subject, kind, _lists(kind, default, subject.classes), default)
     if isinstance(default, int) and kind.base in (int, None):
         others: list[Any] = [default + 1, default + 2, default - 1, 2 * default, 1, 2, 3, 5, 10]
     elif isinstance(default, int | float):
         others = [default / 2, default * 2, default + 1, default - 1, *NUMBERS]
     else:
         others = [*NUMBERS] if kind.base is not int else [1, 2, 3]
-    return _valid(subject, kind, dict.fromkeys([*ends(subject, parameter), *others]), default)
+    return valid(subject, kind, dict.fromkeys([*ends(subject, parameter), *others]), default)
 
 
 def _lists(kind: Kind, default: Any, classes: int) -> Iterable[Any]:
@@ -83,7 +83,7 @@ def _lists(kind: Kind, default: Any, classes: int) -> Iterable[Any]:
             ]
 
 
-def _valid(subject: Subject, kind: Kind, values: Iterable[Any], default: Any) -> list[Any]:
+def valid(subject: Subject, kind: Kind, values: Iterable[Any], default: Any) -> list[Any]:
     valid, classes = [], subject.task.weighed_classes
     for value in values:
         try:

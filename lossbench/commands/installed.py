@@ -194,19 +194,53 @@ def _is_loss(name: str) -> bool:
 
 
 @command()
-@click.argument("loss", shell_complete=completion.losses)
+@click.argument("loss", required=False, shell_complete=completion.losses)
 @click.option("--task", help="The task, where the loss is for several or in a file.")
 @click.option("-v", "--verbose", is_flag=True, help="What passed and what was skipped, too.")
-def check(loss: str, task: str | None, verbose: bool) -> int:
+@click.option(
+    "--twins", is_flag=True, help="Which losses are the same, instead; of LOSS or of all."
+)
+@click.option("--all", "everything", is_flag=True, help="Twins in any installed library, too.")
+@click.option(
+    "--format", "form", type=OneOf("format", ["text", "json"]), default="text", help="Of twins."
+)
+def check(
+    loss: str | None, task: str | None, verbose: bool, twins: bool, everything: bool, form: str
+) -> int:
     """Check that a loss is what every loss must be; print what fails, and a summary.
 
     LOSS is a name, package:name, file.py:function, or package.module:Loss.
+
+    --twins compares losses by their numbers: which are one function, but for a factor or a
+    constant, and which one is another at a setting or towards the end of a range. Some seconds;
+    with --all, which imports the libraries, minutes.
     """
+    if twins:
+        return _check_twins(loss, task, everything, form)
+    if loss is None or everything or form == "json":
+        raise UserError("check: name a loss; --all and --format are of --twins.")
     from lossbench.check import check_loss, render
 
     report = check_loss(loss, task)
     say(render(report, width(), everything=verbose))
     return 0 if report.ok else 3
+
+
+def _check_twins(loss: str | None, task: str | None, everything: bool, form: str) -> int:
+    """Print the twins of a loss, or all."""
+    from lossbench.check.twins import find_twins, render_twins
+
+    if loss:
+        registry.find("loss", loss)
+    tasks = [registry.find("task", task)[0].name] if task else registry.names("task")
+    twins, compared = find_twins(tasks, everything)
+    shown = [twin for twin in twins if loss in (None, twin.loss, twin.other)]
+    if form == "json":
+        twins_found = [asdict(twin) for twin in shown]
+        say(json.dumps({"compared": compared, "twins": twins_found}, indent=1))
+    else:
+        say(render_twins(shown, compared, width()))
+    return 0
 
 
 @command()
