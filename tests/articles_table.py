@@ -6,12 +6,14 @@ computes. Statements that are decided by training are in `experiments/`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from scipy import optimize
+from sklearn.datasets import load_digits
 from sklearn.linear_model import Lasso, LinearRegression, QuantileRegressor, Ridge
 from sklearn.metrics import log_loss
 from sklearn.svm import SVC
@@ -538,6 +540,32 @@ def _() -> bool:
     return bool(slope(binary.focal, z, y) / slope(binary.cross_entropy, z, y) < 1e-3)
 
 
+@functools.cache
+def share_of_easiest(loss: Loss) -> float:
+    """Of the gradient in the logits, that of nine tenths of the digits, after 200 steps of Adam."""
+    x, y = (torch.from_numpy(part) for part in load_digits(return_X_y=True))
+    weights = torch.zeros(64, 10, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([weights], lr=0.01)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss(x / 16 @ weights, y).mean().backward()
+        optimizer.step()
+    logits = (x / 16 @ weights).detach()
+    gradient = slope(loss, logits, y).norm(dim=-1)
+    easiest = functional.cross_entropy(logits, y, reduction="none").argsort()[: 9 * len(y) // 10]
+    return float(gradient[easiest].sum() / gradient.sum())
+
+
+@part(40, "the easiest nine tenths have at most half of their share in cross-entropy", holds=False)
+def _() -> bool:
+    return share_of_easiest(multiclass.focal) < share_of_easiest(multiclass.cross_entropy) / 2
+
+
+@part(40, "that share is little, less than a tenth of the gradient", holds=False)
+def _() -> bool:
+    return share_of_easiest(multiclass.focal) < 0.1
+
+
 @part(44, "cross-entropy is the sum of (1 - p)^j / j, and focal that of (1 - p)^(j + gamma) / j")
 def _() -> bool:
     p, j = torch.linspace(0.2, 0.99, 80, dtype=torch.float64), torch.arange(1, 201).double()
@@ -616,6 +644,29 @@ def _() -> bool:
     return near(value, expected, 1e-9) and bool((value >= 0).all())
 
 
+def shares_of_hardest(loss: torch.nn.Module) -> list[float]:
+    """Of the gradient, that of the tenth of 10 x 10 utterances that costs most; 20 draws."""
+    speakers, shares = torch.arange(100) // 10, []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        drawn = rng.standard_normal((10, 16))[speakers] + rng.standard_normal((100, 16))
+        utterances = torch.from_numpy(drawn)
+        gradient = slope(loss, utterances, speakers).norm(dim=-1)
+        hardest = loss(utterances, speakers).argsort()[-10:]
+        shares.append(float(gradient[hardest].sum() / gradient.sum()))
+    return shares
+
+
+@part(58, "the hardest tenth has a fifth of the gradient or more in each of 20 draws: softmax form")
+def _() -> bool:
+    return min(shares_of_hardest(embedding.Ge2e())) >= 0.2
+
+
+@part(58, "it has in the contrast form", holds=False)
+def _() -> bool:
+    return min(shares_of_hardest(embedding.Ge2eContrast())) >= 0.2
+
+
 @part(59, "at y = 1 the loss falls as x1 rises over x2; with torch's signs, it is torch's")
 def _() -> bool:
     x, y = LOGITS[:, :2], torch.ones(300)
@@ -637,6 +688,13 @@ def _() -> bool:
 def _() -> bool:
     halves = torch.full((1, 6, 6), 0.5, dtype=torch.float64)
     return bool(1 - segmentation.dice_linear(0 * halves, halves) > 0.99)
+
+
+@part(62, "each joint loss has a gradient in both embeddings at once")
+def _() -> bool:
+    both = torch.from_numpy(np.random.default_rng(9).standard_normal((20, 2, 4)))
+    losses = (pairs.joint_logistic, pairs.joint_hinge, pairs.joint_sje)
+    return all(bool(slope(f, both, torch.arange(20)).any(-1).any(0).all()) for f in losses)
 
 
 @part(63, "the KL term of the ELBO pulls means to 0 and variances to 1, in proportion to beta")
