@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from support import called, put
 
 from lossbench.cli import COMMANDS
@@ -105,3 +106,13 @@ def test_every_command_shown_is_one_that_this_version_takes(here, capfd, monkeyp
             if whole and (code := called(*words, "--cfg")):
                 refused.append((page.name, words, code, capfd.readouterr().err))
     assert refused == []
+
+
+def test_the_job_for_kubernetes_is_a_command_and_its_ray_is_that_of_the_image(here):
+    job = next(yaml.safe_load_all((DOCS / "kubernetes" / "rayjob.yaml").read_text()))
+    words = shlex.split(job["spec"]["entrypoint"])
+    assert words[0] == "lossbench"
+    assert called(*words[1:], "--cfg") == 0
+    version = job["spec"]["rayClusterSpec"]["rayVersion"]
+    image = (DOCS / "kubernetes" / "Dockerfile").read_text()
+    assert f'"ray[default]=={version}"' in image
