@@ -20,9 +20,27 @@ from pathlib import Path
 import psutil
 import pytest
 from killing import free_port
+from rich.console import Console
+from support import once
+from worker_jobs import bytes_of
+
+from lossbench.configuration.experiments import configurations
+from lossbench.sweep.execution import execute
 
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+SWEEP = ("loss=cross_entropy,focal,hinge,poly", "dataset=moons", "trainer=short", "seeds=2")
 TESTS = str(Path(__file__).parent)
+
+
+def trained_here(shared: Path) -> dict[str, bytes]:
+    """The bytes of the sweep as this machine trains it, which all engines are held against."""
+
+    def train(folder: Path) -> None:
+        words = (*SWEEP, f"results.dir={folder}", "tracking=none")
+        jobs = execute(configurations(words, sweep=True)[0], Console(quiet=True))
+        assert [job.error for job in jobs] == [None] * 4
+
+    return bytes_of(once(shared / "trained-here", train))
 
 
 @contextlib.contextmanager
@@ -30,7 +48,7 @@ def own_network() -> Iterator[None]:
     """A network for this thread and what it starts, with nothing but the loopback in it."""
     libc = ctypes.CDLL(None, use_errno=True)
     with open("/proc/self/ns/net") as outer:
-        if libc.unshare(NEW_NETWORK):
+        if shutil.which("ip") is None or libc.unshare(NEW_NETWORK):
             pytest.skip("no network of one's own may be made here")
         try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -54,21 +72,63 @@ def ray_cluster(folder: Path) -> Iterator[str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "PYTHONPATH": os.pathsep.join([TESTS, *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
-    nodes = (
-        ["--head", "--port=6399", "--include-dashboard=false", "--node-ip-address=127.0.1.1"],
-        [f"--address={address}", "--node-ip-address=127.0.1.2"],
-    )
-    same = ["--num-cpus=1", "--object-store-memory=83886080", "--disable-usage-stats"]
     with pytest.MonkeyPatch.context() as patch, own_network():
         for name, value in environment.items():
             patch.setenv(name, value)
         try:
-            for words in nodes:
-                start = [str(Path(sys.executable).with_name("ray")), "start", *words, *same]
-                _start(start)
+            _start_ray("--head", "--port=6399", "--include-dashboard=false", "127.0.1.1")
+            join_ray(address)
             yield address
         finally:
             _end_ray(temporary)
+
+
+def join_ray(address: str) -> None:
+    """Start the node that is not the head, or start it again."""
+    _start_ray(f"--address={address}", "127.0.1.2")
+
+
+def _start_ray(*words: str) -> None:
+    *words, node = words
+    same = ["--num-cpus=1", "--object-store-memory=83886080", "--disable-usage-stats"]
+    ray = str(Path(sys.executable).with_name("ray"))
+    _start([ray, "start", *words, f"--node-ip-address={node}", *same])
+
+
+def processes(variable: str, node: str = "") -> list[psutil.Process]:
+    """Those of the cluster that this variable of ours names, or of one node of Slurm's."""
+    wanted = {variable: os.environ[variable]}
+    wanted |= {"SLURMD_NODENAME": node} if node else {}
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and wanted.items() <= process.environ().items():
+                found.append(process)
+    return found
+
+
+def slurm_node(node: str) -> list[psutil.Process]:
+    """All processes of a node: its daemon, its steps, and what runs in them."""
+    file = Path(os.environ["SLURM_CONF"]).with_name(f"slurmd-{node}.pid")
+    return [psutil.Process(int(file.read_text())), *_steps(processes("SLURM_CONF", node=node))]
+
+
+def _steps(there: list[psutil.Process]) -> list[psutil.Process]:
+    """These processes, below the daemons of Slurm that they are steps of."""
+    above = []
+    for process in there:
+        with contextlib.suppress(psutil.Error):
+            above += [p for p in process.parents()[:1] if "slurmstepd" in p.name()]
+    return above + there
+
+
+def ray_node(address: str) -> list[psutil.Process]:
+    """All processes of a node, its raylet first."""
+    for process in processes("RAY_TMPDIR"):
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "raylet" and f"--node_ip_address={address}" in process.cmdline():
+                return [process, *process.children(recursive=True)]
+    raise AssertionError(f"no node has the address {address}")
 
 
 def _start(words: list[str]) -> None:
@@ -85,11 +145,9 @@ def _end_ray(temporary: str) -> None:
     import ray
 
     ray.shutdown()
-    for process in psutil.process_iter():
+    for process in processes("RAY_TMPDIR"):
         with contextlib.suppress(psutil.Error):
-            ours = process.environ().get("RAY_TMPDIR") == temporary
-            if ours and process.pid != os.getpid():
-                process.kill()
+            process.kill()
     shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -119,12 +177,15 @@ SwitchType=switch/none
 MpiDefault=none
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 ReturnToService=2
 KillWait=5
 SlurmdTimeout=10
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=4000
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000
-PartitionName=main Nodes=n[1-2] Default=YES MaxTime=60 State=UP
+PartitionName=main Nodes=n[1-2] Default=YES MaxTime=60 State=UP PriorityTier=1
+PartitionName=urgent Nodes=n[1-2] MaxTime=60 State=UP PriorityTier=10
 """
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 
@@ -145,13 +206,14 @@ def slurm_cluster() -> Iterator[None]:
     munge = [f"--{name}-file={folder}/munge/{name}" for name in ("key", "pid", "log", "seed")]
     munge += [f"--socket={folder}/munge/socket"]
     starts = [["munged", *munge, "--force"], ["slurmctld", "-i"]]
-    starts += [["slurmd", "-N", "n1"], ["slurmd", "-N", "n2"]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", f"{folder}/slurm.conf")
         patch.setenv("PYTHONPATH", TESTS)
         try:
             for words in starts:
                 _start(words)
+            start_slurmd("n1")
+            start_slurmd("n2")
             _wait_for_nodes()
             yield
         finally:
@@ -159,7 +221,15 @@ def slurm_cluster() -> Iterator[None]:
             for file in [*folder.glob("*.pid"), folder / "munge" / "pid"]:
                 with contextlib.suppress(OSError, ValueError):
                     os.kill(int(file.read_text()), signal.SIGTERM)
+            for process in _steps(processes("SLURM_CONF")):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_slurmd(node: str) -> None:
+    """Start a node, or start it again."""
+    _start(["slurmd", "-N", node])
 
 
 def _wait_for_nodes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from clusters import ray_cluster
+from clusters import SWEEP, join_ray, ray_cluster, ray_node, trained_here
 from killing import free_port
 from rich.console import Console
 from worker_jobs import bytes_of, count, counted, far, places
@@ -22,8 +23,6 @@ from lossbench.sweep.launcher import Event, room
 from lossbench.sweep.on_ray import _signals_held_back, launch, state
 
 SETTINGS = {"cpus": 1.0, "gpus": 0.0, "workers": None, "timeout": None, "retries": 1}
-SWEEP = ("loss=cross_entropy,focal,hinge,poly", "dataset=moons", "trainer=short", "seeds=2")
-NAMES = ("seeds", "curves", "details")
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +32,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.cluster
-def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(address, here):
-    ways = {"there": ("launcher=ray", f"launcher.address={address}"), "local": ()}
-    for name, words in ways.items():
-        given = (*SWEEP, *words, f"results.dir={here / name}", "tracking=none")
-        jobs = execute(configurations(given, sweep=True)[0], Console(quiet=True))
-        assert [job.error for job in jobs] == [None] * 4
-    there, local = (bytes_of(here / name) for name in ways)
+def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(address, here, shared):
+    given = (*SWEEP, "launcher=ray", f"launcher.address={address}", "tracking=none")
+    jobs = execute(configurations(given, sweep=True)[0], Console(quiet=True))
+    assert [job.error for job in jobs] == [None] * 4
+    there = bytes_of(here / "results")
     assert len(there) == 12
-    assert there == local
-    assert not list((here / "there").glob(".*"))
+    assert there == trained_here(shared)
+    assert not list((here / "results").glob(".*"))
 
 
 @pytest.mark.cluster
@@ -115,21 +112,28 @@ def test_what_the_cluster_does_not_have_is_refused(address):
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_of_a_node_that_dies_the_jobs_go_to_another(address, tmp_path):
-    """Last of all: afterwards the cluster has one node."""
-    jobs, ends, killed = places(tmp_path, 2), {}, None
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+def test_of_a_node_that_dies_or_freezes_the_jobs_go_to_another(address, tmp_path, blow):
+    jobs, ends, struck = places(tmp_path, 2, 90 if blow == signal.SIGSTOP else 3), {}, None
+    node: list[psutil.Process] = []
     for event in launch(count, [(job,) for job in jobs], address=address, **SETTINGS):
-        if event.what == "epoch" and event.value[0] >= 5 and killed is None:
-            raylet = psutil.Process(far(jobs[event.job])).parent().parent().parent()
-            if "127.0.1.2" in " ".join(raylet.cmdline()):  # not the head's
-                killed = event.job
-                raylet.send_signal(signal.SIGKILL)
+        if event.what == "epoch" and event.value[0] >= 5 and struck is None:
+            node = ray_node("127.0.1.2")
+            if psutil.Process(far(jobs[event.job])) in node:
+                struck = event.job
+                for process in node if blow == signal.SIGSTOP else node[:1]:
+                    process.send_signal(blow)
         if event.what in ("finished", "again"):
             ends.setdefault(event.job, []).append((event.what, str(event.value)))
-    assert killed in ends
-    assert [what for what, _ in ends[killed]] == ["again", "finished"]
-    assert "from 0" not in ends[killed][-1][1]
-    assert [what for what, _ in ends[1 - killed]] == ["finished"]
+    for process in node:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    join_ray(address)
+    assert struck in ends
+    assert [what for what, _ in ends[struck]] == ["again", "finished"]
+    assert ("does not answer" in ends[struck][0][1]) == (blow == signal.SIGSTOP)
+    assert "from 0" not in ends[struck][-1][1]
+    assert [what for what, _ in ends[1 - struck]] == ["finished"]
 
 
 def test_a_signal_waits_until_rays_code_is_left():

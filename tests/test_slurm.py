@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from clusters import slurm_cluster
+from clusters import SWEEP, slurm_cluster, slurm_node, trained_here
 from rich.console import Console
-from worker_jobs import bytes_of, count, counted, far, places
+from worker_jobs import SECONDS, bytes_of, count, counted, far, places
 
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
@@ -28,7 +28,6 @@ SETTINGS = {
 }
 THERE = ("launcher=slurm", "launcher.workers=2", "launcher.memory=1G")
 THERE += ("launcher.options=['--exclusive']",)  # a task for each node
-SWEEP = ("loss=cross_entropy,focal,hinge,poly", "dataset=moons", "trainer=short", "seeds=2")
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +36,8 @@ def slurm() -> Iterator[None]:
         yield
 
 
-def launched(folder: Path, jobs: int, **settings) -> Iterator[Event]:
-    calls = [(job,) for job in places(folder, jobs)]
+def launched(folder: Path, jobs: int, seconds: float = SECONDS, **settings) -> Iterator[Event]:
+    calls = [(job,) for job in places(folder, jobs, seconds)]
     return launch(count, calls, folder=str(folder / ".slurm"), **{**SETTINGS, **settings})
 
 
@@ -48,17 +47,15 @@ def tasks_of(folder: Path) -> list[str]:
 
 
 @pytest.mark.cluster
-def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(slurm, here):
+def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(slurm, here, shared):
     seen = Console(file=io.StringIO())
-    for name, words in {"there": THERE, "local": ()}.items():
-        given = (*SWEEP, *words, f"results.dir={here / name}", "tracking=none")
-        jobs = execute(configurations(given, sweep=True)[0], seen)
-        assert [job.error for job in jobs] == [None] * 4
+    jobs = execute(configurations((*SWEEP, *THERE, "tracking=none"), sweep=True)[0], seen)
+    assert [job.error for job in jobs] == [None] * 4
     assert {"@n1:", "@n2:"} <= {*seen.file.getvalue().split()}, "progress says where a run is"
-    there_bytes, local_bytes = bytes_of(here / "there"), bytes_of(here / "local")
-    assert len(there_bytes) == 12
-    assert there_bytes == local_bytes
-    assert not list((here / "there" / ".slurm").glob("[!.]*"))
+    there = bytes_of(here / "results")
+    assert len(there) == 12
+    assert there == trained_here(shared)
+    assert not list((here / "results" / ".slurm").glob("[!.]*"))
 
 
 @pytest.mark.cluster
@@ -147,6 +144,40 @@ def test_with_detach_nothing_is_waited_for_and_ctrl_c_later_ends_it(slurm, tmp_p
     next(event for event in events if event.what == "epoch")
     events.close()  # as Ctrl-C does
     assert not psutil.wait_procs([counts], timeout=30)[1]
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_run_longer_than_its_tasks_time_goes_on_in_the_next(slurm, tmp_path):
+    """A minute is the least that Slurm knows, of which it leaves half."""
+    what = [(event.what, event.value) for event in launched(tmp_path, 1, 40, time="1")]
+    assert "again" not in dict(what), "Slurm requeued it, and no try was used up"
+    ends = [value for what, value in what if what == "finished"]
+    assert len(ends) == 1
+    assert int(ends[0].split()[1]) > 0
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_what_a_frozen_node_had_goes_to_another(slurm, tmp_path):
+    """Last of all: afterwards the cluster has one node."""
+    hosts, ends = dict[int, list[str]](), dict[int, str]()
+    frozen: list[psutil.Process] = []
+    for event in launched(tmp_path, 2, 60, options=["--exclusive"], memory="2G"):
+        if event.what == "where":
+            hosts.setdefault(event.job, []).append(event.value)
+        elif event.what == "epoch" and len(hosts) == 2 and not frozen and event.value[0] >= 5:
+            frozen = slurm_node("n2")
+            for process in frozen:
+                process.suspend()
+        elif event.what == "finished":
+            ends[event.job] = event.value
+    for process in frozen:
+        process.resume()
+    there = next(job for job in (0, 1) if hosts[job][0] == "n2")
+    assert hosts == {there: ["n2", "n1"], 1 - there: ["n1"]}
+    assert int(ends[there].split()[1]) >= 5
+    assert ends[1 - there] == "from 0"
 
 
 def test_without_slurm_or_submitit_the_message_says_what_to_do(tmp_path, monkeypatch):

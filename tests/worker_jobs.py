@@ -34,19 +34,20 @@ def work(what: str, folder: Path, report) -> str:
     return what
 
 
-TENTHS = 30
+SECONDS = 3.0
 
 
 def count(place: Workplace, report) -> str:
     """Count tenths of a second in files that say who counts, and go on where another stopped."""
+    tenths = round(10 * (place.seconds or SECONDS))
     folder = place.folder / ".checkpoints" / place.name
     folder.mkdir(parents=True, exist_ok=True)
     first = counted(place)
-    for done in range(first + 1, TENTHS + 1):
+    for done in range(first + 1, tenths + 1):
         time.sleep(0.1)
         (folder / ".writing").write_text(str(os.getpid()))
         (folder / ".writing").rename(folder / str(done))
-        report(done, TENTHS)
+        report(done, tenths)
     return f"from {first}"
 
 
@@ -56,10 +57,10 @@ def counted(place: Workplace) -> int:
     return max((int(file.name) for file in files), default=0)
 
 
-def places(folder: Path, count: int) -> list[Workplace]:
+def places(folder: Path, count: int, seconds: float = SECONDS) -> list[Workplace]:
     """Jobs that count; each needs what it has counted before."""
     names = [f"job{number}" for number in range(count)]
-    return [Workplace(folder, name, (f".checkpoints/{name}/*",)) for name in names]
+    return [Workplace(folder, name, (f".checkpoints/{name}/*",), seconds) for name in names]
 
 
 def far(place: Workplace) -> int:

@@ -39,7 +39,7 @@ POLL_SECONDS = 0.5
 LOOK_SECONDS = 3.0  # between two questions to squeue, which serves everyone on the cluster
 UNSEEN_SECONDS = 90.0  # for which a network file system may hide a new folder
 PATIENCE_SECONDS = 15.0  # after which it is said why nothing has begun
-WARNING_SECONDS = 60  # before the end of its time a task is told to make room
+WARNING_SECONDS = 60  # before the end of its time a task is told to make room, or a quarter of it
 ENDS = ("finished", "failed")
 OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL"}
 OVER |= {"DEADLINE", "OUT_OF_MEMORY"}
@@ -70,8 +70,9 @@ def launch(
 ) -> Generator[Event, None, None]:
     """Run work(*job, report) for each job in array tasks; with detach they are left to Slurm."""
     _refuse_without_slurm()
+    limit = minutes(time)
     asked = {
-        "time": minutes(time),
+        "time": limit,
         "partition": partition,
         "account": account,
         "qos": qos,
@@ -81,7 +82,7 @@ def launch(
         "mem": memory,
         "setup": setup,
         "array_parallelism": workers,
-        "signal_delay_s": WARNING_SECONDS,
+        "signal_delay_s": min(WARNING_SECONDS, limit * 15),
         "additional_parameters": options_by_name(options),
         "stderr_to_stdout": True,
         "job_name": "lossbench",
