@@ -161,7 +161,7 @@ def test_a_table_that_may_pose_another_task_is_said_to(here):
     words = "dataset=csv dataset.path=table.csv dataset.target=y loss=cross_entropy"
     message = refused(words)
     assert "the data pose the task regression.\n" in message
-    assert "give dataset.task=binary or multiclass or ordinal." in message
+    assert "give dataset.task=binary or multiclass or ordinal or multilabel." in message
     assert "dataset.task=" not in refused(f"{words} dataset.task=regression")
 
 
