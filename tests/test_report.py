@@ -13,7 +13,7 @@ from made_results import BASE, BETTER, SAME, on, result
 
 from lossbench import results
 from lossbench.api import run
-from lossbench.comparison import compare
+from lossbench.comparison import PLACES, compare
 from lossbench.configuration import Choice
 from lossbench.configuration.claims import Claim, Difference
 from lossbench.configuration.experiments import configurations
@@ -107,6 +107,8 @@ def test_every_number_of_the_table_is_the_one_of_the_comparison():
         assert float(cell.split()[0]) == pytest.approx(interval.estimate, abs=5e-4)
     for line in comparison.conclusion:
         assert line in text.replace("&#39;", "'")
+    assert "<summary>For a paper: methods and references</summary>" in text
+    assert "@article{holm1979" in text
 
 
 def test_what_diverged_is_lost_or_was_tuned_is_said():
@@ -176,7 +178,8 @@ def test_many_losses_on_many_datasets_are_one_file_of_40_kilobytes_for_each_run(
     ]
     text = render_page(compare(made), Words("title"))
     assert len(text.encode()) < 40_000 * losses * len(datasets)
-    assert "http" not in text.replace("http://www.w3.org", "")
+    cited = ("http://www.w3.org", "https://github.com/lossbench/lossbench")
+    assert "http" not in text.replace(cited[0], "").replace(cited[1], "")
     graphs = -(-losses // 8)  # of curves (two), reliability (two), residuals and costs
     assert text.count("<figure>") == len(datasets) * (1 + 6 * graphs + 2 * losses) + 1
     assert f"Ranks over {len(datasets)} datasets" in text
@@ -242,10 +245,20 @@ def browser():
         opened.close()
 
 
+def scored(made: results.Result) -> results.Result:
+    """The result with a metric that no other one gives."""
+    columns = {
+        f"{place}/brier": (1 - made.seeds[f"{place}/accuracy"]) / 3 for place in PLACES.values()
+    }
+    summary = {**made.summary, "directions": {**made.summary["directions"], "brier": -1}}
+    return replace(made, seeds=made.seeds.assign(**columns), summary=summary)
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The address of a page with a name that is too long for a line."""
     made = [each for data in ("wine", "w" * 60) for each in three(sections=on(data), trials=16)]
+    made = [scored(each) for each in made]
     place = tmp_path_factory.mktemp("page") / "page.html"
     place.write_text(render_page(compare(made), Words("title", "Which?", "lossbench run x")))
     return place.as_uri()
@@ -336,6 +349,46 @@ def test_a_loss_is_hidden_everywhere_rows_are_sorted_and_values_are_read(page, b
     assert float(dict(each.split() for each in values.split(", "))["focal"]) == pytest.approx(
         shown, abs=2e-3
     )
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+def test_another_metric_is_shown_without_a_verdict_and_an_axis_by_its_logarithm(page, browser):
+    view = browser.new_page()
+    view.goto(page)
+    table = view.locator(".verdicts").first
+    before, picked = table.inner_text(), view.get_by_label("metric").first
+    picked.select_option(label="brier")
+    row = table.locator('tr[data-loss="focal"]').inner_text()
+    assert "not judged" in row
+    assert f"{(1 - BETTER).mean() / 3:.4g}" in row
+    assert f"{(BASE - BETTER).mean() / 3:+.3g}" in row
+    picked.select_option("0")
+    assert table.inner_text() == before
+    figure = view.locator("figure:has(.curve)").first
+    drawn = figure.locator("svg").inner_html()
+    view.locator(".chip", has_text="poly").click()
+    places = []
+    for _ in range(2):
+        path = figure.locator('.curve[data-loss="focal"] path').first.get_attribute("d")
+        places.append(np.array(path.split()[1:], float).reshape(-1, 2))
+        figure.get_by_role("button", name="log x").click()
+    epochs = drawn_epochs(places[0][:, 0])
+    first, last = places[1][[0, -1], 0]
+    share = np.log(epochs / epochs[0]) / np.log(epochs[-1] / epochs[0])
+    assert places[1][:, 0] == pytest.approx(first + share * (last - first), abs=0.4)
+    assert places[1][:, 1] == pytest.approx(places[0][:, 1], abs=0.11)
+    assert figure.locator(".off").count(), "what was hidden stays so"
+    view.locator(".chip", has_text="poly").click()
+    assert figure.locator("svg").inner_html() == drawn
+    assert view.locator("details.paper .tools button").count() == 2
+    view.close()
+
+
+def drawn_epochs(places: np.ndarray) -> np.ndarray:
+    """The epochs 10 to 99 of `drawn`, a tenth being left out, at places of an even axis."""
+    share = (places - places[0]) / (places[-1] - places[0])
+    return 10 + 89 * share
 
 
 @pytest.mark.browser

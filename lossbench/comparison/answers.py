@@ -44,10 +44,10 @@ class Scale:
         return f"{self.write(value)} {self.unit}".rstrip()
 
 
-def scale_of(comparison: Comparison) -> Scale:
-    """The unit of the compared metric."""
+def scale_of(comparison: Comparison, metric: str | None = None) -> Scale:
+    """The unit of a metric, of the compared one where none is named."""
     summary = next(iter(comparison.results.values())).summary
-    share = bounds_of(summary, comparison.metric) == (0, 1)
+    share = bounds_of(summary, metric or comparison.metric) == (0, 1)
     return Scale(100, "points") if share else Scale(1, "")
 
 

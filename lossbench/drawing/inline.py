@@ -9,6 +9,7 @@ from html import escape
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from lossbench.drawing.graphs import Graph
 from lossbench.drawing.saving import Drawing
 from lossbench.drawing.sizes import STYLE, TOP
 from lossbench.looks import COLOURS, INK
@@ -27,8 +28,9 @@ def render_inline(drawing: Drawing, words: str) -> str:
         edges = (left, width - right, height - bottom, TOP)
         places = [*axes.get_xlim(), *axes.get_ylim(), *(72 * edge for edge in edges)]  # points
     ends = " ".join(f"{place:.6g}" for place in places)
-    log = ' data-log=""' if axes.get_xscale() == "log" else ""
-    return _for_page(stream.getvalue(), words, 1.45 * width, f'data-frame="{ends}"{log}')
+    kind = ' data-log=""' if axes.get_xscale() == "log" else ""
+    kind += ' data-names=""' if isinstance(drawing, Graph) and drawing.ticks else ""
+    return _for_page(stream.getvalue(), words, 1.45 * width, f'data-frame="{ends}"{kind}')
 
 
 def _for_page(svg: str, words: str, width: float, frame: str) -> str:
@@ -44,7 +46,8 @@ def _for_page(svg: str, words: str, width: float, frame: str) -> str:
 
 
 def _tag_for_page(tag: re.Match[str]) -> str:
-    text = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", tag[0].rstrip())  # numbers nothing refers to
+    text = re.sub(r' id="([xy])tick_\d+"', r' class="\1-tick"', tag[0].rstrip())
+    text = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", text)  # numbers nothing refers to
     text = re.sub(r' id="(part|curve):([^"]*)"', r' class="\1" data-loss="\2"', text)
     text = re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number[0]):.1f}", text)
     text = re.sub(r"(?<=\d) \n?L (?=[\d-])", " ", text)  # a line goes on as it began

@@ -19,10 +19,12 @@ from lossbench.looks import COLOURS, INK
 from lossbench.report import figures
 from lossbench.report.claim_figures import VERDICTS, draw_claims
 from lossbench.report.decisions import count_verdicts, list_tests, quote_claim
-from lossbench.report.pages import render
+from lossbench.report.methods import list_references
+from lossbench.report.pages import TEMPLATES, render
+from lossbench.report.picked import title_metrics
 from lossbench.report.screen import build_matrix, list_lines, list_numbers
 from lossbench.report.sheets import render_latex
-from lossbench.report.tables import BOLD, Block, list_blocks, peeking_blocks
+from lossbench.report.tables import BOLD, Block, describe_together, list_blocks, peeking_blocks
 from lossbench.results import Result
 from lossbench.verdicts import Decision
 
@@ -57,8 +59,12 @@ def render_page(
             together.append(_section(block.title, block, looks))
     sections.sort(key=lambda section: str(section["name"]))
     named = [(section["name"], section["lines"]) for section in sections]
+    methods = describe_together(comparisons)
     values = {
         "words": words,
+        "methods": methods,
+        "references": "\n".join(list_references(methods)),
+        "script": Markup(_script()),
         "answer": answer(comparisons),
         "claims": _claims(decisions) if decisions else None,
         "looks": looks,
@@ -67,6 +73,11 @@ def render_page(
         "sections": sections,
     }
     return render("report.html", values, filters={"css": _css})
+
+
+def _script() -> str:
+    """The page's script without comments and indentation."""
+    return re.sub(r"^\s*(//.*)?\n?", "", (TEMPLATES / "report.js").read_text("utf-8"), flags=re.M)
 
 
 def _css(colour: str) -> str:
@@ -160,6 +171,7 @@ def _setting(
             block.sheets[0], f"{block.title}. {block.subtitle}. {BOLD}.", "tab:lossbench"
         ),
         "unit": scale_of(shown).percent,
+        "metrics": title_metrics(shown),
         "peeking": [*peeking_blocks(shown, among)],
         "diverged": [line for label, r in shown.results.items() for line in _diverged(label, r)],
         "unmapped": {

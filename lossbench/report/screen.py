@@ -14,6 +14,7 @@ from lossbench.comparison.needed import seeds_on_these
 from lossbench.comparison.sentences import write_p
 from lossbench.drawing import Confusion, Drawing, Forest, Graph, Plane, Ranks, Trace
 from lossbench.looks import Look
+from lossbench.report.picked import write_ends, write_mean, write_other_metrics
 from lossbench.statistics import Interval
 
 SIGNS = {
@@ -27,7 +28,8 @@ SHOWN = 6  # places of a curve in its table of numbers
 class Verdict:
     """One loss: its verdict, its mean, its difference to the baseline, and what else to know.
 
-    gain: the difference, positive where better, by which lines are sorted.
+    gain: the difference, positive where better, by which lines are sorted. others: the cells for
+    each other metric, as JSON.
     """
 
     label: str
@@ -41,6 +43,7 @@ class Verdict:
     note: str
     value: float
     gain: float
+    others: str
 
 
 def list_lines(comparison: Comparison, looks: dict[str, Look]) -> list[Verdict]:
@@ -52,20 +55,19 @@ def _line(comparison: Comparison, row: Row, look: Look) -> Verdict:
     scale, d = scale_of(comparison), row.difference
     mean = comparison.shown(row).get(comparison.metric)
     half = mean.half if mean else math.nan
-    finite = d is not None and math.isfinite(d.low)
-    value = f"{100 * mean.estimate:.1f}" if mean and scale.unit else mean and f"{mean.estimate:.4g}"
     return Verdict(
         row.label,
         look,
         SIGNS[row.verdict],
         row.verdict,
-        value or "diverged",
+        write_mean(scale, mean) if mean else "diverged",
         f"±{scale.write(half)}" if math.isfinite(half) else "",
         scale.write(d.estimate, "+") if d else "",
-        f"{scale.write(d.low, '+')} to {scale.write(d.high, '+')}" if d and finite else "",
+        write_ends(scale, d) if d else "",
         "; ".join(_note(comparison, row)),
         mean.estimate if mean else -math.inf * comparison.direction,
         d.estimate * comparison.direction if d else 0.0,
+        write_other_metrics(comparison, row),
     )
 
 

@@ -11,7 +11,7 @@ from lossbench.comparison import Comparison, DatasetRanking, Group, PeekingTax
 from lossbench.comparison.peeking import EPOCHS, Paper
 from lossbench.comparison.sentences import write_number, write_p
 from lossbench.report.export import Record, list_records
-from lossbench.results import duplicates
+from lossbench.report.picked import list_other_metrics
 from lossbench.statistics import Interval
 
 METRICS_ABREAST = 4
@@ -101,9 +101,7 @@ def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
     cells: dict[str, dict[str, str]] = {}
     for record in list_records([comparison]):
         cells.setdefault(record["loss"], {})[record["metric"]] = _short(record)
-    hidden = {comparison.metric, *duplicates(comparison.results.values(), comparison.metric)}
-    names = [name for name in comparison.rows[0].metrics if name not in hidden]
-    for shown in _few(names, METRICS_ABREAST):
+    for shown in _few(list_other_metrics(comparison), METRICS_ABREAST):
         head = ("loss", *(name.replace("_", " ") for name in shown))
         rows = tuple((loss, *(of[n] for n in shown)) for loss, of in cells.items())
         yield Sheet(head, rows, title="Other metrics")

@@ -139,7 +139,7 @@ def as_markdown(comparisons: Sequence[Comparison], by: str | None, peek: bool = 
         blocks += map(sheets.escape_markdown, (title, subtitle))
         blocks += map(sheets.render_markdown, tables)
         blocks.append("\n".join(f"- {sheets.escape_markdown(line)}" for line in sentences))
-    text = _methods(comparisons)
+    text = describe_together(comparisons)
     cited = "\n".join(list_references(text))
     blocks += [re.sub(r"\\(?=\[@)", "", sheets.escape_markdown(text)), f"```bibtex\n{cited}\n```"]
     return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
@@ -158,12 +158,13 @@ def as_latex(comparisons: Sequence[Comparison], by: str | None, peek: bool = Fal
             caption = ". ".join(part for part in parts if part) + "."
             blocks.append(sheets.render_latex(sheet, caption, f"tab:lossbench-{next(number)}"))
         blocks.append(_comment(sentences))
-    text = _methods(comparisons)
+    text = describe_together(comparisons)
     cited = [line for entry in list_references(text) for line in entry.split("\n")]
     return "\n".join([*filter(None, blocks), sheets.escape_latex(text), "", _comment(cited)])
 
 
-def _methods(comparisons: Sequence[Comparison]) -> str:
+def describe_together(comparisons: Sequence[Comparison]) -> str:
+    """What a paper says of the methods, of all settings at once."""
     settings = [
         f"{describe_setting(c.setting)} · {_named(c.setting['optimizer'])}" for c in comparisons
     ]

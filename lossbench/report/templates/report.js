@@ -5,13 +5,14 @@
 
   // A click on a loss hides it everywhere; a double click, or one with Shift, hides all others.
   const chips = all(".chip"), names = chips.map(nameOf), hidden = new Set();
+  const hide = (root) => all("[data-loss]:not(.chip)", root).forEach((part) => part.classList.toggle("off", hidden.has(nameOf(part))));
   const pick = (name, alone) => {
     const isAlone = !hidden.has(name) && hidden.size === names.length - 1;
     if (alone) {
       hidden.clear();
       if (!isAlone) names.filter((other) => other !== name).forEach((other) => hidden.add(other));
     } else if (!hidden.delete(name)) hidden.add(name);
-    for (const part of all("[data-loss]:not(.chip)")) part.classList.toggle("off", hidden.has(nameOf(part)));
+    hide(document);
     for (const chip of chips) chip.setAttribute("aria-pressed", !hidden.has(nameOf(chip)));
   };
   for (const chip of chips) {
@@ -45,29 +46,121 @@
     }
   }
 
-  // Where the pointer, or an arrow key, is on a graph: the values of all curves there.
+  // Another metric in the table: what it is for each loss, without a verdict.
+  for (const table of all(".verdicts")) {
+    const names = JSON.parse(table.dataset.metrics), rows = all("tbody tr", table).map((row) => [row, row.innerHTML]);
+    const label = make("label", { textContent: "metric " }), select = make("select"), head = table.querySelector("th.mean button");
+    const write = (cell, text, small, sorted, name) => {
+      cell.replaceChildren(`${text} `, ...(small ? [make("small", { textContent: small })] : []));
+      Object.assign(cell.dataset, { value: sorted, name });
+    };
+    select.append(...names.map((name, value) => make("option", { value, textContent: name })));
+    select.onchange = () => {
+      head.textContent = names[select.value];
+      for (const [row, judged] of rows) {
+        row.innerHTML = judged;
+        if (select.value === "0") continue;
+        const [mean, half, gap, ends, value, gain] = JSON.parse(row.dataset.metrics)[select.value - 1], [, verdict, ...cells] = row.cells;
+        verdict.textContent = "not judged";
+        write(cells[0], mean, half, value, head.textContent);
+        write(cells[1], gap, ends && `(${ends})`, gain, gap && "difference");
+        cells[2].textContent = "";
+      }
+    };
+    label.append(select);
+    if (names.length > 1) table.parentElement.querySelector(".tools").append(label);
+  }
+
+  // An axis: from a place in the picture to a value, and back, by its logarithm where that is asked for.
+  const axes = (svg) => {
+    const [x0, x1, y0, y1, left, right, bottom, top] = svg.dataset.frame.split(" ").map(Number);
+    return { x: { low: x0, high: x1, from: left, to: right, log: "log" in svg.dataset }, y: { low: y0, high: y1, from: bottom, to: top } };
+  };
+  const turn = (axis) => (axis.log ? Math.log10 : Number);
+  const placeOf = (axis, value) => {
+    const [at, low, high] = [Math.max(value, axis.log ? axis.low : -Infinity), axis.low, axis.high].map(turn(axis));
+    return axis.from + ((at - low) / (high - low)) * (axis.to - axis.from);
+  };
+  const valueOf = (axis, place) => {
+    const [low, high] = [axis.low, axis.high].map(turn(axis)), at = low + ((place - axis.from) / (axis.to - axis.from)) * (high - low);
+    return axis.log ? 10 ** at : at;
+  };
+  const numbersOf = (path) => (path?.getAttribute("d").match(/-?[\d.]+/g) ?? []).map(Number);
   const points = (group) => {
-    const numbers = (group.querySelector("path[d]")?.getAttribute("d").match(/-?[\d.]+/g) ?? []).map(Number);
+    const numbers = numbersOf(group.querySelector("path[d]"));
     return numbers.flatMap((x, i) => (i % 2 ? [] : [[x, numbers[i + 1]]]));
   };
-  const readOut = (svg, output) => {
-    const [x0, x1, y0, y1, left, right, bottom, top] = svg.dataset.frame.split(" ").map(Number);
-    const curves = all(".curve", svg).filter((group) => group.dataset.loss).map((group) => [group, points(group)]);
-    if (!curves.length || "log" in svg.dataset) return;
+
+  // The same picture on axes of logarithms, and back.
+  const offerLogs = (svg, bar, moved) => {
+    const whole = svg.innerHTML, drawn = axes(svg), places = all(".curve", svg).flatMap(points), chosen = new Set();
+    const stretch = (name, axis) => {
+      const ticks = all(`.${name}-tick`, svg), digits = axis.high < 10 * axis.low ? [1, 2, 3, 4, 5, 6, 7, 8, 9] : [1, 2, 5];
+      for (let power = 10 ** Math.floor(Math.log10(axis.low)); power < axis.high; power *= 10)
+        for (const value of digits.map((digit) => digit * power).filter((value) => value >= axis.low && value <= axis.high)) {
+          const tick = ticks[0].cloneNode(true), place = placeOf(axis, value), text = tick.querySelector("text");
+          text.textContent = +value.toPrecision(1);
+          text.setAttribute(name, place + (name === "y" ? 3.4 : 0));
+          const ends = name === "x" ? [place, drawn.y.from, place, drawn.y.to] : [drawn.x.from, place, drawn.x.to, place];
+          tick.querySelector("path").setAttribute("d", `M ${ends.join(" ")}`);
+          ticks[0].before(tick);
+        }
+      ticks.forEach((tick) => tick.remove());
+    };
+    const shift = (path, height = 0) => {
+      let i = 0;
+      const move = (text) => (i++ % 2 ? moved.y(+text + height) - height : moved.x(+text)).toFixed(1);
+      path.setAttribute("d", path.getAttribute("d").replace(/-?[\d.]+/g, move));
+    };
+    const redraw = () => {
+      svg.innerHTML = whole;
+      for (const [i, name] of ["x", "y"].entries()) {
+        const axis = drawn[name], low = Math.max(axis.low, 0.9 * Math.min(...places.map((place) => valueOf(axis, place[i]))));
+        const log = { ...axis, low, log: true };
+        moved[name] = chosen.has(name) ? (place) => placeOf(log, valueOf(axis, place)) : Number;
+        if (chosen.has(name)) stretch(name, log);
+      }
+      if (!chosen.size) return hide(svg);
+      all(".curve path[clip-path], .part path[clip-path]", svg).forEach((path) => shift(path));
+      all(".part > defs:has(+ [clip-path]) path", svg).forEach((path) => shift(path, svg.viewBox.baseVal.height));
+      for (const dot of all(".curve [clip-path] use", svg)) for (const name of ["x", "y"]) dot.setAttribute(name, moved[name](+dot.getAttribute(name)));
+      for (const path of all(".part > path:not([clip-path])", svg)) {
+        const [x, y, ...end] = numbersOf(path);
+        path.setAttribute("d", `M ${x} ${moved.y(y)} ${end.join(" ")}`);
+      }
+      hide(svg);
+    };
+    for (const [i, name] of ["x", "y"].entries()) {
+      const lowest = Math.min(...places.map((place) => valueOf(drawn[name], place[i])));
+      if (drawn[name].log || !places.length || ("names" in svg.dataset && name === "x") || !(lowest > 0)) continue;
+      const button = make("button", { type: "button", textContent: `log ${name}`, ariaPressed: "false" });
+      button.onclick = () => {
+        if (!chosen.delete(name)) chosen.add(name);
+        button.ariaPressed = String(chosen.has(name));
+        redraw();
+      };
+      bar.append(button);
+    }
+  };
+
+  // Where the pointer, or an arrow key, is on a graph: the values of all curves there.
+  const readOut = (svg, output, moved) => {
+    const drawn = axes(svg), curves = all(".curve", svg).filter((group) => group.dataset.loss).map((group) => [nameOf(group), points(group)]);
+    if (!curves.length) return;
     let places = [...new Set(curves.flatMap(([, line]) => line.map(([x]) => x)))].sort((a, b) => a - b), at = 0;
     const show = () => {
-      const x = x0 + ((places[at] - left) / (right - left)) * (x1 - x0);
-      const values = curves.flatMap(([group, line]) => {
+      const values = curves.flatMap(([name, line]) => {
         const point = line.find(([place]) => place === places[at]);
-        if (!point || group.classList.contains("off")) return [];
-        return `${nameOf(group)} ${(y0 + ((point[1] - bottom) / (top - bottom)) * (y1 - y0)).toPrecision(3)}`;
+        if (!point || hidden.has(name)) return [];
+        return `${name} ${valueOf(drawn.y, point[1]).toPrecision(3)}`;
       });
-      output.textContent = `at ${+x.toPrecision(3)}: ${values.join(", ")}`;
+      output.textContent = `at ${+valueOf(drawn.x, places[at]).toPrecision(3)}: ${values.join(", ")}`;
     };
     svg.tabIndex = 0;
     svg.onpointermove = (event) => {
       const box = svg.getBoundingClientRect(), x = ((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width;
-      at = places.reduce((best, place, i) => (Math.abs(place - x) < Math.abs(places[best] - x) ? i : best), 0);
+      const far = (place) => Math.abs(moved.x(place) - x);
+      at = places.reduce((best, place, i) => (far(place) < far(places[best]) ? i : best), 0);
       show();
     };
     svg.onkeydown = (event) => {
@@ -106,7 +199,9 @@
     for (const [kind, act] of [["SVG", () => save(drawn(svg), `${name}.svg`)], ["PNG", () => savePng(svg, `${name}.png`)]])
       bar.append(make("button", { type: "button", textContent: kind, title: `Save as ${kind}`, onclick: act }));
     svg.after(output, bar);
-    readOut(svg, output);
+    const moved = { x: Number, y: Number };
+    readOut(svg, output, moved);
+    offerLogs(svg, bar, moved);
   }
 
   // Tables for a paper and for a spreadsheet.
@@ -123,5 +218,11 @@
       button.onclick = () => copy(text(), button);
       bar.append(button);
     }
+  }
+  for (const text of all("pre.copied")) {
+    const button = make("button", { type: "button", textContent: "Copy" }), bar = make("p", { className: "tools" });
+    button.onclick = () => copy(text.textContent, button);
+    bar.append(button);
+    text.after(bar);
   }
 })();
