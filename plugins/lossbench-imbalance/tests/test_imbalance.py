@@ -24,7 +24,9 @@ from imbalance_table import (
 )
 
 from lossbench import get_loss
+from lossbench.configuration.experiments import configurations
 from lossbench.testing import loss_checks
+from lossbench.verdicts import decide, refuse_unknown_metrics
 
 GROUP = "lossbench.losses."
 ENTRIES = {
@@ -128,3 +130,20 @@ def test_a_class_without_examples_counts_as_one():
         loss = get_loss(name, task=MULTI)
         values = [loss(z, y, class_counts=torch.tensor([n, 16, 81])) for n in (0, 1)]
         assert torch.equal(*values)
+
+
+def test_weights_deferred_to_the_beginning_are_class_balanced():
+    """So that deferred_reweighting from 0 on makes the class-balanced form of any loss."""
+    z, y = batch(MULTI, [[0.5, -1.0, 2.0], [0.0, 3.0, 1.0]], [2, 0])
+    options = {"class_counts": torch.tensor(COUNTS), "beta": 0.9}
+    from_the_start = {"progress": torch.tensor(0.0), "start": 0.0}
+    deferred = get_loss("deferred_reweighting", task=MULTI)(z, y, **from_the_start, **options)
+    same(deferred, get_loss("class_balanced", task=MULTI)(z, y, **options))
+
+
+def test_every_claim_of_the_study_of_long_tails_names_one_run_and_a_metric_that_it_has():
+    configs, experiment = configurations(["experiment=long-tail"])
+    refuse_unknown_metrics(experiment.claims, configs)
+    verdicts = {d.claim.id: d.verdict for d in decide(experiment.claims, configs, [])}
+    assert verdicts.pop("balanced-softmax-is-adjustment") == "SUPPORTED"
+    assert set(verdicts.values()) == {"OPEN"}
