@@ -24,7 +24,7 @@ from lossbench.check.find import in_form, object_of
 from lossbench.check.hyper import valid
 from lossbench.check.subject import PROGRESS, Subject
 from lossbench.registry import Plugin
-from lossbench.registry.libraries import offered
+from lossbench.registry.offers import offered
 from lossbench.registry.parts import is_made_of_losses
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.calls import outside_training

@@ -63,7 +63,7 @@ def list_installed(kind: str, everything: bool, verify: bool, form: str) -> int:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Listed:
     """What is listed: a name, the tasks that it is for, where it is from, and one sentence."""
 
     name: str
@@ -76,7 +76,7 @@ class Entry:
         return " · ".join(filter(None, [", ".join(self.tasks), self.package]))
 
 
-def _plugins(kind: str, verify: bool) -> tuple[list[Entry], list[str]]:
+def _plugins(kind: str, verify: bool) -> tuple[list[Listed], list[str]]:
     """The plugins of a kind by name, and those that are broken."""
     plugins = registry.installed(kind)
     faults = registry.missing_modules(plugins)
@@ -91,20 +91,20 @@ def _plugins(kind: str, verify: bool) -> tuple[list[Entry], list[str]]:
     return entries, fault_lines(faults)
 
 
-def _entry(name: str, same: Sequence[Plugin]) -> Entry:
+def _entry(name: str, same: Sequence[Plugin]) -> Listed:
     """The plugins of one name: their tasks, packages, and what the first says of itself."""
     tasks = [p.task or "every task" for p in same if p.task or p.kind == "loss"]
     packages = ", ".join(sorted({f"{p.package} {p.version}" for p in same}))
-    return Entry(name, tasks, packages, describe_plugin(same[0]))
+    return Listed(name, tasks, packages, describe_plugin(same[0]))
 
 
-def _offered() -> list[Entry]:
-    from lossbench.registry.libraries import offered
+def _offered() -> list[Listed]:
+    from lossbench.registry.offers import offered
 
-    return [Entry(o.name, [], f"{o.package} {o.version}", o.description) for o in offered()]
+    return [Listed(o.name, [], f"{o.package} {o.version}", o.description) for o in offered()]
 
 
-def _print_libraries(entries: Sequence[Entry]) -> None:
+def _print_libraries(entries: Sequence[Listed]) -> None:
     """Print library by library its losses, with one line on each."""
     for package, same in itertools.groupby(entries, key=lambda entry: entry.package):
         losses = list(same)
@@ -133,25 +133,25 @@ def _print_entry(heading: str, description: str) -> None:
             say(textwrap.fill(line, width(), initial_indent=indent, subsequent_indent="    "))
 
 
-def _presets() -> list[Entry]:
+def _presets() -> list[Listed]:
     """The files of YAML that a command may choose by name, by group."""
     entries = []
     for package, folder in [("lossbench", packaged("conf")), *registry.config_folders()]:
         for file in sorted(folder.glob("*/*.yaml")):
             comment = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
             words = comment.lstrip("# ") if comment.startswith("#") else ""
-            entries.append(Entry(f"{file.parent.name}={file.stem}", [], package, words))
+            entries.append(Listed(f"{file.parent.name}={file.stem}", [], package, words))
     return entries
 
 
-def _experiments() -> tuple[list[Entry], list[str]]:
+def _experiments() -> tuple[list[Listed], list[str]]:
     """The experiments with their questions, and those that cannot be read."""
     from lossbench.configuration.experiments import read_experiment
 
     entries, broken = [], []
     for name, file in sorted(experiment_files().items()):
         try:
-            entries.append(Entry(name, [], str(file), read_experiment(name).question))
+            entries.append(Listed(name, [], str(file), read_experiment(name).question))
         except UserError as error:
             broken.append(str(error).splitlines()[0])
     return entries, broken

@@ -22,8 +22,8 @@ from lossbench.registry.entry_points import PREFIX, EntryPoint, entry_points
 from lossbench.registry.hints import choices, file_meant, meant, package_meant
 from lossbench.registry.imports import forget_edited, import_of
 from lossbench.registry.kinds import KINDS, PLURALS
-from lossbench.registry.libraries import offered_as
 from lossbench.registry.modules import SHARED, file_of, spec_of, tree_of
+from lossbench.registry.offers import offered_as
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.registry.signatures import (
     CALL_FACTS,
