@@ -47,12 +47,14 @@ a metric they are the task's attributes, `class_counts` of a replica's training 
 `temperature` that suits its validation estimates. A loss asks by a keyword without default, and
 where it can do without by `class_counts: Tensor | None = None`. Training itself supplies, to any
 loss of any task, `num_examples` of a replica's training split and, at each call, `progress`, a
-tensor () in [0, 1): the share of steps that are done, 1 in an evaluation; and `index` (B,) int64,
-the place of each example in that split. A module asks for these two in its call, for the others
-where it is made; a buffer that it changes in place in a call is the replica's own, and is kept in
-checkpoints. Leading axes of a metric's
-arguments are replicas. A task lists the metrics that it always has; those of an entry point are
-added by name.
+tensor () in [0, 1): the share of steps that are done, 1 in an evaluation; `index` (B,) int64, the
+place of each example in that split; and `example_weight` (B,), above 0, 1 where data have none.
+The mean over a batch is sum(w L) / sum(w) of what a loss gives for each example, so only a loss
+that gives one number for the batch, and has to weigh by itself, asks for it. A module asks for
+these three in its call, for the others where it is made; a buffer that it changes in place in a
+call is the replica's own, and is kept in checkpoints. Leading axes of a metric's arguments are
+replicas; where examples have weights, it is given them by `example_weight: Tensor | None = None`,
+(..., N). A task lists the metrics that it always has; those of an entry point are added by name.
 
 What is to be removed from here, or to change its meaning, works as before for at least one more
 minor version, in which it raises a DeprecationWarning that names its replacement and the version
@@ -133,6 +135,8 @@ class Declaration:
         free numbers of its head; it counts where targets are trained on as they are. None: the
         task's.
     source: who published it.
+    unit: the hyper-parameters that have the unit of the target. A run takes them in standard
+        deviations of its training targets or, with task.unit=target, in the target's own unit.
     couples: whether an example's value depends on the others of its batch, or the one value of a
         batch is not a mean of what its examples cost; tasks that compare examples need not say so.
     """
@@ -149,6 +153,7 @@ class Declaration:
     head: Callable[[Tensor, Tensor], Tensor] | None = None
     start: Callable[[Tensor], Tensor] | None = None
     stops_gradient: bool = False
+    unit: tuple[str, ...] = ()
 
     @property
     def link_keywords(self) -> tuple[str, ...]:
@@ -179,6 +184,7 @@ def declare(
     head: Callable[[Tensor, Tensor], Tensor] | None = None,
     start: Callable[[Tensor], Tensor] | None = None,
     stops_gradient: bool = False,
+    unit: tuple[str, ...] = (),
 ) -> Callable[[T], T]:
     """Attach a `Declaration` to a loss; the loss itself is returned unchanged.
 
@@ -198,6 +204,7 @@ def declare(
         head,
         start,
         stops_gradient,
+        unit,
     )
 
     def attach(loss: T) -> T:
@@ -280,6 +287,8 @@ class Sample:
         that no row has is drawn from the training rows. It says more than held_out; give one.
     groups: (N,) the group of each row, of any type; what is drawn keeps a group in one part. Where
         groups differ in size a few rows are left out, so that all seeds have as many.
+    weights: (N,) numbers of at least 0: how much each example counts in losses, in metrics and in
+        the means and deviations that standardise. One of weight 0 is in no split.
     """
 
     inputs: np.ndarray
@@ -292,6 +301,7 @@ class Sample:
     fill: Callable[[np.ndarray], np.ndarray] | None = None
     split: np.ndarray | None = None
     groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

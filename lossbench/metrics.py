@@ -18,6 +18,7 @@ from lossbench.tasks import Task
 from lossbench.tasks.scores import sharing
 
 OF_TRAINING = ("class_counts", "cuts")  # facts of each replica's training targets
+WEIGHT = "example_weight"
 OF_REPLICAS = (*OF_TRAINING, "temperature")  # facts that each replica has of its own
 
 
@@ -72,18 +73,31 @@ def score(
     loss does not estimate: metrics that need it give NaN.
 
     scale: the deviation (R, ...) of each replica's training targets, where they have one. facts:
-    what is `asked_of_replicas`: class_counts (R, C) and cuts (R, K) of training, temperature (R,).
+    what is `asked_of_replicas`: class_counts (R, C) and cuts (R, K) of training, temperature (R,);
+    and example_weight (R, N), where examples have one.
     """
     with sharing():
         values = {
             name: metric(
-                *_in_unit_of(metric, estimate, target, scale),
-                **{fact: (facts or {})[fact] for fact in asked_of_replicas([metric])},
+                *_in_unit_of(metric, estimate, target, scale), **_given(metric, facts or {})
             )
             for name, metric in metrics.items()
         }
     sound = is_sound(estimate, next(iter(values.values())).ndim)
     return {name: value.masked_fill(~sound, torch.nan) for name, value in values.items()}
+
+
+def _given(metric: Metric, facts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The facts of replicas that a metric asks for, and the weights that it can do without."""
+    given = {fact: facts[fact] for fact in asked_of_replicas([metric])}
+    if WEIGHT in facts and takes_weights(metric):
+        given[WEIGHT] = facts[WEIGHT]
+    return given
+
+
+def takes_weights(metric: Metric) -> bool:
+    """Whether examples may count differently in a metric."""
+    return WEIGHT in inspect.signature(metric.function).parameters
 
 
 def is_sound(estimate: Tensor, axis: int) -> Tensor:

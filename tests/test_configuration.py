@@ -28,6 +28,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
         "checkpoint": 5,
         "peek": True,
     },
+    "task": {"embedding_dim": 8, "unit": "target"},
     "tune": {"trials": 3, "seeds": 4, "sampler": "tpe", "at": "best"},
     "tracking": {"uri": None, "experiment": "other"},
     "results": {"dir": "elsewhere", "predictions": 0.0},

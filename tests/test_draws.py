@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from lossbench import training
 from lossbench.training import layers
 from lossbench.training.draws import Draws, key_at, normal, uniform
+from lossbench.training.sampling import orders_of
 from lossbench.training.stack import Stack
 
 KEY = torch.tensor(7)
@@ -170,7 +171,9 @@ def test_batch_norm_in_a_stack_equals_a_plain_loop_in_training_and_evaluation():
     inputs, targets = (part[0] for part in fresh.splits.first("train"))
     steps = 0
     for epoch in range(2):
-        for index in fresh._order(epoch)[0].tensor_split(-(-len(targets) // 64)):
+        for index in orders_of(fresh.splits, fresh.seeds, epoch, balanced=False)[0].tensor_split(
+            -(-len(targets) // 64)
+        ):
             optimizer.zero_grad()
             F.cross_entropy(model(inputs[index]), targets[index]).backward()
             optimizer.step()

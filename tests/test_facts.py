@@ -8,7 +8,9 @@ import torch
 
 from lossbench import training
 from lossbench.configuration.experiments import configurations
+from lossbench.contract import UserError
 from lossbench.losses.early_learning import Elr
+from lossbench.results.rescoring import task_of
 
 torch.set_num_threads(1)
 LOSSES = """
@@ -132,3 +134,25 @@ def test_what_elr_remembers_is_a_mean_of_what_was_predicted():
     loss.eval()
     torch.testing.assert_close(loss(z, y, index=index), value)
     torch.testing.assert_close(loss.memory[index], remembered)
+
+
+# ---- task.embedding_dim --------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "words", ["dataset=wine loss=arcface", "dataset=digit_identities loss=triplet"]
+)
+def test_embeddings_are_as_long_as_asked_for(words):
+    """Also in what is kept, from which metrics are computed again."""
+    config = config_of(f"{words} task.embedding_dim=5 trainer.max_epochs=1 trainer.batch_size=512")
+    assert training.make_recipe(config, training.data(config, [0])).output_shape == (5,)
+    assert config.key != config_of(f"{words} trainer.max_epochs=1 trainer.batch_size=512").key
+    result = training.train(config, [0])
+    assert task_of(result).embedding_dim == 5
+    if "identities" in words:
+        assert result.predictions[0].load()["test"].shape[-1] == 5
+
+
+def test_the_length_of_embeddings_is_refused_where_no_loss_has_any():
+    """Of a task of classes it may be said of any loss, which is then compared with those."""
+    training.data(config_of("dataset=wine loss=cross_entropy task.embedding_dim=5"), [0])
+    with pytest.raises(UserError, match=r"task\.embedding_dim=5: the task regression has no embed"):
+        training.data(config_of("dataset=diabetes loss=huber task.embedding_dim=5"), [0])

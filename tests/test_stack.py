@@ -20,7 +20,7 @@ from lossbench.contract import UserError
 from lossbench.training import latest_point, layers, outcome
 from lossbench.training.chunks import FEWEST, in_chunks, most_replicas
 from lossbench.training.recipe import History
-from lossbench.training.sampling import balanced_order
+from lossbench.training.sampling import balanced_order, orders_of
 from lossbench.training.stack import Stack
 
 torch.set_num_threads(1)
@@ -208,7 +208,9 @@ def test_two_losses_see_the_same_weights_data_and_order_also_when_one_draws_rand
     stacks = [stack_of(config, [3, 4], loss=lambda facts, spy=spy: spy) for spy in spies]
     assert [s.draws for s in stacks] == [False, True]
     assert not any(s.unmapped for s in stacks)
-    orders = [s._order(epoch) for s in stacks for epoch in (0, 1)]
+    orders = [
+        orders_of(s.splits, s.seeds, epoch, balanced=False) for s in stacks for epoch in (0, 1)
+    ]
     assert torch.equal(orders[0], orders[2])
     assert torch.equal(orders[1], orders[3])
     assert not torch.equal(orders[0], orders[1])  # another epoch
@@ -557,7 +559,7 @@ def test_stacked_training_equals_a_plain_loop(words):
     per_epoch = -(-len(targets) // 64)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2 * per_epoch)
     for epoch in range(2):
-        order = fresh._order(epoch)[0]
+        order = orders_of(fresh.splits, fresh.seeds, epoch, balanced=False)[0]
         for index in order.tensor_split(per_epoch):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(inputs[index]), targets[index]).backward()

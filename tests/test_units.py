@@ -16,8 +16,10 @@ from lossbench.datasets import Splits
 from lossbench.results import Result
 from lossbench.results.rescoring import with_metrics
 from lossbench.training import data, make_recipe, train
+from lossbench.training.boundary import unit_of
 from lossbench.training.recipe import Recipe
 from lossbench.training.stack import Stack
+from lossbench.training.tuning import axes_of
 
 PRICES = """\
 import numpy as np
@@ -75,6 +77,73 @@ def test_metrics_come_out_of_kept_predictions_to_the_bit(here):
     names = [f"{place}/{name}" for place in ("test", "val_best") for name in (*ERRORS, *FREE)]
     again = with_metrics(emptied, [])
     pd.testing.assert_frame_equal(again.seeds[names], result.seeds[names], check_exact=True)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_parameter_that_has_the_unit_of_the_target_is_given_in_it(here, columns):
+    """Delta of each seed and column, divided by its own deviation; of a part of a sum too."""
+    (here / "prices.py").write_text(PRICES)
+    data_words = ("dataset=prices.py:houses", f"dataset.columns={columns}", "dataset.scale=1000")
+    words = (*data_words, "trainer=short", "seeds=2", "tracking=none")
+
+    def stack_for(*more: str) -> tuple[Recipe, Splits, Stack]:
+        (config,), _ = configurations([*words, *more])
+        splits = data(config, list(config.seeds))
+        recipe = make_recipe(config, splits)
+        return recipe, splits, Stack(recipe, splits, list(config.seeds))
+
+    recipe, splits, stack = stack_for("loss=huber", "loss.delta=700", "task.unit=target")
+    assert "loss=huber: delta=700 is in the unit of the target." in recipe.notes
+    assert splits.target_scale is not None
+    batch = stack.first_batch()
+    given = stack.objectives(stack.state, *batch)
+    plain = stack_for("loss=huber")[2]
+    deviations = 700 / splits.target_scale.float()
+    assert deviations[0].ne(deviations[1]).all()
+    plain.register_buffer(f"fixed_{len(plain.fixed_names)}", deviations)
+    plain.fixed_names.append("fact.delta")
+    torch.testing.assert_close(given, plain.objectives(plain.state, *batch))
+    part = ("loss=sum", "loss.terms.huber=1", "loss.terms.huber.delta=700", "task.unit=target")
+    composed = stack_for(*part)[2]
+    torch.testing.assert_close(composed.objectives(composed.state, *batch), given)
+
+
+def test_a_larger_unit_of_target_and_parameter_is_the_same_training(here):
+    small = trained(here, "loss.delta=0.5", "task.unit=target")
+    words = ("loss.delta=500", "dataset.scale=1000", "dataset.offset=200000", "task.unit=target")
+    large, deviations = trained(here, *words), trained(here, "loss.delta=0.5")
+    for name in FREE:
+        np.testing.assert_allclose(column(large, name), column(small, name), rtol=1e-4)
+    assert (column(small, "r2") != column(deviations, "r2")).all()
+    (note,) = (n for n in deviations.summary["notes"] if "delta" in n)
+    assert note.startswith(
+        "loss=huber: delta=0.5 is in standard deviations of the training target, a"
+    )
+
+
+def test_what_is_searched_is_in_the_unit_of_the_target_too(here):
+    """The range in deviations, times the deviation of the tuning seeds' training targets."""
+    (here / "prices.py").write_text(PRICES)
+    words = ("loss=huber", "dataset=prices.py:houses", "dataset.scale=1000", "tracking=none")
+    found = {}
+    for unit in ("null", "target"):
+        (config,), _ = configurations([*words, f"task.unit={unit}", "tune.trials=4", "seeds=2"])
+        splits = data(config, [0, 1])
+        (axis,) = (
+            a
+            for a in axes_of(config, "regression", unit_of(config.task, splits))
+            if a.key == "loss.delta"
+        )
+        found[unit] = (axis.low, axis.high)
+    size = splits.target_scale.mean().item()
+    assert found["null"] == (0.1, 10.0)
+    assert found["target"] == pytest.approx((0.1 * size, 10 * size))
+
+
+def test_a_unit_is_refused_where_targets_have_none():
+    (config,), _ = configurations(["dataset=wine", "task.unit=target", "seeds=2"])
+    with pytest.raises(UserError, match=r"task\.unit=target: targets of the task multiclass have"):
+        data(config, [0])
 
 
 COUNTS = """\

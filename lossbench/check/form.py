@@ -139,6 +139,8 @@ def declaration(subject: Subject) -> None:
         interval = intervals[name]
         if interval and not (within(interval, low) and within(interval, high)):
             raise Failed(f"tune of {name}, ({low:g}, {high:g}), leaves its interval {interval}.")
+    if unknown := [n for n in declared.unit if "." not in n and n not in intervals]:
+        raise Failed(f"unit names {unknown[0]}, which is no hyper-parameter.")
     if declared.lipschitz is not None and not 0 <= declared.lipschitz < math.inf:
         raise Failed(f"lipschitz={declared.lipschitz} is no bound.")
 

@@ -9,7 +9,9 @@ from lossbench.check.findings import Failed, Hint, Skipped
 from lossbench.check.subject import Batch, Subject, as_dtype, close, one_line
 from lossbench.contract import UserError
 from lossbench.metrics import metrics_of, score
+from lossbench.registry.signatures import call_facts
 from lossbench.tasks import Answers, counts_ignored, mixes_parts
+from lossbench.tasks.scores import average
 
 FAR = 3.0  # a confident prediction
 CERTAIN = (1e2, 1e3)  # predictions of which the larger cannot be surer
@@ -287,6 +289,22 @@ def inputs_unchanged(subject: Subject) -> None:
                     raise Failed(f"the {words} is edited in place.")
 
 
+def weights_as_rows(subject: Subject) -> None:
+    """Where it takes example_weight, an example that weighs 2 counts as one that is there twice."""
+    if "example_weight" not in call_facts(subject.loss):
+        raise Skipped("the mean over the batch weighs what it gives for each example.")
+    if subject.couples and not subject.whole:
+        raise Skipped("an example that is there twice is compared with itself.")
+    prediction, target = subject.batch(4)
+    weights = 1.0 + torch.arange(len(target)) % 3
+    rows = torch.arange(len(target)).repeat_interleave(weights.long())
+    loss, one = subject.made(), torch.ones(len(rows))
+    weighed = average(loss(prediction, target, example_weight=weights), weights)
+    repeated = average(loss(prediction[rows], target[rows], example_weight=one), one)
+    if not close(weighed, repeated, 1e-6, 1e-9):
+        raise Failed(f"it is {weighed:.6g}, and {repeated:.6g} where the examples are repeated.")
+
+
 def any_memory_layout(subject: Subject) -> None:
     """A batch that does not lie in one piece gives the same values."""
     prediction, target = subject.batch(3)
@@ -310,4 +328,5 @@ CHECKS = (
     right_costs_less,
     certainty_costs_nothing,
     any_memory_layout,
+    weights_as_rows,
 )

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -97,7 +97,7 @@ class Subject:
     def made(self, dtype: torch.dtype = torch.float64, **hyper: Any) -> Callable[..., Any]:
         """The loss at these hyper-parameters, its own weights drawn from a fixed seed."""
         if not self.is_module:
-            return lambda prediction, target: self.loss(prediction, target, **self.facts, **hyper)
+            return partial(self.loss, **self.facts, **hyper)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(WEIGHTS_SEED)
             module = outside_training(self.loss(**self.facts, **hyper), PROGRESS)

@@ -56,7 +56,8 @@ def count_comparisons(results: Sequence[Result], *, any_baseline: bool) -> int:
 
 def _facts(result: Result) -> dict[str, Any]:
     config = result.config
-    return {**config.mapping, "task": result.summary["task"], "tuning": config.tune.budget}
+    task = {"name": result.summary["task"], **config.section("task")}
+    return {**config.mapping, "task": task, "tuning": config.tune.budget}
 
 
 def value_at(facts: dict[str, Any], key: str) -> str:

@@ -23,6 +23,7 @@ from lossbench.configuration.settings import (
     Dealing,
     Results,
     Settle,
+    TaskChoices,
     Tracking,
     Trainer,
     Tune,
@@ -98,6 +99,7 @@ class Configuration:
     augmentation: Choice
     metric: str | None
     metrics: tuple[str, ...]
+    task: TaskChoices
     trainer: Trainer
     tune: Tune
     tracking: Tracking
@@ -186,6 +188,7 @@ class Configuration:
         trainer = {k: v for k, v in asdict(self.trainer).items() if k not in PLACE_FIELDS}
         return {
             **{kind: self.choice(kind).mapping for kind in CHOICES},
+            "task": asdict(self.task) if self.task != TaskChoices() else None,
             "trainer": trainer,
             "metric": self.metric,
             "tune": asdict(self.tune) if self.tune.trials else None,

@@ -22,6 +22,19 @@ STORES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks
 
 
 @dataclass(frozen=True)
+class TaskChoices:
+    """What of a task the data leave open.
+
+    embedding_dim is the length of embeddings, of tasks and losses that have some; null is 16.
+    unit target takes what a loss declares to have the target's unit, such as huber's delta, in it;
+    null in standard deviations of each seed's training targets, as which they are trained on.
+    """
+
+    embedding_dim: Annotated[int, "[1, 65536]"] | None = None
+    unit: Literal["target"] | None = None
+
+
+@dataclass(frozen=True)
 class Trainer:
     """How a stack is trained.
 
@@ -126,6 +139,7 @@ class Settle:
 
 
 SECTIONS: dict[str, type] = {
+    "task": TaskChoices,
     "trainer": Trainer,
     "tune": Tune,
     "tracking": Tracking,
@@ -191,8 +205,10 @@ def set_value(config: dict[str, Any], key: str, value: Any, line: str) -> None:
             raise UserError(f"{where}: there is no such key. {_meant(name, node, config)}")
         if i == len(path) - 1:
             if isinstance(node[name], dict):
+                others = [k for k in dotted_keys(config) if k.endswith(f".{name}")]
                 raise UserError(
                     f"{line}: {'.'.join(path)} is a group of keys: {', '.join(node[name])}."
+                    + (f" Did you mean {others[0]}?" if others else "")
                 )
             node[name] = value
         else:

@@ -25,6 +25,7 @@ from lossbench.datasets.splitting import (
     draw_rows,
     given_parts,
     keeps_whole,
+    own_weights,
 )
 from lossbench.streams import stream
 from lossbench.tasks import Task
@@ -157,10 +158,12 @@ def _prepare_seed(drawn: Posed, corruption: Corruption, seed: int, start: int) -
     """The rows of a seed's splits in the pool, where its sample starts, the first corrupted."""
     sample, task = drawn.sample, drawn.task
     rows = _rows_of(drawn, seed)
-    examples, corrupted = measured(sample, rows[0]), Corrupted()
-    unit = task.units(sample.targets[rows[0]])
+    weights, learnt = own_weights(sample), sample.targets[rows[0]]
+    weights = None if weights is None else weights[rows[0]].astype(np.float64)
+    examples, corrupted = measured(sample, rows[0], weights), Corrupted()
+    unit = task.units(learnt) if weights is None else task.units(learnt, weights)
     if getattr(corruption, "func", corruption) is not none:
-        targets = task.typed(sample.targets[rows[0]])
+        targets = task.typed(learnt)
         if unit:
             targets = (targets - unit[0]) / unit[1]
         rng = np.random.default_rng(stream(seed, "corruption"))
@@ -253,7 +256,7 @@ def _stack(
 ) -> Splits:
     """All of them as tensors; the pool's samples are let go."""
     mapped = len(pool) == 1 and _is_mapped(pool[0].inputs)
-    targets = _tensor([sample.targets for sample in pool])
+    targets, weights = _tensor([sample.targets for sample in pool]), _weights(pool)
     inputs = _tensor([pool.pop(0).inputs for _ in range(len(pool))])
     stacked = [np.stack(parts) for parts in zip(*(r.rows for r in replicas), strict=True)]
     changed = _stack_changed(replicas, stacked[0], len(inputs))
@@ -275,8 +278,19 @@ def _stack(
         notes=notes,
         shared=not anew,
         mapped=mapped,
+        weights=weights,
     )
     return _with_targets(splits, [r.corrupted.targets for r in replicas])
+
+
+def _weights(pool: list[Sample]) -> Tensor | None:
+    """What each example of the pool weighs, None where all that count weigh 1."""
+    known = [own_weights(sample) for sample in pool]
+    if all(each is None for each in known):
+        return None
+    ones = [np.ones(len(sample.inputs), np.float32) for sample in pool]
+    pairs = zip(known, ones, strict=True)
+    return torch.from_numpy(np.concatenate([one if w is None else w for w, one in pairs]))
 
 
 def _is_mapped(array: np.ndarray | None) -> bool:

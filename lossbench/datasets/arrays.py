@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from lossbench.contract import File, Sample, UserError
 from lossbench.datasets.columns import listed
 from lossbench.datasets.reading import named_file
 from lossbench.datasets.splitting import TRAIN
 from lossbench.datasets.suspects import SPLITS, hash_rows, note_rare, note_repeated
+from lossbench.datasets.weighing import read_weights
 from lossbench.registry.hints import choices
 from lossbench.registry.schema import reason_of
 from lossbench.tasks import task_class
@@ -26,6 +28,7 @@ INPUTS = ("x", "inputs", "images", "data", "features")
 TARGETS = ("y", "targets", "target", "labels", "label", "masks")
 CHANNELS = (1, 3, 4)
 MOST_CLASSES = 1000
+Names = dict[int | None, str]  # of arrays, by the part of their examples
 HASHED = 2**30  # bytes of inputs in which repeated examples are looked for
 
 
@@ -37,6 +40,7 @@ def arrays(
     target_path: File | None = None,
     inputs: str | None = None,
     target: str | None = None,
+    weight: str | None = None,
     task: str | None = None,
     channels: Literal["first", "last"] | None = None,
 ) -> Sample:
@@ -55,13 +59,15 @@ def arrays(
         path: the .npz file, or the .npy file of inputs.
         target_path: the .npy file of targets.
         inputs, target: the names of other arrays of an .npz file.
+        weight: the name of an array of an .npz file, of what each example counts, in losses,
+            metrics and standardising; of given splits NAME_train and NAME_test. 0 leaves one out.
         task: how targets are read; null decides by what they are.
         channels: which axis of an image are its colours; null finds 1, 3 or 4 of them.
     """
     files = [named_file(path, "dataset.path", ".npz or .npy")]
     if target_path is not None:
         files.append(named_file(target_path, "dataset.target_path", ".npy"))
-    return _read_sample(tuple(files), inputs, target, task, channels)
+    return _read_sample(tuple(files), inputs, target, weight, task, channels)
 
 
 @functools.lru_cache(maxsize=1)
@@ -69,18 +75,25 @@ def _read_sample(
     files: tuple[tuple[Path, int], ...],
     inputs: str | None,
     target: str | None,
+    weight: str | None,
     task: str | None,
     channels: str | None,
 ) -> Sample:
     """The same for every seed, so read once for each version of the files."""
     file = files[0][0]
     loaded = [_load(each) for each, _ in files]
+    split = weights = None
     if isinstance(loaded[0], np.ndarray):
         if len(loaded) < 2 or not isinstance(loaded[1], np.ndarray):
             raise UserError(f"{file}: give its targets as dataset.target_path=FILE.npy.")
-        x, y, split = loaded[0], loaded[1], None
+        x, y = loaded[0], loaded[1]
+        if weight is not None:
+            raise UserError(f"dataset.weight={weight}: an array of an .npz file; {file} is none.")
     else:
-        x, y, split = _find_arrays(file, loaded[0], inputs, target)
+        names = _find_arrays(file, loaded[0], inputs, target)
+        x, y = (_joined(file, loaded[0], each) for each in names)
+        split = _parts(loaded[0], names[0])
+        weights = _find_weights(file, loaded[0], weight, names[0]) if weight else None
     _refuse_arrays(file, x, y)
     x = with_channels(file, x, channels)
     targets, kind, classes = read_labels(file, y, x, task)
@@ -96,6 +109,7 @@ def _read_sample(
         standardise="channels" if x.ndim == 4 else kind != "list_ranking",
         notes=tuple(f"{file.name}: {note}" for note in notes),
         split=split,
+        weights=weights,
     )
 
 
@@ -116,34 +130,62 @@ def _load(file: Path) -> np.ndarray | dict[str, np.ndarray]:
 
 def _find_arrays(
     file: Path, content: Mapping[str, np.ndarray], inputs: str | None, target: str | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Inputs, targets and the part of each example, by the names of arrays."""
+) -> tuple[Names, Names]:
+    """The names of the arrays of inputs and of targets."""
     for key, name in (("inputs", inputs), ("target", target)):
         if name is not None and name not in content:
             raise UserError(
                 f"dataset.{key}={name}: no array of {file}. {choices(name, content.keys())}"
             )
-    x: dict[int | None, str] = {None: inputs} if inputs else _named(content, INPUTS)
-    y: dict[int | None, str] = {None: target} if target else _named(content, TARGETS)
+    x: Names = {None: inputs} if inputs else _named(content, INPUTS)
+    y: Names = {None: target} if target else _named(content, TARGETS)
     if set(x) != set(y) or not {None, TRAIN} & set(x):
         raise UserError(
             f"{file} holds {listed(content)}; name its arrays x and y, or x_train, y_train, x_test "
             "and y_test, or give dataset.inputs=… dataset.target=…."
         )
-    parts = sorted(x, key=lambda part: -1 if part is None else part)
+    return x, y
+
+
+def _find_weights(file: Path, content: Mapping[str, np.ndarray], name: str, x: Names) -> np.ndarray:
+    """(N,) what each example of inputs of these names counts."""
+    named = _named(content, (re.escape(name.lower()),))
+    if set(named) != set(x):
+        forms = name if None in x else f"{name}_train, {name}_test and the like"
+        raise UserError(f"dataset.weight={name}: {file} holds {listed(content)}; give it {forms}.")
+    weights = _joined(file, content, named)
+    if weights.ndim != 1 or len(weights) != (count := sum(len(content[n]) for n in x.values())):
+        raise UserError(
+            f"{file}: weights {name!r} have shape {weights.shape}; give one for each of {count} "
+            "inputs."
+        )
+    return read_weights(file, name, pd.Series(weights))
+
+
+def _joined(file: Path, content: Mapping[str, np.ndarray], names: Names) -> np.ndarray:
+    """The arrays of all parts one after the other."""
     try:
-        joined = [np.concatenate([content[names[p]] for p in parts]) for names in (x, y)]
+        return np.concatenate([content[names[part]] for part in _in_order(names)])
     except ValueError as error:
         raise UserError(f"{file}: its arrays do not fit together: {error}.") from error
-    counts = [len(content[x[part]]) for part in parts]
-    split = None if parts == [None] else np.repeat(np.array(parts), counts)
-    return joined[0], joined[1], split if len(parts) > 1 else None
 
 
-def _named(content: Mapping[str, Any], words: tuple[str, ...]) -> dict[int | None, str]:
+def _in_order(names: Names) -> list[int | None]:
+    return sorted(names, key=lambda part: -1 if part is None else part)
+
+
+def _parts(content: Mapping[str, np.ndarray], names: Names) -> np.ndarray | None:
+    """(N,) the part of each example, None where names say none."""
+    if len(names) < 2:
+        return None
+    parts = _in_order(names)
+    return np.repeat(np.array(parts), [len(content[names[part]]) for part in parts])
+
+
+def _named(content: Mapping[str, Any], words: tuple[str, ...]) -> Names:
     """The arrays that are named by one of the words, by the part that the name says."""
     part, word = "|".join(SPLITS), "|".join(words)
-    named: dict[int | None, str] = {}
+    named: Names = {}
     for name in content:
         if said := re.fullmatch(rf"(?:({part})_)?(?:{word})(?:_({part}))?", name.lower()):
             named[SPLITS.get(said[1] or said[2])] = name

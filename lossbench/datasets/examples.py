@@ -82,8 +82,17 @@ def _add(blocks: Iterator[np.ndarray]) -> np.ndarray:
     return total
 
 
-def measured(sample: Sample, train: np.ndarray) -> Examples:
-    """The training examples, standardised as the sample asks for, by themselves."""
+def _weigh(blocks: Iterator[np.ndarray], weights: np.ndarray) -> Iterator[np.ndarray]:
+    """Each block times the weights (N,) of its rows."""
+    start = 0
+    for block in blocks:
+        share = weights[start : start + len(block)].reshape(-1, *[1] * (block.ndim - 1))
+        yield block * share
+        start += len(block)
+
+
+def measured(sample: Sample, train: np.ndarray, weights: np.ndarray | None = None) -> Examples:
+    """The training examples, standardised as the sample asks for, by themselves (weighted)."""
     examples = Examples(sample.inputs, train)
     if sample.fill:
         examples = replace(examples, fill=sample.fill(np.asarray(examples)))
@@ -92,7 +101,7 @@ def measured(sample: Sample, train: np.ndarray) -> Examples:
         mean, spread = np.nanmean(items, 0, keepdims=True), np.nanstd(items, 0, keepdims=True)
         return replace(examples, centre=mean, scale=_not_constant(spread, np.nanmax(abs(items), 0)))
     if sample.standardise:
-        mean, scale = _measure(examples, sample.standardise == "channels")
+        mean, scale = _measure(examples, sample.standardise == "channels", weights)
         return replace(examples, centre=mean, scale=scale)
     if sample.fill or sample.inputs.dtype == np.uint8:
         one = np.ones((1,) * (sample.inputs.ndim - 1))
@@ -101,11 +110,16 @@ def measured(sample: Sample, train: np.ndarray) -> Examples:
     return examples
 
 
-def _measure(examples: Examples, channels: bool) -> tuple[np.ndarray, np.ndarray]:
+def _measure(
+    examples: Examples, channels: bool, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The mean and the deviation of each feature, or channel; 1 where it is constant."""
 
     def average(of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        mean = _add(of(block) for block in examples.blocks()) / len(examples)
+        if weights is None:
+            mean = _add(of(block) for block in examples.blocks()) / len(examples)
+        else:
+            mean = _add(_weigh(map(of, examples.blocks()), weights)) / weights.sum()
         return mean.mean(axes, keepdims=True) if channels else mean
 
     axes = tuple(range(1, examples.ndim - 1))

@@ -42,6 +42,7 @@ from lossbench.datasets.suspects import (
     note_repeated,
 )
 from lossbench.datasets.table import Table
+from lossbench.datasets.weighing import read_weights
 from lossbench.registry.schema import Faults
 
 SUFFIXES = ".csv or .parquet"
@@ -76,6 +77,7 @@ def csv(
     split: str | None = None,
     test: File | None = None,
     group: str | None = None,
+    weight: str | None = None,
     query: str | None = None,
     decimal: Literal["point", "comma"] | None = None,
     thousands: Literal["comma", "point", "space", "apostrophe"] | None = None,
@@ -104,6 +106,8 @@ def csv(
         split: a column that says train, validation or test; what no row is, is drawn from train.
         test: a file of the same columns, all of whose rows are the test split.
         group: a column whose equal cells keep rows in one split, such as a patient.
+        weight: a column of what each row counts, in losses, metrics and standardising; rows of
+            weight 0 are left out.
         query: of task=list_ranking the column whose equal cells make rows the items of one list,
             which is one example; the target is then a grade from 0.
         decimal: the decimal sign; null is the point.
@@ -135,6 +139,7 @@ def csv(
         query,
         tuple(more),
         Spelling(point, mark, MISSING if missing == "impute" else ()),
+        weight,
     )
     return _read_sample(tuple(files), wanted)
 
@@ -158,6 +163,14 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
 
     file: what messages name.
     """
+    weights = None
+    if wanted.weight is not None:
+        weights = read_weights(file, wanted.weight, table[wanted.weight])
+        if not (counts := weights > 0).all():
+            parts = None if parts is None else parts[counts]
+            sample = sample_of(file, table.where(counts), wanted, parts)
+            note = f"{file.name}: {np.count_nonzero(~counts)} rows of weight 0 are left out."
+            return replace(sample, notes=(note, *sample.notes))
     columns = table.only(name for name in table if name not in wanted.roles)
     if len(table) < 10 or not columns.names:
         raise UserError(
@@ -184,6 +197,8 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
         targets, kind = read_durations(file, target, event), "survival"
     elif wanted.event:
         raise UserError(f"dataset.event={wanted.event}: it needs dataset.task=survival.")
+    elif wanted.query and wanted.weight:
+        raise UserError("dataset.weight: rows are items of lists (dataset.query); leave it out.")
     elif (wanted.task == "list_ranking") != (wanted.query is not None):
         raise UserError(
             "dataset.task=list_ranking and dataset.query, the column that says which list a row is "
@@ -202,7 +217,14 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
         said += note_repeated(same, parts, groups)
     notes += [f"{file.name}: {note}" for note in said]
     sample = Sample(
-        inputs, targets, kind, notes=tuple(notes), fill=fill, split=parts, groups=groups
+        inputs,
+        targets,
+        kind,
+        notes=tuple(notes),
+        fill=fill,
+        split=parts,
+        groups=groups,
+        weights=weights,
     )
     if wanted.query is None:
         return sample

@@ -106,7 +106,8 @@ class Raw(NamedTuple):
 class Splits:
     """The pool, and each replica's rows of it, of which batches are made on the device.
 
-    inputs, targets: the pool's, (M, ...) in their own types. shared: whether all replicas have the
+    inputs, targets: the pool's, (M, ...) in their own types. weights: (M,) above 0 where examples
+    count, None where all count alike. shared: whether all replicas have the
     same examples. mapped: whether inputs are on disk. unit, target_unit: what a replica's inputs
     and targets are measured in, None for as they are; in_own_unit: whether only metrics measure
     targets so. notes: what a reader of the results must know of the data.
@@ -125,6 +126,7 @@ class Splits:
     notes: tuple[str, ...]
     shared: bool
     mapped: bool
+    weights: Tensor | None = None
     in_own_unit: bool = False
     device: torch.device = CPU
     dtype: torch.dtype = torch.float32
@@ -173,7 +175,7 @@ class Splits:
             return self if dtype == self.dtype else replace(self, dtype=dtype)
         names = ["unit", "target_unit"]
         if not self.mapped and self.inputs.nbytes <= SHARE * torch.cuda.mem_get_info(device)[0]:
-            names += ["inputs", "targets", "train", "validation", "test", "changed"]
+            names += ["inputs", "targets", "weights", "train", "validation", "test", "changed"]
         return replace(self._with(names, lambda part: part.to(device)), device=device, dtype=dtype)
 
     def _with(self, names: Iterable[str], change: Callable[[Tensor], Tensor]) -> Splits:
@@ -237,6 +239,14 @@ class Splits:
         index = self._range(0, part.size)
         targets = self._fetch_targets(part, index, self._places(part, index)[0])
         return self._make_targets(part, targets.to(self.device), index.shape)
+
+    def weights_of(self, split: str) -> Tensor | None:
+        """What all examples of a split weigh (R, N), None where all count alike."""
+        if self.weights is None:
+            return None
+        part: Split = getattr(self, split)
+        rows, *_ = self._places(part, self._range(0, part.size))
+        return self.weights.index_select(0, rows).reshape(part.rows.shape).to(self.device)
 
     def train_targets(self, replica: int) -> Tensor:
         """One replica's targets of training (N, ...)."""

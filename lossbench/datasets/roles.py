@@ -28,6 +28,7 @@ class Wanted:
     query: str | None = None
     more: tuple[str, ...] = ()
     spelling: Spelling = PLAIN
+    weight: str | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -37,7 +38,8 @@ class Wanted:
     @property
     def roles(self) -> dict[str, str]:
         """The columns that are no features, with what they are; of equals the first counts."""
-        named = {self.group: "group", self.split: "split", self.event: "event"}
+        named = {self.weight: "weight", self.group: "group", self.split: "split"}
+        named[self.event] = "event"
         named |= {self.query: "query"} | dict.fromkeys(self.targets, "target")
         return {name: role for name, role in named.items() if name is not None}
 
@@ -47,6 +49,7 @@ def choose_columns(file: Path, table: Table, wanted: Wanted) -> Table:
     roles: list[tuple[str | None, str]] = [(name, "target") for name in wanted.targets]
     roles += [(wanted.event, "event")]
     roles += [(wanted.split, "split"), (wanted.group, "group"), (wanted.query, "query")]
+    roles += [(wanted.weight, "weight")]
     named = [(name, role) for name, role in roles if name is not None]
     named += [(name, "drop") for name in wanted.drop]
     named += [(name, "features") for name in wanted.features or ()]

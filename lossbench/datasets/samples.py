@@ -51,7 +51,8 @@ class Samples:
         before = rng.bit_generator.state
         sample = self.draw(rng)
         _refuse_invalid(sample)
-        sample = _without_unknown(sample)
+        _refuse_weights(sample)
+        sample = _without_weight(_without_unknown(sample))
         drawn = Posed(_widened(sample), _pose(sample), rng.bit_generator.state != before)
         if not drawn.anew:
             self.same = drawn
@@ -89,6 +90,16 @@ def _without_unknown(sample: Sample) -> Sample:
     if parts := unknown.sum() - unknown[wholly].sum():
         note += f" {parts} of {unknown[~wholly].size} targets of the others are not known: they"
         note += " count neither in the loss nor in metrics."
+    return replace(sample, split=split, held_out=None, notes=(*sample.notes, note))
+
+
+def _without_weight(sample: Sample) -> Sample:
+    """With examples of weight 0 in no split, and a note on them."""
+    if sample.weights is None or np.all(sample.weights):
+        return sample
+    nothing = np.asarray(sample.weights) == 0
+    split = np.where(nothing, np.uint8(LEFT_OUT), given_parts(sample))
+    note = f"{nothing.sum()} of {len(split)} examples of weight 0 are left out."
     return replace(sample, split=split, held_out=None, notes=(*sample.notes, note))
 
 
@@ -134,6 +145,19 @@ def _refuse_invalid(sample: Sample) -> None:
             f"dataset: feature {feature} has {counts[feature]} of {len(inputs)} values NaN, "
             f"infinite or beyond float32 (first in row {first[feature]}; "
             f"{np.count_nonzero(counts)} such features); remove or repair those rows."
+        )
+
+
+def _refuse_weights(sample: Sample) -> None:
+    """UserError for weights that are not one for each example, of at least 0."""
+    if sample.weights is None:
+        return
+    weights, count = np.asarray(sample.weights), len(sample.inputs)
+    valid = weights.shape == (count,) and weights.dtype.kind in "fiub"
+    if not valid or not np.isfinite(weights.astype(np.float32)).all() or weights.min() < 0:
+        raise UserError(
+            f"dataset: weights are {weights.dtype} of shape {weights.shape}; give finite numbers "
+            f"of at least 0, one for each example, ({count},)."
         )
 
 

@@ -15,6 +15,13 @@ SHARES = {1: (1,), 2: (4, 1), 3: (3, 1, 1)}
 FEWEST_PER_CLASS = 5  # one in each split
 
 
+def own_weights(sample: Sample) -> np.ndarray | None:
+    """(N,) what each example weighs, None where all that count weigh 1."""
+    if sample.weights is None or np.isin(sample.weights, (0, 1)).all():
+        return None
+    return np.asarray(sample.weights, np.float32)
+
+
 def given_parts(sample: Sample) -> np.ndarray:
     """(N,) the part that each example was given, by held_out or split; UserError for others."""
     count = len(sample.inputs)

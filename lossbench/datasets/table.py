@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 
@@ -36,3 +37,11 @@ class Table:
     def only(self, names: Iterable[str]) -> Table:
         """These columns of it."""
         return replace(self, names=tuple(names))
+
+    def where(self, kept: np.ndarray) -> Table:
+        """These rows (N,) of it."""
+
+        def read(name: str) -> pd.Series:
+            return self.read(name)[kept].reset_index(drop=True)
+
+        return replace(self, rows=int(np.count_nonzero(kept)), read=read)

@@ -166,7 +166,9 @@ def expectile(
     return _features(q * above.square() + (1 - q) * below.square()).mean(1)
 
 
-@declare(tune={"delta": (0.1, 10.0)}, convex=True, lipschitz=1.0, source="Huber 1964")
+@declare(
+    tune={"delta": (0.1, 10.0)}, unit=("delta",), convex=True, lipschitz=1.0, source="Huber 1964"
+)
 def huber(
     prediction: Tensor, target: Tensor, /, *, delta: Annotated[float, "(0, inf)"] = 1.0
 ) -> Tensor:
@@ -177,7 +179,7 @@ def huber(
     Args:
         prediction, target: (B,) or (B, D), any real.
         delta: in (0, inf), in the unit of the residual: in a run, standard deviations of the
-            training targets.
+            training targets, or the target's unit with task.unit=target.
 
     Returns:
         (B,), in squared units of the target; its gradient is -clip(r, -delta, delta).
@@ -196,7 +198,11 @@ def huber(
 
 
 @declare(
-    tune={"beta": (0.1, 10.0)}, convex=True, lipschitz=1.0, source="Girshick 2015, arXiv 1504.08083"
+    tune={"beta": (0.1, 10.0)},
+    unit=("beta",),
+    convex=True,
+    lipschitz=1.0,
+    source="Girshick 2015, arXiv 1504.08083",
 )
 def smooth_l1(
     prediction: Tensor, target: Tensor, /, *, beta: Annotated[float, "[0, inf)"] = 1.0
@@ -208,7 +214,7 @@ def smooth_l1(
     Args:
         prediction, target: (B,) or (B, D), any real.
         beta: in [0, inf), in the unit of the residual: in a run, standard deviations of the
-            training targets.
+            training targets, or the target's unit with task.unit=target.
 
     Returns:
         (B,), in units of the target.

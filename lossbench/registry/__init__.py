@@ -4,7 +4,6 @@ from lossbench.registry.lookup import (
     Parameter,
     Plugin,
     Term,
-    config_folders,
     facts,
     fault_in,
     find,
@@ -14,7 +13,6 @@ from lossbench.registry.lookup import (
     is_module,
     load,
     meddled,
-    missing_modules,
     names,
     no_such,
     parameters,
@@ -23,4 +21,5 @@ from lossbench.registry.lookup import (
     signature,
     takes_shapes,
 )
+from lossbench.registry.presence import config_folders, missing_modules
 from lossbench.registry.signatures import given

@@ -38,6 +38,7 @@ from lossbench.registry.statements import source_of
 from lossbench.undisturbed import undisturbed
 
 RUN_FACTS = {"num_examples", *CALL_FACTS}  # supplied by training, whatever the task
+LIBRARIES = ("timm", "torchvision")  # of models by name
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
 
 
@@ -119,12 +120,14 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
     """The plugins that a name means (a loss has one for each task); UserError where none does.
 
     name is `focal`, `package:focal` where two packages use one name, `file.py:my_loss`, or
-    `package.module:Loss`.
+    `package.module:Loss`; `timm:resnet18` or `torchvision:resnet18` is a model by its name there.
     """
     package, _, plain = name.rpartition(":")
     if package.endswith(".py"):
         return (_from_file(kind, package, plain),)
     matches = [p for p in installed(kind) if p.name == plain and package in ("", p.package)]
+    if kind == "model" and package in LIBRARIES:
+        return (_from_library(package, plain),)
     if is_module(package) and not expanded(f"{package}.py").is_file():
         return (_from_module(kind, package, plain),)
     if not matches:
@@ -184,6 +187,16 @@ def _from_file(kind: str, path: str, attribute: str) -> Plugin:
     if not file.is_file():
         raise UserError(f"{kind}={path}:{attribute}: there is no file {file}.")
     return Plugin(kind, f"{path}:{attribute}", str(file), attribute)
+
+
+def _from_library(library: str, name: str) -> Plugin:
+    """A model that is adapted to the channels and the outputs of a task."""
+    if spec_of(library) is None:
+        raise UserError(
+            f"model={library}:{name}: {library} is not installed; pip install {library}."
+        )
+    place = ("lossbench.models.by_name", f"{library}.{name}", library, metadata.version(library))
+    return Plugin("model", f"{library}:{name}", *place, library=True)
 
 
 def _from_module(kind: str, module: str, attribute: str) -> Plugin:
@@ -288,30 +301,6 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
                 "string, true, false, null or a list of them."
             )
     return ""
-
-
-def missing_modules(plugins: Iterable[Plugin]) -> dict[Plugin, str]:
-    """The plugins whose module or folder is not there, or that name no object; imports nothing."""
-    faults = {}
-    for plugin in plugins:
-        if spec_of(plugin.module) is None:
-            faults[plugin] = f"there is no module {plugin.module}"
-        elif not plugin.attribute:
-            faults[plugin] = "the entry point names no object; expected module:object"
-        elif plugin.kind == "config" and not config_folder(plugin).is_dir():
-            faults[plugin] = f"there is no folder {plugin.attribute} next to {plugin.module}"
-    return faults
-
-
-def config_folder(plugin: Plugin) -> Path:
-    """The folder of YAML that a plugin of the kind config names, whether it is there or not."""
-    return Path(file_of(plugin.module) or "nowhere").parent / plugin.attribute
-
-
-def config_folders() -> list[tuple[str, Path]]:
-    """Those that are there, with their packages; none is imported."""
-    folders = [(p.package, config_folder(p)) for p in installed("config") if p.attribute]
-    return [(package, folder) for package, folder in folders if folder.is_dir()]
 
 
 def parameters(plugin: Plugin) -> tuple[Parameter, ...]:

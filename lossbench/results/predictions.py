@@ -24,7 +24,8 @@ class Predictions:
     load: -> `validation`, `validation_best`, `test`, `test_best`, estimates (R, N, ...) after the
     last and after the best epoch, and `validation_target`, `test_target`, in the order of seeds;
     of a regression in the target's unit, and `target_scale`, the deviation of training targets;
-    `class_counts` and `cuts` of training where the task has them.
+    `class_counts` and `cuts` of training where the task has them; `validation_weight` and
+    `test_weight` (R, N) where examples have weights.
     """
 
     seeds: tuple[int, ...]

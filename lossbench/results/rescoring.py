@@ -11,7 +11,7 @@ import torch
 
 from lossbench import registry
 from lossbench.contract import Metric
-from lossbench.metrics import OF_TRAINING, asked_of_replicas, metrics_of, score
+from lossbench.metrics import OF_TRAINING, WEIGHT, asked_of_replicas, metrics_of, score
 from lossbench.results import Result
 from lossbench.results.predictions import of_seeds
 from lossbench.results.sources import code_of_metrics
@@ -67,7 +67,7 @@ def _columns(
         target, scale = torch.from_numpy(arrays[f"{split}_target"]), _scale(arrays)
         for suffix in ("", "_best"):
             estimate = torch.from_numpy(arrays[f"{split}{suffix}"])
-            facts = _facts(metrics, arrays, suffix)
+            facts = _facts(metrics, arrays, split, suffix)
             for name, values in score(metrics, estimate, target, scale, facts).items():
                 numbers = values.double().numpy()
                 columns[f"{place}{suffix}/{name}"] = np.where(diverged, np.nan, numbers)
@@ -80,15 +80,21 @@ def _scale(arrays: dict[str, np.ndarray]) -> torch.Tensor | None:
 
 
 def _facts(
-    metrics: dict[str, Metric], arrays: dict[str, np.ndarray], suffix: str
+    metrics: dict[str, Metric], arrays: dict[str, np.ndarray], split: str, suffix: str
 ) -> dict[str, torch.Tensor]:
-    """What metrics ask for of each replica."""
+    """What metrics ask for of each replica, and its weights."""
     asked, facts = asked_of_replicas(metrics.values()), dict[str, torch.Tensor]()
     facts |= {name: torch.from_numpy(arrays[name]) for name in asked.intersection(OF_TRAINING)}
+    weights = {
+        part: torch.from_numpy(arrays[f"{part}_weight"])
+        for part, _ in SPLITS
+        if f"{part}_weight" in arrays
+    }
     if "temperature" in asked:
         names = (f"validation{suffix}", "validation_target")
-        facts["temperature"] = fit_temperature(*(torch.from_numpy(arrays[n]) for n in names))
-    return facts
+        estimate, target = (torch.from_numpy(arrays[n]) for n in names)
+        facts["temperature"] = fit_temperature(estimate, target, weights.get("validation"))
+    return facts | ({WEIGHT: weights[split]} if split in weights else {})
 
 
 def row_variance(parts: Sequence[tuple[Result, str, str, float]]) -> float:
@@ -122,10 +128,12 @@ def _scorer(
     names = [n for n in added if n.rpartition(":")[2] == metric]
     known = {metric: metrics_of(task_of(result), names)[metric]}
     target, estimate = torch.from_numpy(arrays["test_target"]), torch.from_numpy(arrays[place])
-    facts = _facts(known, arrays, place.removeprefix("test"))
+    facts = _facts(known, arrays, "test", place.removeprefix("test"))
+    weights = facts.pop(WEIGHT, None)
 
     def score_of(rows: torch.Tensor) -> torch.Tensor:
-        values = score(known, estimate[:, rows], target[:, rows], _scale(arrays), facts)
+        own = facts if weights is None else {**facts, WEIGHT: weights[:, rows]}
+        values = score(known, estimate[:, rows], target[:, rows], _scale(arrays), own)
         return values[metric].double()
 
     return score_of

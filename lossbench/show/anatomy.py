@@ -6,7 +6,7 @@ import inspect
 import math
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,7 +165,15 @@ def list_properties(entry: Entry) -> list[tuple[str, str]]:
         ("link", _link(entry.task, entry.loss)),
         ("outputs", f"{entry.task.outputs_of(declared)} per target"),
         ("targets", _targets(entry.task, declared.target)),
+        *([("units", _units(declared.unit))] if declared.unit else []),
     ]
+
+
+def _units(names: Sequence[str]) -> str:
+    return (
+        f"{', '.join(names)} in deviations of the training targets, "
+        "or with task.unit=target in the target's unit"
+    )
 
 
 def _lipschitz(constant: float | None) -> str:

@@ -274,10 +274,12 @@ class Task(ABC):
         """Targets in the type in which corruptions meet them: labels int64."""
         return np.asarray(targets).astype(np.int64)
 
-    def units(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def units(
+        self, targets: np.ndarray, weights: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         """The mean and the scale by which targets are standardised, from the training ones.
 
-        None: they are not.
+        weights: (N,), where examples have some. None: they are not.
         """
         return None
 

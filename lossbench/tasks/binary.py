@@ -18,7 +18,7 @@ from lossbench.tasks.refusals import (
     refuse_single_output,
     refuse_types,
 )
-from lossbench.tasks.scores import class_counts, reliability, shared
+from lossbench.tasks.scores import Weight, average, class_counts, reliability, shared, weighed
 from lossbench.tasks.sections import MARGINS, SOFT
 
 POSTERIORS = (0.08, 0.3, 0.55, 0.8, 0.95)  # of class 1, on which losses are tried
@@ -38,93 +38,106 @@ def _confidence(estimate: Tensor, target: Tensor) -> Tensor:
     return torch.maximum(estimate, 1 - estimate)
 
 
+def _share(correct: Tensor, label: Tensor, weight: Weight) -> Tensor:
+    """Of the examples where label is 1 the share that is decided right."""
+    return weighed(correct * label, weight).sum(-1) / weighed(label, weight).sum(-1)
+
+
 @metric(direction=1, bounds=(0, 1))
-def accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+def accuracy(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Share of examples that are on their side of 0.5; a soft label counts by its side too."""
-    return _decided(estimate, target)[2].mean(-1)
+    return average(_decided(estimate, target)[2], example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def zero_one_error(estimate: Tensor, target: Tensor, /) -> Tensor:
+def zero_one_error(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """1 - accuracy."""
-    return 1 - accuracy(estimate, target)
+    return 1 - accuracy(estimate, target, example_weight=example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def balanced_accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+def balanced_accuracy(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean of the shares of both classes that are predicted right."""
     _, label, correct = _decided(estimate, target)
-    specificity = (correct * (1 - label)).sum(-1) / (1 - label).sum(-1)
-    return (recall(estimate, target) + specificity) / 2
+    specificity = _share(correct, 1 - label, example_weight)
+    return (_share(correct, label, example_weight) + specificity) / 2
 
 
 @metric(direction=1, bounds=(0, 1))
-def average_precision(estimate: Tensor, target: Tensor, /) -> Tensor:
+def average_precision(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean over the examples of class 1 of the precision at their own probability."""
-    return scores.average_precision(estimate, target > 0.5)
+    return scores.average_precision(estimate, target > 0.5, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def auroc(estimate: Tensor, target: Tensor, /) -> Tensor:
+def auroc(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Area under the ROC curve."""
-    return scores.auroc(estimate, target > 0.5)
+    return scores.auroc(estimate, target > 0.5, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def partial_auroc_10(estimate: Tensor, target: Tensor, /) -> Tensor:
+def partial_auroc_10(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Area under the ROC curve up to a false positive rate of 0.1, scaled so that chance is 0.5."""
-    return scores.partial_auroc(estimate, target > 0.5, 0.1)
+    return scores.partial_auroc(estimate, target > 0.5, 0.1, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def recall(estimate: Tensor, target: Tensor, /) -> Tensor:
+def recall(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Share of class 1 that is predicted as such."""
     _, label, correct = _decided(estimate, target)
-    return (correct * label).sum(-1) / label.sum(-1)
+    return _share(correct, label, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def f1(estimate: Tensor, target: Tensor, /) -> Tensor:
+def f1(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Harmonic mean of precision and recall of class 1."""
     predicted, label, _ = _decided(estimate, target)
-    value = 2 * (predicted * label).sum(-1) / (predicted + label).sum(-1)
+    hits, both = (weighed(each, example_weight) for each in (predicted * label, predicted + label))
+    value = 2 * hits.sum(-1) / both.sum(-1)
     return value.masked_fill(~label.any(-1), torch.nan)
 
 
 @shared
-def _log_loss(estimate: Tensor, target: Tensor) -> Tensor:
-    return -scores.log_likelihood(estimate, target.to(estimate.dtype)).mean(-1)
+def _log_loss(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
+    return -average(scores.log_likelihood(estimate, target.to(estimate.dtype)), weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
+def log_loss(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean of -y log p - (1 - y) log(1 - p)."""
-    return _log_loss(estimate, target)
+    return _log_loss(estimate, target, example_weight)
 
 
 @metric(direction=-1, bounds=(1, math.inf))
-def perplexity(estimate: Tensor, target: Tensor, /) -> Tensor:
+def perplexity(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """e^log_loss: 2 for a coin."""
-    return _log_loss(estimate, target).exp()
+    return _log_loss(estimate, target, example_weight).exp()
 
 
 @metric(direction=-1, bounds=(0, 1))
-def brier(estimate: Tensor, target: Tensor, /) -> Tensor:
+def brier(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean of the square of p - y."""
-    return (estimate - target.to(estimate.dtype)).square().mean(-1)
+    return average((estimate - target.to(estimate.dtype)).square(), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def ece(estimate: Tensor, target: Tensor, /) -> Tensor:
+def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Expected calibration error, of the predicted class in 15 bins of its probability."""
     confidence, (_, _, correct) = _confidence(estimate, target), _decided(estimate, target)
-    return scores.expected_calibration_error(confidence, correct)
+    return scores.expected_calibration_error(confidence, correct, weight=example_weight)
 
 
 @metric(direction=0, bounds=(-1, 1))
-def overconfidence(estimate: Tensor, target: Tensor, /) -> Tensor:
+def overconfidence(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean probability of the predicted class less accuracy."""
-    return (_confidence(estimate, target) - _decided(estimate, target)[2]).mean(-1)
+    gap = _confidence(estimate, target) - _decided(estimate, target)[2]
+    return average(gap, example_weight)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from torch import Tensor
 from lossbench.contract import metric
 from lossbench.tasks.scores import (
     CALIBRATION_BINS,
+    Weight,
+    average,
     class_counts,
     expected_calibration_error,
     log_probability,
@@ -29,7 +31,7 @@ def _of_classes(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([1 - estimate, estimate], -1), (target > 0.5).long()
 
 
-def fit_temperature(estimate: Tensor, target: Tensor) -> Tensor:
+def fit_temperature(estimate: Tensor, target: Tensor, weight: Weight = None) -> Tensor:
     """The T > 0 (...) that makes the log loss of softmax(log p / T) least, on these examples.
 
     By halving ln(1 / T), in which the loss is convex. Source: Guo et al. (2017), section 4.2.
@@ -41,7 +43,7 @@ def fit_temperature(estimate: Tensor, target: Tensor) -> Tensor:
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         weights = torch.softmax(logits * middle.exp()[..., None, None], -1)
-        slope = ((weights * logits).sum(-1) - hit).mean(-1)
+        slope = average((weights * logits).sum(-1) - hit, weight)
         low, high = torch.where(slope <= 0, middle, low), torch.where(slope <= 0, high, middle)
     return (-(low + high) / 2).exp()
 
@@ -60,18 +62,24 @@ def temperature(estimate: Tensor, target: Tensor, /, *, temperature: Tensor) -> 
 
 
 @metric(direction=-1, bounds=(0, 1))
-def scaled_ece(estimate: Tensor, target: Tensor, /, *, temperature: Tensor) -> Tensor:
+def scaled_ece(
+    estimate: Tensor, target: Tensor, /, *, temperature: Tensor, example_weight: Weight = None
+) -> Tensor:
     """`ece` after temperature scaling fitted on validation data."""
     probability, label = _scaled(estimate, target, temperature)
     confidence, predicted = probability.max(-1)
-    return expected_calibration_error(confidence, (predicted == label).to(probability.dtype))
+    correct = (predicted == label).to(probability.dtype)
+    return expected_calibration_error(confidence, correct, weight=example_weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def scaled_log_loss(estimate: Tensor, target: Tensor, /, *, temperature: Tensor) -> Tensor:
+def scaled_log_loss(
+    estimate: Tensor, target: Tensor, /, *, temperature: Tensor, example_weight: Weight = None
+) -> Tensor:
     """`log_loss` after temperature scaling fitted on validation data."""
     probability, label = _scaled(estimate, target, temperature)
-    return -log_probability(probability.gather(-1, label.unsqueeze(-1)).squeeze(-1)).mean(-1)
+    own = probability.gather(-1, label.unsqueeze(-1)).squeeze(-1)
+    return -average(log_probability(own), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
@@ -88,25 +96,25 @@ def adaptive_ece(estimate: Tensor, target: Tensor, /) -> Tensor:
     return torch.stack([part.sum(-1).abs() for part in parts], -1).sum(-1) / gaps.shape[-1]
 
 
-def _recalls(estimate: Tensor, target: Tensor) -> Tensor:
+def _recalls(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
     """Of each class (..., C) the share of its examples that are decided right; NaN without any."""
     probability, label = _of_classes(estimate, target)
     count = probability.shape[-1]
     predicted = torch.where(probability.argmax(-1) == label, label, count)  # wrong: a class apart
-    hits = class_counts(predicted, count + 1)[..., :count]
-    return hits.to(probability) / class_counts(label, count)
+    hits = class_counts(predicted, count + 1, weight)[..., :count]
+    return hits.to(probability) / class_counts(label, count, weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def worst_recall(estimate: Tensor, target: Tensor, /) -> Tensor:
+def worst_recall(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """The recall of the class that has the least."""
-    recalls = _recalls(estimate, target)
+    recalls = _recalls(estimate, target, example_weight)
     return recalls.nan_to_num(nan=math.inf).min(-1).values
 
 
 @metric(direction=1, bounds=(0, 1))
 def adjusted_balanced_accuracy(
-    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor
+    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor, example_weight: Weight = None
 ) -> Tensor:
     """Mean recall of the classes after probabilities are divided by the classes' training sizes.
 
@@ -114,29 +122,37 @@ def adjusted_balanced_accuracy(
     """
     probability, label = _of_classes(estimate, target)
     sizes = class_counts.to(probability).clamp(min=1)
-    return _recalls(probability / sizes.unsqueeze(-2), label).nanmean(-1)
+    return _recalls(probability / sizes.unsqueeze(-2), label, example_weight).nanmean(-1)
 
 
-def _recall_of_third(estimate: Tensor, target: Tensor, counts: Tensor, third: int) -> Tensor:
+def _recall_of_third(
+    estimate: Tensor, target: Tensor, counts: Tensor, third: int, weight: Weight
+) -> Tensor:
     """Mean recall of a third of the classes, in descending order of their training examples."""
     order = counts.sort(stable=True, dim=-1, descending=True).indices
     share = order.tensor_split(3, -1)[third]
-    return _recalls(estimate, target).gather(-1, share.to(estimate.device)).nanmean(-1)
+    return _recalls(estimate, target, weight).gather(-1, share.to(estimate.device)).nanmean(-1)
 
 
 @metric(direction=1, bounds=(0, 1))
-def recall_many(estimate: Tensor, target: Tensor, /, *, class_counts: Tensor) -> Tensor:
+def recall_many(
+    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor, example_weight: Weight = None
+) -> Tensor:
     """Mean recall of the third of the classes with the most training examples."""
-    return _recall_of_third(estimate, target, class_counts, 0)
+    return _recall_of_third(estimate, target, class_counts, 0, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def recall_medium(estimate: Tensor, target: Tensor, /, *, class_counts: Tensor) -> Tensor:
+def recall_medium(
+    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor, example_weight: Weight = None
+) -> Tensor:
     """Mean recall of the third of the classes between the largest and the smallest."""
-    return _recall_of_third(estimate, target, class_counts, 1)
+    return _recall_of_third(estimate, target, class_counts, 1, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def recall_few(estimate: Tensor, target: Tensor, /, *, class_counts: Tensor) -> Tensor:
+def recall_few(
+    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor, example_weight: Weight = None
+) -> Tensor:
     """Mean recall of the third of the classes with the fewest training examples."""
-    return _recall_of_third(estimate, target, class_counts, 2)
+    return _recall_of_third(estimate, target, class_counts, 2, example_weight)

@@ -14,7 +14,7 @@ from lossbench.registry.signatures import call_facts
 
 
 def outside_training(loss: Any, progress: float = 1.0) -> Any:
-    """The loss, or the module, that is given progress and the first examples, if it asks for them.
+    """The loss, or the module, given what training supplies at each call, if it asks for it.
 
     A class is given back as it is: its modules are to be.
     """
@@ -30,8 +30,12 @@ def outside_training(loss: Any, progress: float = 1.0) -> Any:
 def given_outside(
     asked: tuple[str, ...], target: Tensor, progress: float = 1.0
 ) -> dict[str, Tensor]:
-    """What a loss asks for at each call, where there is none in training: the first examples."""
-    known = {"progress": torch.tensor(progress), "index": torch.arange(len(target))}
+    """What a loss asks for at each call, outside of training: first examples that count alike."""
+    known = {
+        "progress": torch.tensor(progress),
+        "index": torch.arange(len(target)),
+        "example_weight": torch.ones(len(target)),
+    }
     return {name: known[name].to(target.device) for name in asked}
 
 

@@ -215,6 +215,7 @@ def _combined(
         tune=(*own.tune, *(axis for pair in pairs for axis in _searched(*pair, len(pairs)))),
         target=_shared_target([d.target for d in declared], task),
         couples=own.couples or any(d.couples for d in declared),
+        unit=(*own.unit, *(f"{part.path}.{n}" for part, d in pairs for n in d.unit)),
         stops_gradient=own.stops_gradient or any(d.stops_gradient for d in declared),
     )
 

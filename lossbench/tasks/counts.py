@@ -14,6 +14,7 @@ from lossbench.contract import Declaration, UserError, metric
 from lossbench.registry.schema import within
 from lossbench.tasks import Answers, Chart, Population, Section, Study, line
 from lossbench.tasks.regression import Regression, mean_absolute_error, root_mean_squared_error
+from lossbench.tasks.scores import Weight, average, weighed
 from lossbench.tasks.sections import others_at_zero
 
 POWER = 1.5  # of the metric tweedie_deviance
@@ -25,48 +26,56 @@ def _exact(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return estimate.double(), target.double()
 
 
-def _poisson_deviance(estimate: Tensor, target: Tensor) -> Tensor:
+def _poisson_deviance(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
     mean, y = _exact(estimate, target)
-    return 2 * (torch.xlogy(y, y) - torch.xlogy(y, mean) - y + mean).mean(-1)
+    return 2 * average(torch.xlogy(y, y) - torch.xlogy(y, mean) - y + mean, weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
-def poisson_deviance(estimate: Tensor, target: Tensor, /) -> Tensor:
+def poisson_deviance(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean of 2 (y log(y / mean) - y + mean): twice the nats that the estimate loses."""
-    return _poisson_deviance(estimate, target)
+    return _poisson_deviance(estimate, target, example_weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
-def gamma_deviance(estimate: Tensor, target: Tensor, /) -> Tensor:
+def gamma_deviance(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean of 2 (log(mean / y) + y / mean - 1), of ratios alone; NaN where a target is 0."""
     mean, y = _exact(estimate, target)
-    value = 2 * (mean.log() - y.log() + y / mean - 1).mean(-1)
+    value = 2 * average(mean.log() - y.log() + y / mean - 1, example_weight)
     return value.masked_fill((y == 0).any(-1), torch.nan)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
-def tweedie_deviance(estimate: Tensor, target: Tensor, /) -> Tensor:
+def tweedie_deviance(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean of the deviance of power 1.5, between those of counts and of ratios."""
     mean, y = _exact(estimate, target)
     p = POWER
     parts = y ** (2 - p) / ((1 - p) * (2 - p)) - y * mean ** (1 - p) / (1 - p)
-    return 2 * (parts + mean ** (2 - p) / (2 - p)).mean(-1)
+    return 2 * average(parts + mean ** (2 - p) / (2 - p), example_weight)
 
 
 @metric(direction=1, bounds=(-math.inf, 1))
-def d2_poisson(estimate: Tensor, target: Tensor, /) -> Tensor:
+def d2_poisson(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """1 - poisson_deviance / that of the mean of the split; NaN where all targets are equal."""
     _, y = _exact(estimate, target)
-    spread = _poisson_deviance(y.mean(-1, keepdim=True).expand_as(y), y)
+    mean = average(y, example_weight).unsqueeze(-1)
+    spread = _poisson_deviance(mean.expand_as(y), y, example_weight)
     constant = (y == y[..., :1]).all(-1)
-    return 1 - _poisson_deviance(estimate, target) / spread.masked_fill(constant, torch.nan)
+    deviance = _poisson_deviance(estimate, target, example_weight)
+    return 1 - deviance / spread.masked_fill(constant, torch.nan)
 
 
 @metric(direction=0, bounds=(0, math.inf))
-def calibration_ratio(estimate: Tensor, target: Tensor, /) -> Tensor:
+def calibration_ratio(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """The sum of the estimates / that of the targets: 1 where the total is right."""
     mean, y = _exact(estimate, target)
-    return mean.sum(-1) / y.sum(-1)
+    return weighed(mean, example_weight).sum(-1) / weighed(y, example_weight).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -180,6 +189,6 @@ class Counts(Regression):
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {}
 
-    def units(self, targets: np.ndarray) -> None:
+    def units(self, targets: np.ndarray, weights: np.ndarray | None = None) -> None:
         """They are trained on as they are."""
         return None

@@ -19,41 +19,43 @@ from lossbench.tasks.refusals import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import log_probability, shared, uneven
+from lossbench.tasks.scores import Weight, average, log_probability, shared, uneven
 from lossbench.tasks.sections import SOFT, others_at_zero
 
 ROUNDING = 1e-4  # how far from 1 the probabilities of an example may sum
 
 
 @shared
-def _cross_entropy(estimate: Tensor, target: Tensor) -> Tensor:
-    return -(target.to(estimate.dtype) * log_probability(estimate)).sum(-1).mean(-1)
+def _cross_entropy(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
+    return -average((target.to(estimate.dtype) * log_probability(estimate)).sum(-1), weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def kl(estimate: Tensor, target: Tensor, /) -> Tensor:
+def kl(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean of sum t log(t / p)."""
     target = target.to(estimate.dtype)
-    entropy = -torch.xlogy(target, target).sum(-1).mean(-1)
-    return _cross_entropy(estimate, target) - entropy
+    entropy = -average(torch.xlogy(target, target).sum(-1), example_weight)
+    return _cross_entropy(estimate, target, example_weight) - entropy
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def cross_entropy(estimate: Tensor, target: Tensor, /) -> Tensor:
+def cross_entropy(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean of -sum t log p."""
-    return _cross_entropy(estimate, target)
+    return _cross_entropy(estimate, target, example_weight)
 
 
 @metric(direction=-1, bounds=(1, math.inf))
-def perplexity(estimate: Tensor, target: Tensor, /) -> Tensor:
+def perplexity(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """e^cross_entropy."""
-    return _cross_entropy(estimate, target).exp()
+    return _cross_entropy(estimate, target, example_weight).exp()
 
 
 @metric(direction=-1, bounds=(0, 1))
-def total_variation(estimate: Tensor, target: Tensor, /) -> Tensor:
+def total_variation(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean of ½ sum |t - p|."""
-    return (target.to(estimate.dtype) - estimate).abs().sum(-1).mean(-1) / 2
+    return average((target.to(estimate.dtype) - estimate).abs().sum(-1), example_weight) / 2
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from lossbench.losses.ensembles import MEMBERS
 from lossbench.losses.predictive import LEVELS, QUANTILES, normal, of_members
 from lossbench.tasks import Answers, Chart, Population, Section, Study, line
 from lossbench.tasks.regression import Regression
+from lossbench.tasks.scores import Weight, average
 from lossbench.tasks.sections import others_at_zero
 
 
@@ -23,23 +24,39 @@ def _rows(estimate: Tensor, target: Tensor, shape: tuple[int, ...]) -> tuple[Ten
     return estimate.flatten(axis, -2), target.flatten(axis).unsqueeze(-1)
 
 
-def _pinball(estimate: Tensor, target: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _pinball(estimate: Tensor, target: Tensor, shape: tuple[int, ...], weight: Weight) -> Tensor:
     """The mean of all levels and targets; NaN where a quantile is missing."""
     quantiles, y = _rows(estimate, target, shape)
     residual, levels = y - quantiles, LEVELS.to(quantiles)
-    return torch.maximum(levels * residual, (levels - 1) * residual).mean((-2, -1))
+    values = torch.maximum(levels * residual, (levels - 1) * residual)
+    return values.mean((-2, -1)) if weight is None else average(values.mean(-1), weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
-def crps(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+def crps(
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
+) -> Tensor:
     """Continuous ranked probability score by 19 quantiles, in the unit of the target."""
-    return 2 * QUANTILES / (QUANTILES + 1) * _pinball(estimate, target, target_shape)
+    value = _pinball(estimate, target, target_shape, example_weight)
+    return 2 * QUANTILES / (QUANTILES + 1) * value
 
 
 @metric(direction=-1, bounds=(0, math.inf))
-def pinball(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+def pinball(
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
+) -> Tensor:
     """Mean pinball loss of the 19 quantiles, in the unit of the target."""
-    return _pinball(estimate, target, target_shape)
+    return _pinball(estimate, target, target_shape, example_weight)
 
 
 def _ends(
@@ -50,55 +67,98 @@ def _ends(
     return quantiles[..., outer - 1], quantiles[..., -outer], y.squeeze(-1)
 
 
-def _coverage(estimate: Tensor, target: Tensor, shape: tuple[int, ...], outer: int) -> Tensor:
+def _coverage(
+    estimate: Tensor, target: Tensor, shape: tuple[int, ...], outer: int, weight: Weight
+) -> Tensor:
     low, high, y = _ends(estimate, target, shape, outer)
-    share = ((low <= y) & (y <= high)).to(y.dtype).mean(-1)
+    share = average(((low <= y) & (y <= high)).to(y.dtype), weight)
     return share.masked_fill((low + high).isnan().any(-1), torch.nan)
 
 
 @metric(direction=0, bounds=(0, 1))
-def coverage_90(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+def coverage_90(
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
+) -> Tensor:
     """Share of targets between the quantiles at .05 and .95: 0.9 where these are right."""
-    return _coverage(estimate, target, target_shape, 1)
+    return _coverage(estimate, target, target_shape, 1, example_weight)
 
 
 @metric(direction=0, bounds=(0, 1))
-def coverage_50(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+def coverage_50(
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
+) -> Tensor:
     """Share of targets between the quantiles at .25 and .75: 0.5 where these are right."""
-    return _coverage(estimate, target, target_shape, 5)
+    return _coverage(estimate, target, target_shape, 5, example_weight)
 
 
 @metric(direction=0)
-def width_90(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+def width_90(
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
+) -> Tensor:
     """Mean distance of the quantiles at .05 and .95, in the unit of the target."""
     low, high, _ = _ends(estimate, target, target_shape, 1)
-    return (high - low).mean(-1)
+    return average(high - low, example_weight)
 
 
 @metric(direction=-1)
 def interval_score_90(
-    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
 ) -> Tensor:
     """width_90, and 20 times what targets lie outside of it, in the unit of the target."""
     low, high, y = _ends(estimate, target, target_shape, 1)
-    return (high - low + 20 * (torch.relu(low - y) + torch.relu(y - high))).mean(-1)
+    outside = torch.relu(low - y) + torch.relu(y - high)
+    return average(high - low + 20 * outside, example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def crossing_rate(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+def crossing_rate(
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
+) -> Tensor:
     """Share of targets of which a higher quantile lies below a lower one."""
     quantiles, _ = _rows(estimate, target, target_shape)
-    share = (quantiles.diff(dim=-1) < 0).any(-1).to(target.dtype).mean(-1)
+    share = average((quantiles.diff(dim=-1) < 0).any(-1).to(target.dtype), example_weight)
     return share.masked_fill(quantiles.isnan().flatten(-2).any(-1), torch.nan)
 
 
 @metric(direction=-1, bounds=(0, 1))
 def calibration_error(
-    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
 ) -> Tensor:
     """Mean distance of the share of targets up to a quantile from its level, over the 19."""
     quantiles, y = _rows(estimate, target, target_shape)
-    share = (y <= quantiles).to(y.dtype).mean(-2)
+    reached = (y <= quantiles).to(y.dtype).mT
+    weight = None if example_weight is None else example_weight.unsqueeze(-2)
+    share = average(reached, weight)
     share = share.masked_fill(quantiles.isnan().any(-2), torch.nan)
     return (share - LEVELS.to(share)).abs().mean(-1)
 

@@ -14,6 +14,8 @@ from lossbench.contract import Declaration, Metric, UserError, metric
 from lossbench.tasks import Answers, Chart, Population, Section, Study, Task, line
 from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
 from lossbench.tasks.scores import (
+    Weight,
+    average,
     class_counts,
     expected_calibration_error,
     log_probability,
@@ -37,74 +39,80 @@ def _one_hot(estimate: Tensor, target: Tensor) -> Tensor:
 
 
 @shared
-def _support_and_hits(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _support_and_hits(estimate: Tensor, target: Tensor, weight: Weight) -> tuple[Tensor, Tensor]:
     """Of each class the number of its examples, and of those that are decided right."""
     one_hot, (_, _, correct) = _one_hot(estimate, target), _decided(estimate, target)
+    if weight is not None:
+        one_hot = one_hot * weight.unsqueeze(-1)
     return one_hot.sum(-2), (one_hot * correct.unsqueeze(-1)).sum(-2)
 
 
 @metric(direction=1, bounds=(0, 1))
-def accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+def accuracy(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Share of examples whose likeliest class is the target."""
-    return _decided(estimate, target)[2].mean(-1)
+    return average(_decided(estimate, target)[2], example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def zero_one_error(estimate: Tensor, target: Tensor, /) -> Tensor:
+def zero_one_error(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """1 - accuracy."""
-    return 1 - accuracy(estimate, target)
+    return 1 - accuracy(estimate, target, example_weight=example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def balanced_accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+def balanced_accuracy(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean over classes of the share of their examples that are decided right."""
-    support, hits = _support_and_hits(estimate, target)
+    support, hits = _support_and_hits(estimate, target, example_weight)
     return (hits / support).mean(-1)
 
 
 @metric(direction=1, bounds=(0, 1))
-def macro_f1(estimate: Tensor, target: Tensor, /) -> Tensor:
+def macro_f1(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean over classes of the harmonic mean of precision and recall."""
-    support, hits = _support_and_hits(estimate, target)
-    predicted = class_counts(_decided(estimate, target)[0], estimate.shape[-1])
+    support, hits = _support_and_hits(estimate, target, example_weight)
+    decided, count = _decided(estimate, target)[0], estimate.shape[-1]
+    predicted = class_counts(decided, count, example_weight)
     return (2 * hits / (support + predicted)).masked_fill(support == 0, torch.nan).mean(-1)
 
 
 @shared
-def _log_loss(estimate: Tensor, target: Tensor) -> Tensor:
-    return -log_probability(estimate.gather(-1, target.unsqueeze(-1)).squeeze(-1)).mean(-1)
+def _log_loss(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
+    own = estimate.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+    return -average(log_probability(own), weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
+def log_loss(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean of -log p of the target's class."""
-    return _log_loss(estimate, target)
+    return _log_loss(estimate, target, example_weight)
 
 
 @metric(direction=-1, bounds=(1, math.inf))
-def perplexity(estimate: Tensor, target: Tensor, /) -> Tensor:
+def perplexity(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """e^log_loss: C for uniform probabilities."""
-    return _log_loss(estimate, target).exp()
+    return _log_loss(estimate, target, example_weight).exp()
 
 
 @metric(direction=-1, bounds=(0, 2))
-def brier(estimate: Tensor, target: Tensor, /) -> Tensor:
+def brier(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean over examples of the summed squares of p less the target's one-hot vector."""
-    return (estimate - _one_hot(estimate, target)).square().sum(-1).mean(-1)
+    return average((estimate - _one_hot(estimate, target)).square().sum(-1), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def ece(estimate: Tensor, target: Tensor, /) -> Tensor:
+def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Expected calibration error, of the likeliest class in 15 bins of its probability."""
     _, confidence, correct = _decided(estimate, target)
-    return expected_calibration_error(confidence, correct)
+    return expected_calibration_error(confidence, correct, weight=example_weight)
 
 
 @metric(direction=0, bounds=(-1, 1))
-def overconfidence(estimate: Tensor, target: Tensor, /) -> Tensor:
+def overconfidence(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean probability of the likeliest class less accuracy."""
     _, confidence, correct = _decided(estimate, target)
-    return (confidence - correct).mean(-1)
+    return average(confidence - correct, example_weight)
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ class Multiclass(Task):
     """Predictions (..., N, C), targets (..., N) int64 class indices from 0."""
 
     num_classes: int
+    embedding_dim: int = 16  # of a loss with a prototype for each class
 
     name = "multiclass"
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -135,7 +144,6 @@ class Multiclass(Task):
         r"logits|multi-?class|\(B, C\)|int64|softmax|gather|one_hot|logsumexp|\bclass(?:es)?\b"
         r"|\bcross_entropy|nll_loss"
     )
-    embedding_dim = 16  # of the embeddings that a loss with a prototype for each class asks for
 
     @classmethod
     def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Multiclass:

@@ -20,7 +20,7 @@ from lossbench.tasks.refusals import (
     refuse_targets,
     refuse_types,
 )
-from lossbench.tasks.scores import reliability, shared, uneven
+from lossbench.tasks.scores import Weight, average, of_columns, reliability, shared, uneven, weighed
 
 SURE = 20.0  # a logit that is as good as certain
 
@@ -34,45 +34,63 @@ def _decided(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return predicted.masked_fill(unknown, torch.nan), label, agreed.masked_fill(unknown, torch.nan)
 
 
+def _of_labels(estimate: Tensor, weight: Weight) -> Weight:
+    """What examples weigh, for each label (..., L, N)."""
+    return None if weight is None else weight.unsqueeze(-2).expand_as(estimate.mT)
+
+
 @metric(direction=1, bounds=(0, 1))
-def average_precision(estimate: Tensor, target: Tensor, /) -> Tensor:
+def average_precision(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean over the labels that occur of their average precision."""
     score = estimate.masked_fill(target.isnan(), -torch.inf)  # behind all that are known
-    return scores.average_precision(score.mT, (target > 0.5).mT).nanmean(-1)
+    weight = _of_labels(estimate, example_weight)
+    return scores.average_precision(score.mT, (target > 0.5).mT, weight).nanmean(-1)
 
 
 @metric(direction=1, bounds=(0, 1))
-def exact_match(estimate: Tensor, target: Tensor, /) -> Tensor:
+def exact_match(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Share of examples of which every label that is known is on its side of 0.5."""
-    return _decided(estimate, target)[2].nan_to_num(1.0).prod(-1).mean(-1)
+    return average(_decided(estimate, target)[2].nan_to_num(1.0).prod(-1), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def hamming(estimate: Tensor, target: Tensor, /) -> Tensor:
+def hamming(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Share of all labels that are on the wrong side of 0.5."""
-    return 1 - _decided(estimate, target)[2].flatten(-2).nanmean(-1)
+    agreed = _decided(estimate, target)[2].flatten(-2)
+    if example_weight is None:
+        return 1 - agreed.nanmean(-1)
+    weight = of_columns(example_weight, agreed) * ~agreed.isnan()
+    return 1 - (agreed.nan_to_num(0.0) * weight).sum(-1) / weight.sum(-1)
 
 
 @metric(direction=1, bounds=(0, 1))
-def f1(estimate: Tensor, target: Tensor, /) -> Tensor:
+def f1(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean over the labels that occur of the harmonic mean of precision and recall."""
     predicted, label, _ = _decided(estimate, target)
-    value = 2 * (predicted * label).nansum(-2) / (predicted + label).nansum(-2)
+    weight = _of_labels(estimate, example_weight)
+    hits, both = (weighed(v.mT, weight).nansum(-1) for v in (predicted * label, predicted + label))
+    value = 2 * hits / both
     return value.masked_fill(~(label > 0).any(-2), torch.nan).nanmean(-1)
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
+def log_loss(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Mean over examples of -y log p - (1 - y) log(1 - p), summed over labels."""
     nats = -scores.log_likelihood(estimate, target.to(estimate.dtype))
-    return nats.masked_fill(target.isnan(), 0).sum(-1).mean(-1)
+    return average(nats.masked_fill(target.isnan(), 0).sum(-1), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def ece(estimate: Tensor, target: Tensor, /) -> Tensor:
+def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Expected calibration error of all labels pooled, in 15 bins of probability."""
     confidence, correct = torch.maximum(estimate, 1 - estimate), _decided(estimate, target)[2]
-    return scores.expected_calibration_error(confidence.flatten(-2), correct.flatten(-2))
+    weight = _of_labels(estimate, example_weight)
+    pooled = None if weight is None else weight.mT.flatten(-2)
+    return scores.expected_calibration_error(
+        confidence.flatten(-2), correct.flatten(-2), weight=pooled
+    )
 
 
 @dataclass(frozen=True)

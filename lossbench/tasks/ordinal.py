@@ -15,7 +15,7 @@ from lossbench.losses.ordinal import coral
 from lossbench.tasks import Answers, Section, Study, line
 from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
-from lossbench.tasks.scores import class_counts, shared
+from lossbench.tasks.scores import Weight, average, class_counts, shared
 from lossbench.tasks.sections import others_at_zero
 
 FEWEST_CLASSES = 3  # two have no order that a loss could use
@@ -29,39 +29,49 @@ def _decided(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @metric(direction=1, bounds=(-1, 1))
-def quadratic_weighted_kappa(estimate: Tensor, target: Tensor, /) -> Tensor:
+def quadratic_weighted_kappa(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """1 - squared distances of decisions from classes / those of all pairs; NaN for 0 / 0."""
     decided, off = _decided(estimate, target)
-    count = target.shape[-1]
-    squares = (decided.square() + target.square()).sum(-1)
-    by_chance = count * squares - 2 * decided.sum(-1) * target.sum(-1)  # integers: exact
-    observed = count * off.square().sum(-1)
+    weight = torch.ones_like(target) if example_weight is None else example_weight.double()
+    count, squares = weight.sum(-1), (weight * (decided.square() + target.square())).sum(-1)
+    sums = [(weight * each).sum(-1) for each in (decided, target)]
+    by_chance = count * squares - 2 * sums[0] * sums[1]  # of integers exact
+    observed = count * (weight * off.square()).sum(-1)
     return 1 - observed.to(estimate.dtype) / by_chance.to(estimate.dtype)
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="classes")
-def mean_absolute_error(estimate: Tensor, target: Tensor, /) -> Tensor:
+def mean_absolute_error(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean number of classes between the decision and the target."""
-    return _decided(estimate, target)[1].to(estimate.dtype).mean(-1)
+    return average(_decided(estimate, target)[1].to(estimate.dtype), example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def accuracy(estimate: Tensor, target: Tensor, /) -> Tensor:
+def accuracy(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
     """Share of examples whose likeliest class is the target."""
-    return (_decided(estimate, target)[1] == 0).to(estimate.dtype).mean(-1)
+    return average((_decided(estimate, target)[1] == 0).to(estimate.dtype), example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def accuracy_within_1(estimate: Tensor, target: Tensor, /) -> Tensor:
+def accuracy_within_1(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Share of examples whose likeliest class is the target or next to it."""
-    return (_decided(estimate, target)[1] <= 1).to(estimate.dtype).mean(-1)
+    return average((_decided(estimate, target)[1] <= 1).to(estimate.dtype), example_weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
-def ranked_probability_score(estimate: Tensor, target: Tensor, /) -> Tensor:
+def ranked_probability_score(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+) -> Tensor:
     """Mean of the summed squares of the cumulated probabilities less those of the target."""
     reached = target.unsqueeze(-1) <= torch.arange(estimate.shape[-1], device=target.device)
-    return (estimate.cumsum(-1) - reached.to(estimate.dtype)).square().sum(-1).mean(-1)
+    distance = (estimate.cumsum(-1) - reached.to(estimate.dtype)).square().sum(-1)
+    return average(distance, example_weight)
 
 
 @dataclass(frozen=True)

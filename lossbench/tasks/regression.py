@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lossbench.contract import DEVIATIONS, Declaration, Metric, UserError, metric
 from lossbench.tasks import Answers, Chart, Population, Section, Study, Task, line
+from lossbench.tasks.scores import Weight, of_columns
 
 RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
 GRID, PLACES = 20_001, 16.0  # of biases, from -sinh 16 to sinh 16, at which a link is tried
@@ -30,93 +31,153 @@ def _residual(
     return residual.flatten(-1 - len(target_shape)), known.flatten(-1 - len(target_shape))
 
 
-def _mean_known(values: Tensor, known: Tensor) -> Tensor:
+def _mean_known(values: Tensor, known: Tensor, weight: Weight) -> Tensor:
     """Of values that are 0 where nothing is known."""
-    return values.sum(-1) / known.sum(-1)
+    if weight is None:
+        return values.sum(-1) / known.sum(-1)
+    weight = of_columns(weight, values)
+    return (values * weight).sum(-1) / (known * weight).sum(-1)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
 def root_mean_squared_error(
-    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
 ) -> Tensor:
     """Square root of the mean square of all residuals, in the unit of the target."""
     residual, known = _residual(estimate, target, target_shape)
-    return _mean_known(residual.square(), known).sqrt()
+    return _mean_known(residual.square(), known, example_weight).sqrt()
 
 
 @metric(direction=-1, bounds=(0, math.inf))
 def mean_squared_error(
-    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
 ) -> Tensor:
     """Mean square of all residuals; a run has it where it is named."""
     residual, known = _residual(estimate, target, target_shape)
-    return _mean_known(residual.square(), known)
+    return _mean_known(residual.square(), known, example_weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
 def mean_absolute_error(
-    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
 ) -> Tensor:
     """Mean size of all residuals, in the unit of the target."""
     residual, known = _residual(estimate, target, target_shape)
-    return _mean_known(residual.abs(), known)
+    return _mean_known(residual.abs(), known, example_weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
 def median_absolute_error(
-    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
 ) -> Tensor:
     """Median size of all residuals, in the unit of the target."""
     residual, known = _residual(estimate, target, target_shape)
-    ordered = residual.abs().masked_fill(~known, torch.nan).sort(-1).values
-    count = known.sum(-1, keepdim=True)
-    middle = torch.cat([(count - 1).clamp_min(0) // 2, count // 2], -1)
-    return ordered.gather(-1, middle).sum(-1) / 2
+    ordered, order = residual.abs().masked_fill(~known, torch.nan).sort(-1)
+    weight = known.long() if example_weight is None else known * of_columns(example_weight, known)
+    reached = weight.gather(-1, order).double().cumsum(-1)
+    twice, total = 2 * reached, reached[..., -1:]
+    places = torch.stack([(twice < total).sum(-1), (twice <= total).sum(-1)], -1)
+    return ordered.gather(-1, places.clamp(max=ordered.shape[-1] - 1)).sum(-1) / 2
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit=DEVIATIONS)
 def standardised_error(
-    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
 ) -> Tensor:
     """root_mean_squared_error in standard deviations of the training targets, per column."""
     residual, known = _residual(estimate, target, target_shape)
-    return _mean_known(residual.square(), known).sqrt()
+    return _mean_known(residual.square(), known, example_weight).sqrt()
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit=DEVIATIONS)
 def standardised_absolute_error(
-    estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
 ) -> Tensor:
     """mean_absolute_error in standard deviations of the training targets, per column."""
     residual, known = _residual(estimate, target, target_shape)
-    return _mean_known(residual.abs(), known)
+    return _mean_known(residual.abs(), known, example_weight)
 
 
 @metric(direction=1, bounds=(-math.inf, 1))
-def r2(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+def r2(
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
+) -> Tensor:
     """1 - squared residuals / squared distances from the mean, on average over columns."""
     axis, known = -1 - len(target_shape), ~target.isnan()
-    mean = torch.where(known, target, 0).sum(axis, keepdim=True) / known.sum(axis, keepdim=True)
-    spread = torch.where(known, target - mean, 0).square().sum(axis)
-    error = torch.where(known, estimate - target, 0).square().sum(axis)
+    weight = known.to(target.dtype)
+    if example_weight is not None:
+        weight = weight * example_weight.reshape(*example_weight.shape, *[1] * len(target_shape))
+    target = torch.where(known, target, 0)
+    mean = (weight * target).sum(axis, keepdim=True) / weight.sum(axis, keepdim=True)
+    spread = (weight * (target - mean).square()).sum(axis)
+    error = (weight * (estimate - target).square()).sum(axis)
     share = error / spread.masked_fill(spread == 0, torch.nan)
     return 1 - (share.mean(-1) if target_shape else share)
 
 
 def _pinball(q: float) -> Metric:
-    def pinball(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+    def pinball(
+        estimate: Tensor,
+        target: Tensor,
+        /,
+        *,
+        target_shape: tuple[int, ...],
+        example_weight: Weight = None,
+    ) -> Tensor:
         """Mean of q times what was too low and 1 - q times what was too high, in its unit."""
         residual, known = _residual(estimate, target, target_shape)
-        return _mean_known(torch.maximum(-q * residual, (1 - q) * residual), known)
+        return _mean_known(torch.maximum(-q * residual, (1 - q) * residual), known, example_weight)
 
     return Metric(f"pinball_{100 * q:.0f}", pinball, direction=-1, bounds=(0, math.inf))
 
 
 @metric(direction=0, bounds=(0, 1))
-def coverage(estimate: Tensor, target: Tensor, /, *, target_shape: tuple[int, ...]) -> Tensor:
+def coverage(
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    target_shape: tuple[int, ...],
+    example_weight: Weight = None,
+) -> Tensor:
     """Share of targets that are no more than their estimate: q for a q-quantile."""
     residual, known = _residual(estimate, target, target_shape)
-    return _mean_known((known & (residual >= 0)).to(residual.dtype), known)
+    return _mean_known((known & (residual >= 0)).to(residual.dtype), known, example_weight)
 
 
 @dataclass(frozen=True)
@@ -300,8 +361,15 @@ class Regression(Task):
         """Numbers as they are."""
         return targets
 
-    def units(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def units(
+        self, targets: np.ndarray, weights: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         """Mean and standard deviation of what is known, per column; 0 and 1 where nothing is."""
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
             mean, spread = np.nanmean(targets, 0), np.nanstd(targets, 0)
+        if weights is not None:
+            counted = np.ma.masked_invalid(targets)
+            mean = np.ma.filled(np.ma.average(counted, 0, weights), np.nan)
+            variance = np.ma.average(np.square(counted - mean), 0, weights)
+            spread = np.sqrt(np.ma.filled(variance, np.nan))
         return np.where(np.isnan(mean), 0, mean), np.where(spread > 0, spread, 1)

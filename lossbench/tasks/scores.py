@@ -6,13 +6,15 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 T = TypeVar("T")
+Weight = Tensor | None  # (..., N) above 0: how much each example counts, None: all alike
 
+P = ParamSpec("P")
 PROBABILITY_FLOOR = 1e-12  # one certain mistake costs 27.6 nats, not infinity
 CALIBRATION_BINS = 15
 _results: ContextVar[dict[Any, Any] | None] = ContextVar("results", default=None)
@@ -28,29 +30,52 @@ def sharing() -> Iterator[None]:
         _results.reset(token)
 
 
-def shared(function: Callable[[Tensor, Tensor], T]) -> Callable[[Tensor, Tensor], T]:
-    """What several metrics need of an estimate and its target."""
+def shared(function: Callable[P, T]) -> Callable[P, T]:
+    """What several metrics need of an estimate, its target and, where it asks, their weights."""
 
     @functools.wraps(function)
-    def once(estimate: Tensor, target: Tensor) -> T:
+    def once(*tensors: P.args, **none: P.kwargs) -> T:
         results = _results.get()
         if results is None:
-            return function(estimate, target)
-        key = (function, id(estimate), id(target))
+            return function(*tensors, **none)
+        key = (function, *map(id, tensors))
         if (
             key not in results
         ):  # the tensors are kept too: their ids are theirs as long as they live
-            results[key] = (function(estimate, target), estimate, target)
+            results[key] = (function(*tensors, **none), tensors)
         result: T = results[key][0]
         return result
 
     return once
 
 
-def class_counts(label: Tensor, num_classes: int) -> Tensor:
-    """Examples per class, (..., N) int64 -> (..., C) int64."""
-    empty = torch.zeros(*label.shape[:-1], num_classes, dtype=torch.int64, device=label.device)
-    return empty.scatter_add(-1, label, torch.ones_like(label))
+def weighed(values: Tensor, weight: Weight) -> Tensor:
+    """Values (..., N) times what their examples count."""
+    return values if weight is None else values * weight
+
+
+def average(values: Tensor, weight: Weight) -> Tensor:
+    """The mean of values (..., N), or (..., N * T) of T columns: sum(w v) / sum(w).
+
+    One number that has no examples is itself.
+    """
+    if weight is None or not values.ndim:
+        return values.mean(-1)
+    weight = of_columns(weight, values)
+    return (values * weight).sum(-1) / weight.sum(-1)
+
+
+def of_columns(weight: Tensor, values: Tensor) -> Tensor:
+    """Weights (..., N) of examples, repeated for each of the T columns of values (..., N * T)."""
+    columns = values.shape[-1] // weight.shape[-1]
+    return weight if columns == 1 else weight.repeat_interleave(columns, -1)
+
+
+def class_counts(label: Tensor, num_classes: int, weight: Weight = None) -> Tensor:
+    """Examples per class, (..., N) int64 -> (..., C) int64, or the sums of their weights."""
+    counts = torch.ones_like(label) if weight is None else weight
+    empty = counts.new_zeros(*label.shape[:-1], num_classes)
+    return empty.scatter_add(-1, label, counts)
 
 
 def log_probability(probability: Tensor) -> Tensor:
@@ -64,7 +89,7 @@ def log_likelihood(probability: Tensor, target: Tensor) -> Tensor:
 
 
 def expected_calibration_error(
-    confidence: Tensor, correct: Tensor, bins: int = CALIBRATION_BINS
+    confidence: Tensor, correct: Tensor, bins: int = CALIBRATION_BINS, weight: Weight = None
 ) -> Tensor:
     """Mean over equal-width bins (low, high] of |accuracy - confidence|, by share (Guo 2017).
 
@@ -72,7 +97,8 @@ def expected_calibration_error(
     NaN in `correct` does not count.
     """
     gaps, known = (correct - confidence).nan_to_num(0.0), ~correct.isnan()
-    return _binned(confidence, gaps, bins).abs().sum(-1) / known.sum(-1)
+    sums = _binned(confidence, weighed(gaps, weight), bins)
+    return sums.abs().sum(-1) / weighed(known, weight).sum(-1)
 
 
 def reliability(confidence: Tensor, correct: Tensor) -> dict[str, Tensor]:
@@ -100,24 +126,42 @@ def _below_and_up_to(score: Tensor) -> tuple[Tensor, Tensor]:
     return torch.searchsorted(ordered, score), torch.searchsorted(ordered, score, right=True)
 
 
-def auroc(score: Tensor, positive: Tensor) -> Tensor:
-    """Area under the ROC curve from ranks, ties at their average rank; NaN with one class only."""
+def _cumulated(values: Tensor) -> Tensor:
+    """(..., N + 1) sums of the first values, none to all."""
+    return torch.nn.functional.pad(values.cumsum(-1), (1, 0))
+
+
+def _counted(weight: Weight, score: Tensor) -> Tensor:
+    """What each example counts, (..., N): 1, in numbers that add up exactly, or its weight."""
+    return torch.ones_like(score, dtype=torch.int64) if weight is None else weight.double()
+
+
+def _as_real(values: Tensor, score: Tensor) -> Tensor:
+    """Whole numbers in the precision of the scores, others in their own."""
+    return values.to(torch.promote_types(values.dtype, score.dtype))
+
+
+def auroc(score: Tensor, positive: Tensor, weight: Weight = None) -> Tensor:
+    """Area under the ROC curve: wins of positives over negatives, ties half; NaN with one class."""
     below, up_to = _below_and_up_to(score)
-    positives = positive.sum(-1)
-    negatives = score.shape[-1] - positives
-    twice_ranks = ((below + up_to + 1) * positive).sum(-1)  # integers: exact for every N
-    wins = (twice_ranks - positives * (positives + 1)).to(score.dtype)
-    return wins / (2 * positives * negatives).to(score.dtype)
+    counted = _counted(weight, score)
+    positives, negatives = counted * positive, counted * ~positive
+    lower = _cumulated(negatives.gather(-1, score.argsort(-1)))
+    twice_wins = (positives * (lower.gather(-1, below) + lower.gather(-1, up_to))).sum(-1)
+    pairs = positives.sum(-1) * negatives.sum(-1)
+    return (_as_real(twice_wins, score) / _as_real(2 * pairs, score)).to(score.dtype)
 
 
-def average_precision(score: Tensor, positive: Tensor) -> Tensor:
+def average_precision(score: Tensor, positive: Tensor, weight: Weight = None) -> Tensor:
     """Mean over the positives of the precision at their own score; NaN without positives."""
     below, _ = _below_and_up_to(score)
-    in_order = positive.long().gather(-1, score.argsort(-1)).cumsum(-1)
-    positives_below = torch.nn.functional.pad(in_order, (1, 0)).gather(-1, below)
-    positives = positive.sum(-1, keepdim=True)
-    precision = (positives - positives_below).to(score.dtype) / (score.shape[-1] - below)
-    return (precision * positive).sum(-1) / positives.squeeze(-1)
+    order, counted = score.argsort(-1), _counted(weight, score)
+    positives = counted * positive
+    lower, lower_positives = (_cumulated(c.gather(-1, order)) for c in (counted, positives))
+    reached = lower[..., -1:] - lower.gather(-1, below)
+    hits = lower_positives[..., -1:] - lower_positives.gather(-1, below)
+    precision = _as_real(hits, score) / reached
+    return ((precision * positives).sum(-1) / positives.sum(-1)).to(score.dtype)
 
 
 def recall(rank: Tensor, k: int) -> Tensor:
@@ -125,26 +169,28 @@ def recall(rank: Tensor, k: int) -> Tensor:
     return ((rank > 0) & (rank <= k)).sum(-1) / (rank > 0).sum(-1)
 
 
-def _roc(score: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+def _roc(score: Tensor, positive: Tensor, weight: Weight = None) -> tuple[Tensor, Tensor]:
     """Rates of false acceptance and false rejection (..., N) at each score, the highest first.
 
     Accepted are all scores down to it, its ties too; NaN with one class only.
     """
     order = score.argsort(-1, descending=True)
     score, positive = score.gather(-1, order).contiguous(), positive.gather(-1, order)
-    accepted = torch.searchsorted(-score, -score, right=True)
-    hits = torch.nn.functional.pad(positive.long().cumsum(-1), (1, 0)).gather(-1, accepted)
-    positives = positive.sum(-1, keepdim=True)
-    acceptance = (accepted - hits).to(score.dtype) / (score.shape[-1] - positives)
-    return acceptance, (positives - hits).to(score.dtype) / positives
+    counted, places = _counted(weight, score), torch.searchsorted(-score, -score, right=True)
+    sums = _cumulated(counted.gather(-1, order))
+    hit_sums = _cumulated(counted.gather(-1, order) * positive)
+    accepted, hits = sums.gather(-1, places), hit_sums.gather(-1, places)
+    positives = hit_sums[..., -1:]
+    acceptance = _as_real(accepted - hits, score) / (sums[..., -1:] - positives)
+    return acceptance, _as_real(positives - hits, score) / positives
 
 
-def partial_auroc(score: Tensor, positive: Tensor, highest: float) -> Tensor:
+def partial_auroc(score: Tensor, positive: Tensor, highest: float, weight: Weight = None) -> Tensor:
     """Area under the ROC curve up to a false positive rate, scaled so that chance is 0.5.
 
     McClish 1989; linear within ties; NaN with one class only.
     """
-    acceptance, rejection = _roc(score, positive)
+    acceptance, rejection = _roc(score, positive, weight)
     x, y = (torch.nn.functional.pad(rate, (1, 0)) for rate in (acceptance, 1 - rejection))
     width, rise = x.diff(), y.diff()
     inside = (highest - x[..., :-1]).clamp(min=0).minimum(width)

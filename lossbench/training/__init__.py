@@ -1,6 +1,10 @@
 """A configuration -> its trained replicas, stacked, and what they scored."""
 
-from lossbench.training.fitting import (
+from lossbench.models.by_name import import_torchvision
+
+import_torchvision()  # before Lightning, which imports it too and fails where it lacks operators
+
+from lossbench.training.fitting import (  # noqa: E402
     MakePoint,
     Report,
     data,
@@ -12,4 +16,4 @@ from lossbench.training.fitting import (
     train,
     tried_recipe,
 )
-from lossbench.training.recipe import make_recipe
+from lossbench.training.recipe import make_recipe  # noqa: E402

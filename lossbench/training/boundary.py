@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 
 from lossbench import registry
 from lossbench.configuration import Choice, Configuration
-from lossbench.contract import Declaration, UserError
+from lossbench.configuration.settings import TaskChoices
+from lossbench.contract import Declaration, Metric, UserError
 from lossbench.datasets import Splits
-from lossbench.metrics import is_sound
+from lossbench.metrics import is_sound, takes_weights
 from lossbench.models import ADVICE, name_type
 from lossbench.models.adapted import Adapted
 from lossbench.registry import Plugin
@@ -40,6 +42,52 @@ def find_loss(config: Configuration, task: Task) -> Plugin:
         first, _, rest = str(error).partition("\n")
         way = f"If the target is meant otherwise, give dataset.task={' or '.join(posable)}. "
         raise UserError(f"{first}\n{way}{rest}") from None
+
+
+def with_choices(task: Task, choices: TaskChoices) -> Task:
+    """The task with what the data leave open; UserError where it has no such thing."""
+    if choices.unit and not task.in_target_unit:
+        raise UserError(
+            f"task.unit={choices.unit}: targets of the task {task.name} have no unit. Leave it out."
+        )
+    if choices.embedding_dim is None:
+        return task
+    if "embedding_dim" not in {f.name for f in fields(task)} & task.facts(task.example()[1]).keys():
+        raise UserError(
+            f"task.embedding_dim={choices.embedding_dim}: the task {task.name} has no embeddings. "
+            "Leave it out."
+        )
+    chosen: dict[str, Any] = {"embedding_dim": choices.embedding_dim}
+    return replace(task, **chosen)
+
+
+def unit_of(choices: TaskChoices, splits: Splits) -> float:
+    """The size of a mean deviation of the targets, in the unit in which parameters are given."""
+    unit = splits.trained_unit if choices.unit else None
+    return unit.scale.double().mean().item() if unit else 1.0
+
+
+def name_units(
+    name: str, values: Mapping[str, float], unit: str | None, splits: Splits
+) -> list[str]:
+    """A line on each hyper-parameter that has the unit of targets, where they are standardised."""
+    if splits.trained_unit is None:
+        return []
+    lines = []
+    for key, value in values.items():
+        words = f"loss={name}: {key}={value:g} is in"
+        if unit:
+            lines.append(f"{words} the unit of the target.")
+        else:
+            known = ""
+            if splits.shared and splits.targets.ndim == 1:
+                deviation = splits.targets.double().std(correction=0).item()
+                known = f", about {value * deviation:.3g} in its unit"
+            lines.append(
+                f"{words} standard deviations of the training target{known}; task.unit=target "
+                "takes it in that unit."
+            )
+    return lines
 
 
 def _parameters(kind: str, name: str) -> tuple[Parameter, ...]:
@@ -134,6 +182,23 @@ def check_parts(
             f"loss={name} compares the parts of a target with each other, and some are unknown "
             "(NaN) in these data. Choose a loss that adds them up, or remove those rows."
         )
+
+
+def check_weighs(
+    name: str, make: Callable[..., Any], facts: dict[str, Any], task: Task, outputs: int
+) -> None:
+    """UserError where examples have weights, and a loss gives one number without taking them."""
+    if not _as_called(make, facts)(*task.example(outputs)).ndim:
+        raise UserError(
+            f"loss={name} gives one number for a batch and takes no example_weight, and the data "
+            "have weights. Choose a loss of single examples, or leave out dataset.weight."
+        )
+
+
+def name_unweighted(metrics: Mapping[str, Metric]) -> list[str]:
+    """A line on metrics in which examples of all weights count alike."""
+    alike = [name for name, metric in metrics.items() if not takes_weights(metric)]
+    return [f"examples count alike, whatever they weigh, in {', '.join(alike)}."] if alike else []
 
 
 def check_link(name: str, declaration: Declaration, values: dict[str, Any]) -> None:

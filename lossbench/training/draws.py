@@ -134,6 +134,11 @@ def _bernoulli(draws: Draws, input: Tensor, p: float | None = None) -> Tensor:
     return (draws.draw(uniform, tuple(input.shape)) < threshold).to(input.dtype)
 
 
+def _fill_bernoulli(draws: Draws, input: Tensor, p: float | Tensor = 0.5) -> Tensor:
+    drawn: Tensor = draws.draw(uniform, tuple(input.shape)) < p
+    return input.copy_(drawn)
+
+
 def _batch_norm(draws: Draws, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Of (B, C) with the examples last: PyTorch then sums each channel by itself."""
     if input.ndim != 2:
@@ -154,4 +159,5 @@ ANSWERS: dict[Any, Callable[..., Tensor]] = {
     torch.rand_like: partial(_like, make=uniform),
     torch.randn_like: partial(_like, make=normal),
     torch.bernoulli: _bernoulli,
+    torch.Tensor.bernoulli_: _fill_bernoulli,
 }

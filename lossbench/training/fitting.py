@@ -7,6 +7,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -30,6 +31,7 @@ from lossbench.training.boundary import (
     find_loss,
     refuse_schedule,
     try_augmentation,
+    with_choices,
 )
 from lossbench.training.checkpoint import Checkpoint, kept_width, place_of
 from lossbench.training.chunks import in_chunks, most_replicas
@@ -185,6 +187,7 @@ def data(config: Configuration, seeds: list[int], samples: Samples | None = None
         return partial(bound("corruption", config.corruption), **facts)
 
     splits = prepare(samples or samples_of(config), corrupt_for, seeds)
+    splits = replace(splits, task=with_choices(splits.task, config.task))
     declaration = declaration_for(find_loss(config, splits.task), splits.task)
     return splits.with_own_unit() if splits.task.in_own_unit(declaration) else splits
 

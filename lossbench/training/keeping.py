@@ -18,7 +18,8 @@ def bytes_of_kept(splits: Splits, estimate: Tensor, targets: Tensor) -> int:
     numbers = 2 * width * estimate[0, 0].numel()
     size = width if targets.is_floating_point() else targets.element_size()
     examples = splits.validation.size + splits.test.size
-    return examples * (numbers + size * targets[0, 0].numel())
+    weight = 0 if splits.weights is None else splits.weights.element_size()
+    return examples * (numbers + size * targets[0, 0].numel() + weight)
 
 
 def keep(kept: dict[str, np.ndarray], more: dict[str, Tensor | None]) -> None:

@@ -16,7 +16,7 @@ from lossbench import registry
 from lossbench.configuration import Choice, Configuration
 from lossbench.contract import Declaration, Metric, UserError, declaration_of
 from lossbench.datasets import Splits
-from lossbench.metrics import metrics_of, primary_of
+from lossbench.metrics import WEIGHT, metrics_of, primary_of
 from lossbench.models.adapted import adapted
 from lossbench.models.headed import headed
 from lossbench.models.weights import Backbone, describe_start, start_from
@@ -30,9 +30,12 @@ from lossbench.training.boundary import (
     check_parts,
     check_tables,
     check_targets,
+    check_weighs,
     checked_schedule,
     find_loss,
     name_empty_classes,
+    name_units,
+    name_unweighted,
     wanted_facts,
 )
 from lossbench.training.sampling import refuse_sampler
@@ -54,6 +57,7 @@ class Recipe:
     clip_norm: the longest gradient of a replica, if there is one.
     metrics: what every split is scored by; primary: the one that chooses epochs.
     fill: a batch of predictions and targets -> what the loss is given, where parts are unknown.
+    in_target_unit: hyper-parameters of the loss that are yet to be divided by deviations.
     notes: what a reader of the results must know of how the loss is called.
     """
 
@@ -77,6 +81,7 @@ class Recipe:
     metrics: Mapping[str, Metric]
     primary: Metric
     fill: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    in_target_unit: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
     def batches(self, count: int) -> int:
@@ -140,6 +145,9 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     declaration, wanted = fitted.declaration, fitted.wanted
     if splits.partly_known:
         check_parts(config.loss.name, fitted.loss, wanted, task, fitted.outputs)
+    weighed = splits.weights is not None
+    if weighed and WEIGHT not in call_facts(fitted.function):
+        check_weighs(config.loss.name, fitted.loss, wanted, task, fitted.outputs)
     if config.trainer.sampler:
         refuse_sampler(task, targets)
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
@@ -174,8 +182,11 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         metrics=metrics,
         primary=primary_of(task, metrics, config.metric),
         fill=task.filled if splits.partly_known else _as_given,
+        in_target_unit=fitted.of_unit if config.task.unit else {},
         notes=(
             *fitted.notes,
+            *name_units(config.loss.name, fitted.of_unit, config.task.unit, splits),
+            *(name_unweighted(metrics) if weighed else ()),
             *(describe_start(model()) if config.model.values.get("weights") else ()),
         ),
     )
@@ -185,7 +196,8 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
 class _FittedLoss:
     """A loss that the task's example has been tried on; as in `Recipe` where the names are alike.
 
-    wanted: the facts that it asks for. outputs: of the model for each example.
+    wanted: the facts that it asks for. outputs: of the model for each example. of_unit: the
+    hyper-parameters that have the unit of the target.
     """
 
     function: Callable[..., Any]
@@ -194,6 +206,7 @@ class _FittedLoss:
     wanted: dict[str, Any]
     outputs: int
     through_loss: bool
+    of_unit: dict[str, float]
     notes: tuple[str, ...]
 
 
@@ -222,11 +235,21 @@ def _fit_loss(
         *([f"loss={name} is given {forms}."] if forms else ()),
         *name_empty_classes(config.loss, wanted),
     )
-    return _FittedLoss(function, declaration, loss, wanted, outputs, through_loss, notes)
+    of_unit = values_of_unit(plugin, hyper, declaration)
+    return _FittedLoss(function, declaration, loss, wanted, outputs, through_loss, of_unit, notes)
 
 
 def _as_given(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return prediction, target
+
+
+def values_of_unit(
+    plugin: registry.Plugin, values: Mapping[str, Any], declaration: Declaration
+) -> dict[str, float]:
+    """The hyper-parameters that have the unit of the target, of parts by their paths."""
+    of_parts = {f"{p.path}.{n}": v for p in plugin.parts for n, v in p.values.items()}
+    known = {**values, **of_parts}
+    return {name: known[name] for name in declaration.unit if name in known}
 
 
 def _with_link(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from lossbench.models.headed import Headed
 from lossbench.optimizers import VECTOR
 from lossbench.tasks import Task
 from lossbench.tasks.calls import given_outside
+from lossbench.tasks.scores import average
 
 State = dict[str, Tensor]
 
@@ -26,6 +27,22 @@ def idle_replicas(batch: int) -> int:
     path than the others; here they belong to replicas that nobody looks at.
     """
     return -(-(VECTOR - 1) // batch)
+
+
+def in_deviations(
+    values: Mapping[str, float], per_replica: State, scale: Tensor | None, replicas: int
+) -> State:
+    """Hyper-parameters of the loss in the target's unit, divided by each replica's deviations.
+
+    values: of all replicas; per_replica: (R,) of those that have their own. scale: (R, ...).
+    """
+    facts = {}
+    for name, value in values.items():
+        own = per_replica.get(f"fact.{name}", torch.full((replicas,), float(value)))
+        if scale is not None:
+            own = (own.double().reshape(-1, *[1] * (scale.ndim - 1)) / scale).to(own.dtype)
+        facts[f"fact.{name}"] = own
+    return facts
 
 
 class Logits(nn.Module):
@@ -72,6 +89,15 @@ def start_at(model: nn.Module, prediction: Tensor | None) -> None:
         biases[-1].copy_(prediction.reshape(biases[-1].shape))
 
 
+def shares_of(weights: Tensor | None, cut: Sequence[Tensor]) -> Sequence[Tensor | float]:
+    """What of an epoch each of its batches (R, B) is: by weights (R, N), or by its size."""
+    if weights is None:
+        count = sum(part.shape[1] for part in cut)
+        return [part.shape[1] / count for part in cut]
+    sums = torch.stack([weights.gather(1, part.to(weights.device)).sum(1) for part in cut])
+    return (sums / sums.sum(0)).unbind()
+
+
 def gathered(parts: Iterable[Tensor], size: int) -> Tensor:
     """(R, size, ...), of parts (R, n, ...): one tensor, where many would leave holes in memory."""
     whole, end = torch.empty(0), 0
@@ -83,15 +109,17 @@ def gathered(parts: Iterable[Tensor], size: int) -> Tensor:
     return whole
 
 
-def folded(loss: Callable[..., Tensor], prediction: Tensor, target: Tensor) -> Tensor:
+def folded(
+    loss: Callable[..., Tensor], prediction: Tensor, target: Tensor, weights: Tensor | None = None
+) -> Tensor:
     """The mean loss (R,) of each replica, of one call on all rows but those that have diverged."""
     if not prediction.detach().sum().isfinite():
         finite = prediction.flatten(1).isfinite().all(1)
         if not finite.all():
             sound = torch.where(finite.reshape(-1, *[1] * (prediction.ndim - 1)), prediction, 0)
-            return torch.where(finite, folded(loss, sound, target), torch.nan)
+            return torch.where(finite, folded(loss, sound, target, weights), torch.nan)
     values = loss(prediction.flatten(0, 1), target.flatten(0, 1))
-    return values.unflatten(0, target.shape[:2]).mean(1)
+    return average(values.unflatten(0, target.shape[:2]), weights)
 
 
 def estimates_of(

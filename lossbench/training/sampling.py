@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from lossbench.contract import UserError
+from lossbench.datasets.pool import Splits
+from lossbench.streams import stream
 from lossbench.tasks import Task
+
+
+def orders_of(splits: Splits, seeds: Sequence[int], epoch: int, *, balanced: bool) -> Tensor:
+    """Each replica's order of its training examples in an epoch, (R, N), on the CPU."""
+    task, orders, size = splits.task, [], splits.train.size
+    draw = balanced_order if balanced else task.order
+    blind = type(task).order is Task.order and not balanced  # any targets do
+    for r, seed in enumerate(seeds):
+        generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
+        targets = torch.empty(size) if blind else splits.train_targets(r).cpu()
+        orders.append(draw(targets, generator))
+    return torch.stack(orders)
 
 
 def balanced_order(labels: Tensor, generator: torch.Generator) -> Tensor:

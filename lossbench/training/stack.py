@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
-from lossbench.metrics import OF_TRAINING, asked_of_replicas, score
+from lossbench.metrics import OF_TRAINING, WEIGHT, asked_of_replicas, score
 from lossbench.streams import stream
-from lossbench.tasks import Task
 from lossbench.tasks.calibration import fit_temperature
+from lossbench.tasks.scores import average
 from lossbench.training import layers, replicas
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
@@ -28,7 +28,7 @@ from lossbench.training.keeping import bytes_of_kept, keep
 from lossbench.training.recipe import History, Recipe
 from lossbench.training.replicas import Logits, State, replica_of, seeded, start_at
 from lossbench.training.roads import choose_road
-from lossbench.training.sampling import balanced_order
+from lossbench.training.sampling import orders_of
 from lossbench.training.steps import clip, set_rate, step
 
 STREAMS = ("dropout", "loss", "augmentation")  # of random numbers, while replicas are trained
@@ -48,6 +48,8 @@ class Stack(LightningModule):
         super().__init__()
         self.rates: Tensor | None
         per_replica = dict(per_replica or {})
+        scale = splits.trained_unit and splits.trained_unit.scale
+        per_replica |= replicas.in_deviations(recipe.in_target_unit, per_replica, scale, len(seeds))
         self.register_buffer("rates", per_replica.pop("lr", None), persistent=False)
         self.automatic_optimization = False
         self.recipe, self.task, self.seeds = recipe, splits.task, seeds
@@ -142,7 +144,7 @@ class Stack(LightningModule):
                 values = functional_call(loss, weights, (prediction, target), called)
             else:
                 values = loss(prediction, target, **layers.under(state, "fact."), **called)
-        return values.mean() + self.penalty(state)
+        return average(values, state.get("call.example_weight")) + self.penalty(state)
 
     def penalty(self, state: State) -> Tensor:
         """What a replica's regularizer makes of its weights."""
@@ -186,11 +188,14 @@ class Stack(LightningModule):
         if not self.folded:
             state = replicas.with_calls(self.recipe.call_facts, state, target)
             return vmap(self.loss_of)(state, prediction, target)
-        return self.folded_loss(prediction, target) + vmap(self.penalty)(state)
+        weights = state.get("call.example_weight")
+        return self.folded_loss(prediction, target, weights) + vmap(self.penalty)(state)
 
-    def folded_loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def folded_loss(
+        self, prediction: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """Every replica's mean loss (R,), of one call on the rows of all."""
-        return replicas.folded(self.form[1], *self.recipe.fill(prediction, target))
+        return replicas.folded(self.form[1], *self.recipe.fill(prediction, target), weights)
 
     def all_scored(self, state: State, inputs: Tensor) -> Tensor:
         """What every replica's link meets, likewise."""
@@ -231,18 +236,6 @@ class Stack(LightningModule):
         keys = key_at(self.state["draw.augmentation"], self.steps_done)
         return vmap(partial(drawing, self.recipe.augmentation))(keys, inputs, targets)
 
-    def _order(self, epoch: int) -> Tensor:
-        """Each replica's order of its training examples in an epoch, (R, N), on the CPU."""
-        splits, orders = self.splits, []
-        draw = balanced_order if self.recipe.balanced else self.task.order
-        blind = type(self.task).order is Task.order and not self.recipe.balanced  # any targets do
-        for r, seed in enumerate(self.seeds):
-            generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
-            size = splits.train.size
-            targets = torch.empty(size) if blind else splits.train_targets(r).cpu()
-            orders.append(draw(targets, generator))
-        return torch.stack(orders)
-
     # ---- Lightning -----------------------------------------------------------------------------
     def on_train_start(self) -> None:
         if self.epochs_before:
@@ -256,16 +249,20 @@ class Stack(LightningModule):
         """One epoch of optimiser steps."""
         optimizer = self.optimizer
         self.form[0].train()
-        order = self._order(self.epoch)
+        order = orders_of(self.splits, self.seeds, self.epoch, balanced=self.recipe.balanced)
         steps = self.recipe.batches(order.shape[1]) * self.recipe.epochs
         state = self.state  # changed in place by the optimiser
         total = torch.zeros(len(self.seeds), device=self.device, dtype=self.stacked[0].dtype)
-        for index, (inputs, targets) in zip(
-            self._cut(order), self.train_batches(order), strict=True
+        weights = self.splits.weights_of("train")
+        shares = replicas.shares_of(weights, self._cut(order))
+        for index, share, (inputs, targets) in zip(
+            self._cut(order), shares, self.train_batches(order), strict=True
         ):
             if self.recipe.call_facts:
                 done = torch.full((len(self.seeds),), self.steps_done / steps, device=self.device)
                 state.update({"call.index": index.to(self.device), "call.progress": done})
+            if weights is not None:
+                state["call.example_weight"] = weights.gather(1, index.to(self.device))
             losses = self.objectives(state, inputs, targets)
             optimizer.zero_grad()
             losses.sum().backward()
@@ -273,7 +270,7 @@ class Stack(LightningModule):
                 clip(self.stacked, self.recipe.clip_norm)
             set_rate(optimizer, self.recipe.schedule(self.steps_done / steps))
             step(optimizer, self.stacked, self.rates)
-            total += losses.detach() * (targets.shape[1] / order.shape[1])
+            total += losses.detach() * share
             self.steps_done += 1
         self._mark_diverged(total)
         self._record(self.epoch + 1, "train", {"loss": total})
@@ -324,8 +321,9 @@ class Stack(LightningModule):
                     )
                 if bytes_of_kept(self.splits, estimate, targets) <= self.room:
                     kept = {f"{split}{suffix}": estimate, f"{split}_target": targets}
-                    of_training = {name: self.training_facts.get(name) for name in OF_TRAINING}
-                    keep(self.history.predictions, {**kept, "target_scale": scale, **of_training})
+                    known = {f"{split}_weight": facts.get(WEIGHT), "target_scale": scale}
+                    known |= {name: self.training_facts.get(name) for name in OF_TRAINING}
+                    keep(self.history.predictions, {**kept, **known})
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
@@ -335,8 +333,9 @@ class Stack(LightningModule):
 
     def _scored(self, state: State, split: str) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The estimates and targets of a split, and what metrics ask for."""
-        pair = self.estimates(state, split)
-        return *pair, self.metric_facts(state, pair if split == "validation" else None)
+        pair, weights = self.estimates(state, split), self.splits.weights_of(split)
+        facts = self.metric_facts(state, pair if split == "validation" else None)
+        return *pair, facts if weights is None else {**facts, WEIGHT: weights}
 
     def metric_facts(
         self, state: State, validation: tuple[Tensor, Tensor] | None = None
@@ -349,7 +348,7 @@ class Stack(LightningModule):
         facts = {name: self.training_facts[name] for name in asked.intersection(OF_TRAINING)}
         if "temperature" in asked:
             pair = validation or self.estimates(state, "validation")
-            facts["temperature"] = fit_temperature(*pair)
+            facts["temperature"] = fit_temperature(*pair, self.splits.weights_of("validation"))
         return facts
 
     @cached_property

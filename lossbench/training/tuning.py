@@ -37,6 +37,7 @@ from lossbench.results import Result
 from lossbench.tasks import task_class
 from lossbench.tasks.composed import declaration_for
 from lossbench.training import fitting
+from lossbench.training.boundary import unit_of
 from lossbench.training.checkpoint import clear, place_of
 from lossbench.training.chunks import in_chunks
 from lossbench.training.fitting import (
@@ -46,7 +47,6 @@ from lossbench.training.fitting import (
     fit_stack,
     replicas_at_once,
     share_seen,
-    silent,
     tried_recipe,
 )
 from lossbench.training.recipe import History, Recipe, make_recipe
@@ -107,8 +107,8 @@ def tuning_seeds(config: Configuration) -> list[int]:
     return [-1 - i for i in range(config.tune.seeds)]
 
 
-def axes_of(config: Configuration, task: str) -> list[Axis]:
-    """What is searched: what the losses share first, so that it gets the same points for each."""
+def axes_of(config: Configuration, task: str, unit: float = 1.0) -> list[Axis]:
+    """What is searched: what losses share first, for the same points; unit: that of the target."""
     if "lr" not in config.optimizer.values:
         raise UserError(
             f"tune.trials: optimizer={config.optimizer.name} has no lr to tune. Choose another, "
@@ -123,7 +123,9 @@ def axes_of(config: Configuration, task: str) -> list[Axis]:
         ("loss", loss, declaration_for(loss, task_class(task).small())),
     ):
         whole = set(_whole_in(plugin))
-        axes += [Axis(f"{section}.{n}", low, high, n in whole) for n, low, high in declared.tune]
+        for name, *ends in declared.tune:  # in deviations of the target
+            low, high = (end * unit if name in declared.unit else end for end in ends)
+            axes.append(Axis(f"{section}.{name}", low, high, name in whole))
     return axes
 
 
@@ -311,8 +313,8 @@ def tune(
     """The ledger, with the chosen values, and a row for each trial and tuning seed."""
     began, seeds = time.monotonic(), tuning_seeds(config)
     judge = Judge(config, data(config, seeds), seeds, report)
-    task, primary = judge.splits.task, judge.recipe.primary
-    axes = axes_of(config, task.name)
+    task, primary = judge.splits.task.name, judge.recipe.primary
+    axes = axes_of(config, task, unit_of(config.task, judge.splits))
     report(0.0)
     search = SEARCHES[config.tune.sampler]
     tried = list(search(axes, configured(config, axes), config.tune.trials, judge))
@@ -356,7 +358,7 @@ def _mean(values: np.ndarray) -> float | None:
 def train(
     config: Configuration,
     seeds: list[int],
-    report: Report = silent,
+    report: Report = fitting.silent,
     held: Result | None = None,
     folder: Path | None = None,
 ) -> Result:
@@ -383,7 +385,7 @@ def train(
 
 
 def train_and_write(
-    config: Configuration, seeds: list[int], folder: Path, report: Report = silent
+    config: Configuration, seeds: list[int], folder: Path, report: Report = fitting.silent
 ) -> Path:
     """Train these seeds and give the folder that holds their result."""
     held = results.stored(config, folder) if config.tune.trials else None

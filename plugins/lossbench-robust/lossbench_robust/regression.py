@@ -30,6 +30,7 @@ def _expm1(x: Tensor) -> Tensor:
 
 @declare(
     tune={"alpha": (-2.0, 2.0), "scale": (0.1, 10.0)},
+    unit=("scale",),
     convex=True,
     lipschitz=1.0,
     source="Barron 2019, arXiv 1701.03077",
@@ -73,6 +74,7 @@ def barron(
 
 @declare(
     tune={"c": (0.5, 20.0)},
+    unit=("c",),
     convex=False,
     lipschitz=4.685 * 16 / 25 / 5**0.5,
     source="Beaton & Tukey 1974",
@@ -105,6 +107,7 @@ def tukey_biweight(
 
 @declare(
     tune={"c": (0.2, 10.0)},
+    unit=("c",),
     convex=False,
     lipschitz=2.385 / 2,
     source="Holland & Welsch 1977",
@@ -136,6 +139,7 @@ def cauchy(
 
 @declare(
     tune={"c": (0.3, 12.0)},
+    unit=("c",),
     convex=False,
     lipschitz=1.2803,
     source="Dennis & Welsch 1978; Holland & Welsch 1977",

@@ -1,0 +1,24 @@
+"""What each row of a table or an array counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lossbench.contract import UserError
+
+
+def read_weights(file: Path, name: str, column: pd.Series) -> np.ndarray:
+    """(N,) numbers of at least 0, as a column or an array of this name holds them."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    with np.errstate(over="ignore"):
+        wrong = ~(numbers >= 0) | ~np.isfinite(numbers.astype(np.float32))
+    if wrong.any() or not numbers.any():
+        row = int(wrong.argmax())
+        raise UserError(
+            f"{file}: weight {name!r} is {column.iloc[row]!s} in data row {row + 1}; "
+            "dataset.weight takes finite numbers of at least 0, not all 0."
+        )
+    return numbers
