@@ -10,9 +10,11 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
+from lossbench import registry
 from lossbench.check import check_loss
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
+from lossbench.datasets.arrays import arrays
 from lossbench.metrics import WEIGHT, metrics_of, score, takes_weights
 from lossbench.results.rescoring import row_variance, with_metrics
 from lossbench.tasks import task_class
@@ -249,3 +251,17 @@ def test_an_array_of_an_npz_file_is_weights(here):
     )
     with pytest.raises(UserError, match="give it w_train, w_test"):
         trained(f"{words}two.npz")
+
+
+@pytest.mark.parametrize("name", ["identity", "identities"])
+def test_names_of_embeddings_and_identities_are_known(here, name):
+    g = np.random.default_rng(0)
+    np.savez("ids.npz", **{"embeddings": g.normal(size=(60, 3)), name: np.arange(60) // 6})
+    sample = arrays(g, path="ids.npz", task="embedding")
+    assert (sample.task, sample.inputs.shape, sample.targets.max()) == ("embedding", (60, 3), 9)
+
+
+def test_the_tasks_that_arrays_names_exist():
+    words = arrays.__doc__.partition("task: how targets are read, as ")[2].partition(";")[0]
+    named = words.replace(" or ", ", ").replace("\n", " ").split(",")
+    assert {name.strip() for name in named} <= set(registry.names("task"))

@@ -416,6 +416,8 @@ SUSPECTS = [
     (["red", "blue"] * 20, "colour", KINDS, None),
     ([None] * 20 + ["a", "b"] * 10, "reason", KINDS, "gives the class away by its gaps"),
     (np.abs(NOISE) + (KINDS == "b") * 9, "later", KINDS, "each class has a range of its values"),
+    (np.where(STEP == 17, 1e6, NOISE), "income", KINDS, "holds 1e+06 next to 90% of values within"),
+    (np.exp(2 * NOISE), "skewed", KINDS, None),
 ]
 
 

@@ -24,8 +24,8 @@ from lossbench.registry.schema import reason_of
 from lossbench.tasks import task_class
 
 BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
-INPUTS = ("x", "inputs", "images", "data", "features")
-TARGETS = ("y", "targets", "target", "labels", "label", "masks")
+INPUTS = ("x", "inputs", "images", "data", "features", "embeddings")
+TARGETS = ("y", "targets", "target", "labels", "label", "masks", "identity", "identities")
 CHANNELS = (1, 3, 4)
 MOST_CLASSES = 1000
 Names = dict[int | None, str]  # of arrays, by the part of their examples
@@ -61,7 +61,9 @@ def arrays(
         inputs, target: the names of other arrays of an .npz file.
         weight: the name of an array of an .npz file, of what each example counts, in losses,
             metrics and standardising; of given splits NAME_train and NAME_test. 0 leaves one out.
-        task: how targets are read; null decides by what they are.
+        task: how targets are read, as binary, multiclass, ordinal, multilabel, distribution,
+            regression, counts, distributional, survival, embedding, segmentation,
+            semantic_segmentation or list_ranking; null decides by what they are.
         channels: which axis of an image are its colours; null finds 1, 3 or 4 of them.
     """
     files = [named_file(path, "dataset.path", ".npz or .npy")]

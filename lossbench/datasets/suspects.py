@@ -30,6 +30,7 @@ FEW_CHANGES = 0.2  # of those that a random order of the classes would have
 ENOUGH = 50  # rows of a class in the test split
 SEPARABLE = 30  # rows that chance does not put into order
 SHIFT, MIX = np.uint64(31), np.uint64(0x9E3779B97F4A7C15)  # spread what differs over all bits
+TAIL, SQUASHED = 0.05, 0.1  # on each side; of a deviation, what the values between may span
 MOST_VALUES = 50  # of a column that is held against the target value by value
 
 
@@ -113,7 +114,21 @@ def _describe(column: pd.Series, target: np.ndarray, classes: bool) -> str:
     identity, away = _identify(column), _find_giveaway(column, target) if classes else ""
     if identity or (away and column.is_unique and _is_whole(column)):
         return (identity or "differs in every row") + away
-    return _find_copy(column, target, classes)
+    return _find_copy(column, target, classes) or (_find_extremes(column) if numeric else "")
+
+
+def _find_extremes(column: pd.Series) -> str:
+    """Whether rare values leave nearly all others alike once they are standardised, or nothing."""
+    values = column.to_numpy(dtype=np.float64)
+    low, high = np.quantile(values, (TAIL, 1 - TAIL))
+    spread = values.std()
+    if not 0 < high - low < SQUASHED * spread:
+        return ""
+    far = values[np.abs(values - np.median(values)).argmax()]
+    return (
+        f"holds {far:.3g} next to {1 - 2 * TAIL:.0%} of values within {low:.3g} .. {high:.3g}, "
+        f"which standardising squashes to {(high - low) / spread:.2g}"
+    )
 
 
 def _identify(column: pd.Series) -> str:
