@@ -44,20 +44,24 @@ def _share(correct: Tensor, label: Tensor, weight: Weight) -> Tensor:
 
 
 @metric(direction=1, bounds=(0, 1))
-def accuracy(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def accuracy(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Share of examples that are on their side of 0.5; a soft label counts by its side too."""
     return average(_decided(estimate, target)[2], example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def zero_one_error(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def zero_one_error(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """1 - accuracy."""
     return 1 - accuracy(estimate, target, example_weight=example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
 def balanced_accuracy(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean of the shares of both classes that are predicted right."""
     _, label, correct = _decided(estimate, target)
@@ -67,35 +71,35 @@ def balanced_accuracy(
 
 @metric(direction=1, bounds=(0, 1))
 def average_precision(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean over the examples of class 1 of the precision at their own probability."""
     return scores.average_precision(estimate, target > 0.5, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def auroc(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def auroc(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Area under the ROC curve."""
     return scores.auroc(estimate, target > 0.5, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
 def partial_auroc_10(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Area under the ROC curve up to a false positive rate of 0.1, scaled so that chance is 0.5."""
     return scores.partial_auroc(estimate, target > 0.5, 0.1, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def recall(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def recall(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Share of class 1 that is predicted as such."""
     _, label, correct = _decided(estimate, target)
     return _share(correct, label, example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def f1(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def f1(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Harmonic mean of precision and recall of class 1."""
     predicted, label, _ = _decided(estimate, target)
     hits, both = (weighed(each, example_weight) for each in (predicted * label, predicted + label))
@@ -109,32 +113,38 @@ def _log_loss(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def log_loss(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def log_loss(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Mean of -y log p - (1 - y) log(1 - p)."""
     return _log_loss(estimate, target, example_weight)
 
 
 @metric(direction=-1, bounds=(1, math.inf))
-def perplexity(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def perplexity(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """e^log_loss: 2 for a coin."""
     return _log_loss(estimate, target, example_weight).exp()
 
 
 @metric(direction=-1, bounds=(0, 1))
-def brier(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def brier(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Mean of the square of p - y."""
     return average((estimate - target.to(estimate.dtype)).square(), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Expected calibration error, of the predicted class in 15 bins of its probability."""
     confidence, (_, _, correct) = _confidence(estimate, target), _decided(estimate, target)
     return scores.expected_calibration_error(confidence, correct, weight=example_weight)
 
 
 @metric(direction=0, bounds=(-1, 1))
-def overconfidence(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def overconfidence(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Mean probability of the predicted class less accuracy."""
     gap = _confidence(estimate, target) - _decided(estimate, target)[2]
     return average(gap, example_weight)

@@ -63,7 +63,12 @@ def temperature(estimate: Tensor, target: Tensor, /, *, temperature: Tensor) -> 
 
 @metric(direction=-1, bounds=(0, 1))
 def scaled_ece(
-    estimate: Tensor, target: Tensor, /, *, temperature: Tensor, example_weight: Weight = None
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    temperature: Tensor,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """`ece` after temperature scaling fitted on validation data."""
     probability, label = _scaled(estimate, target, temperature)
@@ -74,7 +79,12 @@ def scaled_ece(
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
 def scaled_log_loss(
-    estimate: Tensor, target: Tensor, /, *, temperature: Tensor, example_weight: Weight = None
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    temperature: Tensor,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """`log_loss` after temperature scaling fitted on validation data."""
     probability, label = _scaled(estimate, target, temperature)
@@ -106,7 +116,9 @@ def _recalls(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
 
 
 @metric(direction=1, bounds=(0, 1))
-def worst_recall(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def worst_recall(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """The recall of the class that has the least."""
     recalls = _recalls(estimate, target, example_weight)
     return recalls.nan_to_num(nan=math.inf).min(-1).values
@@ -114,7 +126,12 @@ def worst_recall(estimate: Tensor, target: Tensor, /, *, example_weight: Weight 
 
 @metric(direction=1, bounds=(0, 1))
 def adjusted_balanced_accuracy(
-    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor, example_weight: Weight = None
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_counts: Tensor,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean recall of the classes after probabilities are divided by the classes' training sizes.
 
@@ -136,7 +153,12 @@ def _recall_of_third(
 
 @metric(direction=1, bounds=(0, 1))
 def recall_many(
-    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor, example_weight: Weight = None
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_counts: Tensor,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean recall of the third of the classes with the most training examples."""
     return _recall_of_third(estimate, target, class_counts, 0, example_weight)
@@ -144,7 +166,12 @@ def recall_many(
 
 @metric(direction=1, bounds=(0, 1))
 def recall_medium(
-    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor, example_weight: Weight = None
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_counts: Tensor,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean recall of the third of the classes between the largest and the smallest."""
     return _recall_of_third(estimate, target, class_counts, 1, example_weight)
@@ -152,7 +179,12 @@ def recall_medium(
 
 @metric(direction=1, bounds=(0, 1))
 def recall_few(
-    estimate: Tensor, target: Tensor, /, *, class_counts: Tensor, example_weight: Weight = None
+    estimate: Tensor,
+    target: Tensor,
+    /,
+    *,
+    class_counts: Tensor,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean recall of the third of the classes with the fewest training examples."""
     return _recall_of_third(estimate, target, class_counts, 2, example_weight)

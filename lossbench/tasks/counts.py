@@ -33,14 +33,16 @@ def _poisson_deviance(estimate: Tensor, target: Tensor, weight: Weight) -> Tenso
 
 @metric(direction=-1, bounds=(0, math.inf))
 def poisson_deviance(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean of 2 (y log(y / mean) - y + mean): twice the nats that the estimate loses."""
     return _poisson_deviance(estimate, target, example_weight)
 
 
 @metric(direction=-1, bounds=(0, math.inf))
-def gamma_deviance(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def gamma_deviance(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Mean of 2 (log(mean / y) + y / mean - 1), of ratios alone; NaN where a target is 0."""
     mean, y = _exact(estimate, target)
     value = 2 * average(mean.log() - y.log() + y / mean - 1, example_weight)
@@ -49,7 +51,7 @@ def gamma_deviance(estimate: Tensor, target: Tensor, /, *, example_weight: Weigh
 
 @metric(direction=-1, bounds=(0, math.inf))
 def tweedie_deviance(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean of the deviance of power 1.5, between those of counts and of ratios."""
     mean, y = _exact(estimate, target)
@@ -59,7 +61,9 @@ def tweedie_deviance(
 
 
 @metric(direction=1, bounds=(-math.inf, 1))
-def d2_poisson(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def d2_poisson(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """1 - poisson_deviance / that of the mean of the split; NaN where all targets are equal."""
     _, y = _exact(estimate, target)
     mean = average(y, example_weight).unsqueeze(-1)
@@ -71,7 +75,7 @@ def d2_poisson(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = 
 
 @metric(direction=0, bounds=(0, math.inf))
 def calibration_ratio(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """The sum of the estimates / that of the targets: 1 where the total is right."""
     mean, y = _exact(estimate, target)

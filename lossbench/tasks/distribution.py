@@ -31,7 +31,7 @@ def _cross_entropy(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def kl(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def kl(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Mean of sum t log(t / p)."""
     target = target.to(estimate.dtype)
     entropy = -average(torch.xlogy(target, target).sum(-1), example_weight)
@@ -39,20 +39,24 @@ def kl(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) ->
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def cross_entropy(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def cross_entropy(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Mean of -sum t log p."""
     return _cross_entropy(estimate, target, example_weight)
 
 
 @metric(direction=-1, bounds=(1, math.inf))
-def perplexity(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def perplexity(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """e^cross_entropy."""
     return _cross_entropy(estimate, target, example_weight).exp()
 
 
 @metric(direction=-1, bounds=(0, 1))
 def total_variation(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean of ½ sum |t - p|."""
     return average((target.to(estimate.dtype) - estimate).abs().sum(-1), example_weight) / 2

@@ -39,7 +39,7 @@ def crps(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Continuous ranked probability score by 19 quantiles, in the unit of the target."""
     value = _pinball(estimate, target, target_shape, example_weight)
@@ -53,7 +53,7 @@ def pinball(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean pinball loss of the 19 quantiles, in the unit of the target."""
     return _pinball(estimate, target, target_shape, example_weight)
@@ -82,7 +82,7 @@ def coverage_90(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Share of targets between the quantiles at .05 and .95: 0.9 where these are right."""
     return _coverage(estimate, target, target_shape, 1, example_weight)
@@ -95,7 +95,7 @@ def coverage_50(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Share of targets between the quantiles at .25 and .75: 0.5 where these are right."""
     return _coverage(estimate, target, target_shape, 5, example_weight)
@@ -108,7 +108,7 @@ def width_90(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean distance of the quantiles at .05 and .95, in the unit of the target."""
     low, high, _ = _ends(estimate, target, target_shape, 1)
@@ -122,7 +122,7 @@ def interval_score_90(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """width_90, and 20 times what targets lie outside of it, in the unit of the target."""
     low, high, y = _ends(estimate, target, target_shape, 1)
@@ -137,7 +137,7 @@ def crossing_rate(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Share of targets of which a higher quantile lies below a lower one."""
     quantiles, _ = _rows(estimate, target, target_shape)
@@ -152,7 +152,7 @@ def calibration_error(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean distance of the share of targets up to a quantile from its level, over the 19."""
     quantiles, y = _rows(estimate, target, target_shape)

@@ -48,20 +48,24 @@ def _support_and_hits(estimate: Tensor, target: Tensor, weight: Weight) -> tuple
 
 
 @metric(direction=1, bounds=(0, 1))
-def accuracy(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def accuracy(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Share of examples whose likeliest class is the target."""
     return average(_decided(estimate, target)[2], example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def zero_one_error(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def zero_one_error(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """1 - accuracy."""
     return 1 - accuracy(estimate, target, example_weight=example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
 def balanced_accuracy(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean over classes of the share of their examples that are decided right."""
     support, hits = _support_and_hits(estimate, target, example_weight)
@@ -69,7 +73,9 @@ def balanced_accuracy(
 
 
 @metric(direction=1, bounds=(0, 1))
-def macro_f1(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def macro_f1(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Mean over classes of the harmonic mean of precision and recall."""
     support, hits = _support_and_hits(estimate, target, example_weight)
     decided, count = _decided(estimate, target)[0], estimate.shape[-1]
@@ -84,32 +90,38 @@ def _log_loss(estimate: Tensor, target: Tensor, weight: Weight) -> Tensor:
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def log_loss(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def log_loss(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Mean of -log p of the target's class."""
     return _log_loss(estimate, target, example_weight)
 
 
 @metric(direction=-1, bounds=(1, math.inf))
-def perplexity(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def perplexity(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """e^log_loss: C for uniform probabilities."""
     return _log_loss(estimate, target, example_weight).exp()
 
 
 @metric(direction=-1, bounds=(0, 2))
-def brier(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def brier(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Mean over examples of the summed squares of p less the target's one-hot vector."""
     return average((estimate - _one_hot(estimate, target)).square().sum(-1), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Expected calibration error, of the likeliest class in 15 bins of its probability."""
     _, confidence, correct = _decided(estimate, target)
     return expected_calibration_error(confidence, correct, weight=example_weight)
 
 
 @metric(direction=0, bounds=(-1, 1))
-def overconfidence(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def overconfidence(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Mean probability of the likeliest class less accuracy."""
     _, confidence, correct = _decided(estimate, target)
     return average(confidence - correct, example_weight)

@@ -41,7 +41,7 @@ def _of_labels(estimate: Tensor, weight: Weight) -> Weight:
 
 @metric(direction=1, bounds=(0, 1))
 def average_precision(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean over the labels that occur of their average precision."""
     score = estimate.masked_fill(target.isnan(), -torch.inf)  # behind all that are known
@@ -50,13 +50,15 @@ def average_precision(
 
 
 @metric(direction=1, bounds=(0, 1))
-def exact_match(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def exact_match(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Share of examples of which every label that is known is on its side of 0.5."""
     return average(_decided(estimate, target)[2].nan_to_num(1.0).prod(-1), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def hamming(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def hamming(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Share of all labels that are on the wrong side of 0.5."""
     agreed = _decided(estimate, target)[2].flatten(-2)
     if example_weight is None:
@@ -66,7 +68,7 @@ def hamming(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = Non
 
 
 @metric(direction=1, bounds=(0, 1))
-def f1(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def f1(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Mean over the labels that occur of the harmonic mean of precision and recall."""
     predicted, label, _ = _decided(estimate, target)
     weight = _of_labels(estimate, example_weight)
@@ -76,14 +78,16 @@ def f1(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) ->
 
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
-def log_loss(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def log_loss(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Mean over examples of -y log p - (1 - y) log(1 - p), summed over labels."""
     nats = -scores.log_likelihood(estimate, target.to(estimate.dtype))
     return average(nats.masked_fill(target.isnan(), 0).sum(-1), example_weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
-def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def ece(estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None) -> Tensor:
     """Expected calibration error of all labels pooled, in 15 bins of probability."""
     confidence, correct = torch.maximum(estimate, 1 - estimate), _decided(estimate, target)[2]
     weight = _of_labels(estimate, example_weight)

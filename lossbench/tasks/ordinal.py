@@ -15,7 +15,7 @@ from lossbench.losses.ordinal import coral
 from lossbench.tasks import Answers, Section, Study, line
 from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
-from lossbench.tasks.scores import Weight, average, class_counts, shared
+from lossbench.tasks.scores import average, class_counts, shared
 from lossbench.tasks.sections import others_at_zero
 
 FEWEST_CLASSES = 3  # two have no order that a loss could use
@@ -30,7 +30,7 @@ def _decided(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 @metric(direction=1, bounds=(-1, 1))
 def quadratic_weighted_kappa(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """1 - squared distances of decisions from classes / those of all pairs; NaN for 0 / 0."""
     decided, off = _decided(estimate, target)
@@ -44,21 +44,23 @@ def quadratic_weighted_kappa(
 
 @metric(direction=-1, bounds=(0, math.inf), unit="classes")
 def mean_absolute_error(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean number of classes between the decision and the target."""
     return average(_decided(estimate, target)[1].to(estimate.dtype), example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
-def accuracy(estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None) -> Tensor:
+def accuracy(
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
+) -> Tensor:
     """Share of examples whose likeliest class is the target."""
     return average((_decided(estimate, target)[1] == 0).to(estimate.dtype), example_weight)
 
 
 @metric(direction=1, bounds=(0, 1))
 def accuracy_within_1(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Share of examples whose likeliest class is the target or next to it."""
     return average((_decided(estimate, target)[1] <= 1).to(estimate.dtype), example_weight)
@@ -66,7 +68,7 @@ def accuracy_within_1(
 
 @metric(direction=-1, bounds=(0, math.inf))
 def ranked_probability_score(
-    estimate: Tensor, target: Tensor, /, *, example_weight: Weight = None
+    estimate: Tensor, target: Tensor, /, *, example_weight: Tensor | None = None
 ) -> Tensor:
     """Mean of the summed squares of the cumulated probabilities less those of the target."""
     reached = target.unsqueeze(-1) <= torch.arange(estimate.shape[-1], device=target.device)

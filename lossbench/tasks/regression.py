@@ -46,7 +46,7 @@ def root_mean_squared_error(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Square root of the mean square of all residuals, in the unit of the target."""
     residual, known = _residual(estimate, target, target_shape)
@@ -60,7 +60,7 @@ def mean_squared_error(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean square of all residuals; a run has it where it is named."""
     residual, known = _residual(estimate, target, target_shape)
@@ -74,7 +74,7 @@ def mean_absolute_error(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean size of all residuals, in the unit of the target."""
     residual, known = _residual(estimate, target, target_shape)
@@ -88,7 +88,7 @@ def median_absolute_error(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Median size of all residuals, in the unit of the target."""
     residual, known = _residual(estimate, target, target_shape)
@@ -107,7 +107,7 @@ def standardised_error(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """root_mean_squared_error in standard deviations of the training targets, per column."""
     residual, known = _residual(estimate, target, target_shape)
@@ -121,7 +121,7 @@ def standardised_absolute_error(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """mean_absolute_error in standard deviations of the training targets, per column."""
     residual, known = _residual(estimate, target, target_shape)
@@ -135,7 +135,7 @@ def r2(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """1 - squared residuals / squared distances from the mean, on average over columns."""
     axis, known = -1 - len(target_shape), ~target.isnan()
@@ -157,7 +157,7 @@ def _pinball(q: float) -> Metric:
         /,
         *,
         target_shape: tuple[int, ...],
-        example_weight: Weight = None,
+        example_weight: Tensor | None = None,
     ) -> Tensor:
         """Mean of q times what was too low and 1 - q times what was too high, in its unit."""
         residual, known = _residual(estimate, target, target_shape)
@@ -173,7 +173,7 @@ def coverage(
     /,
     *,
     target_shape: tuple[int, ...],
-    example_weight: Weight = None,
+    example_weight: Tensor | None = None,
 ) -> Tensor:
     """Share of targets that are no more than their estimate: q for a q-quantile."""
     residual, known = _residual(estimate, target, target_shape)
