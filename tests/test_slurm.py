@@ -16,6 +16,7 @@ from worker_jobs import SECONDS, bytes_of, count, counted, far, places
 
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
+from lossbench.sweep import on_slurm
 from lossbench.sweep.execution import execute
 from lossbench.sweep.launcher import Event, room
 from lossbench.sweep.on_slurm import launch
@@ -64,6 +65,7 @@ def test_one_run_is_dealt_to_both_nodes_where_nothing_else_is_to_do(slurm, here)
     words = ("loss=focal", "dataset=moons", "trainer=short", "seeds=17", "tracking=none")
     (config,) = configurations((*words, *THERE, "results.dir=there"))[0]
     assert room(config.launcher) == 2
+    assert on_slurm.room({"workers": 8, "cpus": 1, "partition": "main"}) == 4, "cores there are"
     seen = Console(file=io.StringIO())
     for each in (config, *configurations((*words, "results.dir=local"))[0]):
         assert [job.error for job in execute([each], seen)] == [None]

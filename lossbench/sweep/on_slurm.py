@@ -110,7 +110,9 @@ def launch(
 
 def room(settings: Mapping[str, Any]) -> int:
     """How many runs are in training at once, where Slurm has nothing else to do."""
-    return int(settings["workers"] * settings["cpus"])
+    partition = settings["partition"]
+    cores = sum(int(c) for _, c, _ in _nodes(*([f"--partition={partition}"] if partition else [])))
+    return min(settings["workers"] * settings["cpus"], cores)
 
 
 def _refuse_without_slurm() -> None:
@@ -133,14 +135,20 @@ def state() -> str:
     installed = f"submitit {version('submitit')}"
     if not shutil.which("sinfo"):
         return f"{installed}, no sbatch here"
-    words = ["sinfo", "--noheader", "--Node", "--format=%N|%c|%G"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    rows = [line.strip().split("|") for line in sorted(set(done.stdout.splitlines()))]
-    if done.returncode or not rows:
+    rows = _nodes()
+    if not rows:
         return f"{installed}, Slurm does not answer"
     cores = sum(int(cores) for _, cores, _ in rows)
     gpus = sum("gpu" in resources for *_, resources in rows)
     return f"{installed}, {len(rows)} nodes with {cores} cores, {gpus} of them with GPUs"
+
+
+def _nodes(*options: str) -> list[list[str]]:
+    """Name, cores and generic resources of each node; none where Slurm does not answer."""
+    words = ["sinfo", "--noheader", "--Node", "--format=%N|%c|%G", *options]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines() if not done.returncode else []
+    return [line.strip().split("|") for line in sorted(set(lines))]
 
 
 def _place(job: tuple[Any, ...]) -> Workplace:
