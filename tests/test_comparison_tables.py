@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -326,12 +327,26 @@ def test_a_table_for_a_paper_has_caption_label_and_columns_of_numbers_that_lead_
     head, body = first.split(r"\midrule")
     assert r"\caption{dataset $\cdot$ " in head
     assert r"\label{tab:lossbench-1}" in head
-    assert r"\begin{tabular}{lS[table-format=1.4]r" in head
-    assert "S[table-format=+1.4]" in head
+    assert r"\begin{tabular}{@{}lS[table-format=1.4]r" in head
+    assert "S[table-format=+1.4, retain-explicit-plus]" in head
     assert rf"\textbf{{focal}} & {{\bfseries {BETTER.mean():.4f}}} & " in body
     assert f"\ncross\\_entropy & {BASE.mean():.4f} & " in body
     assert "\n{[}b] & " in body, "a bracket after a line's end would begin an argument"
     assert r" & {baseline} & " in body
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX on this machine")
+def test_latex_compiles_and_its_tables_fit_an_article(tmp_path):
+    made = compare([result(loss, values) for loss, values in LOSSES.items()])
+    packages = r"\usepackage{booktabs, siunitx}"
+    text = tables.as_latex(made, None)
+    parts = [r"\documentclass{article}", packages, r"\begin{document}", text, r"\end{document}"]
+    (tmp_path / "a.tex").write_text("\n".join(parts))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
 
 
 def test_methods_name_versions_seeds_tests_and_what_they_cite():

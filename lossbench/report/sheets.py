@@ -256,10 +256,10 @@ def render_latex(sheet: Sheet, caption: str, label: str) -> str:
     lines = [" & ".join(each) + r" \\" for each in (head, *rows)]
     return "\n".join(
         [
-            *(r"\begin{table}", r"\centering"),
+            *(r"\begin{table}", r"\centering\footnotesize\setlength{\tabcolsep}{2.5pt}"),
             rf"\caption{{{escape_latex(caption)}}}",
-            rf"\label{{{label}}}",
-            rf"\begin{{tabular}}{{{''.join(specs)}}}",
+            rf"\label{{{label}}}\smallskip",
+            rf"\begin{{tabular}}{{@{{}}{''.join(specs)}@{{}}}}",
             *(r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"),
             *(r"\end{tabular}", r"\end{table}", ""),
         ]
@@ -273,7 +273,8 @@ def _column(cells: Sequence[str]) -> str:
         return "r"
     sign = "+" if any(number[1] for number in numbers) else ""
     whole, places = (max(len(number[part] or "") for number in numbers) for part in (2, 3))
-    return f"S[table-format={sign}{whole}{f'.{places}' if places else ''}]"
+    kept = ", retain-explicit-plus" if sign else ""  # which siunitx drops otherwise
+    return f"S[table-format={sign}{whole}{f'.{places}' if places else ''}{kept}]"
 
 
 def _cell(cell: str, spec: str) -> str:
