@@ -22,6 +22,7 @@ from studies import (
     write_shapes,
     write_table,
 )
+from twin_pages import write_twins
 
 import lossbench
 from lossbench import api, comparison, contract, registry
@@ -42,6 +43,7 @@ def write_pages(folder: Path) -> None:
         "plugins.md": _plugins(),
         "api.md": _api(),
         "gallery.md": write_gallery(),
+        "twins.md": write_twins(),
         "parts/atlas.md": write_atlas(),
         "parts/evidence.md": write_evidence(),
         "parts/shapes.md": write_shapes(),

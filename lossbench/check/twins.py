@@ -118,13 +118,14 @@ def find_twins(tasks: Iterable[str], everything: bool = False) -> tuple[list[Twi
     with undisturbed(), contextlib.redirect_stdout(sys.stderr):
         torch.set_num_threads(1)
         for task in tasks:
-            subjects = list(_subjects(task_class(task).small(), names))
+            subjects = list(subjects_of(task_class(task).small(), names))
             compared += [f"{task} {subject.plugin.name}" for subject in subjects]
             twins += _twins_of(task, subjects)
     return twins, compared
 
 
-def _subjects(task: Task, names: Sequence[str]) -> Iterator[Subject]:
+def subjects_of(task: Task, names: Sequence[str]) -> Iterator[Subject]:
+    """The installed losses of a task, and those of libraries of these names that it can take."""
     plugins = [p for p in registry.installed("loss") if p.task in (None, task.name)]
     for plugin in plugins:
         if not is_made_of_losses(plugin) and (subject := _subject(plugin, task)):
