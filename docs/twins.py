@@ -16,7 +16,7 @@ import torch
 from lossbench import registry
 from lossbench.check.subject import Subject
 from lossbench.check.twins import find_twins, subjects_of
-from lossbench.registry.libraries import offered
+from lossbench.registry.offers import offered
 from lossbench.tasks import task_class
 
 FILE = Path(__file__).with_name("twins.json")
