@@ -326,7 +326,10 @@ def test_identities_leave_the_correction_of_the_others_alone():
     ("test", "said"),
     [
         ({"better": "a", "metric": "accuracy"}, "tests[0].than is required"),
-        ({"better": "a", "than": "b"}, "tests[0].metric is required"),
+        (
+            {"better": "a", "than": "b"},
+            "tests[0].metric is required: name one, such as metric: accuracy",
+        ),
         (better(buy=1), "tests[0].buy: there is no such key. Did you mean by?"),
         (better(by="much"), "tests[0].by=much: expected a number"),
         ({"than": "b"}, "tests[0]: expected one of the keys better"),

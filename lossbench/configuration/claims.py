@@ -241,6 +241,9 @@ def _test(content: Any, shared: Filters, defaults: Filters, place: str) -> Test:
     shared = {**shared, **_mapping(content.pop("where", {}), f"{place}.where")}
     content = {**defaults, **content}
     first = {} if form in ("trend", "correlation") else content.pop(form)  # the runs of `where`
+    if "metric" not in content:
+        name = "such as metric: accuracy, in the test or in its claim"
+        raise UserError(f"{place}.metric is required: name one, {name}.")
     values = _keys(record, content, place, "first", "how")
     if record is Difference:
         values["how"] = form
