@@ -127,6 +127,20 @@ def test_a_number_for_the_batch_is_added_to_each_example():
     assert loss(logits, target, terms={"pairwise_hinge": 1}).shape == ()
 
 
+@pytest.mark.parametrize("number", [0.5, np.float64(0.5), np.float32(0.5), torch.tensor(0.5)])
+def test_weights_and_hyper_parameters_may_be_numbers_of_any_library(number):
+    """Those that a search hands over are NumPy's."""
+    logits, target = torch.tensor([0.5, -1.0]), torch.tensor([1.0, 0.0])
+    focal = get_loss("focal", task="binary")
+    loss = get_loss("sum", task="binary")
+    terms = {"focal": number, "other": {"name": "focal", "weight": number, "gamma": number}}
+    expected = 0.5 * focal(logits, target) + 0.5 * focal(logits, target, gamma=0.5)
+    torch.testing.assert_close(loss(logits, target, terms=terms), expected)
+    torch.testing.assert_close(
+        focal(logits, target, gamma=number), focal(logits, target, gamma=0.5)
+    )
+
+
 @pytest.mark.parametrize(("done", "sound"), [(0.0, "first"), (1.0, "then")])
 def test_a_loss_whose_turn_it_is_not_may_be_nan(done, sound, tmp_path):
     """Neither in the value nor in the gradient."""

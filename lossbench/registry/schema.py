@@ -252,6 +252,7 @@ def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> A
 
     classes: how many there are, where that is known; a table of numbers is held against it.
     """
+    value = _plain(value)
     if kind.optional and value is None:
         return value
     if kind.loss:
@@ -281,6 +282,11 @@ def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> A
     return value
 
 
+def _plain(value: Any) -> Any:
+    """The value, as a number of Python where it is one of NumPy or torch."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
 def _as_losses(kind: Kind, value: Any, where: str) -> dict[str, Any]:
     """A loss, or losses by name, each with its name and weight, however short they are written."""
     if kind.loss == "one":
@@ -299,7 +305,7 @@ def _as_losses(kind: Kind, value: Any, where: str) -> dict[str, Any]:
 
 def _as_loss(value: Any, where: str, key: str = "") -> dict[str, Any]:
     """A loss as its name, its weight and its hyper-parameters; key: its name by default."""
-    match value:
+    match value := _plain(value):
         case str():
             given: dict[str, Any] = {"name": value}
         case int() | float() if key and not isinstance(value, bool):
