@@ -335,6 +335,22 @@ def test_a_loss_that_fails_at_absurd_predictions_is_folded():
     assert stack_of(config, [1, 2], loss=lambda facts: fails_beyond_reason).folded
 
 
+@pytest.mark.parametrize("least", [6, 1000])
+def test_a_loss_that_asks_for_examples_of_a_class_is_tried_on_a_whole_batch(least):
+    """A few may have too few; where a batch has too few as well, that is said."""
+
+    def asking(prediction: Tensor, target: Tensor, /) -> Tensor:
+        assert target.sum() >= least, "too few positive examples"
+        return nn.functional.binary_cross_entropy_with_logits(prediction, target)
+
+    config = configured("dataset=moons", "trainer.max_epochs=1", "trainer.batch_size=64")
+    if least == 6:
+        assert stack_of(config, [1, 2], loss=lambda facts: asking).history.curves
+    else:
+        with pytest.raises(UserError, match="first 64 training examples: too few"):
+            stack_of(config, [1, 2], loss=lambda facts: asking)
+
+
 def refusing(prediction: Tensor, target: Tensor, /) -> Tensor:
     """A loss that is meant for numbers, and says so."""
     if prediction.isnan().any():

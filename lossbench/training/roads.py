@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lossbench.contract import UserError
 from lossbench.registry.schema import reason_of
 from lossbench.training.replicas import copied
 
@@ -25,8 +26,7 @@ def choose_road(stack: Stack) -> None:
     A loss that compares rows has other values among those of other replicas. The states are
     copies, since statistics of batches are kept in place.
     """
-    first = [part[:TRIED] for part in stack.first_batch()]
-    looped = stack.looped(stack.objective, copied(stack.state), *first)
+    looped = _looped(stack)
     stack.draws = any(draws.used for draws in stack.latest.values())
     reason = _fault_of_trying(stack, looped)
     own = any(name.startswith(("loss.", "fact.")) for name in stack.state)
@@ -39,6 +39,23 @@ def choose_road(stack: Stack) -> None:
         )
     elif reason:
         stack.unmapped = reason
+
+
+def _looped(stack: Stack) -> Tensor:
+    """The objectives of a few replicas by themselves; UserError where the loss takes no batch."""
+    while True:
+        first = [part[:TRIED] for part in stack.first_batch()]
+        try:
+            return stack.looped(stack.objective, copied(stack.state), *first)
+        except Exception as error:
+            if stack.tried < stack.recipe.batch_size:  # a few may lack a class that it asks for
+                stack.tried = stack.recipe.batch_size
+                continue
+            raise UserError(
+                f"the loss fails on the first {len(first[1][0])} training examples: "
+                f"{reason_of(error)}\nIf each batch has to have all classes: "
+                "trainer.sampler=balanced, or a larger trainer.batch_size."
+            ) from error
 
 
 def _keeps_replicas_apart(stack: Stack) -> bool:

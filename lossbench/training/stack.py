@@ -58,6 +58,7 @@ class Stack(LightningModule):
         missing = torch.full((len(seeds),), -1)
         self.history = History(missing, missing.clone(), torch.full((len(seeds),), -torch.inf))
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
+        self.tried = 8  # examples that the loss is tried on before it is trained
         self.folded = False  # whether the loss is called once on the rows of all replicas
         self.draws = True  # whether `Draws` has answers for model or loss, or may have
         self.latest: dict[str, Draws] = {}  # of each stream
@@ -218,7 +219,7 @@ class Stack(LightningModule):
 
     def first_batch(self) -> Batch:
         """Each replica's first few examples, to try things on."""
-        return self.splits.first("train", 8)
+        return self.splits.first("train", self.tried)
 
     def train_batches(self, order: Tensor) -> Iterator[Batch]:
         """The training examples in batches, each replica's in its own order (R, N)."""
