@@ -521,15 +521,22 @@ def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
         pytest.skip(str(error))
     for config, task in zip(configs, tasks, strict=True):
         kind = registry.load(registry.find("task", task)[0])
-        rows = pd.DataFrame({"seed": range(5), "status": "finished"})
+        rows = pd.DataFrame({"seed": range(5), "status": "finished", "best_epoch": 1})
         metrics = metrics_of(kind.small(), [*config.metrics, *filter(None, [config.metric])])
         directions = {name: metric.direction for name, metric in metrics.items()}
-        values = {f"test/{m}": RNG.uniform(size=5) for m in directions}
+        places = [f"{at}/{m}" for at in ("test", "test_best") for m in directions]
+        values = {place: RNG.uniform(size=5) for place in places}
         rows = rows.assign(**values)
         summary = {"task": kind.name, "primary": kind.primary, "directions": directions}
         summary["examples"] = {"drawn": "anew", "learnt": 80, "test": 20}
-        key = config.key
-        found.append(Result(key, config, rows, pd.DataFrame(), summary, {}))
+        curves = pd.DataFrame(
+            {"seed": seed, "epoch": 1, "metric": f"{split}/{name}", "value": value}
+            for split in ("train", "val")
+            for name in directions
+            for seed, value in enumerate(values[f"test/{name}"])
+        )
+        known = (config.key, config, rows, curves, summary, {})
+        found.append(Result(*known, test_curves=curves))
     decisions = decide(experiment.claims, configs, found)
     assert len(decisions) == len(experiment.claims) > 0
     for decision in decisions:
