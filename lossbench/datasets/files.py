@@ -188,29 +188,10 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
     with faults.gathered():
         inputs, fill = encode_features(file, columns)
     faults.tell()
-    target = table[wanted.target]
-    event = None if wanted.event is None else table[wanted.event]
-    classes = list[Any]()
-    if wanted.more:
-        targets, kind = read_several(file, [table[n] for n in wanted.targets], wanted.task)
-    elif wanted.task == "survival":
-        targets, kind = read_durations(file, target, event), "survival"
-    elif wanted.event:
-        raise UserError(f"dataset.event={wanted.event}: it needs dataset.task=survival.")
-    elif wanted.query and wanted.weight:
-        raise UserError("dataset.weight: rows are items of lists (dataset.query); leave it out.")
-    elif (wanted.task == "list_ranking") != (wanted.query is not None):
-        raise UserError(
-            "dataset.task=list_ranking and dataset.query, the column that says which list a row is "
-            "an item of, need each other; give both or neither."
-        )
-    else:
-        targets, kind, classes = read_targets(
-            file, target, wanted.task, wanted.positive, wanted.order
-        )
+    targets, kind, classes = _read_roles(file, table, wanted)
     notes += _note_suspects(file, columns, targets, kind)
     if not wanted.more:
-        notes += _note_target(file, target, kind, targets, classes, wanted)
+        notes += _note_target(file, table[wanted.target], kind, targets, classes, wanted)
     said = note_rare(targets, classes, parts)
     if wanted.query is None:  # an item may be in many lists
         same = hash_columns(table[name] for name in (*columns, *wanted.targets))
@@ -229,6 +210,27 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
     if wanted.query is None:
         return sample
     return as_lists(file, sample, table[wanted.query], torn=wanted.split is None)
+
+
+def _read_roles(file: Path, table: Table, wanted: Wanted) -> tuple[np.ndarray, str, list[Any]]:
+    """The targets, the task that they pose and, of classes, their levels."""
+    if wanted.more:
+        several = [table[name] for name in wanted.targets]
+        return *read_several(file, several, wanted.task), []
+    target = table[wanted.target]
+    if wanted.task == "survival":
+        event = None if wanted.event is None else table[wanted.event]
+        return read_durations(file, target, event), "survival", []
+    if wanted.event:
+        raise UserError(f"dataset.event={wanted.event}: it needs dataset.task=survival.")
+    if wanted.query and wanted.weight:
+        raise UserError("dataset.weight: rows are items of lists (dataset.query); leave it out.")
+    if (wanted.task == "list_ranking") != (wanted.query is not None):
+        raise UserError(
+            "dataset.task=list_ranking and dataset.query, the column that says which list a row is "
+            "an item of, need each other; give both or neither."
+        )
+    return read_targets(file, target, wanted.task, wanted.positive, wanted.order)
 
 
 def _append(file: Path, table: Table, other: Path, rows: Table) -> Table:
