@@ -70,6 +70,7 @@ def ray_cluster(folder: Path) -> Iterator[str]:
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": temporary,
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # else whatever runs next to the tests starves its workers
         "PYTHONPATH": os.pathsep.join([TESTS, *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     with pytest.MonkeyPatch.context() as patch, own_network():

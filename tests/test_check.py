@@ -43,6 +43,7 @@ FAULTY = [
     ("rows", "sorted_targets", "rows_independent"),
     ("rows", "scaled_by_the_batch", "rows_independent"),
     ("rows", "weighted_by_the_batch", "rows_independent"),
+    ("rows", "squares_the_weights", "weights_as_rows"),
     ("saturation", "log_of_sigmoid", "finite_at_extremes"),
     ("saturation", "log_of_softmax", "finite_at_extremes"),
     ("saturation", "naive_soft_margin", "finite_at_extremes"),

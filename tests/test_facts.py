@@ -138,7 +138,7 @@ def test_what_elr_remembers_is_a_mean_of_what_was_predicted():
 
 # ---- task.embedding_dim --------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "words", ["dataset=wine loss=arcface", "dataset=digit_identities loss=triplet"]
+    "words", ["dataset=wine loss=arcface", "dataset=digit_identities loss=sup_con"]
 )
 def test_embeddings_are_as_long_as_asked_for(words):
     """Also in what is kept, from which metrics are computed again."""

@@ -38,6 +38,7 @@ NOUNS = {float: "a number", int: "a whole number", bool: "true or false", str: "
 class Kind:
     """What a value may be. base None accepts anything; item is the kind of a list's elements.
 
+    single: whether one such element may stand for the list.
     choices are all that is allowed, or next to a base what is allowed as well. Of a place
     ("file", "folder" or "file or folder") the content counts: it is each string in the value.
     table is the note of numbers for each class, such as "(C,) in [0, inf), not all 0"; number is
@@ -52,6 +53,7 @@ class Kind:
     interval: str = ""
     choices: tuple[Any, ...] = ()
     item: Kind | None = None
+    single: bool = False
     place: str = ""
     table: str = ""
     idle: bool = False
@@ -74,7 +76,9 @@ class Kind:
         elif self.table:
             words = _table_in_words(self.table)
         elif self.item:
-            words = f"a list, each {self.item}"
+            words = (
+                f"{self.item}, or a list of such" if self.single else f"a list, each {self.item}"
+            )
         elif self.place:
             words = f"the path of a {self.place}"
         else:
@@ -121,7 +125,10 @@ def _either(left: ast.expr, right: ast.expr) -> Kind:
     if kind.choices:
         number = replace(kind, choices=()) if kind.base else None
         return replace(kind_of(right), choices=kind.choices, number=number)
-    places = {kind_of(left).names, kind_of(right).names} - {""}
+    several = kind_of(right)
+    if several.item and several.item == kind:
+        return replace(several, single=True)
+    places = {kind.names, several.names} - {""}
     return Kind(place=" or ".join(sorted(places)))
 
 
@@ -264,6 +271,8 @@ def convert(kind: Kind, value: Any, where: str, classes: int | None = None) -> A
         return convert(kind.number, value, where)
     if kind.item:
         if not isinstance(value, list | tuple):
+            if kind.single:
+                return convert(kind.item, value, where)
             raise _refused(kind, value, where)
         values = [convert(kind.item, v, f"{where}[{i}]") for i, v in enumerate(value)]
         if kind.table and classes:

@@ -32,3 +32,8 @@ def weighted_by_the_batch(logits: Tensor, target: Tensor, /) -> Tensor:
     counts = F.one_hot(target, logits.shape[-1]).sum(0).to(logits.dtype)
     weight = 1 / (1 + torch.log1p(counts))
     return weight[target] * F.cross_entropy(logits, target, reduction="none")
+
+
+def squares_the_weights(prediction: Tensor, target: Tensor, /, *, example_weight: Tensor) -> Tensor:
+    """Punishes the square of the residual; regression, weights (B,)."""
+    return (example_weight.square() * (target - prediction).square()).sum()
