@@ -94,7 +94,10 @@ def kind_of_examples(comparison: Comparison) -> str:
 def why_unjudged(comparison: Comparison) -> str:
     """Why nothing can be said of new data, where that is so."""
     if comparison.origin.get("drawn") == "held out":
-        return "all seeds share one test split, whose predictions were not kept"
+        return (
+            "all seeds share one test split, which cannot be resampled: its predictions were not "
+            "kept, or the metric compares its examples with each other"
+        )
     return "their origin was not recorded"
 
 

@@ -276,7 +276,9 @@ def _is_own_model(plugin: Plugin, signature: Signature) -> bool:
 
 
 def _is_from(module: ModuleType, value: Any) -> bool:
-    return callable(value) and getattr(value, "__module__", None) == module.__name__
+    """Whether it is defined in the module, or in another one of its package."""
+    package = module.__name__.partition(".")[0]
+    return callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == package
 
 
 def _fault(plugin: Plugin, signature: Signature) -> str:

@@ -100,10 +100,13 @@ def _facts(
 def row_variance(parts: Sequence[tuple[Result, str, str, float]]) -> float:
     """Variance of a weighted sum of results' means, over their test examples.
 
-    parts: result, metric, "test" or "test_best", weight. NaN where predictions are not kept. By the
-    bootstrap over examples (the same for all seeds); where resampled examples give no value, they
-    do not count.
+    parts: result, metric, "test" or "test_best", weight. NaN where predictions are not kept, or
+    where a metric compares examples with each other: one that is drawn twice is its own neighbour.
+    By the bootstrap over examples (the same for all seeds); where resampled examples give no value,
+    they do not count.
     """
+    if any(task_of(result).couples for result, *_ in parts):
+        return float("nan")
     seeds, terms = parts[0][0].seeds.seed, []
     for result, metric, place, weight in parts:
         arrays = of_seeds(result.predictions, seeds)

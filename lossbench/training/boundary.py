@@ -81,7 +81,8 @@ def name_units(
         else:
             known = ""
             if splits.shared and splits.targets.ndim == 1:
-                deviation = splits.targets.double().std(correction=0).item()
+                targets = splits.targets.double()
+                deviation = targets[~targets.isnan()].std(correction=0).item()
                 known = f", about {value * deviation:.3g} in its unit"
             lines.append(
                 f"{words} standard deviations of the training target{known}; task.unit=target "

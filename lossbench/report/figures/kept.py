@@ -75,8 +75,8 @@ def draw_residuals(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     ]
     if lines:
         words = (
-            "Target less prediction on the test split, in standard deviations of the target: the "
-            "value at each share of the examples, mean over seeds. The line is no error."
+            "Target less prediction on the test split, in the target's unit: the value at each "
+            "share of the examples, mean over seeds. The line is no error."
         )
         graph = Graph("", "share of examples", "residual", tuple(lines))
         yield Picture("Residual quantiles", words, graph.split())
