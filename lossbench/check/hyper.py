@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Subject, close, one_line
 from lossbench.contract import UserError
-from lossbench.registry.schema import Kind, Parameter, convert
+from lossbench.registry.schema import Kind, Parameter, convert, ends_of
 
 Hyper = dict[str, Any]
 NUMBERS = (0.5, 2.0, 0.1, 0.9, 1.0, 0.0, 3.0, 10.0, -1.0)
@@ -40,7 +40,7 @@ def ends(subject: Subject, parameter: Parameter) -> list[Any]:
         return []
     bounds = [v for name, *pair in subject.declaration.tune if name == parameter.name for v in pair]
     if kind.interval:
-        low, high = map(float, kind.interval[1:-1].split(","))
+        low, high = ends_of(kind.interval)
         bounds += [low] if kind.interval[0] == "[" else []
         bounds += [high] if kind.interval[-1] == "]" else []
         if not subject.declaration.tune and isinstance(parameter.default, int | float):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lossbench import registry
 from lossbench.contract import Declaration, declaration_of
 from lossbench.registry import Plugin
-from lossbench.registry.schema import Parameter, within
+from lossbench.registry.schema import Parameter, ends_of, within
 from lossbench.tasks import Task
 from lossbench.tasks.calls import outside_training
 
@@ -175,8 +175,7 @@ class Subject:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Bounds of targets, where the loss declares some."""
-        low, high = (self.declaration.target or "(-inf, inf)")[1:-1].split(",")
-        return float(low), float(high)
+        return ends_of(self.declaration.target or "(-inf, inf)")
 
     @cached_property
     def bounded(self) -> bool:

@@ -26,6 +26,7 @@ from lossbench.check.subject import PROGRESS, Subject
 from lossbench.registry import Plugin
 from lossbench.registry.offers import offered
 from lossbench.registry.parts import is_made_of_losses
+from lossbench.registry.schema import ends_of
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.calls import outside_training
 from lossbench.tasks.composed import USUAL
@@ -236,7 +237,7 @@ def _points(subject: Subject, parameter: registry.Parameter) -> list[Any]:
     kind, default = parameter.kind, parameter.default
     if not _is_number(parameter):
         return []
-    ends = [float(end) for end in kind.interval[1:-1].split(",")] if kind.interval else []
+    ends = ends_of(kind.interval) if kind.interval else ()
     points = dict.fromkeys([*POINTS, *(end for end in ends if abs(end) < FAR)])
     return valid(subject, kind, points, default)
 
@@ -252,7 +253,7 @@ def _limits(parameter: registry.Parameter) -> list[float]:
     interval = parameter.kind.interval
     if not interval or parameter.kind.base is int or not _is_number(parameter):
         return []
-    low, high = map(float, interval[1:-1].split(","))
+    low, high = ends_of(interval)
     near = [low + NEAR] if interval[0] == "(" and low > -FAR else []
     return [*near, FAR if high > FAR else high - NEAR] if interval[-1] == ")" else near
 

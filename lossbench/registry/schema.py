@@ -352,13 +352,19 @@ def _table_in_words(table: str, classes: str = "C") -> str:
     return words + (f", {rule}" if rule else "")
 
 
+def ends_of(interval: str) -> tuple[float, float]:
+    """Where an interval such as "[0, inf)" begins and ends, whether or not it holds its ends."""
+    low, high = map(float, interval[1:-1].split(","))
+    return low, high
+
+
 def within(interval: str, value: float) -> bool:
     """Whether an interval such as "[0, inf)" holds a number.
 
     >>> within("(0, 1]", 1), within("(0, 1]", 0)
     (True, False)
     """
-    low, high = map(float, interval[1:-1].split(","))
+    low, high = ends_of(interval)
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high
     return above and below
@@ -366,7 +372,7 @@ def within(interval: str, value: float) -> bool:
 
 def _is_interval(text: str) -> bool:
     try:
-        low, high = map(float, text[1:-1].split(","))
+        low, high = ends_of(text)
     except ValueError:
         return False
     return text[-1:] in ("]", ")") and low <= high

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lossbench.registry.schema import Kind, Parameter, within
+from lossbench.registry.schema import Kind, Parameter, ends_of, within
 from lossbench.show.anatomy import Entry
 
 
@@ -28,7 +28,7 @@ def choose_values(entry: Entry, parameter: Parameter) -> list[Any]:
 
 def _around(kind: Kind, default: float) -> tuple[float, float]:
     """Two values on either side, by the ends of the interval or by the size of the default."""
-    low, high = map(float, kind.interval[1:-1].split(",")) if kind.interval else (-1e300, 1e300)
+    low, high = ends_of(kind.interval) if kind.interval else (-1e300, 1e300)
     if high - low < 1e300:
         return low + (high - low) / 10, high - (high - low) / 10
     return (default / 2, default * 2) if default else (-1.0, 1.0)

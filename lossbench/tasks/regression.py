@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import DEVIATIONS, Declaration, Metric, UserError, metric
+from lossbench.registry.schema import ends_of
 from lossbench.tasks import Answers, Chart, Population, Section, Study, Task, line
 from lossbench.tasks.scores import Weight, of_columns
 
@@ -303,7 +304,7 @@ class Regression(Task):
 
     def studies(self, declaration: Declaration) -> tuple[Study, ...]:
         """Along the residual, for a few values of a second output where there is one."""
-        low = float((declaration.target or "(-inf, inf)")[1:-1].split(",")[0])
+        low, _ = ends_of(declaration.target or "(-inf, inf)")
         target = low + 4 if math.isfinite(low) else 0.0
         more = self.outputs_of(declaration) - 1
 
