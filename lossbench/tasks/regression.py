@@ -15,7 +15,7 @@ from torch import Tensor
 from lossbench.contract import DEVIATIONS, Declaration, Metric, UserError, metric
 from lossbench.registry.schema import ends_of
 from lossbench.tasks import Answers, Chart, Population, Section, Study, Task, line
-from lossbench.tasks.scores import Weight, of_columns
+from lossbench.tasks.scores import Weight, average, of_columns
 
 RESIDUAL_LEVELS = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.98, 0.99)
 GRID, PLACES = 20_001, 16.0  # of biases, from -sinh 16 to sinh 16, at which a link is tried
@@ -32,12 +32,13 @@ def _residual(
     return residual.flatten(-1 - len(target_shape)), known.flatten(-1 - len(target_shape))
 
 
+def _weigh_known(known: Tensor, weight: Weight) -> Tensor:
+    """What each target counts: 0 where it is not known, else 1 or the weight of its example."""
+    return known.long() if weight is None else known * of_columns(weight, known)
+
+
 def _mean_known(values: Tensor, known: Tensor, weight: Weight) -> Tensor:
-    """Of values that are 0 where nothing is known."""
-    if weight is None:
-        return values.sum(-1) / known.sum(-1)
-    weight = of_columns(weight, values)
-    return (values * weight).sum(-1) / (known * weight).sum(-1)
+    return average(values, _weigh_known(known, weight))
 
 
 @metric(direction=-1, bounds=(0, math.inf))
@@ -94,7 +95,7 @@ def median_absolute_error(
     """Median size of all residuals, in the unit of the target."""
     residual, known = _residual(estimate, target, target_shape)
     ordered, order = residual.abs().masked_fill(~known, torch.nan).sort(-1)
-    weight = known.long() if example_weight is None else known * of_columns(example_weight, known)
+    weight = _weigh_known(known, example_weight)
     reached = weight.gather(-1, order).double().cumsum(-1)
     twice, total = 2 * reached, reached[..., -1:]
     places = torch.stack([(twice < total).sum(-1), (twice <= total).sum(-1)], -1)
