@@ -97,6 +97,20 @@ def read(name: str, root: Path, **options) -> Sample:
     return published.torchvision(np.random.default_rng(0), set=name, root=str(root), **options)
 
 
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("named", [str, str.encode])
+@pytest.mark.parametrize("labelled", [list, np.array, lambda labels: [*np.array(labels)]])
+def test_files_that_python_3_wrote_are_read_alike(tmp_path, protocol, named, labelled):
+    """Names as text or bytes, labels as a list, an array, or a list of its numbers."""
+    pixels, file = images(2, 3, 32, 32), tmp_path / "batch"
+    batch = {"data": pixels.reshape(2, -1), "labels": labelled([3, 0]), "filenames": [b"a", b"b"]}
+    content = {named(name): value for name, value in batch.items()}
+    file.write_bytes(pickle.dumps(content, protocol=protocol))
+    read_pixels, read_labels = published._read_cifar([file])
+    assert np.array_equal(read_pixels, pixels)
+    assert read_labels.tolist() == [3, 0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_set_is_read_from_the_files_of_torchvision(tmp_path, name):
     """Bytes as they are, in the order of the files; its own test images are the test split."""

@@ -30,23 +30,32 @@ Images = tuple[np.ndarray, np.ndarray]
 # --- formats ------------------------------------------------------------------------------------
 
 
+def _encoded(text: str, encoding: str) -> bytes:
+    """Bytes, as Python 3 writes them in the protocol of Python 2: always by this encoding."""
+    return text.encode("latin1")
+
+
 class _Arrays(pickle.Unpickler):
     """Reads lists, numbers, text and arrays; anything else could run code, and is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
-        reconstruct: Any = np.empty(0).__reduce__()[0]
-        known = {"_reconstruct": reconstruct, "ndarray": np.ndarray, "dtype": np.dtype}
+        made_by: list[Any] = [np.empty(0).__reduce_ex__(5)[0], np.empty(0).__reduce__()[0]]
+        made_by += [np.int64().__reduce__()[0], np.ndarray, np.dtype]  # type: ignore[no-untyped-call]
+        known = {each.__name__: each for each in made_by}
         if module.partition(".")[0] == "numpy" and name in known:
             return known[name]
+        if (module, name) == ("_codecs", "encode"):
+            return _encoded
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no part of the data")
 
 
 def _read_cifar(files: list[Path]) -> Images:
     batches = []
     for file in files:
-        batches.append(_Arrays(io.BytesIO(file.read_bytes()), encoding="bytes").load())
-    labels = [b.get(b"fine_labels") or b[b"labels"] for b in batches]
-    pixels = np.concatenate([batch[b"data"] for batch in batches])
+        content = _Arrays(io.BytesIO(file.read_bytes()), encoding="bytes").load()
+        batches.append({k.decode() if isinstance(k, bytes) else k: v for k, v in content.items()})
+    labels = [b["fine_labels" if "fine_labels" in b else "labels"] for b in batches]
+    pixels = np.concatenate([batch["data"] for batch in batches])
     return pixels.reshape(-1, 3, 32, 32), np.concatenate(labels)
 
 
