@@ -20,6 +20,7 @@ from lossbench.show.anatomy import find_entries
 from lossbench.show.canvas import plot
 from lossbench.show.curves import draw_panels
 from lossbench.show.families import draw_families
+from lossbench.show.formulas import typeset, typeset_words
 from lossbench.show.traps import measure_traps
 from lossbench.tasks.ranking import Ranking
 
@@ -302,3 +303,57 @@ def test_a_dataset_from_a_file_is_shown(command):
     said = command("show", "dataset=mine.py:points", files={"mine.py": source}).out
     assert "Points of mine." in said
     assert re.search(r"dataset.n +a whole number +5", said)
+
+
+# --- formulas ------------------------------------------------------------------------------------
+MATH = [  # as docstrings write it -> the names of elements and texts, in order
+    ("e^s_ij", "msup e msub s mrow i j"),
+    ("a_i^2 / (2 n)", "mfrac mrow msubsup a i 2 mrow 2 n"),
+    ("r^2/2 a", "mfrac mrow msup r 2 mrow 2 a"),
+    ("sum_{j != y} p_j", "munder ∑ mrow j ≠ y msub p j"),
+    ("(1 - alpha) ||x||_2", "mrow ( 1 − α ) msub mrow ‖ x ‖ 2"),
+    ("-½ log2(|r|)", "− mfrac 1 2 msub log 2 mrow ( mrow | r | )"),
+    ("sqrt(mean r^2)", "msqrt mean msup r 2"),
+    ("soft_dice scale", "soft_dice scale"),
+]
+
+
+def parts_of(element):
+    """The names of elements that hold others, and the texts, in order."""
+    if element.tag != "math" and (len(element) or element.tag == "mrow"):
+        yield element.tag
+    yield from filter(None, [(element.text or "").strip()])
+    for child in element:
+        yield from parts_of(child)
+
+
+@pytest.mark.parametrize(("formula", "expected"), MATH)
+def test_formulas_are_typeset(formula, expected):
+    (line,) = typeset(formula, ["soft_dice", "scale"])
+    found = " ".join(
+        w for p in str(line).split("</math>") if p.strip() for w in parts_of(math_of(p))
+    )
+    assert found == expected.replace("‖", "∥")
+
+
+def math_of(part):
+    return ElementTree.fromstring(f"{part}</math>")
+
+
+def test_words_stand_between_formulas_and_lines_break_there():
+    lines = typeset("L = r^2 if |r| <= delta, else 0, mean over features\npsi = 1", ["delta"])
+    assert len(lines) == 2
+    words = re.sub(r"<math.*?</math>", "#", lines[0]).split()
+    assert " ".join(words) == "# # if # #, else #, mean over features"
+
+
+def test_every_formula_and_legend_is_valid_markup_without_signs_of_its_source():
+    for name, task in ENTRIES:
+        entry = find_entries(name, task)[0]
+        assert entry.symbols, name
+        names = [*(p.name for p in entry.parameters), *(p.name for p in OURS)]
+        lines = [*typeset(entry.docstring.formula, names), typeset_words(entry.symbols)]
+        page = ElementTree.fromstring(f"<p>{' '.join(lines)}</p>")
+        texts = {part.text for part in page.iter() if part.text} - {*names}
+        assert not [text for text in texts if re.search(r"[_^{}]", text)], name
+        assert lines[:-1], name

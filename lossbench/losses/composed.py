@@ -1,4 +1,7 @@
-"""Losses that are made of others, of whatever task; they are given as functions of a batch."""
+"""Losses that are made of others, of whatever task; they are given as functions of a batch.
+
+Symbols: L_i, L_of, L_first and L_then the other losses, w a weight.
+"""
 
 from __future__ import annotations
 

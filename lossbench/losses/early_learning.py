@@ -1,4 +1,7 @@
-"""A loss with a memory of each training example, for the multiclass task."""
+"""A loss with a memory of each training example, for the multiclass task.
+
+Symbols: y the true class, p = softmax(z) of the logits, t the memory of p.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Distributional losses of an ensemble: prediction (B, M) or (B, D, M), target (B,) or (B, D)."""
+"""Distributional losses of an ensemble: prediction (B, M) or (B, D, M), target (B,) or (B, D).
+
+Symbols: x_i the M members, y target.
+"""
 
 from __future__ import annotations
 

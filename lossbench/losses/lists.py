@@ -124,7 +124,7 @@ def softmax(scores: Tensor, target: Tensor, /) -> Tensor:
 def listmle(scores: Tensor, target: Tensor, /) -> Tensor:
     """Rewards the likelihood of the order by grades, when items are drawn by their scores.
 
-    L = sum_k [log sum_{j >= k} e^s_pi(j) - s_pi(k)], pi the order of falling grades
+    L = sum_k [log sum_{j >= k} e^s_{pi(j)} - s_{pi(k)}], pi the order of falling grades
 
     Args:
         scores: (B, L), any real, higher ranks higher.

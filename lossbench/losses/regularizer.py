@@ -1,6 +1,6 @@
 """Regularizers: a penalty on the weight matrices of one model, added to the mean of any loss.
 
-Symbols: W a weight of the list, torch's (out, in, ...); columns are input features.
+Symbols: w a number in a weight W of the list, torch's (out, in, ...), whose columns are inputs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Losses of the semantic_segmentation task that compare regions: how far they overlap.
 
-Symbols: as of `semantic_segmentation`.
+Symbols: p the probabilities of a class at the known pixels of one image, g the one-hot mask, and of
+each class I = sum p g, P = sum p, Q = sum p^2, G = sum g, FN = G - I, FP = P - I.
 """
 
 from __future__ import annotations

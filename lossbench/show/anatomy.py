@@ -55,6 +55,13 @@ class Entry:
         return split_docstring(inspect.getdoc(self.loss) or "")
 
     @property
+    def symbols(self) -> str:
+        """What the letters of the formula stand for, as the loss's module says."""
+        module = inspect.getdoc(inspect.getmodule(self.loss)) or ""
+        found = re.search(r"Symbols: (.*?)(\.\s|\.?\Z)", module, re.DOTALL)
+        return " ".join(found[1].split()) if found else ""
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The hyper-parameters."""
         return registry.parameters(self.plugin)

@@ -17,6 +17,7 @@ from lossbench.report.pages import render
 from lossbench.show.anatomy import Entry, list_parameters, list_properties, load_entry
 from lossbench.show.curves import Panel, draw_panels
 from lossbench.show.families import draw_families
+from lossbench.show.formulas import typeset, typeset_words
 from lossbench.show.pictures import draw_both
 from lossbench.show.traps import measure_traps
 
@@ -83,6 +84,8 @@ def _sheet(row: CatalogueRow) -> dict[str, Any]:
     drawn = draw_panels(row.entry)
     return {
         "docstring": row.entry.docstring,
+        "formula": typeset(row.entry.docstring.formula, _names(row.entry)),
+        "symbols": typeset_words(row.entry.symbols),
         "parameters": list_parameters(row.entry),
         "facts": registry.facts(row.plugin),
         "properties": list_properties(row.entry),
@@ -90,6 +93,11 @@ def _sheet(row: CatalogueRow) -> dict[str, Any]:
         "reason": drawn.reason,
         "pictures": [(p.title, _both(p, f"{row.place}: {p.title}")) for p in drawn.panels],
     }
+
+
+def _names(entry: Entry) -> list[str]:
+    """What formulas may name: the hyper-parameters and all losses."""
+    return [*(p.name for p in entry.parameters), *registry.names("loss")]
 
 
 def _both(panel: Panel, name: str) -> list[Markup]:

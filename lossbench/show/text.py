@@ -72,6 +72,7 @@ def _parts(
     yield indented(f"for {tasks}\nfrom {entry.plugin.origin}\n")
     yield indented(docstring.summary or "It has no docstring.")
     yield from block("Formula", docstring.formula)
+    yield from block("Symbols", entry.symbols)
     yield from block("Arguments and result", docstring.arguments)
     yield from _parameters(entry)
     parts = [f"{part.path}={part.weight:g}*{part.plugin.name}" for part in entry.plugin.parts]
