@@ -40,7 +40,7 @@ class _Arrays(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         made_by: list[Any] = [np.empty(0).__reduce_ex__(5)[0], np.empty(0).__reduce__()[0]]
-        made_by += [np.int64().__reduce__()[0], np.ndarray, np.dtype]  # type: ignore[no-untyped-call]
+        made_by += [np.int64().__reduce__()[0], np.ndarray, np.dtype]
         known = {each.__name__: each for each in made_by}
         if module.partition(".")[0] == "numpy" and name in known:
             return known[name]
