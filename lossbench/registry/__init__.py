@@ -11,6 +11,7 @@ from lossbench.registry.lookup import (
     imported,
     installed,
     is_module,
+    known_as,
     load,
     meddled,
     names,

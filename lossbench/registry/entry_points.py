@@ -73,10 +73,10 @@ def _parsed(text: str, distribution: Distribution) -> Iterator[EntryPoint]:
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(text)
+    package, version = distribution.name, distribution.version  # each reads METADATA anew
     for group in parser.sections():
         for name, value in parser[group].items() if group.startswith(PREFIX) else ():
             if not NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not a valid name")
             module, _, attribute = value.partition("[")[0].strip().partition(":")
-            package, version = distribution.name, distribution.version
             yield EntryPoint(group, name, module, attribute, package, version)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lossbench.contract import UserError
 from lossbench.paths import expanded
-from lossbench.registry import Plugin, find, parameters
+from lossbench.registry import Plugin, known_as, parameters
 from lossbench.registry.digests import code_digest, reach_of, strings_in, with_contents
 from lossbench.registry.parts import values_of
 
@@ -44,16 +44,19 @@ def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     installed cannot be trained, and stays as it is.
     """
     try:
-        plugin = find(kind, name)[0]
+        plugins = known_as(kind, name)
     except UserError:
+        plugins = ()
+    if not plugins:
         return {"name": name, **values}
-    known_as = plugin.name if plugin.package == "lossbench" else f"{plugin.package}:{plugin.name}"
+    plugin = plugins[0]
+    called = plugin.name if plugin.package == "lossbench" else f"{plugin.package}:{plugin.name}"
     if plugin.package == "file":
-        known_as = f"{plugin.attribute} of code {code_of(plugin)}"
+        called = f"{plugin.attribute} of code {code_of(plugin)}"
     made_of = {p.name for p in parameters(plugin) if p.kind.loss}
     own = {name: value for name, value in values.items() if name not in made_of}
     parts = {name: _identity_of_part(values[name]) for name in made_of & values.keys()}
-    return {"name": known_as, **with_contents(parameters(plugin), own, kind), **parts}
+    return {"name": called, **with_contents(parameters(plugin), own, kind), **parts}
 
 
 def _identity_of_part(given: Mapping[str, Any]) -> dict[str, Any]:

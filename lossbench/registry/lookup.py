@@ -117,7 +117,15 @@ def names(kind: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> tuple[Plugin, ...]:
-    """The plugins that a name means (a loss has one for each task); UserError where none does.
+    """The plugins that a name means (a loss has one for each task); UserError where none does."""
+    plugins = known_as(kind, name)
+    if not plugins:
+        raise no_such(kind, name, names(kind))
+    return plugins
+
+
+def known_as(kind: str, name: str) -> tuple[Plugin, ...]:
+    """The plugins that a name means, or none; UserError where a file has none or packages two.
 
     name is `focal`, `package:focal` where two packages use one name, `file.py:my_loss`, or
     `package.module:Loss`; `timm:resnet18` or `torchvision:resnet18` is a model by its name there.
@@ -130,8 +138,6 @@ def find(kind: str, name: str) -> tuple[Plugin, ...]:
         return (_from_library(package, plain),)
     if is_module(package) and not expanded(f"{package}.py").is_file():
         return (_from_module(kind, package, plain),)
-    if not matches:
-        raise no_such(kind, name, names(kind))
     homes = {(p.task, p.package) for p in matches}
     tasks = [task for task, _ in homes]
     packages = sorted({package for task, package in homes if tasks.count(task) > 1})

@@ -12,7 +12,7 @@ from typing import Any
 
 from lossbench import registry
 from lossbench.check.find import plugins_of, task_of
-from lossbench.contract import Declaration, UserError, declaration_of
+from lossbench.contract import Declaration, declaration_of
 from lossbench.registry import Plugin
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.tasks import Task
@@ -69,11 +69,9 @@ class Entry:
 
 def find_entries(name: str, task: str | None = None) -> list[Entry]:
     """What a name means, for one task or for all: a loss, else a regularizer; else UserError."""
-    try:
+    if task or registry.known_as("loss", name) or name not in registry.names("regularizer"):
         plugins = plugins_of(name, task)
-    except UserError:
-        if task or name not in registry.names("regularizer"):
-            raise
+    else:
         plugins = list(registry.find("regularizer", name))
     return [load_entry(plugin, task) for plugin in plugins]
 
