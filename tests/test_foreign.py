@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import sys
 
 import pytest
@@ -223,6 +224,53 @@ class Dice(torch.nn.Module):
         both, axes = (share * target).sum((2, 3)), (2, 3)
         return 1 - (2 * both + self.smooth) / (share.sum(axes) + target.sum(axes) + self.smooth)
 
+class Compound(torch.nn.Module):
+    def __init__(self, sigmoid=False):
+        super().__init__()
+        self.dice, self.cross_entropy = Dice(sigmoid), torch.nn.BCEWithLogitsLoss()
+
+    def forward(self, input, target):
+        return self.dice(input, target).mean() + self.cross_entropy(input, target)
+
+class SummedLabels(torch.nn.Module):
+    def __init__(self, reduction="sum"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, logits, labels):
+        values = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        return values if self.reduction == "none" else values.sum()
+
+def soft_f1(logits, labels):
+    share = logits.sigmoid()
+    return (1 - 2 * (share * labels).sum() / (share + labels).sum()).reshape(1)
+
+def agreement(scores, grades):
+    return -(grades.softmax(1) * scores.log_softmax(1)).sum(1).mean()
+
+def continued(logits, classes, num_classes):
+    cost = F.binary_cross_entropy_with_logits
+    terms = [
+        cost(logits[at, k], (classes[at] > k).float(), reduction="sum")
+        for k in range(num_classes - 1)
+        for at in [classes >= k]
+    ]
+    return sum(terms) / len(classes)
+
+def deprecated(cls):
+    cls.__new__ = lambda own, *args, **kwargs: object.__new__(own)
+    return cls
+
+@deprecated
+class Memory(torch.nn.Module):
+    def __init__(self, num_classes=1000, power=0.5):
+        super().__init__()
+        self.register_buffer("seen", torch.ones(num_classes))
+        self.power = power
+
+    def forward(self, logits, target):
+        return F.cross_entropy(logits + self.power * self.seen.log(), target)
+
 class Proxies(torch.nn.Module):
     def __init__(self, embedding_size, n_classes):
         super().__init__()
@@ -250,8 +298,23 @@ def library(here, monkeypatch):
     [
         ("cox", "survival", {}, "risk, event and time"),
         ("coral", "ordinal", {}, "threshold logits and levels"),
+        ("continued", "ordinal", {"num_classes": 4}, "threshold logits and targets"),
         ("views", "pairs", {}, "one side and the other"),
-        ("Dice", "segmentation", {}, "estimates and targets, with a channel axis"),
+        ("soft_f1", "binary", {}, "raw predictions and targets"),
+        ("agreement", "list_ranking", {}, "raw predictions and targets"),
+        ("Memory", "multiclass", {}, "raw predictions and targets, num_classes=4"),
+        (
+            "Compound",
+            "segmentation",
+            {},
+            "raw predictions and targets, with a channel axis, sigmoid=True",
+        ),
+        (
+            "Dice",
+            "segmentation",
+            {},
+            "raw predictions and targets, with a channel axis, sigmoid=True",
+        ),
         (
             "Dice",
             "segmentation",
@@ -283,6 +346,47 @@ def test_thresholds_bring_their_outputs_and_link(library):
     own = api.get_loss("coral", task="ordinal")
     torch.testing.assert_close(loss(prediction, target), own(prediction, target))
     assert declared.link(prediction).sum(-1).allclose(torch.ones(8))
+
+
+def test_steps_that_are_asked_one_by_one_bring_their_own_link(library):
+    """At equal outputs the least cost is at the estimates that the link gives."""
+    loss = fitted(f"{library}:continued", "ordinal", num_classes=4)
+    corn = api.get_loss("corn", task="ordinal")
+    assert declaration_of(loss).link is declaration_of(corn).link
+    prediction, target = task_class("ordinal").small().example(3)
+    expected = corn(prediction, target).mean()
+    torch.testing.assert_close(loss(prediction, target, num_classes=4), expected)
+
+
+def test_a_loss_that_adds_up_what_an_example_has_still_does(library):
+    loss, posed = fitted(f"{library}:SummedLabels", "multilabel"), task_class("multilabel").small()
+    prediction, target = posed.example()
+    expected = F.binary_cross_entropy_with_logits(prediction, target, reduction="none").sum(1)
+    torch.testing.assert_close(loss(prediction, target), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "given"),
+    [
+        ("Dice", "segmentation", {}),
+        ("coral", "ordinal", {}),
+        ("Proxies", "embedding", {"embedding_size": 16, "n_classes": 4}),
+    ],
+)
+def test_a_loss_of_a_library_comes_back_from_a_pickle(library, name, task, given):
+    """A function, one of a class, and the class of one with weights, and what it has made."""
+    loss, posed = fitted(f"{library}:{name}", task, **given), task_class(task).small()
+    again = pickle.loads(pickle.dumps(loss))
+    assert again.words == loss.words
+    if inspect.isclass(loss):
+        loss = loss(**given)
+        torch.nn.init.normal_(loss.made.weight)
+        again = pickle.loads(pickle.dumps(loss))
+    batch = posed.example(posed.outputs_of(declaration_of(loss)))
+    if "embedding_size" not in given:
+        torch.testing.assert_close(again(*batch), loss(*batch), rtol=0, atol=0)
+    else:
+        assert torch.equal(again.made.weight, loss.made.weight)
 
 
 def test_facts_have_other_names_in_libraries(library):

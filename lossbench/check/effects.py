@@ -79,9 +79,10 @@ def copies_and_pickles(subject: Subject) -> None:
     """A copy, and what comes back from a pickle, gives the same values."""
     loss = subject.made() if subject.is_module else subject.loss
     fixed = {} if subject.is_module else subject.facts
-    ways: dict[str, Callable[[Any], Any]] = {"a deep copy": copy.deepcopy}
-    if not subject.plugin.library:  # whose losses each process looks up by their names
-        ways["a pickle"] = lambda each: pickle.loads(pickle.dumps(each))
+    ways: dict[str, Callable[[Any], Any]] = {
+        "a deep copy": copy.deepcopy,
+        "a pickle": lambda each: pickle.loads(pickle.dumps(each)),
+    }
     if isinstance(loss, nn.Module):
         ways["its state_dict"] = lambda each: _reloaded(subject, each)
     for words, way in ways.items():

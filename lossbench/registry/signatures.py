@@ -93,7 +93,11 @@ def signature_of_object(target: Callable[..., Any], foreign: str = "") -> Signat
 def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """What it is called with, by name; of a module that is already made, what its forward is."""
     called = target if inspect.isclass(target) else getattr(target, "forward", target)
-    return dict(inspect.signature(called).parameters)
+    parameters = dict(inspect.signature(called).parameters)
+    if inspect.isclass(target) and parameters.keys() <= {"args", "kwargs"}:  # a decorator's
+        _, *own = inspect.signature(target.__init__).parameters.values()
+        return {p.name: p for p in own}
+    return parameters
 
 
 def by_name(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:

@@ -90,7 +90,8 @@ class Task(ABC):
     charts: what a report draws of its predictions for the test split. The first two ask for the
     classes of `decisions`; the next two for the probability of class 1, the next two for one number
     for each example, the last for quantiles at 0.05, 0.1, … 0.95.
-    parts_declaration: outputs and link of a loss that is given `parts`, if they are not the task's.
+    parts_declarations: outputs and links that a loss may have that is given `parts`; None: those of
+    the task.
     """
 
     input_shape: tuple[int, ...]
@@ -113,7 +114,7 @@ class Task(ABC):
     ignore: ClassVar[int | None] = None
     stand_ins: ClassVar[tuple[tuple[float, float], ...]] = ()
     charts: ClassVar[tuple[Chart, ...]] = ()
-    parts_declaration: ClassVar[Declaration | None] = None
+    parts_declarations: ClassVar[tuple[Declaration | None, ...]] = (None,)
 
     # ---- which problem it is -------------------------------------------------------------------
     @classmethod

@@ -168,7 +168,7 @@ class Distributional(Regression):
     """Predictions (..., N, k) or (..., N, D, k), targets (..., N) or (..., N, D); 19 quantiles."""
 
     name = "distributional"
-    parts_declaration = Declaration(link=normal, outputs=2)
+    parts_declarations = (Declaration(link=normal, outputs=2),)
     version = 1
     stand_ins = ()
     metrics = (

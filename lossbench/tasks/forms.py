@@ -21,7 +21,7 @@ Turn = Callable[[Tensor], Tensor]
 class Form(NamedTuple):
     """What a loss is given of a batch, in the order of its arguments, and how that is called.
 
-    is_raw: whether it has raw predictions where the estimates could be meant.
+    is_raw: whether it has the task's raw predictions.
     in_parts: whether these are the task's parts, whose names say what they mean.
     declaration: outputs and link that go with it, where they are not the task's.
     """
@@ -40,7 +40,7 @@ def forms_of(task: Task, names: list[str]) -> Iterator[Form]:
     """
     prediction, target = task.example()
     order, are_named = _parts_in_order(task, names)
-    parts = [*_parts(task, order)]
+    parts = [form for d in task.parts_declarations for form in _parts(task, order, d)]
     if are_named:
         yield from parts
     targets, signed = _targets(task, prediction, target)
@@ -50,8 +50,7 @@ def forms_of(task: Task, names: list[str]) -> Iterator[Form]:
     later = (with_signs, as_labels) if task.sums_to_one else (as_labels, with_signs)
     pairs = itertools.chain(itertools.product([raw], targets.items()), *later)
     forms = [
-        _pair(f"{p} and {t}", to_p, to_t, is_raw=len(others) > 0 and p == raw[0])
-        for (p, to_p), (t, to_t) in pairs
+        _pair(f"{p} and {t}", to_p, to_t, is_raw=p == raw[0]) for (p, to_p), (t, to_t) in pairs
     ]
     if prediction.shape == target.shape:
         channelled = [_with_channel(form) for form in forms]
@@ -80,14 +79,14 @@ def _class_axis(task: Task, prediction: Tensor, target: Tensor) -> bool:
 def _predictions(task: Task, prediction: Tensor, target: Tensor) -> dict[str, Turn]:
     turns: dict[str, Turn] = {"raw predictions": lambda p: p}
     classes = _class_axis(task, prediction, target)
-    if task.estimate_range == (0, 1):
-        softmax = partial(functional.log_softmax, dim=1 if classes else -1)
-        log = softmax if classes or task.sums_to_one else functional.logsigmoid
-        turns["logarithms of the estimates"] = log
     if classes:
         turns["estimates"] = partial(torch.softmax, dim=1)
     elif task.estimate_range != (-math.inf, math.inf):
         turns["estimates"] = task.link
+    if task.estimate_range == (0, 1):
+        softmax = partial(functional.log_softmax, dim=1 if classes else -1)
+        log = softmax if classes or task.sums_to_one else functional.logsigmoid
+        turns["logarithms of the estimates"] = log
     return turns
 
 
@@ -114,14 +113,17 @@ def _targets(
 
 def _parts_in_order(task: Task, names: list[str]) -> tuple[list[str], bool]:
     """The parts of a batch by the names of the arguments, else as usual; and which of the two."""
-    usual = [*task.parts(*example_of(task, task.parts_declaration))]
+    usual = [*task.parts(*example_of(task, task.parts_declarations[0]))]
     named = [part for name in names[1:] for part in usual[1:] if part in name or name in part]
     are_named = len(names) >= len(usual) > 1 and sorted(named) == sorted(usual[1:])
     return ([usual[0], *named] if are_named else usual), are_named
 
 
-def _parts(task: Task, order: list[str]) -> Iterator[Form]:
-    """The parts of a batch as arguments of their own, those of 0 and 1 also as true and false."""
+def _parts(task: Task, order: list[str], declared: Declaration | None) -> Iterator[Form]:
+    """The parts of a batch as arguments of their own, those of 0 and 1 also as true and false.
+
+    Of a prediction with outputs of its own, and so with a target of its own, the task's as well.
+    """
 
     def arguments(as_flags: bool, p: Tensor, t: Tensor) -> tuple[Tensor, ...]:
         parts = task.parts(p, t)
@@ -132,7 +134,9 @@ def _parts(task: Task, order: list[str]) -> Iterator[Form]:
 
     for as_flags in (False, True) if order else ():
         words = f"{', '.join(order[:-1])} and {order[-1]}"
-        yield Form(words, partial(arguments, as_flags), False, True, task.parts_declaration)
+        yield Form(words, partial(arguments, as_flags), False, True, declared)
+    if order and callable(declared and declared.outputs):
+        yield Form(f"{order[0]} and targets", lambda p, t: (p, t), False, True, declared)
 
 
 def example_of(task: Task, declared: Declaration | None) -> tuple[Tensor, Tensor]:

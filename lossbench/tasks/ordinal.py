@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lossbench.contract import Declaration, UserError, declaration_of, metric
-from lossbench.losses.ordinal import coral
+from lossbench.losses.ordinal import coral, corn
 from lossbench.tasks import Answers, Section, Study, line
 from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.refusals import refuse_beyond, refuse_indices, refuse_shapes, refuse_targets
@@ -81,11 +81,9 @@ class Ordinal(Multiclass):
     """Predictions (..., N, C) or (..., N, C-1), targets (..., N) int64 from 0, order meant."""
 
     name = "ordinal"
-    parts_declaration = Declaration(
-        link=declaration_of(coral).link,
-        outputs=declaration_of(coral).outputs,
-        head=declaration_of(coral).head,
-        start=declaration_of(coral).start,
+    parts_declarations = tuple(
+        Declaration(link=each.link, outputs=each.outputs, head=each.head, start=each.start)
+        for each in map(declaration_of, (coral, corn))
     )
     version = 2
     metrics = (

@@ -1,0 +1,158 @@
+"""A loss that was written for nobody's contract, called as a loss of a task is."""
+
+from __future__ import annotations
+
+import copy
+import copyreg
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from lossbench.contract import Declaration
+from lossbench.registry import Plugin, signature
+from lossbench.registry.signatures import contract_form, parameters_of
+from lossbench.tasks import Task
+from lossbench.tasks.forms import Form, example_of
+
+BATCH = ("prediction", "target")
+Again = tuple[Callable[..., Any], tuple[Any, ...]]  # what makes it, and of what
+
+
+@dataclass(frozen=True)
+class ForeignLoss:
+    """A function, an object or the class of one, and the form in which it takes a batch.
+
+    unreduced: how it is asked for a value of each example. settings: its own parameters that are
+    set for it. adds_up: whether it adds up the values of one example, and does not average them.
+    """
+
+    loss: Any
+    unreduced: dict[str, Any]
+    settings: dict[str, Any]
+    form: Form
+    adds_up: bool = False
+
+    @property
+    def words(self) -> str:
+        """How it is given a batch, to be shown."""
+        settings = [f"{name}={value}" for name, value in self.settings.items()]
+        return ", ".join([self.form.words, *settings])
+
+    @cached_property
+    def tensors(self) -> set[str]:
+        """The parameters that are tensors, which a configuration has as lists."""
+        return {n for n, p in parameters_of(self.loss).items() if "Tensor" in str(p.annotation)}
+
+    def made(self, given: dict[str, Any]) -> Callable[..., Any]:
+        """What is called with a batch, at these values of its parameters."""
+        if isinstance(self.loss, nn.Module):
+            return copy.deepcopy(self.loss)
+        values = {
+            name: torch.tensor(value) if isinstance(value, list) and name in self.tensors else value
+            for name, value in {**given, **self.settings, **self.unreduced}.items()
+        }
+        if inspect.isclass(self.loss):
+            return cast(Callable[..., Any], self.loss(**values))
+        return partial(self.loss, **values)
+
+    def values(self, made: Callable[..., Any], prediction: Tensor, target: Tensor) -> Any:
+        """One for each example (B,), of all that the loss gives for it, or one, ()."""
+        values = made(*self.form.arguments(prediction, target))
+        if not isinstance(values, Tensor) or not values.ndim:
+            return values
+        if values.shape == (1,) != target.shape[:1]:
+            return values.squeeze(0)
+        if values.ndim == 1:
+            return values
+        return values.flatten(1).sum(1) if self.adds_up else values.flatten(1).mean(1)
+
+    def adding(self, task: Task, given: dict[str, Any]) -> ForeignLoss:
+        """The loss that adds up the values of one example, where its own reduction does so."""
+        prediction, target = example_of(task, self.form.declaration)
+        summed, reduced = replace(self, adds_up=True), replace(self, unreduced={})
+        try:
+            whole = reduced.made(given)(*self.form.arguments(prediction, target))
+            mean, total = (
+                each.values(each.made(given), prediction, target) for each in (self, summed)
+            )
+            is_mean, *is_sum = (
+                torch.allclose(whole, value, 1e-4)
+                for value in (mean.mean(), total.mean(), total.sum())
+            )
+        except Exception:
+            return self
+        return summed if any(is_sum) and not is_mean else self
+
+    def as_contract(
+        self, plugin: Plugin, task: Task, given: dict[str, Any], again: Again
+    ) -> Callable[..., Any]:
+        """A function or, of what has weights or a memory of its own, the class of a module."""
+        made = self.made(given)
+        own = isinstance(made, nn.Module) and [*made.parameters(), *made.buffers()]
+        parameters = [*parameters_of(self.loss).values()]
+        parameters = contract_form("loss", parameters, inspect.isclass(self.loss))
+        known = {p.name for p in signature(plugin)}
+        keywords = [p for p in parameters if p.name in known]
+        batch = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in BATCH]
+        members = {
+            "foreign": self,
+            "again": again,
+            "words": self.words,
+            "declaration": self._declared(task, made),
+            "__name__": plugin.attribute.rpartition(".")[2],
+            "__module__": plugin.module,
+            "__doc__": self.loss.__doc__,
+            "__signature__": inspect.Signature(keywords if own else [*batch, *keywords]),
+        }
+        loss: Any = ForeignClass("ForeignModule", (ForeignModule,), {}) if own else _Function()
+        for name, value in members.items():
+            setattr(loss, name, value)
+        return cast(Callable[..., Any], loss)
+
+    def _declared(self, task: Task, made: Callable[..., Any]) -> Declaration:
+        if hasattr(self.loss, "declaration"):
+            return cast(Declaration, self.loss.declaration)
+        declared = self.form.declaration or Declaration()
+        whole = not self.values(made, *example_of(task, self.form.declaration)).ndim
+        return replace(declared, couples=True) if whole else declared
+
+
+class _Function:
+    """A foreign loss as a function; pickled by what it is made of, since forms cannot be."""
+
+    foreign: ForeignLoss
+    again: Again
+
+    def __call__(self, prediction: Tensor, target: Tensor, /, **given: Any) -> Any:
+        return self.foreign.values(self.foreign.made(given), prediction, target)
+
+    def __reduce__(self) -> Again:
+        return self.again
+
+
+class ForeignClass(type):
+    """The class of a loss with weights of its own, pickled likewise."""
+
+    again: Again
+
+
+copyreg.pickle(ForeignClass, lambda each: each.again)
+
+
+class ForeignModule(nn.Module):
+    """A foreign loss with weights or a memory of its own."""
+
+    foreign: ClassVar[ForeignLoss]
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__()
+        self.made = self.foreign.made(given)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Any:
+        """The values of a batch."""
+        return self.foreign.values(self.made, prediction, target)
