@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -60,6 +61,9 @@ html_theme_options = {
 HOME = '<p><a href="../index.html">lossbench</a> › <a href="../losses.html">Losses</a></p>'
 
 
+STUDY = re.compile(r'href="studies.html#([\w-]+)"')  # which has a page of its own here
+
+
 class Links(HTMLParser):
     """The places that a page links to, and those in it that can be linked to."""
 
@@ -86,6 +90,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         text = page.read_text(encoding="utf-8")
         if HOME not in text:
             text = text.replace("<body>", f"<body>\n{HOME}", 1)
+            text = STUDY.sub(r'href="../generated/experiments/\1.html"', text)
             page.write_text(text, encoding="utf-8")
     pages = {page: Links(page) for page in out.rglob("*.html") if "_static" not in page.parts}
     for page, links in pages.items():

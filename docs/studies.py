@@ -6,24 +6,25 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cache
-from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from lossbench import atlas, registry
 from lossbench.commands.suggesting import describe_score
 from lossbench.comparison import YARDSTICKS
 from lossbench.configuration.experiments import Experiment, read_experiment
-from lossbench.contract import UserError
+from lossbench.show.evidence import (
+    count_verdicts,
+    group_by_setting,
+    read_rows,
+    read_study,
+    task_of_dataset,
+)
 from lossbench.tasks import task_class
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
-ALWAYS = ("dataset", "corruption", "model")
-UNSHOWN = ("trainer", "optimizer", "model.")
 SHAPES = {  # task -> what a user's data look like
     "binary": "a row, an image or a text, and one of two classes",
     "multiclass": "the same, and one of several classes",
@@ -69,7 +70,7 @@ def move_readme(name: str, text: str) -> str:
     up = os.path.relpath(EXPERIMENTS / name, ROOT / "docs/generated/experiments")
     text = re.sub(r"\]\(\.\./(\w+)/README\.md\)", r"](\1.md)", text)
     text = re.sub(r"\]\((?!\w+:|#|\w+\.md\))([^)]+)\)", rf"]({up}/\1)", text)
-    return f"{text.rstrip()}\n\n{_measured(name)}" if _rows(name) else text
+    return f"{text.rstrip()}\n\n{_measured(name)}" if read_rows(name) else text
 
 
 def write_gallery() -> str:
@@ -89,53 +90,12 @@ again by one command, which its page names.
 """
 
 
-@cache
-def _experiment(name: str) -> Experiment | None:
-    return read_experiment(name) if (EXPERIMENTS / name / "experiment.yaml").is_file() else None
-
-
 def _summary(name: str) -> str:
-    experiment = _experiment(name)
+    experiment = read_study(name)
     if not experiment:
         return ""
-    verdicts = Counter(claim.verdict or "undecided" for claim in experiment.claims)
-    counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    counted = count_verdicts(experiment.claims)
     return f"{experiment.question} {f'Claims: {counted}. ' if counted else ''}"
-
-
-@cache
-def _rows(name: str) -> list[dict[str, str]]:
-    """The lines of an experiment's table that hold a verdict on a loss, with their setting."""
-    file = EXPERIMENTS / name / "table.csv"
-    if not file.is_file():
-        return []
-    table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    if not {"verdict", "loss", "dataset"} <= {*table.columns}:
-        return []
-    table = table[table["verdict"] != ""]
-    columns = list(table.columns)
-    setting = [c for c in columns[: columns.index("loss")] if not c.startswith(UNSHOWN)]
-    varies = [c for c in setting if c in ALWAYS or table[c].nunique() > 1]
-    rows: list[dict[str, str]] = table.to_dict("records")
-    if "data" in columns:  # words for a setting, each with the metric of its task
-        return [{**row, "setting": f"{row['data']} · {row['metric']}"} for row in rows]
-    return [{**row, "setting": _setting(row, varies)} for row in rows]
-
-
-def _setting(row: dict[str, str], columns: Sequence[str]) -> str:
-    """A dataset, its corruption and its model, each with what differs between settings."""
-    shown = []
-    for part in ALWAYS:
-        given = [(c, row[c]) for c in columns if c.startswith(f"{part}.") and row[c] != "-"]
-        facts = ", ".join(f"{c.partition('.')[2]} {value}" for c, value in given)
-        if not (part == "corruption" and row[part] == "none"):
-            shown.append(row[part] + (f" ({facts})" if facts else ""))
-    return " · ".join(shown)
-
-
-def _by_setting(name: str) -> list[list[dict[str, str]]]:
-    rows = sorted(_rows(name), key=lambda row: row["setting"])
-    return [list(same) for _, same in groupby(rows, key=lambda row: row["setting"])]
 
 
 def _number(text: str) -> str:
@@ -144,7 +104,7 @@ def _number(text: str) -> str:
 
 def _measured(name: str, level: int = 2) -> str:
     """Each loss of each setting, as the committed table has it."""
-    groups = _by_setting(name)
+    groups = group_by_setting(name)
     if not groups:
         return ""
     metrics = {row["metric"] for group in groups for row in group}
@@ -187,25 +147,17 @@ def _measured_tasks() -> Counter[str]:
     """Settings with a committed table, by the task that their dataset poses."""
     count: Counter[str] = Counter()
     for name in readmes():
-        for group in _by_setting(name):
-            count[_task_of(group[0]["dataset"])] += 1
+        for group in group_by_setting(name):
+            count[task_of_dataset(group[0]["dataset"])] += 1
     return count
-
-
-def _task_of(dataset: str) -> str:
-    try:
-        draw = registry.load(registry.find("dataset", dataset)[0])
-        return str(draw(np.random.default_rng(0)).task)
-    except (UserError, TypeError):
-        return ""  # of a package that is not installed, or of a file
 
 
 def write_evidence() -> str:
     """What each study with a table and claims shows, refuted claims first."""
     parts = [_counted()]
     for name in readmes():
-        groups = _by_setting(name)
-        experiment = _experiment(name)
+        groups = group_by_setting(name)
+        experiment = read_study(name)
         if not experiment or not groups or name == "atlas":
             continue  # the atlas has a section of its own, by task
         link = f"[All of it](generated/experiments/{name}.md)"
@@ -245,7 +197,7 @@ def _count_losses(rows: pd.DataFrame) -> str:
 
 
 def _counted() -> str:
-    groups = [group for name in readmes() for group in _by_setting(name)]
+    groups = [group for name in readmes() for group in group_by_setting(name)]
     names = sorted({group[0]["dataset"] for group in groups})
     models = sorted({group[0]["model"] for group in groups})
     return (

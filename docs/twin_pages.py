@@ -9,7 +9,7 @@ from typing import Any
 
 from studies import write_table
 
-FOUND = Path(__file__).with_name("twins.json")
+FOUND = Path(__file__).parent.parent / "lossbench/show/twins.json"
 SHARES = ("0.9", "0.5", "0.1")
 
 

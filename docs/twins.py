@@ -1,4 +1,4 @@
-"""What `lossbench check --twins --all` finds, and the values of the focal losses, into twins.json.
+"""What `lossbench check --twins --all` finds, and values of the focal losses, for the catalogue.
 
 python docs/twins.py    minutes; in an environment with the libraries that are to be compared
 """
@@ -19,7 +19,7 @@ from lossbench.check.twins import find_twins, subjects_of
 from lossbench.registry.offers import offered
 from lossbench.tasks import task_class
 
-FILE = Path(__file__).with_name("twins.json")
+FILE = Path(__file__).parent.parent / "lossbench/show/twins.json"
 SHARES = (0.9, 0.5, 0.1)  # probabilities of the true class
 
 

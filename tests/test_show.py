@@ -8,24 +8,40 @@ from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import matplotlib.image
+import pandas as pd
 import pytest
+import sklearn.metrics
 import torch
 from support import sampled
 
 from lossbench import registry
 from lossbench.contract import UserError
+from lossbench.paths import packaged
 from lossbench.registry import Plugin
 from lossbench.show import describe, draw, others, text, write_catalogue
+from lossbench.show.advice import advise
 from lossbench.show.anatomy import find_entries
 from lossbench.show.canvas import plot
-from lossbench.show.curves import draw_panels
+from lossbench.show.curves import build_loss, draw_panels
+from lossbench.show.elsewhere import SCIKIT_LEARN, list_counterparts
+from lossbench.show.evidence import Finding
 from lossbench.show.families import draw_families
 from lossbench.show.formulas import typeset, typeset_words
+from lossbench.show.slider import make_slider
 from lossbench.show.traps import measure_traps
 from lossbench.tasks.ranking import Ranking
 
 OURS = [p for p in registry.installed("loss") if p.package == "lossbench"]
-SHOWN = [p for p in OURS if p.name in ("focal", "squared_error", "contrastive", "center", "elbo")]
+SHOWN = [
+    find_entries(name, task)[0].plugin
+    for name, tasks in (
+        ("focal", ("binary", "multiclass")),
+        ("squared_error", ("binary", "regression")),
+        ("center", ("embedding",)),
+        ("elbo", ("generative",)),
+    )
+    for task in tasks
+]
 LOSSES = [(p.name, p.task) for p in OURS]
 ENTRIES = LOSSES + [(name, None) for name in registry.names("regularizer")]
 
@@ -243,7 +259,7 @@ def test_the_catalogue_needs_no_network_and_its_links_lead_somewhere(site):
     for file in folder.glob("*.html"):
         page = Page()
         page.feed(file.read_text())
-        assert not {"script", "link", "img", "iframe"} & set(page.tags)
+        assert not {"link", "img", "iframe"} & set(page.tags)
         assert len(page.ids) == len(set(page.ids)), f"{file.name}: an id occurs twice"
         for link in page.links:
             if not link.startswith("https://arxiv.org/abs/"):
@@ -260,11 +276,87 @@ def test_the_catalogue_survives_broken_plugins_and_escapes_what_they_say(site):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more." in index
 
 
+def test_the_catalogue_says_what_was_measured_and_where(site):
+    page, index = ((site[0] / name).read_text() for name in ("focal.html", "index.html"))
+    table = pd.read_csv(packaged("experiments") / "imbalance" / "table.csv")
+    rows = table[(table.loss == "focal") & (table.dataset == "rare_blobs") & table.verdict.notna()]
+    assert set(rows.verdict) == {"open"}
+    assert f"neither better nor worse in any of {len(rows)} settings, against cross_entropy" in page
+    assert "The focal loss addresses class imbalance." in page
+    assert 'href="focal.html#measured-binary"' in index
+    assert index.count('class="thumbnail"') == index.count("<tr data-facts=") - 1  # all but broken
+
+
+def test_tasks_of_a_name_repeat_nothing(site):
+    page = (site[0] / "focal.html").read_text()
+    assert re.search("As for binary: .*parameters", page)
+    assert page.count("<h3>Parameters</h3>") < page.count("<h2 ") - 1
+    assert page.count('class="formula"') == len([p for p in SHOWN if p.name == "focal"])
+
+
+def test_a_slider_has_a_curve_for_each_value():
+    slider = make_slider(find_entries("focal", "binary")[0])
+    gamma = [float(value) for value in slider.values]
+    assert gamma == sorted({*gamma, 2.0})
+    assert gamma[slider.start] == 2.0
+    for frame in slider.frames:
+        assert len({*frame.paths}) == len(gamma)
+    assert make_slider(find_entries("brier")[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "use", "avoid"),
+    [
+        ("huber", "regression", "no example has a slope of more than 1", ""),
+        ("squared_error", "regression", "the mean is what", "one of them outweighs many"),
+        ("hinge", "binary", "the side of the boundary", "cannot be calibrated"),
+        ("smooth_ap", "binary", "", "batches are small"),
+    ],
+)
+def test_advice_is_made_of_what_a_loss_declares_and_what_was_measured(name, task, use, avoid):
+    entry = find_entries(name, task)[0]
+    finding = Finding("mine", "?", ("digits",), ("wine", "blobs"), (), ("other",))
+    found = advise(entry, measure_traps(entry, draw_panels(entry)), [finding])
+    assert use in "; ".join(found[0])
+    assert avoid in "; ".join(found[1])
+    assert found[0][-1] == "data are like digits, where it was shown better than other (mine)"
+    assert found[1][-1] == "data are like wine; blobs, where it was shown worse than other (mine)"
+
+
+@pytest.mark.parametrize(("task", "name"), SCIKIT_LEARN)
+def test_scikit_learn_has_the_losses_that_the_catalogue_says(task, name):
+    """Up to a term of the target: differences between two sets of predictions are the same."""
+    entry = find_entries(name, task)[0]
+    call, factor = SCIKIT_LEARN[task, name]
+    function, _, given = call.partition("(")
+    hyper = {p.name: p.default for p in entry.parameters}
+    extra = {key: hyper[value] for key, value in re.findall(r"(\w+)=(\w+)", given)}
+    prediction, target = entry.task.example()
+    if name in ("squared_log_error", "gamma"):
+        prediction, target = prediction.abs(), target.abs() + 0.5
+    if task == "multiclass":
+        extra["labels"] = range(entry.task.num_classes)
+    link = (lambda scores: scores) if "hinge" in function else entry.declaration.link
+    differences = []
+    for raw in (prediction.double(), prediction.double().flip(0)):
+        ours = factor * build_loss(entry)(raw, target).mean().item()
+        scored = (link or entry.task.link)(raw).squeeze(-1)
+        differences.append(getattr(sklearn.metrics, function)(target, scored, **extra) - ours)
+    assert differences[0] == pytest.approx(differences[1], rel=1e-6, abs=1e-6)
+    assert "scikit-learn" in list_counterparts(name, task)
+
+
+def test_torch_has_the_losses_that_the_catalogue_says():
+    assert "torch.nn:HuberLoss" in list_counterparts("huber", "regression")["PyTorch"]
+
+
 def test_the_catalogue_follows_light_and_dark(site):
     page = (site[0] / "focal.html").read_text()
     assert "prefers-color-scheme: dark" in page
     assert "currentColor" in page
-    assert page.count("<svg ") == 2 * sum(len(draw_panels(e).panels) for e in find_entries("focal"))
+    entries = [find_entries("focal", plugin.task)[0] for plugin in SHOWN if plugin.name == "focal"]
+    panels = [panel for entry in entries for panel in draw_panels(entry).panels]
+    assert page.count("data-frame=") == 2 * len(panels)
 
 
 # --- what is no loss -----------------------------------------------------------------------------

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from lossbench import registry
+from lossbench.configuration.claims import Claim
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry import Plugin
 from lossbench.report.pages import render
+from lossbench.show.advice import advise
 from lossbench.show.anatomy import Entry, list_parameters, list_properties, load_entry
 from lossbench.show.curves import Panel, draw_panels
+from lossbench.show.elsewhere import list_counterparts
+from lossbench.show.evidence import find_claims, find_evidence, names_of_studies, read_study
+from lossbench.show.families import PACKAGE as OURS
 from lossbench.show.families import draw_families
 from lossbench.show.formulas import typeset, typeset_words
 from lossbench.show.pictures import draw_both
+from lossbench.show.slider import draw_thumbnail, make_slider
 from lossbench.show.traps import measure_traps
 
 ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
+
+
+SHARED = ("symbols", "arguments", "parameters", "facts", "properties", "notes", "source")
 
 
 @dataclass(frozen=True)
 class CatalogueRow:
     """A loss for one task, ready to be shown; error is set, and the rest empty, where it is broken.
 
-    file: of its page, which it shares with the other tasks of its name and package.
+    file: of its page, which it shares with the other tasks of its name and package. sheet: what the
+    page says of it.
     """
 
     plugin: Plugin
@@ -36,6 +46,7 @@ class CatalogueRow:
     place: str
     entry: Entry | None = None
     error: str = ""
+    sheet: dict[str, Any] = field(default_factory=dict)
 
 
 def write_catalogue(folder: Path) -> int:
@@ -56,8 +67,10 @@ def write_catalogue(folder: Path) -> int:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         _write(Path(folder) / "index.html", "index.html", **site, comparisons=_compared())
+        studies = [(name, read_study(name)) for name in names_of_studies()]
+        _write(Path(folder) / "studies.html", "studies.html", studies=studies)
         for file, same in pages.items():
-            _write(Path(folder) / file, "loss.html", rows=same, sheets=[_sheet(r) for r in same])
+            _write(Path(folder) / file, "loss.html", rows=same, claims=_claims(same))
     except OSError as error:
         raise UnusableError(
             f"{folder} cannot be written: {error.strerror}. Name another."
@@ -72,27 +85,50 @@ def _row(plugin: Plugin) -> CatalogueRow:
     kind = "" if plugin.kind == "loss" else f"{plugin.kind}-"
     file = re.sub(r"[^\w.-]", "_", f"{kind}{name}") + ".html"
     try:
-        return CatalogueRow(plugin, file, place, load_entry(plugin, plugin.task))
+        entry = load_entry(plugin, plugin.task)
     except UserError as error:
         return CatalogueRow(plugin, file, place, error=str(error))
+    return CatalogueRow(plugin, file, place, entry, sheet=_sheet(entry))
 
 
-def _sheet(row: CatalogueRow) -> dict[str, Any]:
+def _sheet(entry: Entry) -> dict[str, Any]:
     """What the page says of a loss for one task."""
-    if row.entry is None:
-        return {}
-    drawn = draw_panels(row.entry)
+    drawn, docstring, is_ours = draw_panels(entry), entry.docstring, entry.plugin.package == OURS
+    traps = measure_traps(entry, drawn)
+    findings = find_evidence(entry.plugin.name, entry.place) if is_ours else []
+    use, avoid = advise(entry, traps, findings)
     return {
-        "docstring": row.entry.docstring,
-        "formula": typeset(row.entry.docstring.formula, _names(row.entry)),
-        "symbols": typeset_words(row.entry.symbols),
-        "parameters": list_parameters(row.entry),
-        "facts": registry.facts(row.plugin),
-        "properties": list_properties(row.entry),
-        "traps": measure_traps(row.entry, drawn),
+        "summary": docstring.summary or "It has no docstring.",
+        "formula": typeset(docstring.formula, _names(entry)),
+        "symbols": typeset_words(entry.symbols),
+        "arguments": docstring.arguments,
+        "parameters": list_parameters(entry),
+        "facts": registry.facts(entry.plugin),
+        "properties": list_properties(entry),
+        "notes": _linked(docstring.notes),
+        "source": _linked(docstring.source or entry.declaration.source or "None is given."),
+        "example": docstring.example,
+        "traps": traps,
+        "findings": findings,
+        "use": use,
+        "avoid": avoid,
+        "elsewhere": list_counterparts(entry.plugin.name, entry.place) if is_ours else {},
         "reason": drawn.reason,
-        "pictures": [(p.title, _both(p, f"{row.place}: {p.title}")) for p in drawn.panels],
+        "thumbnail": draw_thumbnail(drawn.panels[0]) if drawn.panels else "",
+        "slider": make_slider(entry) if drawn.panels else None,
+        "pictures": [(p.title, _both(p, f"{entry.place}: {p.title}")) for p in drawn.panels],
     }
+
+
+def _without(sheet: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    """A sheet less what stands in the first one already, and the names of these parts."""
+    same = [part for part in SHARED if sheet and first and sheet[part] == first[part]]
+    return {**sheet, **dict.fromkeys(same), "same": [part for part in same if first[part]]}
+
+
+def _claims(rows: list[CatalogueRow]) -> list[tuple[str, Claim]]:
+    plugin = rows[0].plugin
+    return find_claims(plugin.name) if (plugin.package, plugin.kind) == (OURS, "loss") else []
 
 
 def _names(entry: Entry) -> list[str]:
@@ -114,6 +150,12 @@ def _linked(text: str) -> Markup:
     return Markup(ARXIV.sub(link, str(escape(text))))
 
 
+def _breaking(name: str) -> Markup:
+    """A name that may be broken after an underscore."""
+    return escape(name).replace("_", Markup("_<wbr>"))
+
+
 def _write(path: Path, template: str, **values: Any) -> None:
     folder = Path(__file__).parent / "templates"
-    path.write_text(render(template, values, folder, {"linked": _linked}), encoding="utf-8")
+    page = render(template, values, folder, {"without": _without, "breaking": _breaking})
+    path.write_text(page, encoding="utf-8")

@@ -1,0 +1,50 @@
+"""The same function in other libraries, as docs/twins.py measured it, and in scikit-learn."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("twins.json")
+# Of sklearn.metrics, by task and loss: what to call, and what it is a multiple of, but for a term
+# of the target alone.
+SCIKIT_LEARN = {
+    ("binary", "cross_entropy"): ("log_loss", 1),
+    ("binary", "squared_error"): ("brier_score_loss", 1),
+    ("binary", "hinge"): ("hinge_loss", 1),
+    ("multiclass", "cross_entropy"): ("log_loss", 1),
+    ("multiclass", "brier"): ("brier_score_loss", 1),
+    ("multiclass", "crammer_singer"): ("hinge_loss", 1),
+    ("regression", "squared_error"): ("mean_squared_error", 1),
+    ("regression", "absolute_error"): ("mean_absolute_error", 1),
+    ("regression", "squared_log_error"): ("mean_squared_log_error", 1),
+    ("regression", "root_mean_squared_error"): ("root_mean_squared_error", 1),
+    ("regression", "quantile"): ("mean_pinball_loss(alpha=q)", 1),
+    ("counts", "poisson"): ("mean_poisson_deviance", 2),
+    ("counts", "gamma"): ("mean_gamma_deviance", 2),
+    ("counts", "tweedie"): ("mean_tweedie_deviance(power=power)", 2),
+}
+
+
+@cache
+def _measured() -> list[list[str]]:
+    twins: list[list[str]] = json.loads(FILE.read_text(encoding="utf-8"))["twins"]
+    return twins
+
+
+def list_counterparts(loss: str, task: str) -> dict[str, list[str]]:
+    """Library -> what is this loss there: its name alone, or how the two are related."""
+    found: dict[str, list[str]] = {}
+    for of, one, other, words in _measured():
+        if of == task and loss in (one, other) and ".functional:" not in one:
+            library = one.partition(".")[0] if ":" in one else "lossbench"
+            found.setdefault({"torch": "PyTorch"}.get(library, library), []).append(
+                words.removesuffix(f" is {loss}")
+            )
+    if (task, loss) in SCIKIT_LEARN:
+        call, factor = SCIKIT_LEARN[task, loss]
+        times = "" if factor == 1 else f", {factor} times it plus a term of the target"
+        found["scikit-learn"] = [f"sklearn.metrics.{call} is its mean{times}"]
+    first = ("PyTorch", "scikit-learn")
+    return dict(sorted(found.items(), key=lambda item: ([*first, item[0]].index(item[0]), item[0])))
