@@ -42,6 +42,21 @@ def stack_of(config: Configuration, seeds: list[int], **replaced: Any) -> Stack:
     return stack
 
 
+def test_a_loss_that_fails_in_training_says_where():
+    """In two lines: the epoch and the step, and what it said."""
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        if calls.append(0) or len(calls) > 9:
+            raise ValueError("a batch\nneeds both classes")
+        return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+    calls: list[int] = []
+    config = configured("dataset=moons", "loss=cross_entropy", "trainer.max_epochs=9")
+    with pytest.raises(RuntimeError, match="epoch 1, step 8: ValueError: a batch needs both") as e:
+        stack_of(config, [0], loss=lambda facts: loss)
+    assert "trainer.sampler=balanced" in str(e.value).splitlines()[1]
+
+
 def tables(config: Configuration, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
     result = training.train(config, seeds)
     return result.seeds, result.curves

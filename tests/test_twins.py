@@ -41,6 +41,14 @@ def test_known_identities_are_found(task):
     assert all(each.startswith(f"{task} ") for each in compared)
 
 
+def test_a_loss_of_a_library_is_compared_by_its_name(capsys):
+    words = ["--twins", "--task", "distribution"]
+    assert main(["check", "torch.nn:KLDivLoss", *words]) == 0
+    assert "torch.nn:KLDivLoss is 0.25 * cross_entropy" in capsys.readouterr().out
+    assert main(["check", "torch.nn:CTCLoss", *words]) == 2
+    assert "serves no task with its defaults" in capsys.readouterr().err
+
+
 def test_losses_that_differ_are_no_twins():
     twins, _ = find_twins(["regression"])
     pairs = {frozenset((twin.loss, twin.other)) for twin in twins if not twin.limit}

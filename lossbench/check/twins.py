@@ -109,13 +109,17 @@ def named(loss: str, setting: dict[str, Any]) -> str:
     return f"{loss}({shown})" if shown else loss
 
 
-def find_twins(tasks: Iterable[str], everything: bool = False) -> tuple[list[Twin], list[str]]:
+def find_twins(
+    tasks: Iterable[str], everything: bool = False, named: Iterable[str] = ()
+) -> tuple[list[Twin], list[str]]:
     """The twins of each task, and the losses that were compared as "task loss".
 
-    everything: with the losses of libraries, where a form of the task's batches serves them.
+    everything: with the losses of libraries, where a form of the task's batches serves them; named:
+    with these of them.
     """
     twins, compared = [], []
-    names = [each.name for each in offered()] if everything else []
+    offers = [each.name for each in offered()] if everything else []
+    names = [*dict.fromkeys([*named, *offers])]
     with undisturbed(), contextlib.redirect_stdout(sys.stderr):
         torch.set_num_threads(1)
         for task in tasks:

@@ -230,10 +230,12 @@ def _check_twins(loss: str | None, task: str | None, everything: bool, form: str
     """Print the twins of a loss, or all."""
     from lossbench.check.twins import find_twins, render_twins
 
-    if loss:
-        registry.find("loss", loss)
+    (plugin, *_) = registry.find("loss", loss) if loss else (None,)
     tasks = [registry.find("task", task)[0].name] if task else registry.names("task")
-    twins, compared = find_twins(tasks, everything)
+    named = [plugin.name] if plugin and not plugin.is_registered else []
+    twins, compared = find_twins(tasks, everything, named)
+    if named and not any(each.endswith(f" {loss}") for each in compared):
+        raise UserError(f"check: loss={loss} serves no task with its defaults; nothing to compare.")
     shown = [twin for twin in twins if loss in (None, twin.loss, twin.other)]
     if form == "json":
         twins_found = [asdict(twin) for twin in shown]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from lossbench.training.stack import Stack
 
 TOLERANCE = 1e-4  # relative difference of mapped from looped values that is still rounding
+ADVICE = (
+    "If each batch has to have all classes: trainer.sampler=balanced, or a larger "
+    "trainer.batch_size."
+)
 TRIED = 4  # replicas whose mapped values are held against looped ones
 
 
@@ -53,9 +58,21 @@ def _looped(stack: Stack) -> Tensor:
                 continue
             raise UserError(
                 f"the loss fails on the first {len(first[1][0])} training examples: "
-                f"{reason_of(error)}\nIf each batch has to have all classes: "
-                "trainer.sampler=balanced, or a larger trainer.batch_size."
+                f"{reason_of(error)}\n{ADVICE}"
             ) from error
+
+
+@contextlib.contextmanager
+def naming_step(epoch: int, steps_done: int) -> Iterator[None]:
+    """On what fails in a step of training say in which; RuntimeError, since the run had begun."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise RuntimeError(
+            f"it failed in epoch {epoch + 1}, step {steps_done + 1}: "
+            f"{type(error).__name__}: {reason}\n{ADVICE}"
+        ) from error
 
 
 def _keeps_replicas_apart(stack: Stack) -> bool:

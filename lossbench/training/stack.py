@@ -27,7 +27,7 @@ from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.keeping import bytes_of_kept, keep
 from lossbench.training.recipe import History, Recipe
 from lossbench.training.replicas import Logits, State, replica_of, seeded, start_at
-from lossbench.training.roads import choose_road
+from lossbench.training.roads import choose_road, naming_step
 from lossbench.training.sampling import orders_of
 from lossbench.training.steps import clip, set_rate, step
 
@@ -264,7 +264,8 @@ class Stack(LightningModule):
                 state.update({"call.index": index.to(self.device), "call.progress": done})
             if weights is not None:
                 state["call.example_weight"] = weights.gather(1, index.to(self.device))
-            losses = self.objectives(state, inputs, targets)
+            with naming_step(self.epoch, self.steps_done):
+                losses = self.objectives(state, inputs, targets)
             optimizer.zero_grad()
             losses.sum().backward()
             if self.recipe.clip_norm is not None:
