@@ -269,7 +269,8 @@ class Sample:
     """What a dataset gives for one seed, before it is split and standardised.
 
     inputs: (N, ...) numbers, kept in their own type; targets: (N,) or (N, ...), of the tasks
-        regression and multilabel NaN where one is not known; task: the name of the task they pose.
+        regression, counts, distributional and multilabel NaN where one is not known; task: the name
+        of the task they pose.
     held_out: (N,) bool, true for the rows of a given test split; validation is then drawn from the
         other rows. None draws both at random. Only identities (the tasks embedding and pairs) may
         be held out that no other row has.

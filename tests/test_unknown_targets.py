@@ -20,12 +20,14 @@ from lossbench.datasets.files import csv
 from lossbench.metrics import metrics_of, score
 from lossbench.results.rescoring import with_metrics
 from lossbench.tasks import mixes_parts, task_class
+from lossbench.tasks.distributional import Distributional
 from lossbench.tasks.multilabel import Multilabel
 from lossbench.tasks.regression import Regression
 from lossbench.training import data, train
 
 NAN = np.nan
 VECTOR, LABELS = Regression((4,), (3,)), Multilabel((4,), 3)
+SPREAD = Distributional((4,), (3,))
 RNG = np.random.default_rng(0)
 
 # Road one: entries that are NaN. Road two: any number there, and a loss whose gradient is 0 there.
@@ -85,9 +87,9 @@ def test_metrics_come_out_of_kept_predictions(here):
 COUPLED = ("euclidean", "root_mean_squared_error")  # of an example, of a batch
 LOSSES = [
     (task, p.name)
-    for task in (VECTOR, LABELS)
+    for task in (VECTOR, LABELS, SPREAD)
     for p in registry.installed("loss")
-    if p.task == task.name and p.name not in ("sum", "warm_up", *COUPLED)
+    if p.task == task.name and p.name not in ("sum", "warm_up", "energy_score", *COUPLED)
 ]
 
 
@@ -119,6 +121,17 @@ def test_a_root_is_of_what_is_known(name):
     scale = 1 if name == "euclidean" else (2 / 3) ** 0.5
     torch.testing.assert_close(values, scale * loss(prediction[:, kept], target[:, kept]))
     assert not mixes_parts(loss, *VECTOR.example(), VECTOR)
+
+
+def test_an_energy_score_is_of_what_is_known():
+    """Columns that are not known are 0 in every distance."""
+    loss, (ensemble, target) = (
+        get_loss("energy_score", task="distributional"),
+        SPREAD.example(20),
+    )
+    target[:, 1] = NAN
+    values, kept = loss(*SPREAD.filled(ensemble, target)), [0, 2]
+    torch.testing.assert_close(values, loss(ensemble[:, kept], target[:, kept]))
 
 
 def test_a_loss_that_compares_labels_is_refused_where_some_are_unknown(here):
@@ -167,6 +180,24 @@ def test_metrics_of_a_regression_are_those_of_what_is_known():
     np.testing.assert_allclose(quantile, np.sort(y - x)[places])
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_metrics_of_distributions_are_those_of_what_is_known(weighted):
+    """As of a task of one column that has the known targets alone."""
+    (estimate, target), _ = entries()
+    quantiles = estimate.unsqueeze(-1) + torch.linspace(-1, 1, 19)
+    weight = torch.rand(1, 40).double() if weighted else None
+    known, columns = ~target.isnan(), torch.ones(40, 3).double()
+    one = {"example_weight": (weight.mT * columns)[known[0]][None]} if weighted else {}
+    several = {"example_weight": weight} if weighted else {}
+    alone = Distributional((4,)), (quantiles[known][None], target[known][None])
+    scores = score(metrics_of(SPREAD), quantiles, target, facts=several)
+    expected = score(metrics_of(alone[0]), *alone[1], facts=one)
+    for name, value in expected.items():
+        torch.testing.assert_close(scores[name], value, msg=name)
+    share = SPREAD.details(quantiles, target)["pit.share"]
+    torch.testing.assert_close(share, alone[0].details(*alone[1])["pit.share"])
+
+
 def test_metrics_of_labels_are_those_of_what_is_known():
     pair, columns = entries(binary=True)
     y, p = (np.concatenate(parts) for parts in zip(*columns, strict=True))
@@ -211,15 +242,16 @@ def draw(targets, task, **more):
     return Samples(lambda rng: Sample(RNG.normal(size=(len(targets), 2)), targets, task, **more))(0)
 
 
-def test_an_example_without_a_known_target_is_in_no_split():
+@pytest.mark.parametrize("task", ["regression", "counts", "distributional"])
+def test_an_example_without_a_known_target_is_in_no_split(task):
     """Given groups stay as they are; a given test without any known target is refused."""
     y = np.arange(40.0)
     y[5:8] = NAN
-    drawn = draw(y, "regression", groups=np.arange(40) // 2)
+    drawn = draw(y, task, groups=np.arange(40) // 2)
     assert (drawn.sample.split == 3).nonzero()[0].tolist() == [5, 6, 7]
     y[30:] = NAN
     with pytest.raises(UserError, match="10 of 10 targets of the given test split"):
-        draw(y, "regression", held_out=np.arange(40) >= 30)
+        draw(y, task, held_out=np.arange(40) >= 30)
 
 
 UNKNOWN = sorted(

@@ -88,7 +88,7 @@ class Counts(Regression):
 
     name = "counts"
     version = 1
-    stand_ins = ()
+    stand_ins = ((0.0, 1.0), (0.5, 2.0))
     metrics = (
         poisson_deviance,
         gamma_deviance,

@@ -14,19 +14,28 @@ from lossbench.losses.ensembles import MEMBERS
 from lossbench.losses.predictive import LEVELS, QUANTILES, normal, of_members
 from lossbench.tasks import Answers, Chart, Population, Section, Study, line
 from lossbench.tasks.regression import Regression
-from lossbench.tasks.scores import Weight, average
+from lossbench.tasks.scores import Weight, average, of_columns
 from lossbench.tasks.sections import others_at_zero
 
 
-def _rows(estimate: Tensor, target: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Quantiles (..., N, 19) and targets (..., N, 1), examples and columns as one axis."""
+def _rows(
+    estimate: Tensor, target: Tensor, shape: tuple[int, ...], weight: Weight
+) -> tuple[Tensor, Tensor, Weight]:
+    """Quantiles (..., N, 19), targets (..., N, 1) and weights, examples and columns as one axis.
+
+    A target that is not known is 0 and weighs nothing.
+    """
     axis = target.ndim - 1 - len(shape)
-    return estimate.flatten(axis, -2), target.flatten(axis).unsqueeze(-1)
+    y = target.flatten(axis)
+    if (unknown := y.isnan()).any():
+        weight = 1 - unknown.to(y.dtype) if weight is None else of_columns(weight, y) * ~unknown
+        y = y.masked_fill(unknown, 0)
+    return estimate.flatten(axis, -2), y.unsqueeze(-1), weight
 
 
 def _pinball(estimate: Tensor, target: Tensor, shape: tuple[int, ...], weight: Weight) -> Tensor:
     """The mean of all levels and targets; NaN where a quantile is missing."""
-    quantiles, y = _rows(estimate, target, shape)
+    quantiles, y, weight = _rows(estimate, target, shape, weight)
     residual, levels = y - quantiles, LEVELS.to(quantiles)
     values = torch.maximum(levels * residual, (levels - 1) * residual)
     return values.mean((-2, -1)) if weight is None else average(values.mean(-1), weight)
@@ -60,17 +69,17 @@ def pinball(
 
 
 def _ends(
-    estimate: Tensor, target: Tensor, shape: tuple[int, ...], outer: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The quantiles at outer / 20 and 1 - outer / 20, and the targets."""
-    quantiles, y = _rows(estimate, target, shape)
-    return quantiles[..., outer - 1], quantiles[..., -outer], y.squeeze(-1)
+    estimate: Tensor, target: Tensor, shape: tuple[int, ...], outer: int, weight: Weight
+) -> tuple[Tensor, Tensor, Tensor, Weight]:
+    """The quantiles at outer / 20 and 1 - outer / 20, the targets and weights."""
+    quantiles, y, weight = _rows(estimate, target, shape, weight)
+    return quantiles[..., outer - 1], quantiles[..., -outer], y.squeeze(-1), weight
 
 
 def _coverage(
     estimate: Tensor, target: Tensor, shape: tuple[int, ...], outer: int, weight: Weight
 ) -> Tensor:
-    low, high, y = _ends(estimate, target, shape, outer)
+    low, high, y, weight = _ends(estimate, target, shape, outer, weight)
     share = average(((low <= y) & (y <= high)).to(y.dtype), weight)
     return share.masked_fill((low + high).isnan().any(-1), torch.nan)
 
@@ -111,8 +120,8 @@ def width_90(
     example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean distance of the quantiles at .05 and .95, in the unit of the target."""
-    low, high, _ = _ends(estimate, target, target_shape, 1)
-    return average(high - low, example_weight)
+    low, high, _, weight = _ends(estimate, target, target_shape, 1, example_weight)
+    return average(high - low, weight)
 
 
 @metric(direction=-1)
@@ -125,9 +134,9 @@ def interval_score_90(
     example_weight: Tensor | None = None,
 ) -> Tensor:
     """width_90, and 20 times what targets lie outside of it, in the unit of the target."""
-    low, high, y = _ends(estimate, target, target_shape, 1)
+    low, high, y, weight = _ends(estimate, target, target_shape, 1, example_weight)
     outside = torch.relu(low - y) + torch.relu(y - high)
-    return average(high - low + 20 * outside, example_weight)
+    return average(high - low + 20 * outside, weight)
 
 
 @metric(direction=-1, bounds=(0, 1))
@@ -140,8 +149,8 @@ def crossing_rate(
     example_weight: Tensor | None = None,
 ) -> Tensor:
     """Share of targets of which a higher quantile lies below a lower one."""
-    quantiles, _ = _rows(estimate, target, target_shape)
-    share = average((quantiles.diff(dim=-1) < 0).any(-1).to(target.dtype), example_weight)
+    quantiles, _, weight = _rows(estimate, target, target_shape, example_weight)
+    share = average((quantiles.diff(dim=-1) < 0).any(-1).to(target.dtype), weight)
     return share.masked_fill(quantiles.isnan().flatten(-2).any(-1), torch.nan)
 
 
@@ -155,10 +164,9 @@ def calibration_error(
     example_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean distance of the share of targets up to a quantile from its level, over the 19."""
-    quantiles, y = _rows(estimate, target, target_shape)
+    quantiles, y, weight = _rows(estimate, target, target_shape, example_weight)
     reached = (y <= quantiles).to(y.dtype).mT
-    weight = None if example_weight is None else example_weight.unsqueeze(-2)
-    share = average(reached, weight)
+    share = average(reached, None if weight is None else weight.unsqueeze(-2))
     share = share.masked_fill(quantiles.isnan().any(-2), torch.nan)
     return (share - LEVELS.to(share)).abs().mean(-1)
 
@@ -170,7 +178,7 @@ class Distributional(Regression):
     name = "distributional"
     parts_declarations = (Declaration(link=normal, outputs=2),)
     version = 1
-    stand_ins = ()
+    stand_ins = ((0.5, 0.5), (0.25, 0.25))
     metrics = (
         crps,
         pinball,
@@ -240,9 +248,10 @@ class Distributional(Regression):
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The share of targets between each quantile and the next: 1 / 20 where these are right."""
-        quantiles, y = _rows(estimate, target, self.target_shape)
-        bins = (y > quantiles).sum(-1)
-        places = torch.arange(QUANTILES + 1, device=bins.device)
-        shares = (bins.unsqueeze(-1) == places).to(y.dtype).mean(-2)
+        quantiles, y, known = _rows(estimate, target, self.target_shape, None)
+        bins = (y > quantiles).sum(-1).unsqueeze(-2)
+        places = torch.arange(QUANTILES + 1, device=bins.device).unsqueeze(-1)
+        is_there = (bins == places).to(y.dtype)
+        shares = average(is_there, None if known is None else known.unsqueeze(-2))
         missing = quantiles.isnan().flatten(-2).any(-1, keepdim=True)
         return {"pit.share": shares.masked_fill(missing, torch.nan)}
