@@ -125,6 +125,10 @@ def _api() -> str:
     parts = ["# From Python\n", API, "## lossbench\n"]
     parts += [_described(f"{place}.{name}", getattr(lossbench, name)) for place, name in given]
     parts += [_described("lossbench.api.Result", api.Result)]
+    parts += [
+        _described("lossbench.api.Model", api.Model),
+        _described("lossbench.api.Model.predict", api.Model.predict),
+    ]
     parts += [_described("lossbench.comparison.Comparison", comparison.Comparison)]
     parts += ["## lossbench.contract\n", _verbatim(inspect.getdoc(contract) or "")]
     parts += [
@@ -138,7 +142,8 @@ def _api() -> str:
 
 
 API = """A plugin may import `lossbench.contract`, `lossbench.tasks` and `lossbench.testing`;
-`run`, `compare` and `get_loss` are for scripts and notebooks. All else may change without notice.
+`run`, `compare`, `get_loss` and `get_models` are for scripts and notebooks. All else may change
+without notice.
 """
 
 

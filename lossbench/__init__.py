@@ -6,7 +6,7 @@ from typing import Any
 # Without it a matrix product's last bits depend on where in memory a replica happens to lie.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
-__all__ = ["compare", "get_loss", "run"]
+__all__ = ["compare", "get_loss", "get_models", "run"]
 
 
 def __getattr__(name: str) -> Any:

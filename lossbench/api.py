@@ -19,7 +19,10 @@ from lossbench.results import Result
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.composed import loss_for
 from lossbench.tasks.foreign import fit_form
+from lossbench.training.loading import Model, get_models
 from lossbench.training.tuning import train_and_write
+
+__all__ = ["Model", "Result", "get_loss", "get_models", "run"]
 
 MOST_FEWER = 10  # outputs than classes, by which a size is looked for
 

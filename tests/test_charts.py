@@ -18,7 +18,7 @@ from lossbench.report.figures import assign_looks, draw_further
 from lossbench.report.figures.predicted import CHARTS
 from lossbench.report.html import Words, render_page
 from lossbench.results import Result
-from lossbench.results.predictions import Predictions
+from lossbench.results.predictions import PerSeed
 from lossbench.tasks import Chart, task_class
 
 SEEDS, EXAMPLES = 4, 120
@@ -47,7 +47,7 @@ def predicted(task: str, loss: str = "cross_entropy", diverged=(), **arrays) -> 
     return replace(
         made,
         summary={**made.summary, "task": task, "task_fields": fields},
-        predictions=(Predictions(tuple(range(SEEDS)), lambda: kept),),
+        predictions=(PerSeed(tuple(range(SEEDS)), lambda: kept),),
     )
 
 

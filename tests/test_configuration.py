@@ -31,7 +31,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "task": {"embedding_dim": 8, "unit": "target"},
     "tune": {"trials": 3, "seeds": 4, "sampler": "tpe", "at": "best"},
     "tracking": {"uri": None, "experiment": "other"},
-    "results": {"dir": "elsewhere", "predictions": 0.0},
+    "results": {"dir": "elsewhere", "predictions": 0.0, "models": True},
     "launcher": {"workers": 1, "timeout": 60.0, "retries": 0},
     "settle": {"most_seeds": 30, "margin": 0.01, "looks": 3},
 }

@@ -18,7 +18,7 @@ from lossbench.comparison.needed import seeds_on_new_data
 from lossbench.report.export import as_json
 from lossbench.report.tables import as_markdown
 from lossbench.results import Result
-from lossbench.results.predictions import Predictions
+from lossbench.results.predictions import PerSeed
 from lossbench.results.rescoring import row_variance
 
 SPLIT = {"drawn": "split", "learnt": 80, "test": 20}
@@ -110,7 +110,7 @@ def held_out(values, right: float, seed: int, seeds: int = 20, rows: int = 200) 
     estimate[:, np.arange(rows), np.where(hits, target, (target + 1) % 3)] = 1
     arrays = {"test_target": np.tile(target, (seeds, 1))}
     arrays |= {"test": estimate, "test_best": estimate, "validation": estimate}
-    kept = Predictions(tuple(range(seeds)), lambda: arrays)
+    kept = PerSeed(tuple(range(seeds)), lambda: arrays)
     name = "cross_entropy" if seed == 0 else "focal"
     return replace(result(name, values), predictions=(kept,))
 
@@ -359,7 +359,7 @@ def test_rows_are_resampled_with_the_metric_itself():
 def test_rows_are_resampled_with_their_targets():
     """What is right on every row is so on any draw of them, and does not vary."""
     right, wrong = (held_out(BASE, share, 0).predictions[0].load() for share in (1.0, 0.5))
-    kept = Predictions(tuple(range(20)), lambda: {**right, "validation": wrong["validation"]})
+    kept = PerSeed(tuple(range(20)), lambda: {**right, "validation": wrong["validation"]})
     perfect = replace(result("cross_entropy", BASE), predictions=(kept,))
     assert row_variance([(perfect, "accuracy", "test", 1.0)]) == 0
 

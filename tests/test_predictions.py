@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from lossbench import results, run
+from lossbench import get_models, results, run
 from lossbench.comparison import compare
 from lossbench.contract import UserError
+from lossbench.results.predictions import of_seeds
 from lossbench.results.rescoring import with_metrics
+from lossbench.training import data
 
 QUICK = ("dataset=wine", "trainer=short", "tracking=none", "seeds=3")
 HALVED = """\
@@ -124,3 +127,50 @@ def test_a_metric_that_cannot_be_primary_is_refused(metric, reason, folder, monk
     monkeypatch.chdir(folder)
     with pytest.raises(UserError, match=reason):
         run(*QUICK, "results.dir=refused", f"metric={metric}")
+
+
+# ---- models ------------------------------------------------------------------------------------
+REGRESSION = ("dataset=diabetes", "loss=gaussian_nll", "trainer=short", "tracking=none")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> results.Result:
+    """A regression, whose inputs and targets are scaled and whose loss has a link, with models."""
+    place = tmp_path_factory.mktemp("models")
+    words = (*REGRESSION, f"results.dir={place}", "results.models=true")
+    run(*words, "seeds=[1]")
+    return run(*words, "seeds=2")
+
+
+@pytest.mark.parametrize(("at", "name"), [("last", "test"), ("best", "test_best")])
+def test_models_predict_what_was_scored(kept, at, name):
+    """From inputs as the data set has them, in the target's unit."""
+    scored = of_seeds(kept.predictions, kept.seeds.seed)[name]
+    models = get_models(kept, at=at)
+    assert [model.seed for model in models] == [0, 1]
+    for model, expected in zip(models, scored, strict=True):
+        splits = data(kept.config, [model.seed])
+        predicted = model.predict(splits.inputs[splits.test.rows[0]].numpy())
+        np.testing.assert_allclose(predicted, expected, rtol=1e-5)
+
+
+def by_seed(curves):
+    return curves.sort_values(["seed", "epoch", "metric"], ignore_index=True)
+
+
+def test_numbers_are_the_same_whether_models_are_kept_or_not(kept, tmp_path):
+    plain = run(*REGRESSION, f"results.dir={tmp_path}", "seeds=2")
+    pd.testing.assert_frame_equal(plain.seeds, kept.seeds, check_exact=True)
+    pd.testing.assert_frame_equal(*map(by_seed, (plain.curves, kept.curves)), check_exact=True)
+    with pytest.raises(UserError, match=r"results\.models=true"):
+        get_models(plain)
+    asked = replace(plain.config, results=kept.config.results)
+    assert results.missing_seeds(asked, tmp_path) == [0, 1]
+
+
+def test_a_model_refuses_inputs_of_another_shape_and_has_its_network(kept):
+    model = get_models(kept)[0]
+    with pytest.raises(UserError, match=r"shape \(5, 3\); give \(N, 10\), as dataset=diabetes"):
+        model.predict(np.zeros((5, 3)))
+    raw = model.module(torch.zeros(4, 10))
+    assert raw.shape == (4, 2)

@@ -15,7 +15,7 @@ from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.results import predictions, sources
 from lossbench.results.bands import bands
-from lossbench.results.predictions import Predictions
+from lossbench.results.predictions import PerSeed
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_curve_is_the_mean_over_the_seeds_that_have_a_value():
 
 
 def kept(seeds, values):
-    return Predictions(tuple(seeds), lambda: {"test": np.array(values)})
+    return PerSeed(tuple(seeds), lambda: {"test": np.array(values)})
 
 
 def test_predictions_are_put_together_by_seed_and_the_first_part_counts():
@@ -101,10 +101,10 @@ def test_predictions_are_put_together_by_seed_and_the_first_part_counts():
 
 
 def test_predictions_that_were_changed_after_writing_are_refused(tmp_path):
-    predictions.write([kept([0, 1], [[0.0], [1.0]])], [1, 0], tmp_path)
-    file = tmp_path / predictions.FILE
+    file = tmp_path / "predictions.npz"
+    predictions.write([kept([0, 1], [[0.0], [1.0]])], [1, 0], file)
     digest = predictions.sha256(file)
-    (stored,) = predictions.stored(tmp_path, (1, 0), {predictions.FILE: digest})
+    (stored,) = predictions.stored(file, (1, 0), {file.name: digest})
     assert stored.load()["test"].tolist() == [[1], [0]]
     np.savez(file, test=np.zeros((2, 1)))
     with pytest.raises(UserError, match="not as it was written"):
@@ -112,8 +112,9 @@ def test_predictions_that_were_changed_after_writing_are_refused(tmp_path):
 
 
 def test_predictions_of_some_seeds_only_are_not_written(tmp_path):
-    predictions.write([kept([0], [[0.0]])], [0, 1], tmp_path)
-    assert predictions.stored(tmp_path, (0, 1), {}) == ()
+    file = tmp_path / "predictions.npz"
+    predictions.write([kept([0], [[0.0]])], [0, 1], file)
+    assert predictions.stored(file, (0, 1), {}) == ()
 
 
 # --- code ---------------------------------------------------------------------------------------

@@ -93,10 +93,11 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Results:
-    """The folder that is the truth, and the most MiB of predictions that a run keeps in it."""
+    """The folder that is the truth; the most MiB of predictions of a run in it; models or none."""
 
     dir: str
     predictions: Annotated[float, "[0, inf)"]
+    models: bool = False
 
 
 @dataclass(frozen=True)

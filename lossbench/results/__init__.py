@@ -11,12 +11,9 @@ from lossbench.results.folder import (
     configured_at,
     described,
     everything,
-    free_name,
-    into_place,
     looks_of,
     merged,
     missing_seeds,
-    move_aside,
     of_seeds,
     open_folder,
     outdated_note,
@@ -28,3 +25,4 @@ from lossbench.results.folder import (
     write,
 )
 from lossbench.results.joining import ordered
+from lossbench.results.naming import free_name, into_place, move_aside

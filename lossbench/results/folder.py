@@ -3,20 +3,19 @@
 `results/<key>/` holds `seeds.parquet` (a row per seed), `curves.parquet` (seed, epoch, metric,
 value), `config.yaml`, `summary.yaml`, `versions.yaml` and, where there are some,
 `details.parquet` (seed, name, values: what figures show next to curves), `tuning.parquet` (trial,
-seed, parameters, value), `test_curves.parquet` (as curves) and `predictions.npz`. Seeds added
-later stand next to it as `<key>-1`, `<key>-2`; a folder once written never changes.
+seed, parameters, value), `test_curves.parquet` (as curves), `predictions.npz` and `models.npz`.
+Seeds added later stand next to it as `<key>-1`, `<key>-2`; a folder once written never changes.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,8 @@ from lossbench.contract import UnusableError, UserError
 from lossbench.paths import expanded, sha256
 from lossbench.registry.kinds import CHOICES, LATER
 from lossbench.results import predictions
-from lossbench.results.predictions import Predictions
+from lossbench.results.naming import into_place, names_of
+from lossbench.results.predictions import PerSeed
 from lossbench.results.sources import code_of_run
 from lossbench.statistics import seeds_needed_for
 
@@ -63,6 +63,7 @@ class Result:
     there was some, is its ledger, and the table of that name has a row per trial and tuning seed.
     details: seed, name, values (a list); empty where the task has none, or no seed finished.
     predictions: of the seeds of which they are kept; of a seed the first that has it counts.
+    models: likewise, with what `training.keeping.keep_models` keeps.
     test_curves: of the seeds that were trained with `trainer.peek`, of the test split for
     `comparison.peeking`, of the training split as it is trained on for claims.
     """
@@ -75,7 +76,8 @@ class Result:
     versions: dict[str, Any]
     tuning: pd.DataFrame | None = None
     details: pd.DataFrame = field(default_factory=NO_DETAILS.copy)
-    predictions: tuple[Predictions, ...] = ()
+    predictions: tuple[PerSeed, ...] = ()
+    models: tuple[PerSeed, ...] = ()
     test_curves: pd.DataFrame = field(default_factory=NO_CURVES.copy)
 
     @property
@@ -122,7 +124,8 @@ def write(result: Result, folder: Path) -> Path:
             result.details.to_parquet(temporary / "details.parquet", index=False)
         if result.config.trainer.peek:
             result.test_curves.to_parquet(temporary / "test_curves.parquet", index=False)
-        predictions.write(result.predictions, result.seeds.seed, temporary)
+        for name in predictions.NAMES:
+            predictions.write(getattr(result, name), result.seeds.seed, temporary / f"{name}.npz")
         written = {f.name: sha256(f) for f in sorted(temporary.iterdir())}
         texts = {
             "config": result.config.mapping,
@@ -143,42 +146,9 @@ def write(result: Result, folder: Path) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def into_place(temporary: Path, folder: Path, key: str) -> Path:
-    """Rename to the key's first free name; renaming onto a full folder fails, so none is lost."""
-    for name in _names(key):
-        try:
-            os.rename(temporary, folder / name)
-            return folder / name
-        except OSError:
-            if not (folder / name).exists():
-                raise
-    raise AssertionError("names never end")
-
-
-def _names(key: str) -> Iterator[str]:
-    yield key
-    yield from (f"{key}-{number}" for number in itertools.count(1))
-
-
-def move_aside(place: Path) -> Path:
-    """Put a damaged result out of sight; those after it of the same key move up."""
-    folder, key = place.parent, place.name.partition("-")[0]
-    held = list(itertools.takewhile(Path.exists, (folder / name for name in _names(key))))
-    aside = free_name(folder, f".damaged-{place.name}")
-    os.rename(place, aside)
-    for name, part in zip(_names(key), [part for part in held if part != place], strict=False):
-        os.rename(part, folder / name)  # onto itself where it stands right
-    return aside
-
-
-def free_name(folder: Path, stem: str) -> Path:
-    """The first of stem, stem-1, … that nothing in the folder has."""
-    return next(folder / name for name in _names(stem) if not (folder / name).exists())
-
-
 def parts(folder: Path, key: str) -> list[Path]:
     """The folders of a key, in the order in which they were written."""
-    named = (folder / name for name in _names(key))
+    named = (folder / name for name in names_of(key))
     return [*itertools.takewhile(lambda place: (place / "seeds.parquet").exists(), named)]
 
 
@@ -196,10 +166,12 @@ def read(place: Path) -> Result:
                 tables[name] = pd.read_parquet(place / f"{name}.parquet")
         _refuse_incomplete({"seeds": (), "curves": (), **tables})
         config = Configuration.read(texts.pop("config"))
-        kept = predictions.stored(place, tuple(tables["seeds"].seed), written)
+        seeds = tuple(tables["seeds"].seed)
+        for name in predictions.NAMES:
+            tables[name] = predictions.stored(place / f"{name}.npz", seeds, written)
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
-    return Result(texts["summary"]["key"], config, **texts, **tables, predictions=kept)
+    return Result(texts["summary"]["key"], config, **texts, **tables)
 
 
 def _refuse_incomplete(contents: dict[str, Any]) -> None:
@@ -239,15 +211,16 @@ def merged(results: Sequence[Result]) -> Result:
         if new := [seed for seed in result.seeds.seed if seed not in known]:
             kept.insert(0, of_seeds(result, new))
             known.update(new)
-    tables = {
+    tables: dict[str, Any] = {
         name: pd.concat([getattr(r, name) for r in kept], ignore_index=True)
         for name in ("seeds", "curves", "details", "test_curves")
     }
     seeds = tables["seeds"] = tables["seeds"].sort_values("seed", ignore_index=True)
     config = replace(last.config, seeds=tuple(seeds.seed.tolist()))
     summary = {**last.summary, **_remarks(kept), **_looks(results)}
-    kept_predictions = tuple(each for r in reversed(kept) for each in r.predictions)
-    return replace(last, config=config, summary=summary, predictions=kept_predictions, **tables)
+    for name in predictions.NAMES:
+        tables[name] = tuple(each for result in reversed(kept) for each in getattr(result, name))
+    return replace(last, config=config, summary=summary, **tables)
 
 
 def _remarks(results: Sequence[Result]) -> dict[str, Any]:
@@ -305,11 +278,12 @@ def _changed_since(place: Path, config: Configuration) -> list[str]:
 
 
 def missing_seeds(config: Configuration, folder: Path) -> list[int]:
-    """The seeds that the folder does not hold yet, with test curves where these are wanted."""
+    """The seeds that the folder does not hold yet, with all that is to be kept of them."""
+    wanted = {"test_curves.parquet": config.trainer.peek, "models.npz": config.results.models}
     done: set[int] = set()
     for summary, seeds in map(_head, parts(folder, config.key)):
         if summary["sources"] == code_of_run(config, summary["task"]):
-            bare = config.trainer.peek and "test_curves.parquet" not in summary["sha256"]
+            bare = any(asked and file not in summary["sha256"] for file, asked in wanted.items())
             done = done - seeds if bare else done | seeds
     return [seed for seed in config.seeds if seed not in done]
 

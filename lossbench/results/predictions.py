@@ -1,4 +1,4 @@
-"""What models made of their validation and test examples, kept with a result where it fits."""
+"""Arrays kept with a result: what models made of their examples, and the models themselves."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from lossbench.contract import UserError
 from lossbench.paths import sha256
 
 Arrays = dict[str, np.ndarray]
-FILE = "predictions.npz"
+NAMES = ("predictions", "models")  # of the fields of a result, and of their files
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """Of some seeds.
+class PerSeed:
+    """Arrays of some seeds, by name, in the order of the seeds.
 
-    load: -> `validation`, `validation_best`, `test`, `test_best`, estimates (R, N, ...) after the
-    last and after the best epoch, and `validation_target`, `test_target`, in the order of seeds;
-    of a regression in the target's unit, and `target_scale`, the deviation of training targets;
+    load: -> of predictions `validation`, `validation_best`, `test`, `test_best`, estimates
+    (R, N, ...) after the last and after the best epoch, and `validation_target`, `test_target`; of
+    a regression in the target's unit, and `target_scale`, the deviation of training targets;
     `class_counts` and `cuts` of training where the task has them; `validation_weight` and
     `test_weight` (R, N) where examples have weights.
     """
@@ -42,8 +42,8 @@ def set_aside(array: np.ndarray) -> np.ndarray:
         return array
 
 
-def of_seeds(parts: Sequence[Predictions], seeds: Iterable[int]) -> Arrays | None:
-    """The predictions of these seeds in order; None where one has none, the first part counts."""
+def of_seeds(parts: Sequence[PerSeed], seeds: Iterable[int]) -> Arrays | None:
+    """The arrays of these seeds in order; None where one has none, the first part counts."""
     rows: dict[int, Arrays] = {}
     for part in parts:
         arrays = part.load()
@@ -56,19 +56,17 @@ def of_seeds(parts: Sequence[Predictions], seeds: Iterable[int]) -> Arrays | Non
     return {name: np.stack([rows[seed][name] for seed in wanted]) for name in names}
 
 
-def write(parts: Sequence[Predictions], seeds: Iterable[int], folder: Path) -> None:
-    """Write the file of a result, if all its seeds have predictions."""
+def write(parts: Sequence[PerSeed], seeds: Iterable[int], file: Path) -> None:
+    """Write them, if all these seeds have some."""
     if arrays := of_seeds(parts, seeds):
-        np.savez(folder / FILE, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def stored(
-    folder: Path, seeds: tuple[int, ...], digests: Mapping[str, str]
-) -> tuple[Predictions, ...]:
-    """Those that a result's folder holds, read and checked when they are wanted."""
-    if not (folder / FILE).is_file():
+def stored(file: Path, seeds: tuple[int, ...], digests: Mapping[str, str]) -> tuple[PerSeed, ...]:
+    """Those that a file of a result holds, read and checked when they are wanted."""
+    if not file.is_file():
         return ()
-    return (Predictions(seeds, partial(_load, folder / FILE, digests.get(FILE))),)
+    return (PerSeed(seeds, partial(_load, file, digests.get(file.name))),)
 
 
 def _load(file: Path, digest: str | None) -> Arrays:

@@ -174,8 +174,9 @@ class Store:
         for start in range(0, len(metrics), AT_ONCE):
             self.client.log_batch(run_id, metrics=metrics[start : start + AT_ONCE])
         with tempfile.TemporaryDirectory() as temporary:
-            # Predictions are large, and of no use in a browser.
-            folder = results.write(replace(result, predictions=()), Path(temporary))
+            # Predictions and models are large, and of no use in a browser.
+            bare = replace(result, predictions=(), models=())
+            folder = results.write(bare, Path(temporary))
             self.client.log_artifacts(run_id, str(folder))
         self.client.log_batch(run_id, tags=[*_tags(result), RunTag("lossbench.content", content)])
         self.client.set_terminated(run_id, "FINISHED", ended)

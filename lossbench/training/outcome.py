@@ -15,7 +15,7 @@ from lossbench import registry, results
 from lossbench.configuration import Configuration
 from lossbench.datasets import Origin
 from lossbench.results import NO_CURVES, Result
-from lossbench.results.predictions import Predictions
+from lossbench.results.predictions import PerSeed
 from lossbench.results.sources import blind_spots, code_of_metrics, code_of_run, package_versions
 from lossbench.tasks import Task
 from lossbench.training.recipe import History, Recipe
@@ -76,7 +76,8 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
         summary=summary,
         versions=versions(),
         details=results.ordered(details, ["name"], order),
-        predictions=(_predictions(stacks),) if kept else (),
+        predictions=(_per_seed(stacks, "predictions"),) if kept else (),
+        models=(_per_seed(stacks, "models"),) if config.results.models else (),
         test_curves=results.ordered(test_curves, ["epoch", "metric"], order),
     )
 
@@ -86,14 +87,14 @@ def _written(bounds: tuple[float, float]) -> list[float | None]:
     return [bound if math.isfinite(bound) else None for bound in bounds]
 
 
-def _predictions(stacks: list[Trained]) -> Predictions:
+def _per_seed(stacks: list[Trained], name: str) -> PerSeed:
     """What all stacks kept, as one."""
-    kept = stacks[0].history.predictions
+    kept = [getattr(stack.history, name) for stack in stacks]
 
     def load() -> dict[str, np.ndarray]:
-        return {n: np.concatenate([s.history.predictions[n] for s in stacks]) for n in kept}
+        return {n: np.concatenate([arrays[n] for arrays in kept]) for n in kept[0]}
 
-    return Predictions(tuple(seed for stack in stacks for seed in stack.seeds), load)
+    return PerSeed(tuple(seed for stack in stacks for seed in stack.seeds), load)
 
 
 def _not_kept(config: Configuration) -> str:

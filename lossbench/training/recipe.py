@@ -100,7 +100,7 @@ class History:
     test_curves: the same of the test and training splits, empty unless asked for; apart, to choose
     nothing.
     notes: how the replicas were run, where not all was mapped.
-    details: name -> numbers (R, K), for figures. predictions: as in `predictions.Predictions`.
+    details: name -> numbers (R, K), for figures. predictions, models: of `results.predictions`.
     diverged_epoch, best_epoch: -1 where there is none. earlier: seconds that processes before this
     one spent.
     """
@@ -113,6 +113,7 @@ class History:
     earlier: float = 0.0
     details: dict[str, Tensor] = field(default_factory=dict)
     predictions: dict[str, np.ndarray] = field(default_factory=dict)
+    models: dict[str, np.ndarray] = field(default_factory=dict)
     test_curves: list[tuple[int, str, Tensor]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -127,6 +128,7 @@ class History:
             self.earlier,
             {name: values[:count] for name, values in self.details.items()},
             {name: values[:count] for name, values in self.predictions.items()},
+            {name: values[:count] for name, values in self.models.items()},
             [(epoch, name, values[:count]) for epoch, name, values in self.test_curves],
             self.notes,
         )

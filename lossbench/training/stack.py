@@ -24,7 +24,7 @@ from lossbench.tasks.scores import average
 from lossbench.training import layers, replicas
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
-from lossbench.training.keeping import bytes_of_kept, keep
+from lossbench.training.keeping import bytes_of_kept, keep, keep_models
 from lossbench.training.recipe import History, Recipe
 from lossbench.training.replicas import Logits, State, replica_of, seeded, start_at
 from lossbench.training.roads import choose_road, naming_step
@@ -63,6 +63,7 @@ class Stack(LightningModule):
         self.draws = True  # whether `Draws` has answers for model or loss, or may have
         self.latest: dict[str, Draws] = {}  # of each stream
         self.room = 0.0  # bytes of predictions that may be kept of each replica
+        self.keeps_models = False
         self.peek = False  # whether to score the test and training splits after every epoch
         self.steps_done = 0
         self.epochs_before = 0  # by a process before this one
@@ -310,6 +311,8 @@ class Stack(LightningModule):
 
     def test_step(self, *_: Any) -> None:
         """Read the test split once, with the last and with the best-validation parameters."""
+        if self.keeps_models:
+            keep_models(self.history.models, self.state, self.best, self.splits)
         scale = self.splits.target_scale
         for split, place in (("validation", "val"), ("test", "test")):
             for state, suffix in ((self.state, ""), (self.best, "_best")):
