@@ -393,7 +393,10 @@ def test_facts_have_other_names_in_libraries(library):
     """embedding_size and n_classes are supplied; nobody has to set them."""
     (plugin,) = registry.find("loss", f"{library}:Proxies")
     assert registry.facts(plugin) == ("embedding_size", "n_classes")
-    assert not registry.parameters(plugin)
+    assert {p.name: p.default for p in registry.parameters(plugin)} == {
+        "embedding_size": None,
+        "n_classes": None,
+    }
     known = {"embedding_dim": 16, "num_classes": 4}
     assert registry.given(registry.facts(plugin), known) == {"embedding_size": 16, "n_classes": 4}
 
@@ -412,7 +415,7 @@ def test_python_gets_it_by_the_same_name():
 def test_check_holds_a_library_loss_to_the_rules_of_numbers(command):
     """What is the library's own affair is skipped; the task is found."""
     done = command("check", "torch.nn:MultiMarginLoss", "--task", "multiclass", "-v")
-    assert "they are the library's own" in " ".join(done.out.split())
+    assert "it is the library's own" in " ".join(done.out.split())
     assert "right_costs_less" in done.out
 
 

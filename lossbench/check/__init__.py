@@ -60,6 +60,7 @@ STAGES: tuple[tuple[Check, ...], ...] = (
         *effects.CHECKS,
     ),
 )
+FOR_AUTHORS = (*form.CHECKS, basics.no_reduction_inside)  # of what is written for lossbench
 CHECKS: tuple[str, ...] = tuple(check.__name__ for stage in STAGES for check in stage)
 
 
@@ -86,7 +87,9 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
         outcomes: list[CheckOutcome] = []
         broken = ""
         for stage in STAGES:
-            stage_outcomes = [_outcome(check, subject, broken) for check in stage]
+            stage_outcomes = [
+                _outcome(check, subject, broken or _not_asked(check, plugin)) for check in stage
+            ]
             failed = [
                 o.check
                 for o in stage_outcomes
@@ -95,6 +98,10 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
             broken = broken or (f"{failed[0]} failed." if failed else "")
             outcomes += stage_outcomes
     return TaskPart(posed.name, plugin.origin, tuple(outcomes))
+
+
+def _not_asked(check: Check, plugin: Plugin) -> str:
+    return "it is the library's own." if plugin.library and check in FOR_AUTHORS else ""
 
 
 def _outcome(check: Check, subject: Subject, broken: str) -> CheckOutcome:

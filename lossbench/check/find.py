@@ -48,8 +48,10 @@ def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
         return task_class(name).small()
     tasks = [task_class(each).small() for each in registry.names("task")]
     text = plugin.module + plugin.attribute + _text(loss)
-    fits = {each: _fit(plugin, loss, each) + _likeness(each, text, loss) for each in tasks}
-    return max(sorted(tasks, key=_axes), key=fits.__getitem__)
+    fits = {each: _fit(plugin, loss, each) for each in tasks}
+    likeness = {each: fit + _likeness(each, text, loss) for each, fit in fits.items()}
+    possible = [each for each in sorted(tasks, key=_axes) if fits[each]] or tasks
+    return max(possible, key=likeness.__getitem__)
 
 
 def in_form(plugin: Plugin, loss: Callable[..., Any], task: Task) -> Callable[..., Any]:

@@ -109,8 +109,6 @@ def text_of(loss: Callable[..., Any]) -> str:
 
 def docstring_example(subject: Subject) -> None:
     """The examples in the docstring give what they print."""
-    if subject.plugin.library:
-        raise Skipped("they are the library's own.")
     module = sys.modules.get(subject.loss.__module__)
     finder = doctest.DocTestFinder(recurse=False)
     tests = finder.find(subject.loss, subject.plugin.attribute, module)

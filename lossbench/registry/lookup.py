@@ -28,6 +28,7 @@ from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.registry.signatures import (
     CALL_FACTS,
     OTHER_WORDS,
+    SIZES,
     Signature,
     facts_in_text,
     is_plain,
@@ -312,13 +313,14 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
 
 
 def parameters(plugin: Plugin) -> tuple[Parameter, ...]:
-    """What a configuration may set: the keywords, less the facts that the task supplies."""
-    supplied = facts(plugin)
-    spared = KINDS[plugin.kind].has_facts and not plugin.foreign
+    """What a configuration may set: keywords less facts, of a library's loss sizes (null) too."""
+    supplied, spared = facts(plugin), KINDS[plugin.kind].has_facts and not plugin.foreign
+    sizes = [n for n in supplied if plugin.foreign and OTHER_WORDS.get(n, n) in SIZES]
     own = tuple(
-        p
+        Parameter(p.name, replace(p.kind, optional=True), None) if p.name in sizes else p
         for p in signature(plugin)
-        if p.name not in supplied and not (spared and p.kind.tensor and p.default is None)
+        if (p.name in sizes or p.name not in supplied)
+        and not (spared and p.kind.tensor and p.default is None)
     )
     names = [p.name for p in own]
     return own + tuple(p for p in KINDS[plugin.kind].parameters if p.name not in names)
@@ -375,7 +377,7 @@ def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:
 def refuse_unsupplied(plugin: Plugin, tasks: Iterable[str]) -> None:
     """UserError where a plugin asks for a fact that none of these tasks supplies."""
     supplied = set().union(*(names for task in tasks for names in _supplied(task)))
-    for name in facts(plugin, needed=True):
+    for name in {*facts(plugin, needed=True)} - {p.name for p in parameters(plugin)}:
         if OTHER_WORDS.get(name, name) not in supplied:
             raise plugin.refused(
                 f"the task {' or '.join(tasks)} does not supply {name}. Choose another "

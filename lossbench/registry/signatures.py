@@ -32,6 +32,7 @@ OTHER_WORDS = {  # for facts, in the constructors of libraries
     "feat_dim": "embedding_dim",
     "in_features": "embedding_dim",
 }
+SIZES = ("num_classes", "embedding_dim")
 PARTS = (  # names of the third argument and more, where a batch is given in parts
     *("target", "targets", "label", "labels", "y", "event", "events", "time", "durations"),
     *("var", "variance", "input_lengths", "target_lengths"),

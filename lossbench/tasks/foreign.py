@@ -16,7 +16,9 @@ from typing import Any, cast
 
 from torch import nn
 
-from lossbench.registry import Plugin, load
+from lossbench import registry
+from lossbench.registry import Plugin
+from lossbench.registry.schema import REQUIRED
 from lossbench.registry.signatures import OTHER_WORDS, REDUCTIONS, arguments_of, parameters_of
 from lossbench.tasks import Task
 from lossbench.tasks.adapter import ForeignLoss
@@ -44,6 +46,13 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     if isinstance(loss, nn.Module) and "reduction" in vars(loss):
         loss = copy.copy(loss)
         loss.reduction = "none"
+    given = {**_facts_of(plugin, task), **given}
+    missing = [p.name for p in registry.signature(plugin) if p.default is REQUIRED]
+    if missing := [name for name in missing if name not in given]:
+        raise plugin.refused(
+            f"{' and '.join(missing)} must be given. Where no key can, name in a file what has it: "
+            f"f = {plugin.attribute}({missing[0]}=...), loss=mine.py:f."
+        )
     parameters = parameters_of(loss)
     decisive = {n: v for n, v in given.items() if not _is_number(parameters[n].default)}
     again = _fit_again, (plugin, task, given)
@@ -60,7 +69,14 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
 
 def _fit_again(plugin: Plugin, task: Task, given: dict[str, Any]) -> Callable[..., Any]:
     """The same in another process: forms cannot be pickled."""
-    return fit_form(plugin, load(plugin), task, **given)
+    return fit_form(plugin, registry.load(plugin), task, **given)
+
+
+def _facts_of(plugin: Plugin, task: Task) -> dict[str, Any]:
+    """What the task supplies to a loss that asks for it, as of its example."""
+    target = task.example()[1]
+    known = {**task.facts(target), "num_examples": len(target)}
+    return registry.given(registry.facts(plugin), known)
 
 
 def _candidates(loss: Any, task: Task, given: dict[str, Any]) -> Iterator[ForeignLoss]:

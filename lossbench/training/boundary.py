@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -114,15 +115,26 @@ def name_empty_classes(choice: Choice, facts: dict[str, Any]) -> list[str]:
     return [f"loss={choice.name}: {count} classes without training examples weigh nothing."]
 
 
-def wanted_facts(plugin: Plugin, known: dict[str, Any], task: Task) -> dict[str, Any]:
-    """Those of the problem's facts that a loss asks for; UserError where one is not known."""
+def wanted_facts(
+    plugin: Plugin,
+    known: dict[str, Any],
+    task: Task,
+    hyper: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Those of the problem's facts that a loss asks for; UserError where one is not known.
+
+    hyper: what is set already.
+    """
+    keys = {p.name for p in registry.parameters(plugin)}
     for fact in registry.facts(plugin, needed=True):
-        if not registry.given([fact], known) and fact not in CALL_FACTS:
+        if not registry.given([fact], known) and fact not in (*CALL_FACTS, *hyper):
+            advice = f" Set loss.{fact}." if fact in keys else ""
             raise plugin.refused(
                 f"the task {task.name} does not supply {fact}. It supplies: "
-                f"{', '.join(known) or 'nothing'}."
+                f"{', '.join(known) or 'nothing'}.{advice}"
             )
-    return registry.given(registry.facts(plugin), known)
+    facts = registry.given(registry.facts(plugin), known)
+    return {name: value for name, value in facts.items() if name not in hyper}
 
 
 def check_loss(

@@ -201,25 +201,29 @@ def tried_recipe(config: Configuration, splits: Splits) -> Recipe:
     torch.set_num_threads(1)
     _on_gpu(config.trainer)
     recipe = make_recipe(config, splits)
-    try:
-        with torch.random.fork_rng():
-            _try_step(config, recipe, splits.of([0]))
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or [""])[0][:300]
-        raise UserError(
-            f"loss={config.loss.name} with model={config.model.name} fails on a few examples: "
-            f"{type(error).__name__}: {reason}"
-        ) from error
+    whole = recipe.smallest_batch(splits.train.size)
+    for count in dict.fromkeys((min(TRIED, whole), whole)):
+        try:
+            with torch.random.fork_rng():
+                _try_step(config, recipe, splits.of([0]), count)
+            break
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            if count < whole:  # a few may lack a class that it asks for
+                continue
+            reason = (str(error).splitlines() or [""])[0][:300]
+            raise UserError(
+                f"loss={config.loss.name} with model={config.model.name} fails on a few examples: "
+                f"{type(error).__name__}: {reason}"
+            ) from error
     return recipe
 
 
-def _try_step(config: Configuration, recipe: Recipe, splits: Splits) -> None:
+def _try_step(config: Configuration, recipe: Recipe, splits: Splits, count: int) -> None:
     stack = Stack(recipe, splits, list(config.seeds[:1]))
     stack.unmapped = "it is one replica"
     model, name = stack.form[0].eval(), config.model.name
-    count = min(TRIED, recipe.smallest_batch(splits.train.size))
     inputs, targets = splits.first("train", count)
     check_output(model, inputs[0, :2], recipe.output_shape, name, splits.task.name)
     model.train()

@@ -216,10 +216,11 @@ def _fit_loss(
     config: Configuration, task: Task, targets: Tensor, known: dict[str, Any]
 ) -> _FittedLoss:
     """Look the loss up for the task and try it on its example; UserError where it does not fit."""
-    name, hyper = config.loss.name, config.loss.values
-    plugin = find_loss(config, task)
+    name, plugin = config.loss.name, find_loss(config, task)
+    asked = registry.facts(plugin)
+    hyper = {n: v for n, v in config.loss.values.items() if n not in asked or v is not None}
     check_tables(plugin, hyper, task)
-    wanted = wanted_facts(plugin, known, task)
+    wanted = wanted_facts(plugin, known, task, hyper)
     function = loss_for(plugin, registry.load(plugin), task, **hyper, **wanted)
     declaration, forms = declaration_of(function), getattr(function, "words", None)
     loss = partial(_made, function, hyper)
