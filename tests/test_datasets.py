@@ -14,6 +14,7 @@ from support import Whole
 from lossbench import datasets
 from lossbench.contract import Corrupted, Sample, UserError
 from lossbench.datasets import corruptions, prepare, real, splitting, synthetic
+from lossbench.datasets.wheels import table_in
 from lossbench.registry import facts, installed, load
 
 torch.set_num_threads(1)
@@ -377,3 +378,8 @@ def test_gaps_are_filled_by_the_training_examples_alone():
     assert filled[0] != filled[1]
     with pytest.raises(UserError, match="feature 0 has 12 of 60 values NaN"):
         clean(table(inputs, np.arange(60) % 2))
+
+
+def test_a_table_that_an_installed_package_lacks_is_said_to_be_of_another_version():
+    with pytest.raises(UserError, match=r"pandas \S+ has no no/table.csv.*--upgrade pandas"):
+        table_in("pandas", "no/table.csv", "mine")

