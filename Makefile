@@ -42,8 +42,9 @@ docs: .venv/docs-installed
 	touch $@
 
 # What waits, starts servers, kills processes or trains every loss: before a release.
-test-slow: install
+test-slow: install plugins
 	$(BIN)/python -m pytest $(RUN) -m slow
+	$(PLUGINS)/bin/python -m pytest -p no:cacheprovider -m slow plugins
 
 # Which mistakes would the tests notice? Half an hour on two cores; no part of the tests.
 mutate: install
