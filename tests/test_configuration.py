@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from lossbench.comparison import compare
 from lossbench.configuration import Choice, Configuration, labels, names, validated
 from lossbench.configuration.experiments import configurations
 from lossbench.configuration.settings import SECTIONS
+from lossbench.contract import UserError
 from lossbench.registry.kinds import CHOICES
 
 BASIC = ["dataset=wine", "loss=focal", "tune.trials=2", "corruption=label_noise"]
@@ -228,3 +230,20 @@ def test_the_shown_setting_reads_no_file_and_runs_no_code(tmp_path):
     config = Configuration.read({**mapping, "dataset": gone, "model": {"name": "gone.py:f"}})
     assert config.shown_setting["dataset"] == gone
     assert "loss" not in config.shown_setting
+
+
+def test_a_file_that_is_edited_between_two_requests_is_read_again(tmp_path):
+    """What Hydra composed is kept while the files are as they were, and where a fault stands."""
+    file = tmp_path / "trainer" / "mine.yaml"
+    file.parent.mkdir()
+
+    def epochs(text: str, moment: int) -> int:
+        file.write_text(f"defaults: [default]\nmax_epochs: {text}\n")
+        os.utime(file, (moment, moment))
+        (config,), _ = configurations(["trainer=mine"], config_dir=str(tmp_path))
+        return config.trainer.max_epochs
+
+    assert (epochs("3", 1), epochs("4", 2), epochs("4", 2)) == (3, 4, 4)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"mine.yaml:2: trainer.max_epochs"):
+            epochs("0", 3)

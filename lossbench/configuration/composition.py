@@ -237,6 +237,45 @@ def one_line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+_composed_before: dict[Any, tuple[Sections, dict[str, str], Any]] = {}
+
+
+def _compose_by_hydra(words: tuple[str, ...]) -> Sections:
+    """The sections, composed once in a process while files and plugins are as they were."""
+    folders = [*_first_folders(), *(folder for _, folder in registry.config_folders())]
+    files = [(file, file.stat().st_mtime_ns) for at in folders for file in at.rglob("*.y*ml")]
+    sections, places, keywords = _composed_before.get((words, *files), ({}, {}, None))
+    if keywords != _keywords(sections):
+        sections, places = _composed_anew(words), dict(FileSource.places)
+        _composed_before[(words, *files)] = sections, places, _keywords(sections)
+    FileSource.places.update(places)
+    return sections
+
+
+def _keywords(sections: Sections) -> list[Any]:
+    """The parameters of the plugins that were chosen."""
+    chosen = [(group, sections.get(group, {}).get("name") or "") for group in GROUPS]
+    found = [plugin for choice in chosen for plugin in registry.known_as(*choice)]
+    return [registry.parameters(plugin) for plugin in found]
+
+
+def _composed_anew(words: Sequence[str]) -> Sections:
+    try:
+        config = compose("config", list(words))
+    except RecursionError:
+        raise UserError(f"{' '.join(words)}: its defaults lead back to itself.") from None
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, UserError) else None
+        raise cause or UserError(one_line(error)) from error
+    return OmegaConf.to_container(config)  # type: ignore[return-value]
+
+
+def _first_folders() -> list[Path]:
+    """Those whose files are read before the plugins."""
+    own = PluginSearchPath.user_folder
+    return [packaged("conf"), *([Path(own)] if own else [])]
+
+
 class Composer:
     """Composes once for each distinct choice of groups; values are set on a copy."""
 
@@ -290,21 +329,11 @@ class Composer:
         plain = {str(o.key_or_group): str(o.value()) for o in chosen if _is_plain(o)}
         words = tuple(str(o.input_line) for o in chosen if o.key_or_group not in plain)
         if words not in self.composed:  # Hydra takes long, and no plugin depends on another choice
-            self.composed[words] = self._compose_by_hydra(words)
+            self.composed[words] = _compose_by_hydra(words)
         source = PluginSource(SCHEME, f"{SCHEME}://")
         sections = {g: source.load_config(f"{g}/{name}").config for g, name in plain.items()}
         made = {g: OmegaConf.to_container(section) for g, section in sections.items()}
         return {**self.composed[words], **made}
-
-    def _compose_by_hydra(self, words: Sequence[str]) -> Sections:
-        try:
-            config = compose("config", list(words))
-        except RecursionError:
-            raise UserError(f"{' '.join(words)}: its defaults lead back to itself.") from None
-        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-            cause = error.__cause__ if isinstance(error.__cause__, UserError) else None
-            raise cause or UserError(one_line(error)) from error
-        return OmegaConf.to_container(config)  # type: ignore[return-value]
 
     def _known(self, group: str, name: Any) -> None:
         options = self.loader.get_group_options(group)
@@ -328,9 +357,7 @@ def _is_plain(override: Override) -> bool:
 
 def _has_file(group: str, name: str) -> bool:
     """Whether a file that is read before the plugins has this name."""
-    own = PluginSearchPath.user_folder
-    folders = [packaged("conf"), *([Path(own)] if own else [])]
-    return any((folder / group / f"{name}.yaml").is_file() for folder in folders)
+    return any((folder / group / f"{name}.yaml").is_file() for folder in _first_folders())
 
 
 def _refuse_second(override: Override) -> None:
