@@ -17,7 +17,7 @@ from lossbench import training
 from lossbench.configuration import Configuration
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.training import latest_point, layers, outcome
+from lossbench.training import latest_point, layers, outcome, roads
 from lossbench.training.chunks import FEWEST, in_chunks, most_replicas
 from lossbench.training.recipe import History
 from lossbench.training.sampling import balanced_order, orders_of
@@ -292,6 +292,19 @@ def test_what_cannot_be_mapped_is_run_replica_by_replica_and_says_so():
     )
     assert plain.unmapped is None
     torch.testing.assert_close(stack.state["model.inner.weight"], plain.state["model.weight"])
+
+
+def test_a_model_of_large_convolutions_is_run_replica_by_replica_for_the_same_numbers(monkeypatch):
+    """Those of the map to rounding, and of a seed alone bit for bit; decided by sizes alone."""
+    config = configured("dataset=digit_images", "model=conv", "model.channels=[24]")
+    config = replace(config, trainer=replace(config.trainer, max_epochs=1))
+    assert stack_of(config, [5]).unmapped == "on a CPU a model of this size costs less so"
+    (rows, curves), (alone, own_curves) = tables(config, [1, 5]), tables(config, [5])
+    own = rows[rows.seed == 5].reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, alone, check_exact=True)
+    monkeypatch.setattr(roads, "LARGE", torch.inf)
+    _, mapped = tables(config, [5])
+    pd.testing.assert_frame_equal(own_curves, mapped, rtol=1e-3)
 
 
 def masked(prediction: Tensor, target: Tensor, /) -> Tensor:

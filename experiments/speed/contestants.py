@@ -58,7 +58,7 @@ def _loop(problem: Problem, seed: int, epoch: object, parts: dict) -> None:
         model.train()
         for inputs, targets in epoch():
             optimizer.zero_grad()
-            F.cross_entropy(model(inputs), targets).backward()
+            problem.loss(model(inputs), targets).backward()
             optimizer.step()
         model.eval()
         accuracy(model, parts["validation"])
@@ -145,6 +145,7 @@ def stacked(problem: Problem, seeds: list[int]) -> None:
     for chunk in in_chunks(seeds, most_replicas(one, gpu)):
         replicas = [*chunk, *[chunk[0]] * idle]
         stack = Stack(problem.recipe, problem.splits.of(replicas), replicas)
+        stack.idle = idle
         training.fit(stack, problem.config, lambda done: None)
 
 

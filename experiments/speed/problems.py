@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lossbench import training
 from lossbench.configuration import Configuration
@@ -31,6 +32,17 @@ SIZES = {
     "conv 8-16 on digits, batch 64": (
         ["dataset=digit_images", "model=conv"],
         {"epochs": 8, "batch": 64},
+    ),
+}
+MADE = Path(__file__).with_name("made.py")
+IMAGES = {
+    "ResNet-20, width 16, 3 x 32 x 32, batch 64": (
+        [f"dataset={MADE}:images", "dataset.samples=960", "model=resnet"],
+        {"epochs": 4, "batch": 64},
+    ),
+    "U-Net 8-16, 1 x 32 x 32, batch 64": (
+        ["dataset=shapes", "dataset.size=32", "model=unet"],
+        {"epochs": 10, "batch": 64},
     ),
 }
 
@@ -60,6 +72,12 @@ class Problem:
             for name in ("train", "validation", "test")
         }
 
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of classes, or of pixels."""
+        if logits.shape == targets.shape:
+            return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+        return F.cross_entropy(logits, targets)
+
     def products(self) -> list[tuple[int, int, int]]:
         """(outputs, inputs, columns) of each layer's product, from one batch through the model."""
         model, found = self.recipe.model(), []
@@ -77,7 +95,7 @@ class Problem:
 
 def problem(name: str, seeds: int, device: str, shorter: int) -> Problem:
     """The problem of this name; its epochs divided by `shorter`."""
-    words, training_words = SIZES[name]
+    words, training_words = {**SIZES, **IMAGES}[name]
     epochs = math.ceil(training_words["epochs"] / shorter)
     config = configurations(
         [
@@ -94,9 +112,12 @@ def problem(name: str, seeds: int, device: str, shorter: int) -> Problem:
 
 
 def accuracy(model: nn.Module, part: tuple[Tensor, Tensor]) -> float:
-    """The share of examples whose largest logit is the label's."""
+    """The share of examples whose largest logit is the label's, or of pixels on the right side."""
+    inputs, targets = part
     with torch.no_grad():
-        return (model(part[0]).argmax(-1) == part[1]).float().mean().item()
+        logits = model(inputs)
+        found = logits > 0 if logits.shape == targets.shape else logits.argmax(-1)
+    return (found == targets).float().mean().item()
 
 
 def where_measured() -> str:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,11 +129,14 @@ def report(outcome: Outcome, console: Console) -> None:
 def notices(results: list[Result]) -> list[str]:
     """What a reader must know of how losses and plugins behaved in training."""
     notes = [note for result in results for note in result.summary.get("notes", [])]
+    losses = defaultdict[str, list[str]](list)  # by the reason why
+    for result in results:
+        if not result.summary["mapped"]:
+            losses[result.summary["unmapped_because"]].append(result.config.loss.name)
     looped = [
-        f"{result.config.loss.name} was run replica by replica: "
-        f"{result.summary['unmapped_because']}"
-        for result in results
-        if not result.summary["mapped"]
+        f"{', '.join(dict.fromkeys(names))} {'was' if len({*names}) == 1 else 'were'} run "
+        f"replica by replica: {reason}"
+        for reason, names in losses.items()
     ]
     meddled = [
         f"{plugin} changed {', '.join(what)} when it was imported; put back before anything trained"

@@ -11,6 +11,9 @@ from lossbench.registry import Plugin, known_as, parameters
 from lossbench.registry.digests import code_digest, reach_of, strings_in, with_contents
 from lossbench.registry.parts import values_of
 
+# Models whose numbers are those of version 1, from before large ones were run seed by seed.
+MAPPED = ("linear", "mlp", "tabular", "two_tower", "bilinear", "pair_scorer", "gru", "vae")
+
 
 def code_of(plugin: Plugin) -> str:
     """The digest of the code that decides a plugin's numbers, as this process first saw it.
@@ -56,6 +59,8 @@ def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     made_of = {p.name for p in parameters(plugin) if p.kind.loss}
     own = {name: value for name, value in values.items() if name not in made_of}
     parts = {name: _identity_of_part(values[name]) for name in made_of & values.keys()}
+    if kind == "model" and called not in MAPPED:
+        parts["numeric version"] = 2
     return {"name": called, **with_contents(parameters(plugin), own, kind), **parts}
 
 

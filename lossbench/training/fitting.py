@@ -139,6 +139,7 @@ def fit_stack(
     replicas = [*range(len(seeds)), *[0] * idle]
     repeated = {name: values[replicas] for name, values in (per_replica or {}).items()}
     stack = Stack(recipe, splits.of(replicas), [seeds[i] for i in replicas], repeated)
+    stack.idle = idle
     stack.room = config.results.predictions * 2**20 / len(config.seeds)
     stack.keeps_models = config.results.models
     stack.peek = test and bool(config.trainer.peek)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lossbench.contract import UserError
 from lossbench.registry.schema import reason_of
@@ -21,18 +22,27 @@ ADVICE = (
     "If each batch has to have all classes: trainer.sampler=balanced, or a larger "
     "trainer.batch_size."
 )
+# Calls that cost more for several replicas at once than for each alone, if they give so many numbers
+# that these leave the cache.
+COSTLIER = (torch.ops.aten.convolution.default, torch.ops.aten.bmm.default)
+LARGE = 2**16
 TRIED = 4  # replicas whose mapped values are held against looped ones
 
 
 @torch.no_grad()
 def choose_road(stack: Stack) -> None:
-    """Find by trying whether model and loss can be mapped, else the loss called on all rows.
+    """Find whether model and loss are mapped, else the loss called on all rows: by size and trying.
+
+    Size is the model's and a batch's alone, and so is the road the same for any number of replicas.
 
     A loss that compares rows has other values among those of other replicas. The states are
     copies, since statistics of batches are kept in place.
     """
     looped = _looped(stack)
     stack.draws = any(draws.used for draws in stack.latest.values())
+    if stack.device.type == "cpu" and _numbers_of_a_call(stack) >= LARGE:
+        stack.unmapped = "on a CPU a model of this size costs less so"
+        return
     reason = _fault_of_trying(stack, looped)
     own = any(name.startswith(("loss.", "fact.")) for name in stack.state)
     if reason and not own and not stack.recipe.call_facts:
@@ -44,6 +54,29 @@ def choose_road(stack: Stack) -> None:
         )
     elif reason:
         stack.unmapped = reason
+
+
+class _Sizes(TorchDispatchMode):
+    """Keeps how many numbers each convolution and each batched product gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in COSTLIER:
+            self.found.append(result.numel())
+        return result
+
+
+def _numbers_of_a_call(stack: Stack) -> float:
+    """How many numbers such a call gives for a replica's batch, on average; 0 without any."""
+    inputs, _ = stack.first_batch()
+    with _Sizes() as sizes:
+        stack.looped(stack.predict, copied(stack.state), inputs[:1])
+    per_call = sum(sizes.found) / max(1, len(sizes.found))
+    return per_call * stack.recipe.batch_size / inputs.shape[1]
 
 
 def _looped(stack: Stack) -> Tensor:

@@ -22,6 +22,7 @@ from lossbench.streams import stream
 from lossbench.tasks.calibration import fit_temperature
 from lossbench.tasks.scores import average
 from lossbench.training import layers, replicas
+from lossbench.training.descent import descend
 from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.keeping import bytes_of_kept, keep, keep_models
@@ -58,6 +59,7 @@ class Stack(LightningModule):
         missing = torch.full((len(seeds),), -1)
         self.history = History(missing, missing.clone(), torch.full((len(seeds),), -torch.inf))
         self.unmapped: str | None = None  # why replicas are run one by one, where they are
+        self.idle = 0  # replicas at the end that are the first again
         self.tried = 8  # examples that the loss is tried on before it is trained
         self.folded = False  # whether the loss is called once on the rows of all replicas
         self.draws = True  # whether `Draws` has answers for model or loss, or may have
@@ -209,14 +211,13 @@ class Stack(LightningModule):
     def looped(self, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
         """The same replica by replica; what draws random numbers gets the replica's own stream.
 
-        Fewer replicas where the last argument holds fewer.
+        Fewer replicas where the last argument holds fewer; idle ones have what the first has.
         """
-        results = []
-        for r, seed in enumerate(self.seeds[: len(arguments[-1])]):
-            parts = [replica_of(argument, r) for argument in arguments]
-            key = stream(seed, "loss", self.steps_done)
-            results.append(seeded(key, partial(function, *parts)))
-        return torch.stack(results)
+        results, count = [], len(arguments[-1])
+        for r, seed in enumerate(self.seeds[: min(count, len(self.seeds) - self.idle)]):
+            call = partial(function, *(replica_of(argument, r) for argument in arguments))
+            results.append(seeded(stream(seed, "loss", self.steps_done), call))
+        return torch.stack([*results, *results[:1] * (count - len(results))])
 
     def first_batch(self) -> Batch:
         """Each replica's first few examples, to try things on."""
@@ -266,14 +267,12 @@ class Stack(LightningModule):
             if weights is not None:
                 state["call.example_weight"] = weights.gather(1, index.to(self.device))
             with naming_step(self.epoch, self.steps_done):
-                losses = self.objectives(state, inputs, targets)
-            optimizer.zero_grad()
-            losses.sum().backward()
+                losses = descend(self, state, inputs, targets)
             if self.recipe.clip_norm is not None:
                 clip(self.stacked, self.recipe.clip_norm)
             set_rate(optimizer, self.recipe.schedule(self.steps_done / steps))
             step(optimizer, self.stacked, self.rates)
-            total += losses.detach() * share
+            total += losses * share
             self.steps_done += 1
         self._mark_diverged(total)
         self._record(self.epoch + 1, "train", {"loss": total})
