@@ -299,7 +299,7 @@ def test_a_model_of_large_convolutions_is_run_replica_by_replica_for_the_same_nu
     config = configured("dataset=digit_images", "model=conv", "model.channels=[24]")
     config = replace(config, trainer=replace(config.trainer, max_epochs=1))
     assert stack_of(config, [5]).unmapped == "on a CPU a model of this size costs less so"
-    (rows, curves), (alone, own_curves) = tables(config, [1, 5]), tables(config, [5])
+    (rows, _), (alone, own_curves) = tables(config, [1, 5]), tables(config, [5])
     own = rows[rows.seed == 5].reset_index(drop=True)
     pd.testing.assert_frame_equal(own, alone, check_exact=True)
     monkeypatch.setattr(roads, "LARGE", torch.inf)

@@ -22,7 +22,7 @@ ADVICE = (
     "If each batch has to have all classes: trainer.sampler=balanced, or a larger "
     "trainer.batch_size."
 )
-# Calls that cost more for several replicas at once than for each alone, if they give so many numbers
+# Calls that cost more for several replicas at once than one by one, where they give so many numbers
 # that these leave the cache.
 COSTLIER = (torch.ops.aten.convolution.default, torch.ops.aten.bmm.default)
 LARGE = 2**16
