@@ -59,9 +59,8 @@ def identity(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     made_of = {p.name for p in parameters(plugin) if p.kind.loss}
     own = {name: value for name, value in values.items() if name not in made_of}
     parts = {name: _identity_of_part(values[name]) for name in made_of & values.keys()}
-    if kind == "model" and called not in MAPPED:
-        parts["numeric version"] = 2
-    return {"name": called, **with_contents(parameters(plugin), own, kind), **parts}
+    version = {"numeric version": 2} if kind == "model" and called not in MAPPED else {}
+    return {"name": called, **with_contents(parameters(plugin), own, kind), **parts, **version}
 
 
 def _identity_of_part(given: Mapping[str, Any]) -> dict[str, Any]:
