@@ -14,7 +14,7 @@ from lossbench import atlas, registry
 from lossbench.commands.suggesting import describe_score
 from lossbench.comparison import YARDSTICKS
 from lossbench.configuration.experiments import Experiment, read_experiment
-from lossbench.show.evidence import (
+from lossbench.show.studied import (
     count_verdicts,
     group_by_setting,
     read_rows,

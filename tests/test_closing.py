@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from made_results import BASE, SAME, on, result
 
 from lossbench.commands.closing import Outcome, Request, next_steps, notices, page_name
-from lossbench.comparison import compare
+from lossbench.commands.stores import as_records
+from lossbench.commands.terminal import complain
+from lossbench.comparison import compare, tell_apart
 from lossbench.configuration import Configuration
 from lossbench.publish import write_index, write_report
 from lossbench.sweep.plan import Job
@@ -114,3 +118,31 @@ def test_every_reason_for_running_replica_by_replica_is_printed_once():
 def test_a_page_can_be_named_after_any_loss(loss, tmp_path):
     name = page_name(None, [result(loss, BASE)])
     (tmp_path / f"{name}.html").touch()
+
+
+# ---- what is printed ---------------------------------------------------------------------------
+def test_an_error_is_wrapped_to_the_terminal_with_commands_whole(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    text = f"error: {'word ' * 20}\nlossbench run --config-dir /a/{'b-' * 40}c"
+    complain(text)
+    lines = capsys.readouterr().err.splitlines()
+    assert max(len(line) for line in lines if "/a/" not in line) <= 60
+    assert any(line.strip() == f"/a/{'b-' * 40}c" for line in lines)
+
+
+def test_what_doctor_says_has_a_record_for_each_thing_it_is_about():
+    lines = [
+        "ray       not installed; pip install it",
+        "plugins   2 found, 1 broken",
+        "  broken: x",
+    ]
+    ray, plugins = as_records(lines)
+    assert ray == {"about": "ray", "text": "not installed; pip install it", "more": []}
+    assert plugins["more"] == ["broken: x"]
+
+
+def test_settings_are_told_apart_by_what_one_has_and_not_by_what_one_lacks():
+    settings = [{"dataset": {"name": "x"}, "task": {"unit": unit}} for unit in (None, "target")]
+    found = [SimpleNamespace(setting=setting) for setting in settings]
+    assert [tell_apart(each, found) for each in found] == ["x", "x · unit target"]

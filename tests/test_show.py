@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
@@ -24,10 +25,10 @@ from lossbench.show.anatomy import find_entries
 from lossbench.show.canvas import plot
 from lossbench.show.curves import build_loss, draw_panels
 from lossbench.show.elsewhere import SCIKIT_LEARN, list_counterparts
-from lossbench.show.evidence import Finding
 from lossbench.show.families import draw_families
 from lossbench.show.formulas import typeset, typeset_words
 from lossbench.show.slider import make_slider
+from lossbench.show.studied import Studied
 from lossbench.show.traps import measure_traps
 from lossbench.tasks.ranking import Ranking
 
@@ -315,7 +316,7 @@ def test_a_slider_has_a_curve_for_each_value():
 )
 def test_advice_is_made_of_what_a_loss_declares_and_what_was_measured(name, task, use, avoid):
     entry = find_entries(name, task)[0]
-    finding = Finding("mine", "?", ("digits",), ("wine", "blobs"), (), ("other",))
+    finding = Studied("mine", "?", ("digits",), ("wine", "blobs"), (), ("other",))
     found = advise(entry, measure_traps(entry, draw_panels(entry)), [finding])
     assert use in "; ".join(found[0])
     assert avoid in "; ".join(found[1])
@@ -449,3 +450,28 @@ def test_every_formula_and_legend_is_valid_markup_without_signs_of_its_source():
         texts = {part.text for part in page.iter() if part.text} - {*names}
         assert not [text for text in texts if re.search(r"[_^{}]", text)], name
         assert lines[:-1], name
+
+
+# --- for programs --------------------------------------------------------------------------------
+
+
+def test_json_has_all_that_the_text_says(command):
+    records = json.loads(command("show", "focal", "--format", "json").out)
+    assert {record["task"] for record in records} == {e.place for e in find_entries("focal")}
+    first = records[0]
+    expected = {"name": "gamma", "range": "[0, inf)", "default": "2", "tuned_in": "0.1 .. 5"}
+    assert first["parameters"][0] == expected | {"type": "a number"}
+    assert first["properties"]["convex"] == "no, in the prediction"
+    assert [f["study"] for f in first["findings"]] == ["atlas", "imbalance"]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "dataset=digits", "task=binary", "model=mlp"])
+def test_json_of_what_is_no_loss(name, command):
+    record = json.loads(command("show", name, "--format", "json").out)[0]
+    assert record["name"] == name.rpartition("=")[2]
+    assert record["summary"]
+    assert ("direction" in record) == (record["kind"] == "metric")
+
+
+def test_json_of_a_catalogue_is_refused(command):
+    assert command("show", "--all", "site", "--format", "json").code == 2

@@ -212,14 +212,11 @@ def _command(answer: Answer, runs: list[Result], given: str, words: list[str]) -
 def _print(answer: Answer, by: str | None, form: str, peek: bool, everything: bool) -> None:
     """Print the comparisons for people, or in a format for machines."""
     from lossbench.report import tables
-    from lossbench.report.export import as_json
     from lossbench.report.printed import print_comparisons, write
 
-    if form == "json":
-        say(as_json(answer.comparisons, peek, answer.decisions).removesuffix("\n"))
-        return
     if form in tables.FORMATS:
-        say(tables.FORMATS[form](answer.comparisons, by, peek).removesuffix("\n"))
+        text = tables.FORMATS[form](answer.comparisons, by, peek, answer.decisions)
+        say(text.removesuffix("\n"))
         return
     console = a_console()
     question = answer.experiment.question if answer.experiment else ""

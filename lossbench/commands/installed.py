@@ -14,7 +14,7 @@ import click
 
 from lossbench import registry
 from lossbench.commands import completion
-from lossbench.commands.options import OneOf, command
+from lossbench.commands.options import OneOf, command, format_option
 from lossbench.commands.terminal import complain, say, width
 from lossbench.contract import UserError
 from lossbench.paths import experiment_files, packaged
@@ -31,9 +31,7 @@ KINDS = {plural: kind for kind, plural in PLURALS.items()}
 )
 @click.option("--all", "everything", is_flag=True, help="Losses of any installed library, too.")
 @click.option("--verify", is_flag=True, help="Import each; exit with 3 where one is broken.")
-@click.option(
-    "--format", "form", type=OneOf("format", ["text", "json"]), default="text", help="text or json."
-)
+@format_option
 def list_installed(kind: str, everything: bool, verify: bool, form: str) -> int:
     """List what is installed, of a kind.
 
@@ -162,14 +160,20 @@ def _experiments() -> tuple[list[Listed], list[str]]:
 @click.option("--task", help="The task to show first, where the loss is for several.")
 @click.option("--picture", metavar="FILE", help="Draw it to an SVG or PNG file instead.")
 @click.option("--all", "folder", metavar="DIR", help="Write every loss as a static page into DIR.")
-def show(name: str | None, task: str | None, picture: str | None, folder: str | None) -> int:
+@format_option
+def show(
+    name: str | None, task: str | None, picture: str | None, folder: str | None, form: str
+) -> int:
     """Show a loss (formula, parameters, properties, picture), or anything else by its name.
 
     NAME is a loss, dataset, corruption, model, regularizer, optimizer, task or metric;
     dataset=linear says which of several is meant.
     """
-    from lossbench.show import describe, describe_others, draw, write_catalogue
+    from lossbench.show import as_json, describe, describe_others, draw, write_catalogue
 
+    loss = (name or "").removeprefix("loss=").removeprefix("regularizer=")
+    if form == "json" and (folder or picture or not name):
+        raise UserError("show: --format json is of a name, and goes without --all and --picture.")
     if folder:
         say(f"{write_catalogue(Path(folder))} losses in {Path(folder) / 'index.html'}")
     elif not name:
@@ -177,9 +181,10 @@ def show(name: str | None, task: str | None, picture: str | None, folder: str | 
     elif picture:
         say(str(draw(name, Path(picture), task=task)))
     elif not _is_loss(name) and (text := describe_others(name, width())):
-        say(text)
+        say(as_json(name, task=task, is_loss=False) if form == "json" else text)
+    elif form == "json":
+        say(as_json(loss, task=task, is_loss=True))
     else:
-        loss = name.removeprefix("loss=").removeprefix("regularizer=")
         say(describe(loss, task=task, columns=width()).removesuffix("\n"))
     return 0
 

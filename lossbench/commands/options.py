@@ -40,6 +40,9 @@ command = functools.partial(click.command, cls=Command)
 results_option = click.option(
     "--results", default="results", show_default=True, metavar="DIR", help="The results folder."
 )
+format_option = click.option(
+    "--format", "form", type=OneOf("format", ["text", "json"]), default="text", help="text or json."
+)
 uri_option = click.option("--uri", help="Another store than the one in the results folder.")
 config_dir_option = click.option(
     "--config-dir", metavar="DIR", help="A folder of your own configurations."

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from lossbench import registry
 from lossbench.commands.installed import fault_lines
-from lossbench.commands.options import command, results_option, uri_option
+from lossbench.commands.options import command, format_option, results_option, uri_option
 from lossbench.commands.terminal import say
 from lossbench.configuration.settings import masked
 from lossbench.contract import UnusableError, UserError
@@ -79,7 +82,8 @@ def sync(results: str, uri: str | None, trust: bool) -> int:
 
 @command()
 @results_option
-def doctor(results: str) -> int:
+@format_option
+def doctor(results: str, form: str) -> int:
     """Check plugins, results and store; repair what is damaged.
 
     Exits with 3 where a plugin is broken.
@@ -89,16 +93,34 @@ def doctor(results: str) -> int:
     folder = Path(results).absolute()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--results {results}: not a folder.")
-    say(versions())
+    lines: list[str] = []
+
+    def note(*more: str) -> None:
+        lines.extend(more)
+        if form == "text":
+            say(*more)
+
+    note(versions())
     refuse_unreadable()
-    say(machine())
-    for line in engines():
-        say(line)
+    note(machine(), *engines())
     plugins = [p for kind in KINDS for p in registry.installed(kind)]
     faults = [*fault_lines(broken(plugins)), *malformed()]
-    say(
-        f"plugins   {len(plugins)} found, {len(faults)} broken", *(f"  broken: {f}" for f in faults)
-    )
+    count = f"{len(plugins)} found, {len(faults)} broken"
+    note(f"plugins   {count}", *(f"  broken: {fault}" for fault in faults))
     for line in stored(folder):
-        say(line)
+        note(line)
+    if form == "json":
+        say(json.dumps({"ok": not faults, "findings": as_records(lines)}, indent=1))
     return 3 if faults else 0
+
+
+def as_records(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """What each line is about and says, with the lines below it that belong to it."""
+    records: list[dict[str, Any]] = []
+    for line in lines:
+        if line.startswith(" "):
+            records[-1]["more"].append(line.strip())
+        else:
+            about, _, text = line.partition(" ")
+            records.append({"about": about, "text": text.strip(), "more": []})
+    return records

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,8 +39,18 @@ def say(*lines: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a message of ours to the error output."""
-    print(printable(f"lossbench: {text}"), file=sys.stderr)
+    """Print a message of ours to the error output, within the columns of a terminal."""
+    lines = f"lossbench: {text}".split("\n")
+    if sys.stderr.isatty():
+        lines = [_wrapped(line) for line in lines]
+    print(printable("\n".join(lines)), file=sys.stderr)
+
+
+def _wrapped(line: str) -> str:
+    """A line in the columns of the terminal, with paths and commands whole, to be copied."""
+    return textwrap.fill(
+        line, width(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def a_console(*, stderr: bool = False) -> Console:

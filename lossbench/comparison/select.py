@@ -205,7 +205,7 @@ def tell_apart(comparison: Comparison, among: Sequence[Comparison]) -> str:
             continue
         alike = [c for c in among if not name or _of_one_plugin(c.setting, setting, section)]
         value = value_at(setting, key)
-        if len({value_at(c.setting, key) for c in alike}) > 1:
+        if value != "null" and len({value_at(c.setting, key) for c in alike}) > 1:
             words.append(f"{name} {value}" if name else f"no {key}" if value == "none" else value)
     return " · ".join(words)
 

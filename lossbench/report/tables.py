@@ -24,7 +24,7 @@ from lossbench.comparison import (
 )
 from lossbench.comparison.sentences import RULES
 from lossbench.report import sheets
-from lossbench.report.export import as_csv
+from lossbench.report.export import as_csv, as_json
 from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.methods import describe_methods, list_references
 from lossbench.report.sheets import Sheet
@@ -176,10 +176,12 @@ def _comment(lines: Iterable[str]) -> str:
     return "".join(f"% {' '.join(line.split())}\n" for line in lines)
 
 
+# of comparisons, by a key, with what papers would have said, and of decisions on claims
 FORMATS: dict[str, Callable[..., str]] = {
-    "markdown": as_markdown,
-    "latex": as_latex,
+    "markdown": lambda comparisons, by=None, peek=False, _=(): as_markdown(comparisons, by, peek),
+    "latex": lambda comparisons, by=None, peek=False, _=(): as_latex(comparisons, by, peek),
     "csv": lambda comparisons, *_: as_csv(comparisons),
+    "json": lambda comparisons, _, peek, decisions: as_json(comparisons, peek, decisions),
 }
 
 

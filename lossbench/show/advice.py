@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lossbench.show.anatomy import Entry
-from lossbench.show.evidence import Finding
+from lossbench.show.studied import Studied
 
 FEW = 3  # settings that are named
 ESTIMATES = {
@@ -17,7 +17,7 @@ SATURATED = "A large mistake hardly teaches"
 
 
 def advise(
-    entry: Entry, traps: Iterable[str], findings: Sequence[Finding]
+    entry: Entry, traps: Iterable[str], findings: Sequence[Studied]
 ) -> tuple[list[str], list[str]]:
     """Use it when, and not when: conditions, of which any may be empty."""
     declared, use, avoid = entry.declaration, [], []
@@ -42,7 +42,7 @@ def advise(
     return use, avoid
 
 
-def _measured(findings: Sequence[Finding], verdict: str) -> list[str]:
+def _measured(findings: Sequence[Studied], verdict: str) -> list[str]:
     """The settings of the studies in which it was shown so."""
     return [
         f"data are like {'; '.join(settings[:FEW])}{_more(settings)}, where it was shown {verdict} "

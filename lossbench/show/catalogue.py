@@ -15,17 +15,15 @@ from lossbench.configuration.claims import Claim
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry import Plugin
 from lossbench.report.pages import render
-from lossbench.show.advice import advise
-from lossbench.show.anatomy import Entry, list_parameters, list_properties, load_entry
+from lossbench.show.anatomy import Entry, load_entry
 from lossbench.show.curves import Panel, draw_panels
-from lossbench.show.elsewhere import list_counterparts
-from lossbench.show.evidence import find_claims, find_evidence, names_of_studies, read_study
 from lossbench.show.families import PACKAGE as OURS
 from lossbench.show.families import draw_families
 from lossbench.show.formulas import typeset, typeset_words
 from lossbench.show.pictures import draw_both
+from lossbench.show.records import describe_entry
 from lossbench.show.slider import draw_thumbnail, make_slider
-from lossbench.show.traps import measure_traps
+from lossbench.show.studied import find_claims, names_of_studies, read_study
 
 ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 
@@ -93,26 +91,14 @@ def _row(plugin: Plugin) -> CatalogueRow:
 
 def _sheet(entry: Entry) -> dict[str, Any]:
     """What the page says of a loss for one task."""
-    drawn, docstring, is_ours = draw_panels(entry), entry.docstring, entry.plugin.package == OURS
-    traps = measure_traps(entry, drawn)
-    findings = find_evidence(entry.plugin.name, entry.place) if is_ours else []
-    use, avoid = advise(entry, traps, findings)
+    drawn = draw_panels(entry)
+    known = describe_entry(entry, drawn)
     return {
-        "summary": docstring.summary or "It has no docstring.",
-        "formula": typeset(docstring.formula, _names(entry)),
-        "symbols": typeset_words(entry.symbols),
-        "arguments": docstring.arguments,
-        "parameters": list_parameters(entry),
-        "facts": registry.facts(entry.plugin),
-        "properties": list_properties(entry),
-        "notes": _linked(docstring.notes),
-        "source": _linked(docstring.source or entry.declaration.source or "None is given."),
-        "example": docstring.example,
-        "traps": traps,
-        "findings": findings,
-        "use": use,
-        "avoid": avoid,
-        "elsewhere": list_counterparts(entry.plugin.name, entry.place) if is_ours else {},
+        **known,
+        "formula": typeset(known["formula"], _names(entry)),
+        "symbols": typeset_words(known["symbols"]),
+        "notes": _linked(known["notes"]),
+        "source": _linked(known["source"]),
         "reason": drawn.reason,
         "thumbnail": draw_thumbnail(drawn.panels[0]) if drawn.panels else "",
         "slider": make_slider(entry) if drawn.panels else None,

@@ -93,13 +93,19 @@ def _metric(metric: Metric) -> tuple[str, str, str]:
 
 
 def _parameters(plugin: Plugin) -> Iterator[RenderableType]:
+    rows = list_chosen(plugin)
+    yield table(rows) if len(rows) > 1 else indented("none")
+    if facts := registry.facts(plugin):
+        yield indented(f"supplied by the task: {', '.join(facts)}")
+
+
+def list_chosen(plugin: Plugin) -> list[tuple[str, str, str, str]]:
+    """Name, type, range and default of each parameter, as configured, below these headings."""
     preset = packaged("conf") / plugin.kind / f"{plugin.name}.yaml"
     chosen = yaml.safe_load(preset.read_text()) if preset.is_file() else {}
-    rows = []
+    rows = [("name", "type", "range", "default")]
     for p in registry.parameters(plugin):
         default = chosen.get(p.name, p.default)
         shown = "required" if default is REQUIRED else write_value(default)
         rows.append((f"{plugin.kind}.{p.name}", describe_kind(p), p.kind.interval, shown))
-    yield table([("name", "type", "range", "default"), *rows]) if rows else indented("none")
-    if facts := registry.facts(plugin):
-        yield indented(f"supplied by the task: {', '.join(facts)}")
+    return rows

@@ -23,7 +23,7 @@ BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Studied:
     """The settings of one study in which a loss was shown better or worse than others, or neither.
 
     against: the losses that it was held against; empty where it is the one for the others.
@@ -107,7 +107,7 @@ def task_of_dataset(dataset: str) -> str:
         return ""
 
 
-def find_evidence(loss: str, task: str) -> list[Finding]:
+def find_evidence(loss: str, task: str) -> list[Studied]:
     """What each study measured of a loss for a task."""
     return [
         _finding(study, rows)
@@ -120,14 +120,14 @@ def _is_of(row: dict[str, str], task: str) -> bool:
     return (row.get("task") or task_of_dataset(row["dataset"])) == task
 
 
-def _finding(study: str, rows: Sequence[dict[str, str]]) -> Finding:
+def _finding(study: str, rows: Sequence[dict[str, str]]) -> Studied:
     judged = [row for row in rows if row["verdict"] != BASELINE]
     experiment = read_study(study)
     shown: dict[str, dict[str, None]] = {"better": {}, "worse": {}, "open": {}}
     for row in judged:
         verdict = row["verdict"].removesuffix(" here")
         shown[verdict if verdict in shown else "open"][row["data"]] = None
-    return Finding(
+    return Studied(
         study,
         experiment.question if experiment else study,
         better=tuple(shown["better"]),
@@ -154,7 +154,8 @@ def _losses_of(claim: Claim) -> set[str]:
         test.loss if isinstance(test, Identity) else test.first.filters.get("loss")
         for test in claim.tests
     ]
-    return {name["loss"] if isinstance(name, dict) else str(name) for name in names}
+    named = [n.get("name", n.get("loss")) if isinstance(n, dict) else n for n in names]
+    return {str(name) for name in named}
 
 
 def count_verdicts(claims: Sequence[Claim]) -> str:
