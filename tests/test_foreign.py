@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from lossbench import api, registry
 from lossbench.contract import UserError, declaration_of
+from lossbench.registry.schema import validate
 from lossbench.tasks import task_class
 from lossbench.tasks.foreign import fit_form
 
@@ -257,6 +258,27 @@ def continued(logits, classes, num_classes):
     ]
     return sum(terms) / len(classes)
 
+def keras(y_true, y_pred, margin: int = None):
+    y_true[y_true == 255] = 0
+    return (margin or 1) * F.binary_cross_entropy_with_logits(y_pred.view(-1), y_true.view(-1))
+
+def of_classes(y_pred, y_true):
+    both = (y_pred * F.one_hot(y_true, 2).movedim(-1, 1)).flatten(2).sum(-1)
+    return 1 - (2 * both / (y_pred.flatten(2).sum(-1) + both + 1)).mean()
+
+class Residual(torch.nn.Module):
+    def forward(self, residual):
+        return residual.square().mean()
+
+class Margins(torch.nn.Module):
+    def __init__(self, cls_num_list: list):
+        super().__init__()
+        self.margins = [count ** -0.25 for count in cls_num_list]
+
+    def forward(self, x, target):
+        margins = torch.tensor(self.margins)[target]
+        return F.cross_entropy(x - F.one_hot(target, x.shape[1]) * margins[:, None], target)
+
 def deprecated(cls):
     cls.__new__ = lambda own, *args, **kwargs: object.__new__(own)
     return cls
@@ -301,6 +323,15 @@ def library(here, monkeypatch):
         ("continued", "ordinal", {"num_classes": 4}, "threshold logits and targets"),
         ("views", "pairs", {}, "one side and the other"),
         ("soft_f1", "binary", {}, "raw predictions and targets"),
+        (
+            "keras",
+            "segmentation",
+            {},
+            "raw predictions and targets, with a channel axis, the target first",
+        ),
+        ("of_classes", "segmentation", {}, "probabilities of two classes and indices"),
+        ("Residual", "regression", {}, "residuals"),
+        ("Margins", "multiclass", {}, "raw predictions and targets"),
         ("agreement", "list_ranking", {}, "raw predictions and targets"),
         ("Memory", "multiclass", {}, "raw predictions and targets, num_classes=4"),
         (
@@ -356,6 +387,21 @@ def test_steps_that_are_asked_one_by_one_bring_their_own_link(library):
     prediction, target = task_class("ordinal").small().example(3)
     expected = corn(prediction, target).mean()
     torch.testing.assert_close(loss(prediction, target, num_classes=4), expected)
+
+
+def test_a_loss_may_change_its_own_copy_of_a_target(library):
+    """And be given what is not in one piece."""
+    loss, posed = fitted(f"{library}:keras", "segmentation"), task_class("segmentation").small()
+    prediction, target = (part.mT.contiguous().mT for part in posed.example())
+    target[0, 0, 0] = 255
+    leaf = prediction.requires_grad_()
+    (loss(leaf, target) + loss(leaf, target)).backward()
+    assert target[0, 0, 0] == 255
+
+
+def test_a_default_of_none_is_valid_whatever_the_annotation_says(library):
+    (plugin,) = registry.find("loss", f"{library}:keras")
+    assert validate(registry.parameters(plugin), {}, "loss") == {"margin": None}
 
 
 def test_a_loss_that_adds_up_what_an_example_has_still_does(library):

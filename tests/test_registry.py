@@ -263,6 +263,6 @@ def test_a_loss_that_is_a_class_is_made_with_keywords_only(tmp_path):
 def test_what_an_annotation_stands_for_is_looked_up(head, annotation, kind, tmp_path):
     (tmp_path / "types_.py").write_text("from lossbench.contract import File\nTable: object = File")
     file = tmp_path / "mine.py"
-    file.write_text(f"{head}\ndef mine(rng, /, *, a: {annotation} = None): ...\n")
+    file.write_text(f"{head}\ndef mine(rng, /, *, a: {annotation}): ...\n")
     (parameter,) = registry.parameters(registry.Plugin("dataset", "mine", str(file), "mine"))
     assert parameter.kind == kind

@@ -180,10 +180,16 @@ def keywords_of(
 ) -> tuple[Parameter, ...]:
     """Those of a signature that a configuration may set; of a class all, however they are given."""
     return tuple(
-        Parameter(p.name, kind_of(ast.parse(_text(p.annotation), mode="eval").body), p.default)
+        Parameter(p.name, _kind(p), p.default)
         for p in parameters
         if is_class or p.kind is p.KEYWORD_ONLY
     )
+
+
+def _kind(parameter: inspect.Parameter) -> Kind:
+    """The kind of its annotation; libraries write `int` where the default is None."""
+    kind = kind_of(ast.parse(_text(parameter.annotation), mode="eval").body)
+    return replace(kind, optional=True) if parameter.default is None else kind
 
 
 def _text(annotation: Any) -> str:

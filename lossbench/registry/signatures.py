@@ -31,6 +31,10 @@ OTHER_WORDS = {  # for facts, in the constructors of libraries
     "embedding_size": "embedding_dim",
     "feat_dim": "embedding_dim",
     "in_features": "embedding_dim",
+    "cls_num_list": "class_counts",
+    "cls_count": "class_counts",
+    "samples_per_class": "class_counts",
+    "samples_per_cls": "class_counts",
 }
 SIZES = ("num_classes", "embedding_dim")
 PARTS = (  # names of the third argument and more, where a batch is given in parts

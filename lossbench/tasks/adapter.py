@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lossbench.contract import Declaration
 from lossbench.registry import Plugin, signature
-from lossbench.registry.signatures import contract_form, parameters_of
+from lossbench.registry.signatures import OTHER_WORDS, contract_form, parameters_of
 from lossbench.tasks import Task
 from lossbench.tasks.forms import Form, example_of
 
@@ -52,17 +52,22 @@ class ForeignLoss:
         """What is called with a batch, at these values of its parameters."""
         if isinstance(self.loss, nn.Module):
             return copy.deepcopy(self.loss)
-        values = {
-            name: torch.tensor(value) if isinstance(value, list) and name in self.tensors else value
-            for name, value in {**given, **self.settings, **self.unreduced}.items()
-        }
+        known = {**given, **self.settings, **self.unreduced}
+        values = {name: self._typed(name, value) for name, value in known.items()}
         if inspect.isclass(self.loss):
             return cast(Callable[..., Any], self.loss(**values))
         return partial(self.loss, **values)
 
+    def _typed(self, name: str, value: Any) -> Any:
+        """A list as the tensor that is asked for, class counts as the list of another name."""
+        if isinstance(value, list) and name in self.tensors:
+            return torch.tensor(value)
+        is_counts = isinstance(value, Tensor) and OTHER_WORDS.get(name) == "class_counts"
+        return value.tolist() if is_counts else value
+
     def values(self, made: Callable[..., Any], prediction: Tensor, target: Tensor) -> Any:
         """One for each example (B,), of all that the loss gives for it, or one, ()."""
-        values = made(*self.form.arguments(prediction, target))
+        values = made(*self.form.called(prediction, target))
         if not isinstance(values, Tensor) or not values.ndim:
             return values
         if values.shape == (1,) != target.shape[:1]:
@@ -76,7 +81,7 @@ class ForeignLoss:
         prediction, target = example_of(task, self.form.declaration)
         summed, reduced = replace(self, adds_up=True), replace(self, unreduced={})
         try:
-            whole = reduced.made(given)(*self.form.arguments(prediction, target))
+            whole = reduced.made(given)(*self.form.called(prediction, target))
             mean, total = (
                 each.values(each.made(given), prediction, target) for each in (self, summed)
             )

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lossbench.contract import Declaration
+from lossbench.registry.offers import TARGET
 from lossbench.tasks import Task
 
 Turn = Callable[[Tensor], Tensor]
@@ -24,6 +25,7 @@ class Form(NamedTuple):
     is_raw: whether it has the task's raw predictions.
     in_parts: whether these are the task's parts, whose names say what they mean.
     declaration: outputs and link that go with it, where they are not the task's.
+    target_first: whether the two change places.
     """
 
     words: str
@@ -31,6 +33,14 @@ class Form(NamedTuple):
     is_raw: bool = False
     in_parts: bool = False
     declaration: Declaration | None = None
+    target_first: bool = False
+
+    def called(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """The arguments as the loss takes them, in one piece each, targets as copies."""
+        first, *others = self.arguments(prediction, target)
+        copies = (part.clone(memory_format=torch.contiguous_format) for part in others)
+        arguments = (first.contiguous(), *copies)
+        return arguments[::-1] if self.target_first else arguments
 
 
 def forms_of(task: Task, names: list[str]) -> Iterator[Form]:
@@ -38,6 +48,21 @@ def forms_of(task: Task, names: list[str]) -> Iterator[Form]:
 
     names: of the arguments, which may say that the parts of a batch are meant.
     """
+    if len(names) == 1 and task.in_target_unit:
+        yield Form("residuals", lambda p, t: (p - t,), is_raw=True)
+    elif len(names) > 1 and _is_target(names[0]) and not _is_target(names[1]):
+        for form in _in_usual_order(task, [*names[1::-1], *names[2:]]):
+            words = form.words if form.in_parts else f"{form.words}, the target first"
+            yield form._replace(words=words, target_first=not form.in_parts)
+    else:
+        yield from _in_usual_order(task, names)
+
+
+def _is_target(name: str) -> bool:
+    return bool(TARGET.search(name))
+
+
+def _in_usual_order(task: Task, names: list[str]) -> Iterator[Form]:
     prediction, target = task.example()
     order, are_named = _parts_in_order(task, names)
     parts = [form for d in task.parts_declarations for form in _parts(task, order, d)]
@@ -162,6 +187,11 @@ def _two_logits(prediction: Tensor) -> Tensor:
 
 _TWO_CLASSES = (
     _pair("logits of two classes and indices", _two_logits, lambda t: t.long()),
+    _pair(
+        "probabilities of two classes and indices",
+        lambda p: _two_logits(p).softmax(1),
+        lambda t: t.long(),
+    ),
     _pair(
         "log-probabilities of two classes and indices",
         lambda p: functional.log_softmax(_two_logits(p), 1),

@@ -37,7 +37,7 @@ def fault_of(foreign: ForeignLoss, task: Task, given: dict[str, Any], per_exampl
             if fault := _fault_of_values(values, (len(target),) if per_example else ()):
                 return fault
             (gradient,) = torch.autograd.grad(values.sum(), leaf)
-            shown = foreign.form.arguments(leaf, target)[1]
+            shown = foreign.form.arguments(leaf, target)[-1]
             if shown.shape == leaf.shape and task.estimate_range == (0, 1):
                 absent = shown == 0
                 if absent.any() and not gradient[absent].any():
