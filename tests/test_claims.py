@@ -600,11 +600,13 @@ def test_a_file_that_an_experiment_names_is_looked_up_in_its_folder(tmp_path, mo
     folder = tmp_path / "experiments" / "own"
     folder.mkdir(parents=True)
     (folder / "my.csv").write_text("a,b\n1,2\n")
-    overrides = "{dataset: csv, dataset.path: my.csv, dataset.target: b}"
+    (folder / "own.py").write_text("def f(logits, target, /): ...\n")
+    overrides = "{dataset: csv, dataset.path: my.csv, dataset.target: b, loss: 'own.py:f'}"
     (folder / "experiment.yaml").write_text(f"overrides: {overrides}\n")
     monkeypatch.chdir(tmp_path)
     (config,), _ = configurations(["experiment=own"])
     assert config.dataset.values["path"] == "experiments/own/my.csv"
+    assert config.loss.name.endswith("experiments/own/own.py:f")
 
 
 def test_an_experiments_metric_is_that_of_its_runs(study, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from lossbench.check import check_loss
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.datasets.arrays import arrays
+from lossbench.datasets.weighing import read_weights
 from lossbench.metrics import WEIGHT, metrics_of, score, takes_weights
 from lossbench.results.rescoring import row_variance, with_metrics
 from lossbench.tasks import task_class
@@ -188,6 +190,19 @@ def test_metrics_count_a_weight_of_2_as_the_row_twice(task):
             weighed[name].double(), repeated[name].double(), rtol=1e-6, atol=1e-9, equal_nan=True
         )
     assert any(not torch.equal(weighed[name], plain[name]) for name in metrics)
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([1, None], "'w' is empty in data row 2; dataset.weight=w takes finite"),
+        ([-1, 1], "'w' holds -1 in data row 1; "),
+        ([0, 0], "'w' holds 0 in all rows; "),
+    ],
+)
+def test_what_is_no_weight_is_refused_by_its_cell(cells, words):
+    with pytest.raises(UserError, match=words):
+        read_weights(Path("table.csv"), "w", pd.Series(cells))
 
 
 def test_weights_are_those_of_scikit_learn():

@@ -153,6 +153,8 @@ def test_embeddings_are_as_long_as_asked_for(words):
 
 def test_the_length_of_embeddings_is_refused_where_no_loss_has_any():
     """Of a task of classes it may be said of any loss, which is then compared with those."""
-    training.data(config_of("dataset=wine loss=cross_entropy task.embedding_dim=5"), [0])
+    config = config_of("dataset=wine loss=cross_entropy task.embedding_dim=5")
+    notes = training.make_recipe(config, training.data(config, [0])).notes
+    assert notes == ("loss=cross_entropy has no embeddings: task.embedding_dim=5 is not used.",)
     with pytest.raises(UserError, match=r"task\.embedding_dim=5: the task regression has no embed"):
         training.data(config_of("dataset=diabetes loss=huber task.embedding_dim=5"), [0])

@@ -10,6 +10,7 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from lossbench.contract import UserError
+from lossbench.models.adapted import adapted, sized
 from lossbench.models.attention import transformer
 from lossbench.models.convolutional import conv, unet
 from lossbench.models.linear import linear
@@ -188,6 +189,15 @@ def test_a_model_refuses_shapes_that_it_is_not_for(model, inputs, outputs, words
         model(inputs, outputs)
     assert "\n" not in str(error.value)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_layers_that_learn_their_size_from_inputs_are_as_if_it_had_been_given():
+    def make(last: type[nn.Module], *size: int) -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), last(*size, 10))
+
+    lazy = sized(partial(adapted, partial(make, nn.LazyLinear)), (1, 4, 4), (10,))
+    torch.testing.assert_close(lazy.state_dict()["model.1.weight"], make(nn.Linear, 16)[1].weight)
 
 
 @pytest.mark.parametrize(("depth", "millions"), [(18, 11.173962), (20, 0.27), (56, 0.85)])

@@ -140,6 +140,18 @@ def test_what_is_searched_is_in_the_unit_of_the_target_too(here):
     assert found["target"] == pytest.approx((0.1 * size, 10 * size))
 
 
+def test_targets_of_very_different_spread_are_named(here):
+    table = "import numpy as np\nfrom lossbench.contract import Sample\n\n\ndef two(rng, /):\n"
+    table += (
+        "    x = rng.normal(size=(60, 2))\n    return Sample(x, x * [4000.0, 1], 'regression')\n"
+    )
+    (here / "two.py").write_text(table)
+    (config,), _ = configurations(["dataset=two.py:two", "loss=huber", "seeds=2"])
+    (note,) = (n for n in make_recipe(config, data(config, [0])).notes if "Target" in n)
+    assert note.startswith("Target 1 of 2 varies ")
+    assert note.endswith("metric=standardised_error weighs all alike.")
+
+
 def test_a_unit_is_refused_where_targets_have_none():
     (config,), _ = configurations(["dataset=wine", "task.unit=target", "seeds=2"])
     with pytest.raises(UserError, match=r"task\.unit=target: targets of the task multiclass have"):

@@ -38,11 +38,11 @@ MADE = Path(__file__).with_name("made.py")
 IMAGES = {
     "ResNet-20, width 16, 3 x 32 x 32, batch 64": (
         [f"dataset={MADE}:images", "dataset.samples=960", "model=resnet"],
-        {"epochs": 4, "batch": 64},
+        {"epochs": 2, "batch": 64},
     ),
     "U-Net 8-16, 1 x 32 x 32, batch 64": (
         ["dataset=shapes", "dataset.size=32", "model=unet"],
-        {"epochs": 10, "batch": 64},
+        {"epochs": 5, "batch": 64},
     ),
 }
 

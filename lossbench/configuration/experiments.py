@@ -79,7 +79,7 @@ def read_experiment(name: str) -> Experiment:
     known = experiment_files()
     if name not in known:
         raise UserError(f"experiment={name}: there is no such experiment. {choices(name, known)}")
-    content = load_yaml(known[name])
+    content = _with_own_code(load_yaml(known[name]), known[name].parent)
     if not isinstance(content.get("overrides", {}), dict):
         raise UserError(f"{known[name]}: overrides: expected a mapping of keys to values.")
     allowed = [e.name for e in fields(Experiment) if e.name not in ("name", "config_dir")]
@@ -101,6 +101,17 @@ def read_experiment(name: str) -> Experiment:
             _refuse_unlisted(f"{known[name]}: {key}", value)
     claims = read_claims(content.pop("claims", []), str(known[name]))
     return Experiment(name, **content, claims=claims)
+
+
+def _with_own_code(content: Any, folder: Path) -> Any:
+    """With each `FILE.py:NAME` looked up in the experiment's folder, where it is not here."""
+    if isinstance(content, dict):
+        return {key: _with_own_code(value, folder) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_with_own_code(value, folder) for value in content]
+    file = content.rpartition(":")[0] if isinstance(content, str) else ""
+    moved = file.endswith(".py") and not Path(file).exists() and (folder / file).exists()
+    return str(folder / content) if moved else content
 
 
 def _refuse_unlisted(place: str, value: Any) -> None:

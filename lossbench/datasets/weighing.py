@@ -16,9 +16,11 @@ def read_weights(file: Path, name: str, column: pd.Series) -> np.ndarray:
     with np.errstate(over="ignore"):
         wrong = ~(numbers >= 0) | ~np.isfinite(numbers.astype(np.float32))
     if wrong.any() or not numbers.any():
-        row = int(wrong.argmax())
+        cell = column.iloc[row := int(wrong.argmax())]
+        held = "is empty" if pd.isna(cell) else f"holds {cell}"
+        where = f"{held} in data row {row + 1}" if wrong.any() else "holds 0 in all rows"
         raise UserError(
-            f"{file}: weight {name!r} is {column.iloc[row]!s} in data row {row + 1}; "
-            "dataset.weight takes finite numbers of at least 0, not all 0."
+            f"{file}: {name!r} {where}; dataset.weight={name} takes finite numbers of at least 0, "
+            "some of them above: write 0 for a row that is to be left out."
         )
     return numbers

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 
 class Adapted(nn.Module):
@@ -32,3 +34,17 @@ def adapted(
 ) -> nn.Module:
     """What `make` makes; it has to be for inputs of this shape."""
     return Adapted(make(), output_shape)
+
+
+def sized(
+    backbone: Callable[[tuple[int, ...], tuple[int, ...]], nn.Module],
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+) -> nn.Module:
+    """What the backbone makes; layers that learn their size from inputs, such as LazyLinear, do."""
+    model = backbone(input_shape, output_shape)
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *input_shape))
+        model.train()
+    return model

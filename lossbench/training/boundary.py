@@ -27,6 +27,8 @@ from lossbench.registry.signatures import CALL_FACTS
 from lossbench.tasks import Task, counts_ignored, mixes_parts
 from lossbench.tasks.calls import outside_training
 
+APART = 10  # times that spreads of targets differ before it is said
+
 
 def find_loss(config: Configuration, task: Task) -> Plugin:
     """The configured loss for the task; UserError names a task that the data might pose instead."""
@@ -90,6 +92,30 @@ def name_units(
                 "takes it in that unit."
             )
     return lines
+
+
+def name_spreads(splits: Splits) -> list[str]:
+    """A line on columns of a target that are so far apart that one decides what is averaged."""
+    scale = splits.target_scale
+    if scale is None or scale.shape[1:].numel() < 2:
+        return []
+    spreads = scale.double().mean(0).flatten()
+    ratio = (spreads.max() / spreads.min()).item()
+    if ratio < APART:
+        return []
+    return [
+        f"Target {spreads.argmax() + 1} of {len(spreads)} varies {ratio:,.0f} times as much as "
+        f"target {spreads.argmin() + 1}: metrics in their own units are averaged over targets, and "
+        "are of the first alone. metric=standardised_error weighs all alike."
+    ]
+
+
+def name_unused(config: Configuration, outputs: int) -> list[str]:
+    """A line on a length of embeddings that nothing has."""
+    length = config.task.embedding_dim
+    if length in (None, outputs):
+        return []
+    return [f"loss={config.loss.name} has no embeddings: task.embedding_dim={length} is not used."]
 
 
 def _parameters(kind: str, name: str) -> tuple[Parameter, ...]:

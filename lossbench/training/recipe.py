@@ -17,7 +17,7 @@ from lossbench.configuration import Choice, Configuration
 from lossbench.contract import Declaration, Metric, UserError, declaration_of
 from lossbench.datasets import Splits
 from lossbench.metrics import WEIGHT, metrics_of, primary_of
-from lossbench.models.adapted import adapted
+from lossbench.models.adapted import adapted, sized
 from lossbench.models.headed import headed
 from lossbench.models.weights import Backbone, describe_start, start_from
 from lossbench.registry.signatures import call_facts
@@ -34,7 +34,9 @@ from lossbench.training.boundary import (
     checked_schedule,
     find_loss,
     name_empty_classes,
+    name_spreads,
     name_units,
+    name_unused,
     name_unweighted,
     wanted_facts,
 )
@@ -188,6 +190,8 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         notes=(
             *fitted.notes,
             *name_units(config.loss.name, fitted.of_unit, config.task.unit, splits),
+            *name_spreads(splits),
+            *name_unused(config, fitted.outputs),
             *(name_unweighted(metrics) if weighed else ()),
             *(describe_start(model()) if config.model.values.get("weights") else ()),
         ),
@@ -292,7 +296,7 @@ def _backbone(choice: Choice) -> Backbone:
     values = {name: value for name, value in choice.values.items() if name in own}
     make = partial(registry.load(plugin), **values)
     backbone = make if registry.takes_shapes(plugin) else partial(adapted, make)
-    return start_from(backbone, rest.get("weights"), rest.get("frozen"))
+    return start_from(partial(sized, backbone), rest.get("weights"), rest.get("frozen"))
 
 
 def _augmentation(config: Configuration) -> Callable[..., Any] | None:
