@@ -246,6 +246,11 @@ def soft_f1(logits, labels):
     share = logits.sigmoid()
     return (1 - 2 * (share * labels).sum() / (share + labels).sum()).reshape(1)
 
+def padded(scores, grades):
+    scores, grades, absent = scores.clone(), grades.clone(), grades == -1
+    scores[absent] = grades[absent] = -30.0
+    return -(grades.softmax(1) * scores.log_softmax(1)).sum(1).mean()
+
 def agreement(scores, grades):
     return -(grades.softmax(1) * scores.log_softmax(1)).sum(1).mean()
 
@@ -397,6 +402,16 @@ def test_a_loss_may_change_its_own_copy_of_a_target(library):
     leaf = prediction.requires_grad_()
     (loss(leaf, target) + loss(leaf, target)).backward()
     assert target[0, 0, 0] == 255
+
+
+def test_what_is_written_by_a_mask_can_be_mapped(library):
+    """x[mask] = number, of which torch maps neither values nor gradients."""
+    loss, posed = fitted(f"{library}:padded", "list_ranking"), task_class("list_ranking").small()
+    prediction, target = (torch.stack([part, part.roll(1, 0)]) for part in posed.example())
+    mapped = torch.func.vmap(loss)(prediction, target)
+    torch.testing.assert_close(
+        mapped, torch.stack([loss(*b) for b in zip(prediction, target, strict=True)])
+    )
 
 
 def test_a_default_of_none_is_valid_whatever_the_annotation_says(library):

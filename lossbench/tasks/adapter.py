@@ -6,12 +6,14 @@ import copy
 import copyreg
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lossbench.contract import Declaration
 from lossbench.registry import Plugin, signature
@@ -29,6 +31,7 @@ class ForeignLoss:
 
     unreduced: how it is asked for a value of each example. settings: its own parameters that are
     set for it. adds_up: whether it adds up the values of one example, and does not average them.
+    assigns: whether it writes where a mask is true, which has to be put so that it can be mapped.
     """
 
     loss: Any
@@ -36,6 +39,7 @@ class ForeignLoss:
     settings: dict[str, Any]
     form: Form
     adds_up: bool = False
+    assigns: bool = False
 
     @property
     def words(self) -> str:
@@ -67,7 +71,8 @@ class ForeignLoss:
 
     def values(self, made: Callable[..., Any], prediction: Tensor, target: Tensor) -> Any:
         """One for each example (B,), of all that the loss gives for it, or one, ()."""
-        values = made(*self.form.called(prediction, target))
+        with _MaskedAssignment() if self.assigns else nullcontext():
+            values = made(*self.form.called(prediction, target))
         if not isinstance(values, Tensor) or not values.ndim:
             return values
         if values.shape == (1,) != target.shape[:1]:
@@ -76,9 +81,16 @@ class ForeignLoss:
             return values
         return values.flatten(1).sum(1) if self.adds_up else values.flatten(1).mean(1)
 
-    def adding(self, task: Task, given: dict[str, Any]) -> ForeignLoss:
-        """The loss that adds up the values of one example, where its own reduction does so."""
-        prediction, target = example_of(task, self.form.declaration)
+    def refined(self, task: Task, given: dict[str, Any]) -> ForeignLoss:
+        """The loss with what a call on the task's example shows of it."""
+        batch = example_of(task, self.form.declaration)
+        with _MaskedAssignment() as seen:
+            self.values(self.made(given), *batch)
+        refined = replace(self, assigns=seen.used)
+        return replace(refined, adds_up=refined._reduces_to_sums(given, *batch))
+
+    def _reduces_to_sums(self, given: dict[str, Any], prediction: Tensor, target: Tensor) -> bool:
+        """Whether its own reduction adds up the values of one example."""
         summed, reduced = replace(self, adds_up=True), replace(self, unreduced={})
         try:
             whole = reduced.made(given)(*self.form.called(prediction, target))
@@ -90,8 +102,8 @@ class ForeignLoss:
                 for value in (mean.mean(), total.mean(), total.sum())
             )
         except Exception:
-            return self
-        return summed if any(is_sum) and not is_mean else self
+            return False
+        return any(is_sum) and not is_mean
 
     def as_contract(
         self, plugin: Plugin, task: Task, given: dict[str, Any], again: Again
@@ -125,6 +137,26 @@ class ForeignLoss:
         declared = self.form.declaration or Declaration()
         whole = not self.values(made, *example_of(task, self.form.declaration)).ndim
         return replace(declared, couples=True) if whole else declared
+
+
+class _MaskedAssignment(TorchFunctionMode):
+    """Has `x[mask] = number` be `masked_fill_`, which is the same and can be mapped.
+
+    used: whether there was any.
+    """
+
+    used = False
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: Any = (), keywords: Any = None
+    ) -> Any:
+        if function is Tensor.__setitem__:
+            x, mask, value = arguments
+            is_mask = isinstance(mask, Tensor) and mask.dtype is torch.bool
+            if is_mask and not (isinstance(value, Tensor) and value.ndim):
+                self.used = True
+                return x.masked_fill_(mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim)), value)
+        return function(*arguments, **(keywords or {}))
 
 
 class _Function:

@@ -59,11 +59,11 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     faults, reserve = [], None
     for per_example, foreign in itertools.product((True, False), _candidates(loss, task, given)):
         if not (fault := fault_of(foreign, task, decisive, per_example)):
-            return foreign.adding(task, decisive).as_contract(plugin, task, given, again)
+            return foreign.refined(task, decisive).as_contract(plugin, task, given, again)
         reserve = reserve or (foreign if fault == NEGATIVE else None)
         faults.append((fault, foreign.words))
     if reserve:
-        return reserve.adding(task, decisive).as_contract(plugin, task, given, again)
+        return reserve.refined(task, decisive).as_contract(plugin, task, given, again)
     raise plugin.refused(_reason(task, faults))
 
 
