@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 from made_results import BASE, SAME, on, result
 
-from lossbench.commands.closing import Outcome, Request, next_steps, notices, page_name
+from lossbench.commands.closing import Outcome, Request, next_steps, page_name
 from lossbench.commands.stores import as_records
 from lossbench.commands.terminal import complain
 from lossbench.comparison import compare, tell_apart
 from lossbench.configuration import Configuration
 from lossbench.publish import write_index, write_report
+from lossbench.report.notices import list_notices
 from lossbench.sweep.plan import Job
 
 
@@ -111,7 +112,7 @@ def test_every_reason_for_running_replica_by_replica_is_printed_once():
     first, second = (result("focal", BASE, sections=on(data)) for data in ("wine", "digits"))
     for each in (first, second):
         each.summary.update(mapped=False, unmapped_because="a branch; a mask")
-    assert notices([first, second]) == ["focal was run replica by replica: a branch; a mask"]
+    assert list_notices([first, second]) == ["focal was run replica by replica: a branch; a mask"]
 
 
 @pytest.mark.parametrize("loss", ["/x/mine.py:my loss", "a" * 90])

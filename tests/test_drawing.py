@@ -21,6 +21,7 @@ from lossbench.drawing import (
     save,
 )
 from lossbench.drawing.graphs import _spread
+from lossbench.drawing.sizes import fold
 from lossbench.looks import COLOURS, INK, choose_look, choose_looks
 from lossbench.report.pages import TEMPLATES
 from lossbench.statistics import Interval
@@ -158,3 +159,11 @@ def test_a_range_holds_all_that_is_finite():
     assert low < 0 < 2 < high < 2.2
     assert cover([]) == (0.0, 1.0)
     assert cover([3.0])[0] < 3 < cover([3.0])[1]
+
+
+def test_a_long_name_of_an_axis_is_folded_after_its_underscores():
+    name = "validation root_mean_squared_error_of_the_logarithm"
+    lines = fold(name, 2.5).split("\n")
+    assert max(map(len, lines)) <= 30
+    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+    assert all(line.endswith("_") for line in lines[:-1])

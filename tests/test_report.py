@@ -163,7 +163,7 @@ def test_claims_come_first_each_with_its_verdict_and_what_it_rests_on():
 def test_a_number_of_a_loss_is_an_axis_and_not_a_row_of_names():
     made = [drawn(result("focal", BASE + g / 100, gamma=g)) for g in (0.5, 1.0, 2.0)]
     text = render_page(compare([drawn(result("cross_entropy", BASE)), *made]), Words("title"))
-    assert "<h3>Sensitivity to gamma</h3>" in text
+    assert ">Sensitivity to gamma</h3>" in text
     assert "Sensitivity" not in render_page(compare(three()), Words("title"))
 
 
@@ -363,8 +363,13 @@ def test_another_metric_is_shown_without_a_verdict_and_an_axis_by_its_logarithm(
     assert "not judged" in row
     assert f"{(1 - BETTER).mean() / 3:.4g}" in row
     assert f"{(BASE - BETTER).mean() / 3:+.3g}" in row
+    caption, heading = view.locator(".caption").first, view.locator("h3[data-of]").first
+    assert caption.inner_text().startswith("brier on the test split, less is better; not judged")
+    of = heading.evaluate("(h) => getComputedStyle(h, '::after').content")
+    assert "accuracy" in of
     picked.select_option("0")
     assert table.inner_text() == before
+    assert "brier" not in caption.inner_text()
     figure = view.locator("figure:has(.curve)").first
     drawn = figure.locator("svg").inner_html()
     view.locator(".chip", has_text="poly").click()

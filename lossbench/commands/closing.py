@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +92,7 @@ def _short_list(names: Sequence[str], plural: str) -> str:
 def report(outcome: Outcome, console: Console) -> None:
     """Draw and write the report, and say where everything is and what to do next."""
     from lossbench.publish import publish, write_index, write_report
+    from lossbench.report.notices import list_notices
     from lossbench.report.printed import write
     from lossbench.sweep.execution import failures
 
@@ -107,7 +107,7 @@ def report(outcome: Outcome, console: Console) -> None:
         failures(outcome.jobs),
         outcome.decisions,
     )
-    write(console, *notices(outcome.results))
+    write(console, *list_notices(outcome.results))
     lines = [
         f"Results   {short_path(outcome.folder)}",
         *(f"Figure    {short_path(place)}" for place in drawn),
@@ -124,26 +124,6 @@ def report(outcome: Outcome, console: Console) -> None:
     for number, line in enumerate(next_steps(outcome)):
         lines.append(f"{'' if number else 'Next':10}{line}")
     console.print("\n".join(lines), soft_wrap=True)
-
-
-def notices(results: list[Result]) -> list[str]:
-    """What a reader must know of how losses and plugins behaved in training."""
-    notes = [note for result in results for note in result.summary.get("notes", [])]
-    losses = defaultdict[str, list[str]](list)  # by the reason why
-    for result in results:
-        if not result.summary["mapped"]:
-            losses[result.summary["unmapped_because"]].append(result.config.loss.name)
-    looped = [
-        f"{', '.join(dict.fromkeys(names))} {'was' if len({*names}) == 1 else 'were'} run "
-        f"replica by replica: {reason}"
-        for reason, names in losses.items()
-    ]
-    meddled = [
-        f"{plugin} changed {', '.join(what)} when it was imported; put back before anything trained"
-        for result in results
-        for plugin, what in result.summary.get("meddled", {}).items()
-    ]
-    return list(dict.fromkeys([*notes, *looped, *meddled]))
 
 
 def _draw(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lossbench.commands import completion
-from lossbench.commands.closing import notices, page_name
+from lossbench.commands.closing import page_name
 from lossbench.commands.options import OneOf, command, config_dir_option, results_option
 from lossbench.commands.terminal import (
     a_console,
@@ -212,6 +212,7 @@ def _command(answer: Answer, runs: list[Result], given: str, words: list[str]) -
 def _print(answer: Answer, by: str | None, form: str, peek: bool, everything: bool) -> None:
     """Print the comparisons for people, or in a format for machines."""
     from lossbench.report import tables
+    from lossbench.report.notices import list_notices
     from lossbench.report.printed import print_comparisons, write
 
     if form in tables.FORMATS:
@@ -223,7 +224,7 @@ def _print(answer: Answer, by: str | None, form: str, peek: bool, everything: bo
     print_comparisons(
         answer.comparisons, console, question=question, by=by, peek=peek, everything=everything
     )
-    write(console, *notices(answer.results))
+    write(console, *list_notices(answer.results))
     figure = answer.folder / "figures" / f"{answer.name}-claims.png"
     show_claims(answer.decisions, figure, everything=everything)
 

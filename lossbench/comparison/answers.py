@@ -31,7 +31,7 @@ class Scale:
         """A value in the unit, with as many digits as say something."""
         scaled = self.factor * value + 0.0
         if self.factor == 1:
-            return f"{scaled:{sign}.3g}"
+            return write_number(scaled, 3, sign)
         return f"{scaled:{sign}.1f}" if abs(scaled) >= 0.1 or not scaled else f"{scaled:{sign}.1g}"
 
     @property
@@ -42,6 +42,15 @@ class Scale:
     def write_with_unit(self, value: float) -> str:
         """A value, and its unit where it has one."""
         return f"{self.write(value)} {self.unit}".rstrip()
+
+
+def write_number(value: float, digits: int, sign: str = "") -> str:
+    """A number in so many digits, of thousands and millions in whole ones.
+
+    >>> write_number(1518.2, 3), write_number(-0.01234, 3, "+")
+    ('1,518', '-0.0123')
+    """
+    return f"{value:{sign},.0f}" if 1000 <= abs(value) < 1e7 else f"{value:{sign}.{digits}g}"
 
 
 def scale_of(comparison: Comparison, metric: str | None = None) -> Scale:

@@ -69,7 +69,8 @@ class Graph:
         letters = [len(row) for _, name in self._named() for row in name]
         right = 0.25 + LETTER * max(letters) if letters else RIGHT
         rows = max((tick.count("\n") for tick in self.ticks), default=0)
-        return LEFT, right, below(self.x, WIDTH) + LINE * rows
+        left = LEFT + LINE * fold(self.y, HEIGHT - BOTTOM).count("\n")
+        return left, right, below(self.x, WIDTH) + LINE * rows
 
     def split(self) -> tuple[Graph, ...]:
         """As many lines to a graph as there are colours, those in ink in each, on the same axes."""
@@ -86,7 +87,7 @@ class Graph:
         for line in reversed(self.lines):
             _draw_line(axes, line)
         x, y = self._ranges()
-        axes.set(xlim=x, ylim=y, xlabel=fold(self.x, WIDTH), ylabel=self.y)
+        axes.set(xlim=x, ylim=y, xlabel=fold(self.x, WIDTH), ylabel=fold(self.y, HEIGHT - BOTTOM))
         if self.ticks:
             axes.set_xticks(range(len(self.ticks)), self.ticks)
         elif self.log:

@@ -36,8 +36,19 @@ STYLE: Any = {
 
 
 def fold(text: str, inches: float) -> str:
-    """The name of an axis, in lines that stay within a drawing of this width."""
-    return textwrap.fill(text, round(inches * 12), break_on_hyphens=False)
+    """The name of an axis, in lines that stay within a drawing of this width.
+
+    A name may be broken after an underscore.
+    """
+    words = text.replace("_", "_\t")
+    lines = textwrap.wrap(
+        words,
+        round(inches * 12),
+        break_on_hyphens=False,
+        expand_tabs=False,
+        replace_whitespace=False,
+    )
+    return "\n".join(line.replace("_\t", "_") for line in lines)
 
 
 def below(text: str, inches: float) -> float:

@@ -20,6 +20,7 @@ from lossbench.report import figures
 from lossbench.report.claim_figures import VERDICTS, draw_claims
 from lossbench.report.decisions import count_verdicts, list_tests, quote_claim
 from lossbench.report.methods import list_references
+from lossbench.report.notices import list_notices
 from lossbench.report.pages import TEMPLATES, render
 from lossbench.report.picked import title_metrics
 from lossbench.report.screen import build_matrix, list_lines, list_numbers
@@ -69,6 +70,7 @@ def render_page(
         "claims": _claims(decisions) if decisions else None,
         "looks": looks,
         "matrix": build_matrix(named, looks) if len(named) >= FEWEST_IN_MATRIX else None,
+        "notices": list_notices(r for c in comparisons for r in c.results.values()),
         "together": together,
         "sections": sections,
     }
@@ -174,11 +176,6 @@ def _setting(
         "metrics": title_metrics(shown),
         "peeking": [*peeking_blocks(shown, among)],
         "diverged": [line for label, r in shown.results.items() for line in _diverged(label, r)],
-        "unmapped": {
-            label: r.summary.get("unmapped_because")
-            for label, r in shown.results.items()
-            if not r.summary.get("mapped", True)
-        },
         "setting": _yaml(shown.setting),
         "runs": [_run(label, r) for label, r in shown.results.items()],
     }

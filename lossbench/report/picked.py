@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from lossbench.comparison import PLACES, Comparison, Row
-from lossbench.comparison.answers import Scale, scale_of
+from lossbench.comparison.answers import Scale, scale_of, write_number
 from lossbench.results import duplicates
 from lossbench.statistics import Interval, t_interval
 
@@ -22,9 +22,18 @@ def list_other_metrics(comparison: Comparison) -> list[str]:
 
 
 def title_metrics(comparison: Comparison) -> str:
-    """The compared metric and the others as the table's head has them, as JSON."""
+    """The compared metric and the others as the table's head has them, and which way, as JSON."""
     names = [comparison.metric, *list_other_metrics(comparison)]
-    return json.dumps([f"{name}{scale_of(comparison, name).percent}" for name in names])
+    ways = {1: ", more is better", -1: ", less is better"}
+    return json.dumps(
+        [
+            (
+                f"{name}{scale_of(comparison, name).percent}",
+                ways.get(_direction(comparison, name), ""),
+            )
+            for name in names
+        ]
+    )
 
 
 def write_other_metrics(comparison: Comparison, row: Row) -> str:
@@ -66,7 +75,7 @@ def _difference(comparison: Comparison, label: str, metric: str) -> Interval | N
 
 def write_mean(scale: Scale, mean: Interval) -> str:
     """A mean as a page has it."""
-    return f"{100 * mean.estimate:.1f}" if scale.unit else f"{mean.estimate:.4g}"
+    return f"{100 * mean.estimate:.1f}" if scale.unit else write_number(mean.estimate, 4)
 
 
 def write_ends(scale: Scale, interval: Interval) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbench.comparison import Comparison, Row
-from lossbench.comparison.answers import scale_of
+from lossbench.comparison.answers import scale_of, write_number
 from lossbench.comparison.needed import seeds_on_these
 from lossbench.comparison.sentences import write_p
 from lossbench.drawing import Confusion, Drawing, Forest, Graph, Plane, Ranks, Trace
@@ -130,7 +130,7 @@ def list_numbers(drawing: Drawing) -> list[tuple[str, str]]:
 def _some_places(line: Trace) -> Iterator[str]:
     x, y = np.asarray(line.x, float), np.asarray(line.y, float)
     for place in np.unique(np.linspace(0, len(x) - 1, min(SHOWN, len(x))).round().astype(int)):
-        yield f"{y[place]:.4g} at {x[place]:.4g}"
+        yield f"{write_number(y[place], 4)} at {x[place]:.4g}"
 
 
 def _confused(matrix: Confusion) -> Iterator[str]:
@@ -143,5 +143,7 @@ def _confused(matrix: Confusion) -> Iterator[str]:
 
 
 def _as_text(interval: Interval) -> str:
-    ends = f", {interval.low:.4g} to {interval.high:.4g}" if math.isfinite(interval.low) else ""
-    return f"{interval.estimate:.4g}{ends}"
+    estimate, low, high = (
+        write_number(each, 4) for each in (interval.estimate, interval.low, interval.high)
+    )
+    return f"{estimate}, {low} to {high}" if math.isfinite(interval.low) else estimate

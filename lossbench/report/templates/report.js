@@ -1,6 +1,11 @@
 (() => {
   const all = (query, root = document) => [...root.querySelectorAll(query)];
   const make = (tag, values) => Object.assign(document.createElement(tag), values);
+  const button = (textContent, act, more = {}) => {
+    const made = make("button", { type: "button", textContent, ...more });
+    made.onclick = () => act(made);
+    return made;
+  };
   const nameOf = (part) => part.dataset.loss.replace(/ \(baseline\)$/, "");
 
   // A click on a loss hides it everywhere; a double click, or one with Shift, hides all others.
@@ -42,7 +47,7 @@
         heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", falls ? "descending" : "ascending");
       };
-      head.replaceChildren(make("button", { type: "button", textContent: head.textContent, onclick: sort }));
+      head.replaceChildren(button(head.textContent, sort));
     }
   }
 
@@ -50,16 +55,20 @@
   for (const table of all(".verdicts")) {
     const names = JSON.parse(table.dataset.metrics), rows = all("tbody tr", table).map((row) => [row, row.innerHTML]);
     const label = make("label", { textContent: "metric " }), select = make("select"), head = table.querySelector("th.mean button");
+    const caption = table.parentElement.querySelector(".caption"), judged = caption.textContent;
     const write = (cell, text, small, sorted, name) => {
       cell.replaceChildren(`${text} `, ...(small ? [make("small", { textContent: small })] : []));
       Object.assign(cell.dataset, { value: sorted, name });
     };
-    select.append(...names.map((name, value) => make("option", { value, textContent: name })));
+    select.append(...names.map(([textContent], value) => make("option", { value, textContent })));
     select.onchange = () => {
-      head.textContent = names[select.value];
-      for (const [row, judged] of rows) {
-        row.innerHTML = judged;
-        if (select.value === "0") continue;
+      const [name, way] = names[select.value], other = select.value !== "0";
+      head.textContent = name;
+      table.closest(".pictures").classList.toggle("picked", other);
+      caption.textContent = other ? `${name} on the test split${way}; not judged: each interval is of its own.` : judged;
+      for (const [row, whole] of rows) {
+        row.innerHTML = whole;
+        if (!other) continue;
         const [mean, half, gap, ends, value, gain] = JSON.parse(row.dataset.metrics)[select.value - 1], [, verdict, ...cells] = row.cells;
         verdict.textContent = "not judged";
         write(cells[0], mean, half, value, head.textContent);
@@ -76,6 +85,7 @@
     const [x0, x1, y0, y1, left, right, bottom, top] = svg.dataset.frame.split(" ").map(Number);
     return { x: { low: x0, high: x1, from: left, to: right, log: "log" in svg.dataset }, y: { low: y0, high: y1, from: bottom, to: top } };
   };
+  const written = (value) => (Math.abs(value) < 1000 ? value.toPrecision(3) : Math.round(value).toLocaleString("en"));
   const turn = (axis) => (axis.log ? Math.log10 : Number);
   const placeOf = (axis, value) => {
     const [at, low, high] = [Math.max(value, axis.log ? axis.low : -Infinity), axis.low, axis.high].map(turn(axis));
@@ -133,13 +143,12 @@
     for (const [i, name] of ["x", "y"].entries()) {
       const lowest = Math.min(...places.map((place) => valueOf(drawn[name], place[i])));
       if (drawn[name].log || !places.length || ("names" in svg.dataset && name === "x") || !(lowest > 0)) continue;
-      const button = make("button", { type: "button", textContent: `log ${name}`, ariaPressed: "false" });
-      button.onclick = () => {
+      const choose = (made) => {
         if (!chosen.delete(name)) chosen.add(name);
-        button.ariaPressed = String(chosen.has(name));
+        made.ariaPressed = String(chosen.has(name));
         redraw();
       };
-      bar.append(button);
+      bar.append(button(`log ${name}`, choose, { ariaPressed: "false" }));
     }
   };
 
@@ -152,7 +161,7 @@
       const values = curves.flatMap(([name, line]) => {
         const point = line.find(([place]) => place === places[at]);
         if (!point || hidden.has(name)) return [];
-        return `${name} ${valueOf(drawn.y, point[1]).toPrecision(3)}`;
+        return `${name} ${written(valueOf(drawn.y, point[1]))}`;
       });
       output.textContent = `at ${+valueOf(drawn.x, places[at]).toPrecision(3)}: ${values.join(", ")}`;
     };
@@ -196,8 +205,8 @@
   for (const svg of all("figure > svg")) {
     const output = make("output", { className: "soft" }), bar = make("span", { className: "tools" });
     const name = svg.getAttribute("aria-label").trim().replace(/[^\w.-]+/g, "-").toLowerCase();
-    for (const [kind, act] of [["SVG", () => save(drawn(svg), `${name}.svg`)], ["PNG", () => savePng(svg, `${name}.png`)]])
-      bar.append(make("button", { type: "button", textContent: kind, title: `Save as ${kind}`, onclick: act }));
+    bar.append(button("SVG", () => save(drawn(svg), `${name}.svg`), { title: "Save as SVG" }));
+    bar.append(button("PNG", () => savePng(svg, `${name}.png`), { title: "Save as PNG" }));
     svg.after(output, bar);
     const moved = { x: Number, y: Number };
     readOut(svg, output, moved);
@@ -205,24 +214,19 @@
   }
 
   // Tables for a paper and for a spreadsheet.
-  const copy = async (text, button) => {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "copied";
-  };
+  const copying = (words, text) => button(words, async (made) => {
+    await navigator.clipboard.writeText(text());
+    made.textContent = "copied";
+  });
   const csv = (table) => all("tr", table).map((row) =>
     [...row.cells].map((cell) => `"${cell.innerText.trim().replace(/\s+/g, " ").replace(/"/g, '""')}"`).join(",")).join("\n");
   for (const bar of all(".table > .tools")) {
-    const [latex, table] = [bar.dataset.latex, bar.parentElement.querySelector("table")];
-    for (const [kind, text] of [["LaTeX", () => latex], ["CSV", () => csv(table)]]) {
-      const button = make("button", { type: "button", textContent: `Copy ${kind}` });
-      button.onclick = () => copy(text(), button);
-      bar.append(button);
-    }
+    const table = bar.parentElement.querySelector("table");
+    bar.append(copying("Copy LaTeX", () => bar.dataset.latex), copying("Copy CSV", () => csv(table)));
   }
   for (const text of all("pre.copied")) {
-    const button = make("button", { type: "button", textContent: "Copy" }), bar = make("p", { className: "tools" });
-    button.onclick = () => copy(text.textContent, button);
-    bar.append(button);
+    const bar = make("p", { className: "tools" });
+    bar.append(copying("Copy", () => text.textContent));
     text.after(bar);
   }
 })();
