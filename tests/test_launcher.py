@@ -27,13 +27,13 @@ ENDS = [
     ("dies", ["again", "failed"], "signal SIGKILL"),
     ("dies once", ["again", "finished"], "dies once"),
     ("exits", ["again", "finished"], "exits"),
-    ("hangs", ["again", "failed"], r"launcher.timeout=1 s"),
+    ("hangs", ["again", "failed"], r"launcher.timeout=3 s"),
 ]
 
 
 def test_each_job_ends_as_it_must_whatever_the_others_do(tmp_path):
     jobs = [(what, tmp_path) for what, *_ in ENDS]
-    events = list(launch(work, jobs, workers=3, timeout=1, retries=1))
+    events = list(launch(work, jobs, workers=3, timeout=3, retries=1))
     for number, (what, expected, said) in enumerate(ENDS):
         own = [e for e in events if e.job == number and e.what != "epoch"]
         assert [e.what for e in own] == expected, what
