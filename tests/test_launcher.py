@@ -27,18 +27,23 @@ ENDS = [
     ("dies", ["again", "failed"], "signal SIGKILL"),
     ("dies once", ["again", "finished"], "dies once"),
     ("exits", ["again", "finished"], "exits"),
-    ("hangs", ["again", "failed"], r"launcher.timeout=3 s"),
 ]
 
 
 def test_each_job_ends_as_it_must_whatever_the_others_do(tmp_path):
     jobs = [(what, tmp_path) for what, *_ in ENDS]
-    events = list(launch(work, jobs, workers=3, timeout=3, retries=1))
+    events = list(launch(work, jobs, workers=3, retries=1))
     for number, (what, expected, said) in enumerate(ENDS):
         own = [e for e in events if e.job == number and e.what != "epoch"]
         assert [e.what for e in own] == expected, what
         assert said in str(own[-1].value)
         assert isinstance(own[0].value, WorkerLostError) == (expected[0] == "again")
+
+
+def test_a_job_that_hangs_is_stopped_each_time_that_it_is_tried(tmp_path):
+    events = list(launch(work, [("hangs", tmp_path)], timeout=1, retries=1))
+    assert [e.what for e in events] == ["again", "failed"]
+    assert "launcher.timeout=1 s" in str(events[-1].value)
 
 
 def test_workers_are_forked_from_the_server_and_not_from_here(tmp_path):
