@@ -12,6 +12,7 @@ from lossbench.contract import Declaration, UserError, declare
 from lossbench.metrics import metrics_of, score
 from lossbench.models.headed import headed
 from lossbench.models.linear import linear
+from lossbench.tasks import task_class
 from lossbench.tasks.multiclass import Multiclass
 from lossbench.tasks.segmentation import Segmentation
 from lossbench.training.boundary import check_ignored
@@ -53,6 +54,13 @@ def test_metrics_of_masks_leave_unknown_pixels_out():
     expected = score(metrics, torch.sigmoid(cut[0])[None], cut[1][None])
     for name, value in scores.items():
         torch.testing.assert_close(value, expected[name], msg=name)
+
+
+def test_a_library_loss_that_counts_unknown_pixels_is_told_its_key():
+    loss = get_loss("torch.nn:CrossEntropyLoss", task="semantic_segmentation")
+    posed = task_class("semantic_segmentation").small()
+    with pytest.raises(UserError, match="Set loss.ignore_index=255, or choose a loss that"):
+        check_ignored("torch.nn:CrossEntropyLoss", lambda facts: loss, {}, posed, 1)
 
 
 def test_a_loss_that_counts_unknown_pixels_is_refused():

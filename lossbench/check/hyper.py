@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossbench.check.findings import Failed, Skipped
+from lossbench.check.findings import Failed, Hint, Skipped
 from lossbench.check.subject import Subject, close, one_line
 from lossbench.contract import UserError
 from lossbench.registry.schema import Kind, Parameter, convert, ends_of
@@ -25,8 +25,20 @@ def shown(hyper: Hyper) -> str:
 
 
 def settings(subject: Subject) -> list[Hyper]:
-    """The defaults, and one hyper-parameter at a time at the ends of its range."""
-    return [{}, *({p.name: value} for p in subject.parameters for value in ends(subject, p))]
+    """The defaults, and one hyper-parameter at a time at the ends of its range.
+
+    Of a library's loss, which may refuse what its annotations allow, those at which it runs.
+    """
+    tried = [{p.name: value} for p in subject.parameters for value in ends(subject, p)]
+    return [{}, *(h for h in tried if not subject.plugin.library or _runs(subject, h))]
+
+
+def _runs(subject: Subject, hyper: Hyper) -> bool:
+    try:
+        subject(*subject.example, **hyper)
+    except Exception:
+        return False
+    return True
 
 
 def ends(subject: Subject, parameter: Parameter) -> list[Any]:
@@ -104,7 +116,8 @@ def hyper_parameters_used(subject: Subject) -> None:
         if effect is None:
             untried.append(parameter.name)
         elif not effect:
-            raise Failed(
+            kind = Hint if subject.plugin.library else Failed  # it may be meant for another task
+            raise kind(
                 f"{parameter.name} changes nothing: {len(candidates(subject, parameter))} values "
                 "of it give the same numbers on six batches."
             )

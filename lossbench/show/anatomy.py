@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossbench import registry
-from lossbench.check.find import plugins_of, task_of
-from lossbench.contract import Declaration, declaration_of
+from lossbench.check.find import in_form, plugins_of, task_of
+from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.registry import Plugin
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.tasks import Task
-from lossbench.tasks.composed import loss_for, with_samples
+from lossbench.tasks.composed import with_samples
 
 SECTIONS = {"Args:": "", "Returns:": "Result: "}  # of a docstring -> what its entries begin with
 
@@ -83,7 +83,12 @@ def load_entry(plugin: Plugin, task: str | None = None) -> Entry:
         return Entry(plugin, loss, None)
     posed = task_of(plugin, loss, task)
     plugin = with_samples(plugin, posed)
-    return Entry(plugin, loss_for(plugin, loss, posed) if plugin.parts else loss, posed)
+    try:
+        return Entry(plugin, in_form(plugin, loss, posed), posed)
+    except UserError:
+        if not plugin.library:
+            raise
+    return Entry(plugin, loss, posed)  # what no task can call as it stands
 
 
 def split_docstring(text: str) -> Docstring:
@@ -167,6 +172,7 @@ def list_properties(entry: Entry) -> list[tuple[str, str]]:
         ("convex", f"{convex}, in the prediction" if declared.convex is not None else convex),
         ("Lipschitz", _lipschitz(declared.lipschitz)),
         ("estimates", declared.minimiser or "nothing simple is declared"),
+        *([("is given", words)] if (words := getattr(entry.loss, "words", "")) else []),
         ("link", _link(entry.task, entry.loss)),
         ("outputs", f"{entry.task.outputs_of(declared)} per target"),
         ("targets", _targets(entry.task, declared.target)),

@@ -78,14 +78,14 @@ def build_loss(entry: Entry, **hyper: Any) -> Loss:
     facts = registry.given(asked, known)
     loss = outside_training(entry.loss)
     if not inspect.isclass(loss):
-        return lambda prediction, target: loss(prediction, target, **facts, **hyper)
+        return lambda prediction, target: loss(prediction, target, **{**hyper, **facts})
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(WEIGHTS_SEED)
-        module: Any = outside_training(loss(**facts, **hyper))
+        module: Any = outside_training(loss(**{**hyper, **facts}))
         prototypes = find_prototypes(entry, module)
         if "num_classes" in facts and not prototypes:  # it takes the logits of a section
             facts["num_classes"] = section_classes(entry)
-            module = outside_training(loss(**facts, **hyper))
+            module = outside_training(loss(**{**hyper, **facts}))
     for weight in prototypes:
         nn.init.eye_(weight)
     return module.double() if isinstance(module, nn.Module) else module

@@ -206,9 +206,16 @@ def check_ignored(
 ) -> None:
     """UserError where a loss counts what the data leave unknown."""
     if counts_ignored(_as_called(make, facts), *task.example(outputs), task):
+        plugins = registry.known_as("loss", name)
+        keys = {p.name for plugin in plugins for p in registry.parameters(plugin)}
+        key = (
+            f"Set loss.ignore_index={task.ignore}, or choose"
+            if "ignore_index" in keys
+            else "Choose"
+        )
         raise UserError(
             f"loss={name} counts targets of {task.ignore}, which are unknown in the task "
-            f"{task.name}. Choose a loss that leaves them out."
+            f"{task.name}. {key} a loss that leaves them out."
         )
 
 
