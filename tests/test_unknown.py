@@ -59,7 +59,7 @@ def test_metrics_of_masks_leave_unknown_pixels_out():
 def test_a_library_loss_that_counts_unknown_pixels_is_told_its_key():
     loss = get_loss("torch.nn:CrossEntropyLoss", task="semantic_segmentation")
     posed = task_class("semantic_segmentation").small()
-    with pytest.raises(UserError, match="Set loss.ignore_index=255, or choose a loss that"):
+    with pytest.raises(UserError, match=r"Set loss\.ignore_index=255, or choose a loss that"):
         check_ignored("torch.nn:CrossEntropyLoss", lambda facts: loss, {}, posed, 1)
 
 
