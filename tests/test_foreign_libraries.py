@@ -1,6 +1,7 @@
 """Losses of other libraries by name give what the library gives, where it is installed.
 
-pip install --no-deps coral-pytorch dlordinal kornia kornia-rs libauc monai torchsurv
+pip install --no-deps allrank coral-pytorch dlordinal kornia kornia-rs libauc monai
+pip install --no-deps online-triplet-loss pytorch-metric-learning timm torchsurv
 """
 
 from __future__ import annotations
@@ -41,6 +42,19 @@ TABLE = [
      lambda m, p, t: m.FocalLoss(gamma=1.0)(p, planes(t))),
     ("monai.losses:DiceLoss", "segmentation", {"sigmoid": True},
      lambda m, p, t: m.DiceLoss(sigmoid=True)(p.unsqueeze(1), t.unsqueeze(1))),
+    ("monai.losses:DiceCELoss", "segmentation", {},
+     lambda m, p, t: m.DiceCELoss(sigmoid=True)(p.unsqueeze(1), t.unsqueeze(1))),
+    ("monai.losses:DiceFocalLoss", "semantic_segmentation", {},
+     lambda m, p, t: m.DiceFocalLoss(softmax=True)(p, planes(t))),
+    ("timm.loss:AsymmetricLossMultiLabel", "multilabel", {},
+     lambda m, p, t: m.AsymmetricLossMultiLabel()(p, t)),
+    ("coral_pytorch.losses:CornLoss", "ordinal", {},
+     lambda m, p, t: m.CornLoss(p.shape[1] + 1)(p, t)),
+    ("allrank.models.losses:listNet", "list_ranking", {}, lambda m, p, t: m.listNet(p, t)),
+    ("online_triplet_loss.losses:batch_hard_triplet_loss", "embedding", {"margin": 0.2},
+     lambda m, p, t: m.batch_hard_triplet_loss(t, p, 0.2)),
+    ("pytorch_metric_learning.losses:SupConLoss", "embedding", {},
+     lambda m, p, t: m.SupConLoss()(p, t)),
     ("kornia.losses:TverskyLoss", "semantic_segmentation", {"alpha": 0.3, "beta": 0.7},
      lambda m, p, t: m.TverskyLoss(alpha=0.3, beta=0.7)(p, t)),
     ("kornia.losses:LovaszSoftmaxLoss", "semantic_segmentation", {},
