@@ -247,7 +247,7 @@ def soft_f1(logits, labels):
     return (1 - 2 * (share * labels).sum() / (share + labels).sum()).reshape(1)
 
 def padded(scores, grades):
-    scores, grades, absent = scores.clone(), grades.clone(), grades == -1
+    scores, grades, absent = scores.clone(), grades.clone(), grades.data == -1
     scores[absent] = grades[absent] = -30.0
     return -(grades.softmax(1) * scores.log_softmax(1)).sum(1).mean()
 

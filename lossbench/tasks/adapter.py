@@ -31,7 +31,7 @@ class ForeignLoss:
 
     unreduced: how it is asked for a value of each example. settings: its own parameters that are
     set for it. adds_up: whether it adds up the values of one example, and does not average them.
-    assigns: whether it writes where a mask is true, which has to be put so that it can be mapped.
+    rewritten: whether it has calls that torch maps only as others that do the same.
     """
 
     loss: Any
@@ -39,7 +39,7 @@ class ForeignLoss:
     settings: dict[str, Any]
     form: Form
     adds_up: bool = False
-    assigns: bool = False
+    rewritten: bool = False
 
     @property
     def words(self) -> str:
@@ -71,7 +71,7 @@ class ForeignLoss:
 
     def values(self, made: Callable[..., Any], prediction: Tensor, target: Tensor) -> Any:
         """One for each example (B,), of all that the loss gives for it, or one, ()."""
-        with _MaskedAssignment() if self.assigns else nullcontext():
+        with _Rewriting() if self.rewritten else nullcontext():
             values = made(*self.form.called(prediction, target))
         if not isinstance(values, Tensor) or not values.ndim:
             return values
@@ -84,9 +84,9 @@ class ForeignLoss:
     def refined(self, task: Task, given: dict[str, Any]) -> ForeignLoss:
         """The loss with what a call on the task's example shows of it."""
         batch = example_of(task, self.form.declaration)
-        with _MaskedAssignment() as seen:
+        with _Rewriting() as seen:
             self.values(self.made(given), *batch)
-        refined = replace(self, assigns=seen.used)
+        refined = replace(self, rewritten=seen.used)
         return replace(refined, adds_up=refined._reduces_to_sums(given, *batch))
 
     def _reduces_to_sums(self, given: dict[str, Any], prediction: Tensor, target: Tensor) -> bool:
@@ -139,8 +139,8 @@ class ForeignLoss:
         return replace(declared, couples=True) if whole else declared
 
 
-class _MaskedAssignment(TorchFunctionMode):
-    """Has `x[mask] = number` be `masked_fill_`, which is the same and can be mapped.
+class _Rewriting(TorchFunctionMode):
+    """`x[mask] = number` and `x.data` by `masked_fill_` and `detach`, which can be mapped.
 
     used: whether there was any.
     """
@@ -150,6 +150,9 @@ class _MaskedAssignment(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, arguments: Any = (), keywords: Any = None
     ) -> Any:
+        if function == Tensor.data.__get__:  # type: ignore[attr-defined]
+            self.used = True
+            return arguments[0].detach()
         if function is Tensor.__setitem__:
             x, mask, value = arguments
             is_mask = isinstance(mask, Tensor) and mask.dtype is torch.bool
