@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import math
 import multiprocessing
 import os
@@ -16,6 +17,8 @@ import sys
 import threading
 import time
 import urllib.request
+import zlib
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +163,21 @@ def test_seeds_added_later_replace_the_numbers_of_a_configuration(store, config,
     (tmp_path / "fetched").mkdir()
     kept = results.read(fetch(store.uri, run.info.run_id, tmp_path / "fetched"))
     assert list(kept.seeds.seed) == [0, 1, 2, 7]
+
+
+def test_each_setting_has_a_view_of_its_own_and_the_last_one_is_opened(store, config):
+    """Of one setting the view of all runs; of several one that finds the last one's runs alone."""
+    store.deliver([written(config, range(2))], "focal")
+    assert store.page.endswith("viewStateShareKey=losses")
+    other = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, max_epochs=7))
+    store.deliver([written(other, range(2))], "focal for longer")
+    key = store.page.rpartition("=")[2]
+    tag = store.client.get_experiment(store.experiment).tags[f"mlflow.sharedViewState.{key}"]
+    view = json.loads(tag)
+    assert view["name"] == "moons · mlp"
+    state = json.loads(zlib.decompress(b64decode(view["state"].removeprefix("deflate;"))))
+    (run,) = store.client.search_runs([store.experiment], state["searchFilter"])
+    assert run.data.params["trainer.max_epochs"] == "7"
 
 
 def test_a_result_delivered_again_changes_nothing_in_the_store(store, config):

@@ -27,7 +27,7 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from lossbench import results
-from lossbench.configuration import Configuration
+from lossbench.configuration import Configuration, digest
 from lossbench.configuration.settings import store_address
 from lossbench.contract import UnusableError
 from lossbench.nested import leaves
@@ -40,6 +40,8 @@ from lossbench.tracking.view import state
 AT_ONCE = 1000  # metrics that MLflow takes in one call
 MOST_POINTS = 500  # of a curve
 VIEW = "losses"
+SHARED = "mlflow.sharedViewState."  # how tags of an experiment that hold views begin
+SETTING = "lossbench.setting"  # a tag of runs: what they must share to be compared
 REPORT = "report.html"
 PARAM = 500  # characters of a parameter's value
 REASON = 5000  # characters of a tag's value
@@ -233,17 +235,31 @@ class Store:
         self.client.set_experiment_tag(self.experiment, "mlflow.note.content", note)
 
     def _save_view(self, result: Result) -> None:
-        """Save a view of charts by loss; MLflow's format for it is not documented, but tested."""
-        packed = b64encode(zlib.compress(json.dumps(state(result)).encode())).decode()
-        now = int(time.time() * 1000)
-        view = {"name": VIEW, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
-        tag = f"mlflow.sharedViewState.{VIEW}"
-        self.client.set_experiment_tag(self.experiment, tag, json.dumps(view))
+        """Save a view of charts of all runs, and one of those that can be compared with this one.
+
+        MLflow's format for it is not documented, but tested.
+        """
+        setting = digest(result.setting)
+        names = [result.config.choice(k).name for k in ("dataset", "corruption", "model")]
+        name = " · ".join(each for each in names if each != "none")
+        for key, shown, search in (
+            (VIEW, VIEW, ""),
+            (f"{VIEW}-{setting}", name, f"tags.`{SETTING}` = '{setting}'"),
+        ):
+            packed = b64encode(zlib.compress(json.dumps(state(result, search)).encode())).decode()
+            now = int(time.time() * 1000)
+            view = {"name": shown, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
+            self.client.set_experiment_tag(self.experiment, f"{SHARED}{key}", json.dumps(view))
 
     @property
     def page(self) -> str:
-        """The part of MLflow's address that shows the saved view."""
-        query = f"workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={VIEW}"
+        """The part of MLflow's address that shows a view: of all runs, or of the last setting."""
+        tags = self.client.get_experiment(self.experiment).tags
+        views = {n.removeprefix(SHARED): json.loads(tags[n]) for n in tags if n.startswith(SHARED)}
+        settings = [key for key in views if key.startswith(f"{VIEW}-")]
+        last = max(settings, key=lambda key: views[key]["updatedAt"], default=VIEW)
+        key = last if len(settings) > 1 else VIEW
+        query = f"workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={key}"
         return f"#/experiments/{self.experiment}/runs?{query}"
 
 
@@ -283,6 +299,7 @@ def _of_another_command(run: Run) -> bool:
 def _tags(result: Result) -> Iterator[RunTag]:
     """What the table of runs can show of a result besides its choices and metrics."""
     yield RunTag("task", result.summary["task"])
+    yield RunTag(SETTING, digest(result.setting))
     chosen = result.summary.get("tuning", {"chosen": {}})["chosen"]
     yield from (RunTag(f"tuned.{key}", str(value)) for key, value in chosen.items())
     if result.diverged:

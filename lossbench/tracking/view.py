@@ -25,11 +25,12 @@ POLL_SECONDS = 0.3  # between looks at whether MLflow answers
 MOST_RUNS = 100  # in a chart; the user hides others by their eye
 
 
-def state(result: Result) -> dict[str, Any]:
+def state(result: Result, search: str = "") -> dict[str, Any]:
     """The state of MLflow's chart page: curves of each run, then the test metrics, best first.
 
-    Each run is a line of its own, of unlike runs too, which a mean over them would hide. A metric
-    that another one gives has no chart.
+    Each run is a line of its own, of unlike runs too, which a mean over them would hide; of many
+    runs the ten best have lines at first, as colours and curves of more cannot be told apart. A
+    metric that another one gives has no chart. search: which runs there are.
     """
     primary, directions = result.summary["primary"], result.summary["directions"]
     hidden = {primary, *duplicates([result], primary)}
@@ -38,11 +39,11 @@ def state(result: Result) -> dict[str, Any]:
         "compareRunCharts": _charts(metrics),
         "compareRunSections": _sections(),
         "groupBy": None,
-        "runsHiddenMode": "SHOWALL",
+        "runsHiddenMode": "FIRST_10_RUNS",
         "hideEmptyCharts": True,
         "orderByKey": f"metrics.`test/{primary}`",
         "orderByAsc": directions[primary] < 0,
-        "searchFilter": "",
+        "searchFilter": search,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
