@@ -14,7 +14,7 @@ from lossbench import registry, results
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError, declaration_of
 from lossbench.registry.parts import complete, is_made_of_losses, with_parts
-from lossbench.registry.schema import convert, unknown_key, within
+from lossbench.registry.schema import REQUIRED, convert, unknown_key, within
 from lossbench.results import Result
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.composed import loss_for
@@ -42,18 +42,53 @@ def get_loss(name: str, *, task: str) -> Callable[..., Any]:
     plugin = registry.find_for_task(name, task)
     if is_made_of_losses(plugin):
         return functools.partial(_call_composed, plugin, kind)
+    if plugin.foreign and _asks_for_values(plugin):
+        return functools.partial(_call_foreign, plugin, kind)
     loss = fit_form(plugin, registry.load(plugin), kind.small())
     if inspect.isclass(loss):
         return _checked_class(loss, plugin, kind)
 
     @functools.wraps(loss)
     def checked(prediction: Tensor, target: Tensor, /, **hyper: Any) -> Tensor:
+        if hasattr(loss, "words") and (_decisive(plugin, hyper) or _lacks_fact(plugin, hyper)):
+            return _call_foreign(plugin, kind, prediction, target, **hyper)
         posed = check_batch(plugin, kind, loss, prediction, target)
         valid = checked_keywords(plugin, hyper, posed.weighed_classes)
         values: Tensor = loss(prediction, target, **valid)
         return values
 
     return checked
+
+
+def _asks_for_values(plugin: registry.Plugin) -> bool:
+    """Whether a loss of another library cannot be called at defaults and with facts alone."""
+    given = registry.facts(plugin)
+    return any(p.default is REQUIRED and p.name not in given for p in registry.signature(plugin))
+
+
+def _decisive(plugin: registry.Plugin, given: dict[str, Any]) -> dict[str, Any]:
+    """What decides how a loss of another library reads a batch: all but numbers with a default."""
+    facts = registry.facts(plugin)
+    numbers = {p.name for p in registry.signature(plugin) if type(p.default) in (int, float)}
+    return {n: v for n, v in given.items() if n not in numbers and n not in facts}
+
+
+def _lacks_fact(plugin: registry.Plugin, given: dict[str, Any]) -> str:
+    return next((n for n in registry.facts(plugin, needed=True) if n not in given), "")
+
+
+def _call_foreign(
+    plugin: registry.Plugin, kind: type[Task], prediction: Tensor, target: Tensor, /, **given: Any
+) -> Tensor:
+    """The value of a loss of another library in the form that serves at what is given."""
+    if lacking := _lacks_fact(plugin, given):
+        raise UserError(f"loss={plugin.name}: give {lacking}, a fact of the problem, as a keyword.")
+    valid = checked_keywords(plugin, given, None)
+    loss = fit_form(plugin, registry.load(plugin), kind.small(), **_decisive(plugin, valid))
+    check_batch(plugin, kind, loss, prediction, target)
+    make: Any = loss if inspect.isclass(loss) else functools.partial(functools.partial, loss)
+    values: Tensor = make(**valid)(prediction, target)
+    return values
 
 
 def _call_composed(

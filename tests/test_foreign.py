@@ -246,6 +246,9 @@ def soft_f1(logits, labels):
     share = logits.sigmoid()
     return (1 - 2 * (share * labels).sum() / (share + labels).sum()).reshape(1)
 
+def powered(input, target, *, power):
+    return (input - target).abs() ** power
+
 def padded(scores, grades):
     scores, grades, absent = scores.clone(), grades.clone(), grades.data == -1
     scores[absent] = grades[absent] = -30.0
@@ -471,6 +474,22 @@ def test_one_value_for_a_batch_is_declared_to_couple(here):
 def test_python_gets_it_by_the_same_name():
     loss = api.get_loss("torch.nn:NLLLoss", task="multiclass")
     assert loss(torch.zeros(2, 4), torch.tensor([0, 3])).tolist() == pytest.approx([1.3862944] * 2)
+
+
+def test_python_gives_it_what_it_asks_for_with_the_batch(library):
+    """Required values and switches decide the form at each call."""
+    prediction, target = task_class("segmentation").small().example()
+    dice = api.get_loss(f"{library}:Dice", task="segmentation")
+    torch.testing.assert_close(dice(prediction, target, sigmoid=True), dice(prediction, target))
+    continued = api.get_loss(f"{library}:continued", task="ordinal")
+    batch = task_class("ordinal").small().example(3)
+    assert continued(*batch, num_classes=4) == continued(*batch, num_classes=4)
+    powered = api.get_loss(f"{library}:powered", task="regression")
+    assert powered(torch.ones(2), torch.zeros(2), power=2.0).tolist() == [1, 1]
+    with pytest.raises(UserError, match="give num_classes, a fact of the problem"):
+        continued(*batch)
+    with pytest.raises(UserError, match="power must be given"):
+        powered(torch.ones(2), torch.zeros(2))
 
 
 def test_check_holds_a_library_loss_to_the_rules_of_numbers(command):
