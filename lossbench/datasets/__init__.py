@@ -17,6 +17,7 @@ from lossbench.datasets.examples import Examples, measured
 from lossbench.datasets.pool import Changed, Origin, Split, Splits, Unit
 from lossbench.datasets.samples import Draw, Posed, Samples
 from lossbench.datasets.splitting import (
+    FEWEST_OF_PAIRS,
     FEWEST_PER_CLASS,
     LEFT_OUT,
     PARTS,
@@ -85,9 +86,10 @@ def _note_whole(drawn: Posed) -> str:
     if sample.groups is not None or set(PARTS) <= {*parts} or not keeps_whole(drawn.task, strata):
         return ""
     counts = np.unique(strata, return_counts=True)[1]
-    few = (counts < FEWEST_PER_CLASS).sum()
+    fewest = FEWEST_PER_CLASS if counts.min() < FEWEST_PER_CLASS else FEWEST_OF_PAIRS
+    few = (counts < fewest).sum()
     return (
-        f"{few} of {len(counts)} identities have fewer than {FEWEST_PER_CLASS} examples: each is "
+        f"{few} of {len(counts)} identities have fewer than {fewest} examples: each is "
         "in one split, so that validation and test are of identities not learnt from."
     )
 

@@ -13,6 +13,7 @@ NAMES = ("training", "validation", "test")
 # Shares of what is drawn by the number of parts: training (and validation) and test or validation.
 SHARES = {1: (1,), 2: (4, 1), 3: (3, 1, 1)}
 FEWEST_PER_CLASS = 5  # one in each split
+FEWEST_OF_PAIRS = 9  # two in each split
 
 
 def own_weights(sample: Sample) -> np.ndarray | None:
@@ -72,8 +73,12 @@ def draw_rows(sample: Sample, task: Task, rng: np.random.Generator) -> list[np.n
 
 
 def keeps_whole(task: Task, strata: np.ndarray) -> bool:
-    """Whether drawn splits have each stratum in one of them, as one is too small for all."""
-    return task.whole_strata and np.unique(strata, return_counts=True)[1].min() < FEWEST_PER_CLASS
+    """Whether drawn splits have each stratum in one of them, as one is too small for all.
+
+    Or all are so small that a test of a fifth would have no two examples of any.
+    """
+    counts = np.unique(strata, return_counts=True)[1]
+    return task.whole_strata and (counts.min() < FEWEST_PER_CLASS or counts.max() < FEWEST_OF_PAIRS)
 
 
 def _refuse_torn(sample: Sample, parts: np.ndarray) -> None:
