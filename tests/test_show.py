@@ -302,6 +302,7 @@ def test_a_slider_has_a_curve_for_each_value():
     assert gamma[slider.start] == 2.0
     for frame in slider.frames:
         assert len({*frame.paths}) == len(gamma)
+    assert make_slider(find_entries("quantile")[0]).name == "q"  # is not tuned
     assert make_slider(find_entries("brier")[0]) is None
 
 

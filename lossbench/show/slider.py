@@ -16,6 +16,7 @@ from lossbench.registry.schema import Parameter
 from lossbench.show.anatomy import Entry
 from lossbench.show.curves import Curve, Panel, build_loss, choose_window, measure_curve
 from lossbench.show.studies import choose_studies
+from lossbench.show.variants import choose_values
 from lossbench.undisturbed import undisturbed
 
 STEPS, POINTS = 13, 60
@@ -55,14 +56,20 @@ class Slider:
 
 
 def make_slider(entry: Entry) -> Slider | None:
-    """Of the first hyper-parameter that is a number and tuned; None where there is none."""
+    """Of the first hyper-parameter that is a number, a tuned one first; None where there is none.
+
+    Over the range in which it is tuned, or between the values that pictures show.
+    """
     tuned = {name: (low, high) for name, low, high in entry.declaration.tune}
-    chosen = [p for p in entry.parameters if p.name in tuned and type(p.default) in (int, float)]
+    numbers = [p for p in entry.parameters if type(p.default) in (int, float)]
+    ranges = {p.name: tuned.get(p.name) or _shown(entry, p) for p in numbers}
+    several = [p for p in numbers if ranges[p.name][0] < ranges[p.name][1]]
+    chosen = sorted(several, key=lambda p: p.name not in tuned)
     studies = choose_studies(entry, build_loss(entry)) if chosen else ()
     if not studies or not studies[0].vary:
         return None
     name, section = chosen[0].name, studies[0].cases[0][1]
-    values = _steps(chosen[0], *tuned[name])
+    values = _steps(chosen[0], *ranges[name])
     with undisturbed():
         torch.set_num_threads(1)  # as in draw_panels
         curves = [measure_curve(section, build_loss(entry, **{name: v}), "") for v in values]
@@ -76,6 +83,11 @@ def make_slider(entry: Entry) -> Slider | None:
         (f"{section.x[0]:g}", f"{section.x[-1]:g}"),
         tuple(_frame(curves, start, part, words) for part, words in shown),
     )
+
+
+def _shown(entry: Entry, parameter: Parameter) -> tuple[float, float]:
+    values = choose_values(entry, parameter)
+    return min(values), max(values)
 
 
 def _frame(curves: Sequence[Curve], start: int, part: str, words: str) -> Frame:
