@@ -37,17 +37,14 @@ from omegaconf.errors import OmegaConfBaseException
 from lossbench import registry
 from lossbench.configuration import ALLOWED, Configuration, validated
 from lossbench.configuration.settings import GROUPS, SECTIONS, set_value
-from lossbench.configuration.strict import lines_of
+from lossbench.configuration.strict import lines_of, refuse_secrets, refuse_two_files
 from lossbench.contract import UserError
-from lossbench.nested import leaves
 from lossbench.paths import packaged
 from lossbench.registry.kinds import CHOICES
 from lossbench.registry.schema import REQUIRED, Faults, unknown_key
 
 SCHEME = "lossbench"
 MOST_VALUES = 100_001  # of one axis
-ENVIRONMENT = "${oc.env:"
-FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
 PLAIN_REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)*\}")
 Sections = dict[str, Any]
 Axes = dict[str, list[str]]  # a key's overrides, one for each value
@@ -338,7 +335,8 @@ class Composer:
     def _known(self, group: str, name: Any) -> None:
         options = self.loader.get_group_options(group)
         if name in options:
-            _refuse_two_files(group, name)
+            if not (_has_file(group, name) or (group in GROUPS and name in registry.names(group))):
+                refuse_two_files(group, name)
         elif group in GROUPS and isinstance(name, str) and ":" in name:
             registry.find(group, name)
         else:
@@ -376,27 +374,9 @@ def _placed(line: str, given: Container[str]) -> str:
     return line if place is None or key in given else f"{place}: {line}"
 
 
-def _refuse_two_files(group: str, name: Any) -> None:
-    """UserError where two packages bring a file of this name, and nothing stands before them."""
-    file = Path(group, f"{name}.yaml")
-    if _has_file(group, name) or (group in GROUPS and name in registry.names(group)):
-        return
-    providers = [f"{p} ({d / file})" for p, d in registry.config_folders() if (d / file).is_file()]
-    if len(providers) > 1:
-        raise UserError(
-            f"{group}={name} is ambiguous: {' and '.join(providers)} both provide it.\n"
-            "Copy one into a folder of your own and name that with --config-dir."
-        )
-
-
 def _resolve(config: Sections) -> Sections:
     """The configuration with its references resolved, by OmegaConf where there are some."""
-    for path, value in leaves(config):
-        if ENVIRONMENT in str(value) and path not in FROM_ENVIRONMENT:
-            raise UserError(
-                f"{path}: only {' and '.join(FROM_ENVIRONMENT)} may come from the environment, so "
-                "that no secret of it reaches a result. Give the value itself."
-            )
+    refuse_secrets(config)
     texts = {key: repr(value) for key, value in config.items()}
     using = {key: text for key, text in texts.items() if "${" in text}
     names = [name for text in using.values() for name in PLAIN_REFERENCE.findall(text)]

@@ -1,6 +1,7 @@
 """A YAML file of the user's, held against what YAML changes silently and what is made to harm.
 
-It is judged by its nodes, before anything is built from them.
+It is judged by its nodes, before anything is built from them; what was built is held against what
+must not come from the environment.
 """
 
 from __future__ import annotations
@@ -8,16 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from lossbench import registry
 from lossbench.contract import UserError
+from lossbench.nested import leaves
 from lossbench.registry.schema import Faults
 
 MOST_BYTES = 2**20
 MOST_NODES = 10_000  # after aliases are written out
 DEEPEST = 50
+ENVIRONMENT = "${oc.env:"
+FROM_ENVIRONMENT = ("tracking.uri", "results.dir")  # elsewhere a secret could reach a result
 CORE = "tag:yaml.org,2002:"
 PLAIN_TAGS = {CORE + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 ODD_NUMBER = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.\d*)?|\d[\d.]*_[\d_.]*)")
@@ -122,3 +128,24 @@ def _reason(node: Node) -> str:
     if BOOLEAN_WORD.fullmatch(value):
         return f"{value} would be read as true or false; write that, or quote a string."
     return ""
+
+
+def refuse_two_files(group: str, name: Any) -> None:
+    """UserError where two packages bring a file of this name; for one that no other goes before."""
+    file = Path(group, f"{name}.yaml")
+    providers = [f"{p} ({d / file})" for p, d in registry.config_folders() if (d / file).is_file()]
+    if len(providers) > 1:
+        raise UserError(
+            f"{group}={name} is ambiguous: {' and '.join(providers)} both provide it.\n"
+            "Copy one into a folder of your own and name that with --config-dir."
+        )
+
+
+def refuse_secrets(config: dict[str, Any]) -> None:
+    """UserError where a value comes from the environment that a result would show."""
+    for path, value in leaves(config):
+        if ENVIRONMENT in str(value) and path not in FROM_ENVIRONMENT:
+            raise UserError(
+                f"{path}: only {' and '.join(FROM_ENVIRONMENT)} may come from the environment, so "
+                "that no secret of it reaches a result. Give the value itself."
+            )
