@@ -7,10 +7,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from lossbench.datasets import published
 from lossbench.training.replicas import folded
 
 PLACE = Path(__file__).parent.parent / "experiments" / "speed"
@@ -79,3 +81,12 @@ def test_a_quick_look_at_folding_writes_table_and_readme(here, monkeypatch):
     assert len(table) == 3
     assert (table.difference < 1e-5).all()
     assert "| `huber_by_index` |" in Path("README.md").read_text()
+
+
+def test_both_read_the_made_set_alike(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(PLACE)
+    root = importlib.import_module("cifar").make_set(tmp_path, 10)
+    sample = published.torchvision(np.random.default_rng(0), set="CIFAR10", root=str(root))
+    images, labels = importlib.import_module("plain_cifar").read(root, ["test_batch"])
+    assert np.array_equal(sample.inputs[50:], images.numpy())
+    assert np.array_equal(sample.targets[50:], labels.numpy())
