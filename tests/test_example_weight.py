@@ -246,11 +246,16 @@ def test_a_column_of_a_table_is_weights_and_no_feature(here):
     pd.testing.assert_frame_equal(trained(words).seeds, one.seeds)
 
 
-@pytest.mark.parametrize(("cell", "said"), [(-1.0, "-1.0"), (np.nan, "nan"), (np.inf, "inf")])
+NO_WEIGHTS = [(-1.0, "holds -1.0"), (np.nan, "is empty"), (np.inf, "holds inf")]
+
+
+@pytest.mark.parametrize(("cell", "said"), NO_WEIGHTS)
 def test_a_weight_that_is_none_is_refused_by_its_row(here, cell, said):
     w = np.ones(60)
     w[7] = cell
-    with pytest.raises(UserError, match=f"weight 'w' is {said} in data row 8; dataset.weight"):
+    with pytest.raises(
+        UserError, match=f"table.csv: 'w' {said} in data row 8; dataset.weight=w takes"
+    ):
         trained(table(here, w=w))
 
 

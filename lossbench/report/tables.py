@@ -181,7 +181,9 @@ FORMATS: dict[str, Callable[..., str]] = {
     "markdown": lambda comparisons, by=None, peek=False, _=(): as_markdown(comparisons, by, peek),
     "latex": lambda comparisons, by=None, peek=False, _=(): as_latex(comparisons, by, peek),
     "csv": lambda comparisons, *_: as_csv(comparisons),
-    "json": lambda comparisons, _, peek, decisions: as_json(comparisons, peek, decisions),
+    "json": lambda comparisons, _=None, peek=False, decisions=(): as_json(
+        comparisons, peek, decisions
+    ),
 }
 
 

@@ -50,7 +50,7 @@ def _computed(test: Identity) -> Tensor:
     target = torch.tensor(test.target, dtype=torch.float64 if real else kind.target_dtype)
     prediction, target = prediction.requires_grad_(), target.reshape(-1, *target.shape[1:])
     kind.like(prediction, target).check(prediction, target)
-    value: Tensor = loss(prediction, target, **hyper, **_scalars(given))
+    value: Tensor = loss(prediction, target, **{**hyper, **_scalars(given)})
     if test.of == "value":
         return value.detach()
     return torch.autograd.grad(value.sum(), prediction)[0]
