@@ -150,8 +150,10 @@ def test_models_predict_what_was_scored(kept, at, name):
     assert [model.seed for model in models] == [0, 1]
     for model, expected in zip(models, scored, strict=True):
         splits = data(kept.config, [model.seed])
-        predicted = model.predict(splits.inputs[splits.test.rows[0]].numpy())
-        np.testing.assert_allclose(predicted, expected, rtol=1e-5)
+        inputs = splits.inputs[splits.test.rows[0]].double().numpy()
+        given = inputs.copy()
+        np.testing.assert_allclose(model.predict(given), expected, rtol=1e-5)
+        np.testing.assert_array_equal(given, inputs)
 
 
 def by_seed(curves):
@@ -170,7 +172,10 @@ def test_numbers_are_the_same_whether_models_are_kept_or_not(kept, tmp_path):
 
 def test_a_model_refuses_inputs_of_another_shape_and_has_its_network(kept):
     model = get_models(kept)[0]
-    with pytest.raises(UserError, match=r"shape \(5, 3\); give \(N, 10\), as dataset=diabetes"):
+    with pytest.raises(UserError, match=r"shape \(5, 3\); give numbers \(N, 10\), as dataset=diab"):
         model.predict(np.zeros((5, 3)))
+    with pytest.raises(UserError, match="of type object"):
+        model.predict(np.full((5, 10), "text", dtype=object))
+    assert len(repr(model)) < 50
     raw = model.module(torch.zeros(4, 10))
     assert raw.shape == (4, 2)

@@ -58,7 +58,7 @@ class Entry:
     def symbols(self) -> str:
         """What the letters of the formula stand for, as the loss's module says."""
         module = inspect.getdoc(inspect.getmodule(self.loss)) or ""
-        found = re.search(r"Symbols: (.*?)(\.\s|\.?\Z)", module, re.DOTALL)
+        found = re.search(r"Symbols: (.*?)((?<!\.)\.\s|\.?\Z)", module, re.DOTALL)
         return " ".join(found[1].split()) if found else ""
 
     @property

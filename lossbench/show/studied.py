@@ -125,7 +125,7 @@ def _finding(study: str, rows: Sequence[dict[str, str]]) -> Studied:
     experiment = read_study(study)
     shown: dict[str, dict[str, None]] = {"better": {}, "worse": {}, "open": {}}
     for row in judged:
-        verdict = row["verdict"].removesuffix(" here")
+        verdict = row["verdict"]  # "better here" is of the data at hand and not of others like them
         shown[verdict if verdict in shown else "open"][row["data"]] = None
     return Studied(
         study,

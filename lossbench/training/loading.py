@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -33,9 +33,9 @@ class Model:
 
     seed: int
     at: Literal["last", "best"]
-    _config: Configuration
-    _arrays: Mapping[str, np.ndarray]
-    _samples: Samples
+    _config: Configuration = field(repr=False)
+    _arrays: Mapping[str, np.ndarray] = field(repr=False)
+    _samples: Samples = field(repr=False)
 
     def predict(self, inputs: Any) -> np.ndarray:
         """Inputs (N, ...), as the dataset has them -> estimates (N, ...), as metrics score them.
@@ -43,13 +43,14 @@ class Model:
         Inputs are scaled as in training; estimates are what the loss's link makes of the outputs
         (probabilities, quantiles, …), of a regression in the target's own unit.
         """
-        stack, given = self._stack, torch.as_tensor(np.asarray(inputs))
-        if tuple(given.shape[1:]) != stack.task.input_shape:
+        stack, array = self._stack, np.asarray(inputs)
+        if array.dtype.kind not in "biuf" or array.shape[1:] != tuple(stack.task.input_shape):
             expected = ", ".join(["N", *map(str, stack.task.input_shape)])
             raise UserError(
-                f"predict: inputs of shape {tuple(given.shape)}; give ({expected}), "
-                f"as dataset={self._config.dataset.name} has them."
+                f"predict: inputs of type {array.dtype} and shape {array.shape}; give numbers "
+                f"({expected}), as dataset={self._config.dataset.name} has them once text is coded."
             )
+        given = torch.tensor(array)  # a copy, as it is scaled in place
         unit = stack.splits.unit
         scaled = unit(given[None], torch.float32) if unit else given[None].float()
         estimate = stack.estimate(self._state, scaled.to(stack.dtype))
