@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from lossbench.comparison.answers import join_names, scale_of
 from lossbench.comparison.sentences import count_examples, kind_of_examples, why_unjudged
@@ -33,10 +33,12 @@ def explain_needed(comparison: Comparison) -> list[str]:
     here = {r.label: n for r in left if r.verdict == "open" and (n := seeds_on_these(r))}
     examples = {r.label: r.examples_needed for r in left if r.p is not None and r.examples_needed}
     sentences = [*_needing(new, "seeds", SEEN)]
-    if finite and any(row.p is not None for row in left):
+    judged = [row.label for row in left if row.p is not None]
+    if finite and judged:
+        whose = "" if len(judged) + 1 == len(comparison.rows) else f"of {_named(judged)} "
         sentences.append(
-            f"What holds on new data cannot be told from {count_examples(comparison)}, and more "
-            f"seeds do not help{'' if examples else ', nor is it known what would'}."
+            f"What holds {whose}on new data cannot be told from {count_examples(comparison)}, and "
+            f"more seeds do not help{'' if examples else ', nor is it known what would'}."
         )
     sentences += _needing(examples, kind_of_examples(comparison), SEEN, about="about ")
     sentences += _needing(here, "seeds", "on these data only" if finite else SEEN)
@@ -47,11 +49,16 @@ def _needing(needed: dict[str, int], what: str, when: str, about: str = "") -> I
     """How many would settle each of the losses, in one sentence."""
     if not needed:
         return
-    counts, losses = join_names([f"{n:,}" for n in needed.values()]), join_names(needed)
-    if len(needed) > MOST_NAMED:
-        counts, losses = f"{min(needed.values()):,} or more", f"{len(needed)} losses"
-    sentence = f"{about}{counts} {what} would settle {losses} {when}."
+    alike = len({*needed.values()}) == 1
+    counts = join_names([f"{n:,}" for n in needed.values()][: 1 if alike else None])
+    if len(needed) > MOST_NAMED and not alike:
+        counts = f"{min(needed.values()):,} or more"
+    sentence = f"{about}{counts} {what} would settle {_named(needed)} {when}."
     yield f"{sentence[0].upper()}{sentence[1:]}"
+
+
+def _named(losses: Collection[str]) -> str:
+    return join_names(losses) if len(losses) <= MOST_NAMED else f"{len(losses)} losses"
 
 
 def _unjudged(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
