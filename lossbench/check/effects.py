@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lossbench.check.findings import Failed, Hint, Skipped
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import PROGRESS, Subject, close, one_line
 from lossbench.registry.signatures import call_facts
 from lossbench.tasks.calls import outside_training
@@ -38,8 +38,7 @@ def no_global_randomness(subject: Subject) -> None:
     if not torch.equal(*(value.nan_to_num() for value in values)):
         raise Failed("its values depend on the global seed.")
     if subject.moved_by_import:
-        kind = Hint if subject.plugin.library else Failed
-        raise kind(f"importing it moves {', '.join(subject.moved_by_import)}.")
+        raise subject.lapse(f"importing it moves {', '.join(subject.moved_by_import)}.")
 
 
 def no_global_state(subject: Subject) -> None:
@@ -49,8 +48,8 @@ def no_global_state(subject: Subject) -> None:
     if changed := before.changed(generators=False):
         raise Failed(f"a call changes {', '.join(changed)}.")
     if subject.changed_by_import:
-        kind = Hint if subject.plugin.library else Failed  # what was imported is put back in runs
-        raise kind(f"its import changes {', '.join(subject.changed_by_import)}.")
+        # what was imported is put back in runs
+        raise subject.lapse(f"its import changes {', '.join(subject.changed_by_import)}.")
 
 
 def deterministic(subject: Subject) -> None:

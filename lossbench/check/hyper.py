@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossbench.check.findings import Failed, Hint, Skipped
+from lossbench.check.findings import Failed, Skipped
 from lossbench.check.subject import Subject, close, one_line
 from lossbench.contract import UserError
 from lossbench.registry.schema import Kind, Parameter, convert, ends_of
@@ -116,8 +116,7 @@ def hyper_parameters_used(subject: Subject) -> None:
         if effect is None:
             untried.append(parameter.name)
         elif not effect:
-            kind = Hint if subject.plugin.library else Failed  # it may be meant for another task
-            raise kind(
+            raise subject.lapse(  # a library may mean it for another task
                 f"{parameter.name} changes nothing: {len(candidates(subject, parameter))} values "
                 "of it give the same numbers on six batches."
             )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import registry
+from lossbench.check.findings import Failed, Hint, NotPassed
 from lossbench.contract import Declaration, declaration_of
 from lossbench.registry import Plugin
 from lossbench.registry.schema import Parameter, ends_of, within
@@ -165,6 +166,11 @@ class Subject:
         """Batches of every size of prediction."""
         scaled = [self.batch(seed, scale) for seed, scale in enumerate((0.1, 1.0, 10.0, 300.0))]
         return [self.example, *scaled, self.extreme(4)]
+
+    @property
+    def lapse(self) -> type[NotPassed]:
+        """What breaks a rule for authors is a fault, or a hint where the loss is a library's."""
+        return Hint if self.plugin.library else Failed
 
     @cached_property
     def domain(self) -> tuple[float, float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,11 +55,18 @@ class Drawn:
     reason: str = ""
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """For hundreds of tiny batches, which would wait for each other; settings are put back."""
+    with undisturbed():
+        torch.set_num_threads(1)
+        yield
+
+
 def draw_panels(entry: Entry) -> Drawn:
     """All that can be drawn of a loss; a loss that fails on its sections gives a reason."""
     try:
-        with undisturbed():
-            torch.set_num_threads(1)  # hundreds of tiny batches would wait for each other
+        with one_thread():
             panels = tuple(_panels(entry))
     except Exception as error:
         text = (str(error).splitlines() or [""])[0]

@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from markupsafe import Markup
 from torch import Tensor
 
 from lossbench.registry.schema import Parameter
 from lossbench.show.anatomy import Entry
-from lossbench.show.curves import Curve, Panel, build_loss, choose_window, measure_curve
+from lossbench.show.curves import (
+    Curve,
+    Panel,
+    build_loss,
+    choose_window,
+    measure_curve,
+    one_thread,
+)
 from lossbench.show.studies import choose_studies
 from lossbench.show.variants import choose_values
-from lossbench.undisturbed import undisturbed
 
 STEPS, POINTS = 13, 60
 SIDE = 1000  # of the square that paths are drawn in
@@ -70,8 +75,7 @@ def make_slider(entry: Entry) -> Slider | None:
         return None
     name, section = chosen[0].name, studies[0].cases[0][1]
     values = _steps(chosen[0], *ranges[name])
-    with undisturbed():
-        torch.set_num_threads(1)  # as in draw_panels
+    with one_thread():
         curves = [measure_curve(section, build_loss(entry, **{name: v}), "") for v in values]
     start = values.index(chosen[0].default)
     shown = (("value", "value"), ("gradient", section.slope))
