@@ -303,6 +303,52 @@ def test_a_link_fits_the_targets_and_the_keywords_of_its_loss(tmp_path, argument
     assert words in failed["link"]
 
 
+PLAIN = """
+class Poly(torch.nn.Module):
+    def __init__(self, epsilon=1.0, reduction="mean"):
+        super().__init__()
+        self.epsilon, self.reduction = epsilon, reduction
+
+    def forward(self, input, target):
+        log_p = F.log_softmax(input, 1).gather(1, target[:, None]).squeeze(1)
+        values = self.epsilon * (1 - log_p.exp()) - log_p
+        return values.mean() if self.reduction == "mean" else values
+
+class LogCosh(torch.nn.Module):
+    def forward(self, y_pred, y_true):
+        d = y_pred - y_true
+        return torch.mean(d + F.softplus(-2 * d))
+
+def unstable(input, target, size_average=None):
+    return -(target * input.sigmoid().log() + (1 - target) * (1 - input.sigmoid()).log()).mean()
+"""
+
+
+@pytest.mark.parametrize(
+    ("loss", "task", "words"),
+    [
+        ("Poly", "multiclass", "raw predictions and targets, reduction=none; what only"),
+        ("LogCosh", "regression", "raw predictions and targets; what only"),
+    ],
+)
+def test_a_plain_loss_is_held_to_what_its_use_needs(loss, task, words, tmp_path):
+    """What a run calls through an adapter passes; how it is called and the guess are said."""
+    report = check_loss(f"{write(tmp_path, PLAIN)}:{loss}")
+    assert failed(report) == {}
+    (part,) = report.parts
+    called, guess = part.notes
+    assert words in called
+    assert part.task == task
+    assert "--task=" in guess
+    assert called in render(report, 200)
+
+
+def test_a_plain_loss_fails_what_its_use_needs(tmp_path):
+    """An adapter does not mend the logarithm of 0."""
+    report = check_loss(f"{write(tmp_path, PLAIN)}:unstable", "binary")
+    assert failed(report).keys() == {"finite_at_extremes", "float32_agrees"}
+
+
 ELSEWHERE = [
     ("any_memory_layout", "torch.as_strided(prediction, prediction.shape, (1,))"),
     ("any_device", "prediction * torch.ones(len(target))"),

@@ -90,16 +90,35 @@ def fitted(name: str, task: str, **given):
     return fit_form(plugin, registry.load(plugin), task_class(task).small(), **given)
 
 
+def form_of(loss) -> str:
+    """How it is given a batch, without what is said of its reduction."""
+    return loss.words.removesuffix(", reduction=none")
+
+
 @pytest.mark.parametrize(
     ("name", "task", "words", "hyper", "own"), TABLE, ids=[f"{r[0]}-{r[1]}" for r in TABLE]
 )
 def test_a_torch_loss_is_given_what_it_is_written_for(name, task, words, hyper, own):
     """The form is found by trying, and values are those of the library's own call."""
     loss = fitted(f"torch.nn:{name}", task)
-    assert loss.words == words
+    assert form_of(loss) == words
     posed = task_class(task).small()
     prediction, target = posed.example(posed.outputs_of(declaration_of(loss)))
     torch.testing.assert_close(loss(prediction, target, **hyper), own(prediction, target))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("torch.nn:HuberLoss", "raw predictions and targets, reduction=none"),
+        ("{file}:instance", "raw predictions and targets, reduction=none"),
+        ("{file}:batch_only", "raw predictions and targets"),
+    ],
+)
+def test_it_is_said_where_a_reduction_is_switched_off(name, words, tmp_path):
+    """Of a class and of an object; of what has none to switch off, nothing is said."""
+    (tmp_path / "mine.py").write_text(FILE)
+    assert fitted(name.format(file=tmp_path / "mine.py"), "regression").words == words
 
 
 @pytest.mark.parametrize(
@@ -373,7 +392,7 @@ def test_a_loss_of_a_library_is_given_the_parts_and_shapes_that_it_asks_for(
 ):
     """By the names of its arguments, and at the switches that are set."""
     loss = fitted(f"{library}:{name}", task, **given)
-    assert loss.words == words
+    assert form_of(loss) == words
 
 
 def test_thresholds_bring_their_outputs_and_link(library):
@@ -504,7 +523,7 @@ def test_a_run_trains_what_libraries_and_files_offer_and_says_how(command):
     words = ("dataset=diabetes", "seeds=3", "trainer.max_epochs=1", "tracking=none")
     done = command("run", "-m", f"loss={losses}", *words, files={"mine.py": FILE})
     assert done.code == 0, done.err
-    assert "loss=torch.nn:SmoothL1Loss is given raw predictions and targets." in done.out
+    assert "torch.nn:SmoothL1Loss is given raw predictions and targets, reduction=none." in done.out
     assert "loss.beta" not in done.err
     again = command("run", "-m", f"loss={losses}", *words)
     assert "trained" not in again.err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -19,7 +19,7 @@ from lossbench.check import (
     properties,
     rows,
 )
-from lossbench.check.find import in_form, object_of, plugins_of, task_of
+from lossbench.check.find import in_form, object_of, plugins_of, tasks_of
 from lossbench.check.findings import (
     CheckOutcome,
     CheckReport,
@@ -30,6 +30,7 @@ from lossbench.check.findings import (
 )
 from lossbench.check.subject import PROGRESS, Subject, one_line
 from lossbench.registry import Plugin
+from lossbench.tasks import Task
 from lossbench.tasks.calls import outside_training
 from lossbench.tasks.composed import with_samples
 from lossbench.undisturbed import Snapshot, undisturbed
@@ -80,7 +81,7 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
         before.restore()
         torch.set_num_threads(1)
         with undisturbed():
-            posed = task_of(plugin, loss, task)
+            posed, *others = tasks_of(plugin, loss, task)
             plugin = with_samples(plugin, posed)
             loss = outside_training(in_form(plugin, loss, posed), PROGRESS)
         subject = Subject(plugin, loss, posed, tuple(moved), tuple(changed))
@@ -88,7 +89,7 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
         broken = ""
         for stage in STAGES:
             stage_outcomes = [
-                _outcome(check, subject, broken or _not_asked(check, plugin)) for check in stage
+                _outcome(check, subject, broken or _not_asked(check, subject)) for check in stage
             ]
             failed = [
                 o.check
@@ -97,11 +98,23 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
             ]
             broken = broken or (f"{failed[0]} failed." if failed else "")
             outcomes += stage_outcomes
-    return TaskPart(posed.name, plugin.origin, tuple(outcomes))
+    return TaskPart(posed.name, plugin.origin, tuple(outcomes), tuple(_notes(subject, others)))
 
 
-def _not_asked(check: Check, plugin: Plugin) -> str:
-    return "it is the library's own." if plugin.library and check in FOR_AUTHORS else ""
+def _not_asked(check: Check, subject: Subject) -> str:
+    """Why a rule for authors does not hold for the loss, or nothing."""
+    if check not in FOR_AUTHORS or not subject.is_foreign:
+        return ""
+    return "it is the library's own." if subject.plugin.library else "it is called as it is."
+
+
+def _notes(subject: Subject, others: Iterable[Task]) -> Iterator[str]:
+    """How the loss is called, and that its task was guessed."""
+    if words := getattr(subject.loss, "words", ""):
+        yield f"It is given {words}; what only losses written for lossbench must hold is skipped."
+    if tasks := [task.name for task in others]:
+        more = f" and {len(tasks) - 1} more" if tasks[1:] else ""
+        yield f"The task is a guess; it runs on {tasks[0]}{more}, too: say --task={tasks[0]}."
 
 
 def _outcome(check: Check, subject: Subject, broken: str) -> CheckOutcome:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from lossbench import registry
 from lossbench.check.basics import reduction_of
-from lossbench.check.subject import Subject
+from lossbench.check.subject import Subject, close
 from lossbench.contract import UserError, declaration_of
 from lossbench.registry import Plugin
 from lossbench.registry.parts import is_made_of_losses
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.composed import loss_for
+from lossbench.tasks.foreign import is_adapted
 
 NUMBERS = ("mean", "median", "quantile")  # what only a regression estimates
 
@@ -43,20 +44,32 @@ def object_of(plugin: Plugin) -> Any:
 
 def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
     """The task asked for or registered, else the likeliest by what the loss runs on and says."""
+    return tasks_of(plugin, loss, name)[0]
+
+
+def tasks_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> list[Task]:
+    """The task asked for or registered, else all that the loss runs on, the likeliest first."""
     name = name or plugin.task or ("multiclass" if is_made_of_losses(plugin) else None)
     if name:
-        return task_class(name).small()
+        return [task_class(name).small()]
     tasks = [task_class(each).small() for each in registry.names("task")]
     text = plugin.module + plugin.attribute + _text(loss)
     fits = {each: _fit(plugin, loss, each) for each in tasks}
     likeness = {each: fit + _likeness(each, text, loss) for each, fit in fits.items()}
     possible = [each for each in sorted(tasks, key=_axes) if fits[each]] or tasks
-    return max(possible, key=likeness.__getitem__)
+    return sorted(possible, key=lambda each: -likeness[each])
 
 
 def in_form(plugin: Plugin, loss: Callable[..., Any], task: Task) -> Callable[..., Any]:
-    """A loss of a library, or of losses, as it is called; others have to keep the contract."""
-    return loss_for(plugin, loss, task) if plugin.library or plugin.parts else loss
+    """A loss of losses, or of nobody's contract, as it is called; others have to keep it."""
+    is_made = plugin.parts or is_foreign(plugin, loss)
+    return loss_for(plugin, loss, task) if is_made else loss
+
+
+def is_foreign(plugin: Plugin, loss: Callable[..., Any]) -> bool:
+    """Whether it need not keep the rules for authors: of a library, or adapted and not declared."""
+    is_declared = hasattr(loss, "declaration")
+    return plugin.library or (is_adapted(plugin, loss) and not is_declared)
 
 
 def _axes(task: Task) -> int:
@@ -82,14 +95,28 @@ def _text(loss: Callable[..., Any]) -> str:
 
 
 def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
-    """From 6, each example of the task has a value of its own, to 0, it fails on the task."""
+    """From 6, each example of the task has a value of its own, to 0, it fails on the task.
+
+    And 5 where the task is of numbers and the loss of residuals.
+    """
     try:
         subject = Subject(plugin, in_form(plugin, loss, task), task)
-        values = subject(*subject.example)
+        prediction, target = subject.example
+        values = subject(prediction, target)
     except Exception:
         return 0
     if not isinstance(values, Tensor):
         return 2
-    if values.shape != (len(subject.example[1]),):
-        return 3 if values.ndim == 0 and reduction_of(subject) else 2
-    return 6 if subject.independent else 4
+    of_numbers = 5 if task.in_target_unit and _is_of_residuals(subject) else 0
+    if values.shape == target.shape[:1]:
+        return of_numbers + (6 if subject.independent else 4)
+    return of_numbers + (3 if values.ndim == 0 and reduction_of(subject) else 2)
+
+
+def _is_of_residuals(subject: Subject) -> bool:
+    """Whether prediction and target may be moved together."""
+    prediction, target = subject.example
+    try:
+        return close(subject(prediction + 1, target + 1), subject(prediction, target), 1e-6, 1e-9)
+    except Exception:
+        return False

@@ -46,11 +46,15 @@ class CheckOutcome:
 
 @dataclass(frozen=True)
 class TaskPart:
-    """Every outcome of a loss on one task; origin is the package and object that was checked."""
+    """Every outcome of a loss on one task; origin is the package and object that was checked.
+
+    notes: what was found out and not asked for, such as the task.
+    """
 
     task: str
     origin: str
     outcomes: tuple[CheckOutcome, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def render(report: CheckReport, columns: int = 100, *, everything: bool = False)
     lines = []
     for part in report.parts:
         shown = [o for o in part.outcomes if everything or o.verdict in ("failed", "hint")]
-        for heading in (f"{report.loss} for {part.task}", part.origin):
+        for heading in (f"{report.loss} for {part.task}", part.origin, *part.notes):
             lines += textwrap.wrap(heading, columns)
         lines += ["", *(line for each in shown for line in _lines(each, columns))]
         lines += [""] if shown else []

@@ -27,10 +27,10 @@ def shown(hyper: Hyper) -> str:
 def settings(subject: Subject) -> list[Hyper]:
     """The defaults, and one hyper-parameter at a time at the ends of its range.
 
-    Of a library's loss, which may refuse what its annotations allow, those at which it runs.
+    Of a foreign loss, which may refuse what its annotations allow, those at which it runs.
     """
     tried = [{p.name: value} for p in subject.parameters for value in ends(subject, p)]
-    return [{}, *(h for h in tried if not subject.plugin.library or _runs(subject, h))]
+    return [{}, *(h for h in tried if not subject.is_foreign or _runs(subject, h))]
 
 
 def _runs(subject: Subject, hyper: Hyper) -> bool:

@@ -168,9 +168,14 @@ class Subject:
         return [self.example, *scaled, self.extreme(4)]
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether it is a library's, or was written for nobody's contract."""
+        return self.plugin.library or hasattr(self.loss, "foreign")
+
+    @property
     def lapse(self) -> type[NotPassed]:
-        """What breaks a rule for authors is a fault, or a hint where the loss is a library's."""
-        return Hint if self.plugin.library else Failed
+        """What breaks a rule for authors is a fault, or a hint where the loss is foreign."""
+        return Hint if self.is_foreign else Failed
 
     @cached_property
     def domain(self) -> tuple[float, float]:

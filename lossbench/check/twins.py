@@ -230,7 +230,7 @@ def _settings(subject: Subject) -> Iterator[tuple[dict[str, Any], bool]]:
             yield {p.name: value}, False
         for value in _limits(p):
             yield {p.name: value}, True
-    if 1 < len(points) <= MOST and not subject.plugin.library:
+    if 1 < len(points) <= MOST and not subject.is_foreign:
         for one, other in itertools.combinations(points, 2):
             for pair in itertools.product(points[one], points[other]):
                 yield dict(zip((one, other), pair, strict=True)), False

@@ -43,8 +43,10 @@ class ForeignLoss:
 
     @property
     def words(self) -> str:
-        """How it is given a batch, to be shown."""
-        settings = [f"{name}={value}" for name, value in self.settings.items()]
+        """How it is given a batch and what is set for it, to be shown."""
+        of_object = isinstance(self.loss, nn.Module) and vars(self.loss).get("reduction")
+        known = {"reduction": of_object} if of_object else self.unreduced
+        settings = [f"{name}={value}" for name, value in {**self.settings, **known}.items()]
         return ", ".join([self.form.words, *settings])
 
     @cached_property

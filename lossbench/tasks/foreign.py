@@ -41,7 +41,7 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     given: values of its parameters; the form is the same whatever numbers stand in place of others.
     The words of the form are in its `words`. UserError where no form of the task's batches serves.
     """
-    if not plugin.foreign or _keeps_contract(plugin, loss):
+    if not is_adapted(plugin, loss):
         return cast(Callable[..., Any], loss)
     if isinstance(loss, nn.Module) and "reduction" in vars(loss):
         loss = copy.copy(loss)
@@ -139,6 +139,11 @@ def _reason(task: Task, faults: list[tuple[str, str]]) -> str:
         "Another value of one of its keys may; or call it in a function of your own, "
         "loss=mine.py:f, with prediction and target."
     )
+
+
+def is_adapted(plugin: Plugin, loss: Any) -> bool:
+    """Whether it is of a file or a module, and not written as a loss of ours is."""
+    return bool(plugin.foreign) and not _keeps_contract(plugin, loss)
 
 
 def _keeps_contract(plugin: Plugin, loss: Any) -> bool:

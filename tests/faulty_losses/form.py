@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lossbench.contract import declare
 
+
+@declare(convex=False)
 def positional_gamma(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     """Fades out what is right by (1 - p_y)^gamma; multiclass, logits (B, C)."""
     value = F.cross_entropy(logits, target, reduction="none")
@@ -18,11 +21,13 @@ def target_first(target: Tensor, logits: Tensor, /) -> Tensor:
     return (target - logits).square()
 
 
+@declare(convex=True)
 def takes_anything(prediction: Tensor, target: Tensor, /, **options: float) -> Tensor:
     """Punishes the square of the residual, times options; regression."""
     return options.get("weight", 1.0) * (target - prediction).square()
 
 
+@declare(convex=True)
 def reduces_on_request(prediction: Tensor, target: Tensor, /, *, reduction: str = "none") -> Tensor:
     """Punishes the square of the residual, and does the reduction that is asked for; regression."""
     return F.mse_loss(prediction, target, reduction=reduction)
