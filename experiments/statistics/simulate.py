@@ -115,7 +115,7 @@ LINES = [
     Line("detectable difference, 2 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, 2), 500),
     Line("detectable difference, 5 losses, 20 seeds: found", 0.8, 1, planted(SEEDS, LOSSES), 500),
     *[
-        Line(f"difference printed as detectable, {n} seeds: found", 0.8, 1, as_printed(n), 500)
+        Line(f"difference printed as detectable, {n} seeds: found", 0.8, 1, as_printed(n), 2_000)
         for n in (10, 20)
     ],
     Line("seeds that settle a d_z of 0.6: found", 0.8, 1, settled, 500),

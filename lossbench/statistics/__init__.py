@@ -41,6 +41,7 @@ from lossbench.statistics.paired import (
     widened_t_test,
 )
 from lossbench.statistics.power import (
+    mean_test_power,
     paired_t_power,
     seeds_to_settle,
     sign_flip_power,

@@ -13,6 +13,7 @@ from lossbench.statistics.basic import Array, deviation_of, finite
 EXACT_LIMIT = 36  # differences that a sign-flip test enumerates: two halves of 2^18 sums
 GRID = 2**18  # steps that the summed magnitudes of more differences are rounded to
 SKEWED = 1.0  # sample skewness beyond which a sign-flip test on a mean finds too much
+SKEWED_FROM = 6  # differences below which a skewness says nothing
 ROUNDING = 1e-4  # sums nearer than this share of all magnitudes are ties: metrics are float32
 
 
@@ -84,9 +85,9 @@ def mean_test(differences: ArrayLike) -> float:
 
 
 def is_skewed(differences: ArrayLike) -> bool:
-    """Whether the sample skewness of the differences is beyond `SKEWED`; never below six."""
+    """Whether the sample skewness of the differences is beyond `SKEWED`, if it says anything."""
     d = finite(differences)
-    if d.size < 6 or deviation_of(d) == 0:
+    if d.size < SKEWED_FROM or deviation_of(d) == 0:
         return False
     return abs(float(stats.skew(d, bias=False))) > SKEWED
 
