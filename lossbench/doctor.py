@@ -12,7 +12,7 @@ from pathlib import Path
 from lossbench import registry, results
 from lossbench.contract import UserError
 from lossbench.registry import Plugin
-from lossbench.sweep import on_ray, on_slurm
+from lossbench.sweep import ray_joining, slurm_answers
 from lossbench.sweep.claimed import clear_dead
 from lossbench.sweep.launcher import launch
 
@@ -66,8 +66,8 @@ def machine() -> str:
 
 def engines() -> Iterator[str]:
     """The lines of the clusters that a sweep may run on."""
-    yield f"ray       {on_ray.state()}"
-    yield f"slurm     {on_slurm.state()}"
+    yield f"ray       {ray_joining.state()}"
+    yield f"slurm     {slurm_answers.state()}"
 
 
 def stored(folder: Path) -> Iterator[str]:

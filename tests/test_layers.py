@@ -27,7 +27,7 @@ OWNERS = {
     "hydra": {"composition"},
     "omegaconf": {"composition"},
     "pebble": {"sweep"},
-    "ray": {"on_ray"},
+    "ray": {"on_ray", "ray_joining"},
     "submitit": {"on_slurm"},
     "matplotlib": {"drawing"},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,9 +19,11 @@ from worker_jobs import bytes_of, count, counted, far, places
 
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
+from lossbench.sweep import ray_joining
 from lossbench.sweep.execution import execute
 from lossbench.sweep.launcher import Event, room
-from lossbench.sweep.on_ray import _signals_held_back, launch, state
+from lossbench.sweep.on_ray import _signals_held_back, launch
+from lossbench.sweep.ray_joining import state
 
 SETTINGS = {"cpus": 1.0, "gpus": 0.0, "workers": None, "timeout": None, "retries": 1}
 
@@ -105,9 +108,36 @@ def test_the_jobs_of_a_killed_command_end_with_it(address, tmp_path):
 
 
 @pytest.mark.cluster
-def test_what_the_cluster_does_not_have_is_refused(address):
-    with pytest.raises(UserError, match=r"launcher.gpus=1: the whole cluster has 0 GPU"):
-        list(launch(count, [], address=address, **{**SETTINGS, "gpus": 1.0}))
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"gpus": 1.0}, "launcher.gpus=1: no node of the Ray cluster has any"),
+        ({"cpus": 2.0}, "launcher.cpus=2: the largest node of the Ray cluster, .*, has 1"),
+    ],
+)
+def test_what_no_node_of_the_cluster_has_is_refused(address, asked, said):
+    """Two nodes with a core each would let a job that asks for two wait for ever."""
+    with pytest.raises(UserError, match=said):
+        list(launch(count, [], address=address, **{**SETTINGS, **asked}))
+
+
+@pytest.mark.cluster
+def test_a_token_that_is_absent_or_another_is_named_and_nothing_else_said(
+    address, tmp_path, monkeypatch, capfd
+):
+    pytest.importorskip("ray", reason="Ray is not installed").shutdown()
+    (other := tmp_path / "other").write_text("0" * 64)
+    for mode, path, said in (
+        ("token", "/nowhere", r"RAY_AUTH_TOKEN_PATH=/nowhere cannot be read"),
+        ("token", str(other), "the token in RAY_AUTH_TOKEN_PATH=.*other is another"),
+        ("", str(other), "RAY_AUTH_MODE=token is not set"),
+    ):
+        monkeypatch.setenv("RAY_AUTH_MODE", mode or "disabled")
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", path)
+        with pytest.raises(UserError, match=said) as refused:
+            list(launch(count, [], address=address, **SETTINGS))
+        assert str(refused.value).count("\n") == 1
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.cluster
@@ -150,12 +180,23 @@ def test_a_signal_waits_until_rays_code_is_left():
     signal.signal(signal.SIGINT, before)
 
 
-def test_without_ray_or_a_cluster_the_message_says_what_to_do(monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:9", r"no Ray cluster answers at 127.0.0.1:9 \(.*refused"),
+        ("head", "expected auto, or HOST:PORT"),
+        ("ray://head:10001", "expected auto, or HOST:PORT"),
+    ],
+)
+def test_an_address_where_no_ray_answers_is_named_and_no_other_is_tried(address, said, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed").shutdown()
-    with pytest.raises(
-        UserError, match=r"(?s)no Ray cluster can be joined here .*ray start --head"
-    ):
-        list(launch(count, [], address="127.0.0.1:9", **SETTINGS))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(UserError, match=f"launcher.address={address}: {said}") as refused:
+        list(launch(count, [], address=address, **SETTINGS))
+    assert "ray start --head\n" not in str(refused.value)
+
+
+def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'lossbench\[ray\]'"):
         list(launch(count, [], address="auto", **SETTINGS))
@@ -164,4 +205,13 @@ def test_without_ray_or_a_cluster_the_message_says_what_to_do(monkeypatch):
 def test_a_cluster_that_answers_no_more_is_none(monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed").shutdown()
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
-    assert "no cluster runs here" in state()
+    assert "no Ray cluster answers at 127.0.0.1:" in state()
+
+
+def test_what_takes_a_connection_and_says_nothing_is_no_cluster(monkeypatch):
+    """A head that hangs, or another service at its port: Ray itself would wait for 40 seconds."""
+    pytest.importorskip("ray", reason="Ray is not installed").shutdown()
+    monkeypatch.setattr(ray_joining, "ANSWER_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+        assert "no Ray cluster answers" in state()

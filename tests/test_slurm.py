@@ -20,7 +20,8 @@ from lossbench.sweep import on_slurm
 from lossbench.sweep.execution import execute
 from lossbench.sweep.launcher import Event, room
 from lossbench.sweep.on_slurm import launch
-from lossbench.sweep.slurm_request import minutes, options_by_name
+from lossbench.sweep.slurm_answers import rows
+from lossbench.sweep.slurm_request import guarded, minutes, options_by_name
 
 SETTINGS = {
     **dict.fromkeys(("partition", "account", "qos", "constraint", "share", "timeout")),
@@ -180,6 +181,54 @@ def test_what_a_frozen_node_had_goes_to_another(slurm, tmp_path):
     assert hosts == {there: ["n2", "n1"], 1 - there: ["n1"]}
     assert int(ends[there].split()[1]) >= 5
     assert ends[1 - there] == "from 0"
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"cpus": 9}, "launcher.cpus=9: the largest node of the partition main, n1, has 2"),
+        ({"gpus": 1}, "launcher.gpus=1: no node of the partition main has any"),
+        ({"time": "2:00:00"}, "launcher.time=2:00:00: the partition main .* for 60 minutes"),
+        ({"partition": "gpu"}, "launcher.partition=gpu: sbatch refuses it: .* partition"),
+        ({"constraint": "a100"}, "launcher.constraint=a100: sbatch refuses it: Invalid feature"),
+        ({"memory": "lots"}, "launcher.memory=lots: sbatch refuses it: Invalid --mem"),
+        ({"options": ["--foo=1"]}, r"launcher.options=\['--foo=1'\]: sbatch .* unrecognized"),
+    ],
+)
+def test_what_slurm_will_not_do_is_said_once_with_the_words_that_ask_for_it(
+    slurm, tmp_path, capfd, asked, said
+):
+    with pytest.raises(UserError, match=f"^{said}") as refused:
+        list(launched(tmp_path, 1, **asked))
+    assert str(refused.value).count("\n") <= 1
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_line_of_setup_that_fails_ends_the_task_and_is_named(slurm, tmp_path):
+    (event,) = launched(tmp_path, 1, setup=["true", "cd /nowhere"])
+    assert event.what == "failed", "and is not tried again"
+    assert str(event.value).startswith("launcher.setup: cd /nowhere failed with exit code 1 on n")
+
+
+def test_the_lines_of_setup_work_on_one_shell_until_one_fails():
+    setup = ["export A=1 # said", "f() { B=$1; }", "f 'two words'", 'test "$B" = "two words"']
+    done = _shell([*setup, "echo $A", "(exit 3)", "echo never"])
+    assert done.returncode == 1
+    assert done.stdout == "1\nlauncher.setup: (exit 3) failed with exit code 3 on \n"
+
+
+def _shell(setup: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", "\n".join(guarded(setup))], capture_output=True, text=True)
+
+
+def test_where_slurm_does_not_answer_nobody_waits_long(tmp_path, monkeypatch):
+    (program := tmp_path / "sinfo").write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert rows(patience=0.1) == []
 
 
 def test_without_slurm_or_submitit_the_message_says_what_to_do(tmp_path, monkeypatch):

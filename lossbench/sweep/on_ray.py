@@ -7,11 +7,9 @@ shared. Nothing of Ray is imported unless it is asked for.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import platform
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -19,21 +17,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
-from lossbench.contract import UserError
 from lossbench.sweep.launcher import Event, WorkerLostError
 from lossbench.sweep.launcher import launch as launch_here
+from lossbench.sweep.machines import fits, refuse_too_large
+from lossbench.sweep.ray_joining import KEYS, SIGNALS, joined, nodes
 from lossbench.sweep.workplace import Files, Watch, Workplace, packed, receive, unpack
 
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 5.0  # between looks for machines that no longer answer, which raise nothing
-REACH_SECONDS = 5.0  # until a machine answers that there is one
 PATIENCE_SECONDS = 15.0  # after which a job that has not begun is explained
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def launch(
@@ -48,7 +43,7 @@ def launch(
     retries: Annotated[int, "[0, inf)"],
 ) -> Generator[Event, None, None]:
     """Run work(*job, report) for each job, wherever the cluster has room for one."""
-    cluster = _Cluster(_connected(address), work, {"CPU": cpus, "GPU": gpus}, timeout)
+    cluster = _Cluster(joined(address), work, {"cpus": cpus, "gpus": gpus}, timeout)
     fresh = (_Attempt(number, job, retries) for number, job in enumerate(jobs))
     again: deque[_Attempt] = deque()
     with _signals_held_back() as signals, cluster:
@@ -89,67 +84,14 @@ def _signals_held_back() -> Iterator[list[int]]:
 
 def room(settings: Mapping[str, Any]) -> int:
     """How many jobs fit on the cluster."""
-    needs = {"CPU": settings["cpus"], "GPU": settings["gpus"]}
-    return _room(_connected(settings["address"]), needs, settings["workers"])
+    needs = {"cpus": settings["cpus"], "gpus": settings["gpus"]}
+    return _room(joined(settings["address"]), needs, settings["workers"])
 
 
 def _room(ray: Any, needs: Mapping[str, float], workers: int | None) -> int:
-    """How many jobs fit on the cluster as it is now."""
-    total = ray.cluster_resources()
-    fits = [int(total.get(name, 0) / amount) for name, amount in needs.items() if amount]
-    return max(1, min([*fits, *([workers] if workers else [])]))
-
-
-def _connected(address: str) -> Any:
-    """Ray, connected to a cluster; UserError where it is not installed or none runs."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
-    try:
-        import ray
-
-        if not ray.is_initialized():
-            ray.init(address=_reached(address), log_to_driver=False, logging_level=logging.ERROR)
-    except ImportError as error:
-        raise UserError("launcher=ray needs Ray: pip install 'lossbench[ray]'") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"launcher.address={address}: no Ray cluster can be joined here ({reason}).\n"
-            "On this machine: ray start --head; or launcher=local."
-        ) from error
-    finally:
-        for number, handler in handlers:
-            signal.signal(number, handler)
-    return ray
-
-
-def state() -> str:
-    """Whether Ray is installed and what its cluster has, in words."""
-    if not find_spec("ray"):
-        return "not installed; pip install 'lossbench[ray]'"
-    try:
-        ray = _connected("auto")
-    except UserError:
-        return f"{version('ray')}, no cluster runs here"
-    nodes, total = sum(node["Alive"] for node in ray.nodes()), ray.cluster_resources()
-    has = [f"{total.get(name, 0):g} {name}" for name in ("CPU", "GPU")]
-    ray.shutdown()
-    return f"{version('ray')}, a cluster of {nodes} nodes with {' and '.join(has)}"
-
-
-def _reached(address: str) -> str:
-    """The address of the cluster; OSError at once where nobody listens there.
-
-    Ray itself would try for minutes, also of `auto`, which may find what is left of a dead one or
-    what runs in another network. Its own function for that has no public name.
-    """
-    from ray._private.services import get_ray_address_from_environment
-
-    address = str(get_ray_address_from_environment(address, None))
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host, int(port)), REACH_SECONDS).close()
-    return address
+    """How many jobs fit on the nodes as they are now, each whole on one."""
+    there = sum(fits(needs, node) for node in nodes(ray))
+    return max(1, min([there, *([workers] if workers else [])]))
 
 
 @dataclass
@@ -179,28 +121,18 @@ class _Cluster:
         self, ray: Any, work: Callable[..., Any], needs: dict[str, float], timeout: float | None
     ) -> None:
         self.ray, self.work, self.timeout = ray, work, timeout
-        self.needs = {name: amount for name, amount in needs.items() if amount}
+        self.needs = {key: amount for key, amount in needs.items() if amount}
         # Trap: GPUs in the decorator would cost a new worker for each task, in options they do not.
         self.remote = ray.remote(_perform).options(
-            num_cpus=needs["CPU"],
-            num_gpus=needs["GPU"],
+            num_cpus=needs["cpus"],
+            num_gpus=needs["gpus"],
             max_retries=0,
             num_returns="streaming",
             scheduling_strategy="SPREAD",
         )
         self.running: dict[Any, _Attempt] = {}
         self.looked, self.explained = time.monotonic(), False
-        self._refuse_impossible()
-
-    def _refuse_impossible(self) -> None:
-        total = self.ray.cluster_resources()
-        for name, amount in self.needs.items():
-            if total.get(name, 0) < amount:
-                key = f"launcher.{name.lower()}s"
-                raise UserError(
-                    f"{key}={amount:g}: the whole cluster has {total.get(name, 0):g} {name}. "
-                    f"Give a smaller {key}, or start machines that have more."
-                )
+        refuse_too_large(self.needs, nodes(ray), "the Ray cluster", "add a larger node")
 
     def begin(self, attempt: _Attempt) -> None:
         """Give a job to Ray, with the files that it needs."""
@@ -277,16 +209,18 @@ class _Cluster:
         if self.explained or any(each.node for each in attempts):
             return
         late = [a for a in attempts if time.monotonic() - a.begun > PATIENCE_SECONDS]
+        if not late:
+            return
+        self.explained = True
         free, total = self.ray.available_resources(), self.ray.cluster_resources()
-        short = [
+        has = [
             f"{free.get(name, 0):g} of {total.get(name, 0):g} {name} free"
-            for name, amount in self.needs.items()
-            if free.get(name, 0) < amount
+            for name, key in KEYS.items()
+            if key in self.needs
         ]
-        if late and short:
-            self.explained = True
-            note = f"Waiting: the cluster has {' and '.join(short)}."
-            yield late[0], Event(late[0].number, "note", note)
+        wants = " ".join(f"launcher.{key}={amount:g}" for key, amount in self.needs.items())
+        note = f"Waiting: the cluster has {' and '.join(has)}, and {wants} has to fit on one node."
+        yield late[0], Event(late[0].number, "note", note)
 
     def __enter__(self) -> _Cluster:
         return self

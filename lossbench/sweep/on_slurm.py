@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 import os
 import pickle
@@ -21,8 +22,6 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,16 +29,16 @@ from filelock import FileLock
 
 from lossbench.contract import UserError
 from lossbench.paths import expanded
+from lossbench.sweep import slurm_answers
 from lossbench.sweep.launcher import Event, WorkerLostError
 from lossbench.sweep.launcher import launch as launch_here
-from lossbench.sweep.slurm_request import minutes, options_by_name, shares
+from lossbench.sweep.slurm_request import parameters, shares
 from lossbench.sweep.workplace import Workplace, unpack
 
 POLL_SECONDS = 0.5
 LOOK_SECONDS = 3.0  # between two questions to squeue, which serves everyone on the cluster
 UNSEEN_SECONDS = 90.0  # for which a network file system may hide a new folder
 PATIENCE_SECONDS = 15.0  # after which it is said why nothing has begun
-WARNING_SECONDS = 60  # before the end of its time a task is told to make room, or a quarter of it
 ENDS = ("finished", "failed")
 OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL"}
 OVER |= {"DEADLINE", "OUT_OF_MEMORY"}
@@ -70,32 +69,13 @@ def launch(
 ) -> Generator[Event, None, None]:
     """Run work(*job, report) for each job in array tasks; with detach they are left to Slurm."""
     _refuse_without_slurm()
-    limit = minutes(time)
-    asked = {
-        "time": limit,
-        "partition": partition,
-        "account": account,
-        "qos": qos,
-        "constraint": constraint,
-        "cpus_per_task": cpus,
-        "gpus_per_node": gpus or None,
-        "mem": memory,
-        "setup": setup,
-        "array_parallelism": workers,
-        "signal_delay_s": min(WARNING_SECONDS, limit * 15),
-        "additional_parameters": options_by_name(options),
-        "stderr_to_stdout": True,
-        "job_name": "lossbench",
-    }
+    asked: dict[str, Any] = {"partition": partition, "account": account, "qos": qos}
+    asked |= {"constraint": constraint, "time": time, "cpus": cpus, "gpus": gpus, "memory": memory}
+    asked |= {"workers": workers, "setup": setup, "options": options}
+    slurm_answers.refuse_impossible(asked)
     slurm = _Slurm(expanded(folder).absolute(), asked, requeues, timeout, retries, work)
     named = {_place(job).name: (number, job) for number, job in enumerate(jobs)}
-    slurm.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(slurm.folder / ".lock"):
-        taken = slurm.attach(set(named))
-        new = [name for name in named if name not in taken]
-        seconds = [_place(named[name][1]).seconds for name in new]
-        parts = shares(new, seconds, workers, share, cpus)
-        submitted = slurm.submit([[(name, named[name][1]) for name in part] for part in parts])
+    submitted = slurm.begin({name: job for name, (_, job) in named.items()}, share)
     if detach and named:
         has = f"{_count(len(named), 'run')} in {_count(len(slurm.tasks), 'task')}"
         has += f" (job {', '.join(submitted)})" if submitted else ""
@@ -110,9 +90,8 @@ def launch(
 
 def room(settings: Mapping[str, Any]) -> int:
     """How many runs are in training at once, where Slurm has nothing else to do."""
-    partition = settings["partition"]
-    cores = sum(int(c) for _, c, _ in _nodes(*([f"--partition={partition}"] if partition else [])))
-    return min(settings["workers"] * settings["cpus"], cores)
+    most: int = settings["workers"] * settings["cpus"]
+    return min(most, slurm_answers.cores(settings["partition"]))
 
 
 def _refuse_without_slurm() -> None:
@@ -126,29 +105,6 @@ def _refuse_without_slurm() -> None:
             f"launcher=slurm: no {lacking[0]} here. Run this on your cluster's login node; or "
             "launcher=local."
         )
-
-
-def state() -> str:
-    """Whether submitit is installed and what the cluster has, in words."""
-    if not find_spec("submitit"):
-        return "not installed; pip install 'lossbench[slurm]'"
-    installed = f"submitit {version('submitit')}"
-    if not shutil.which("sinfo"):
-        return f"{installed}, no sbatch here"
-    rows = _nodes()
-    if not rows:
-        return f"{installed}, Slurm does not answer"
-    cores = sum(int(cores) for _, cores, _ in rows)
-    gpus = sum("gpu" in resources for *_, resources in rows)
-    return f"{installed}, {len(rows)} nodes with {cores} cores, {gpus} of them with GPUs"
-
-
-def _nodes(*options: str) -> list[list[str]]:
-    """Name, cores and generic resources of each node; none where Slurm does not answer."""
-    words = ["sinfo", "--noheader", "--Node", "--format=%N|%c|%G", *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines() if not done.returncode else []
-    return [line.strip().split("|") for line in sorted(set(lines))]
 
 
 def _place(job: tuple[Any, ...]) -> Workplace:
@@ -235,12 +191,22 @@ class _Slurm:
     began: float = field(default_factory=time.monotonic)
     silent: bool = True
 
+    def begin(self, jobs: dict[str, tuple[Any, ...]], share: int | None) -> list[str]:
+        """Attach to what is there already, and submit the rest; gives the numbers of that."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):
+            taken = self.attach(set(jobs))
+            new = [name for name in jobs if name not in taken]
+            seconds = [_place(jobs[name]).seconds for name in new]
+            parts = shares(new, seconds, self.asked["workers"], share, self.asked["cpus"])
+            return self.submit([[(name, jobs[name]) for name in part] for part in parts])
+
     def attach(self, names: set[str]) -> set[str]:
         """Follow what earlier commands submitted of these runs, and delete what is over."""
         taken: set[str] = set()
         for file in sorted(self.folder.glob("*/tasks.json")):
             tasks: dict[str, list[str]] = json.loads(file.read_text())
-            states = _states(tasks)
+            states = slurm_answers.states(tasks)
             alive = {task for task in tasks if states.get(task, ("COMPLETED", ""))[0] not in OVER}
             if not alive:
                 shutil.rmtree(file.parent, ignore_errors=True)
@@ -263,17 +229,17 @@ class _Slurm:
         folder = self.folder / uuid.uuid4().hex[:12]
         folder.mkdir()
         executor = submitit.SlurmExecutor(folder / "%j", max_num_timeout=self.requeues)
-        executor.update_parameters(**{k: v for k, v in self.asked.items() if v is not None})
-        limits = self.asked["cpus_per_task"], self.timeout, self.retries
+        executor.update_parameters(**parameters(self.asked))
+        limits = self.asked["cpus"], self.timeout, self.retries
         try:
-            with executor.batch():
+            with contextlib.redirect_stderr(io.StringIO()), executor.batch():
                 submitted = [
                     executor.submit(Share(folder, self.work, list(part), *limits)) for part in parts
                 ]
             ids = [job.job_id for job in submitted]
         except Exception as error:  # submitit's own, with what sbatch said
             shutil.rmtree(folder, ignore_errors=True)
-            raise UserError(f"launcher=slurm: {_refusal(error)}") from error
+            raise slurm_answers.refusal(error, self.asked) from error
         tasks = {task: [name for name, _ in part] for task, part in zip(ids, parts, strict=True)}
         unpack({"tasks.json": json.dumps(tasks).encode()}, folder)
         self.tasks |= {t: _Task(_events(folder, t), set(names)) for t, names in tasks.items()}
@@ -288,7 +254,7 @@ class _Slurm:
             states: dict[str, tuple[str, str]] = {}
             if look := time.monotonic() - self.looked > LOOK_SECONDS:
                 self.looked = time.monotonic()
-                states = _states(self.tasks)
+                states = slurm_answers.states(self.tasks)
             for name, what, value in self._news():
                 self.silent, failed = False, failed or what == "failed"
                 yield name, (what, value)
@@ -301,7 +267,7 @@ class _Slurm:
                 lost += [name] * again
                 failed = failed or not again
                 yield name, ("again" if again else what, value)
-            parts = shares(lost, [None] * len(lost), self.asked["array_parallelism"], None)
+            parts = shares(lost, [None] * len(lost), self.asked["workers"], None)
             self.submit([[(name, jobs[name]) for name in part] for part in parts])
             time.sleep(POLL_SECONDS)
         if not failed:  # the logs of what failed are kept
@@ -314,7 +280,7 @@ class _Slurm:
         if not (pending and self.silent and time.monotonic() - self.began > PATIENCE_SECONDS):
             return ""
         self.silent = False
-        return f"Waiting: Slurm has them pending ({', '.join(sorted(pending))})."
+        return slurm_answers.waiting(pending)
 
     def _news(self) -> Iterator[Line]:
         """What tasks have written since."""
@@ -345,19 +311,14 @@ class _Slurm:
                 lost: RuntimeError = WorkerLostError(why)
                 if state == "CANCELLED":  # somebody wanted it
                     lost = RuntimeError(f"Slurm job {number} was cancelled")
+                elif said := slurm_answers.failed_setup(log):
+                    lost = RuntimeError(f"{said}; the log is {log}")
                 yield name, "failed", lost
 
     def cancel(self) -> None:
         """End the tasks that are followed."""
         if self.tasks:
             subprocess.run(["scancel", *self.tasks], check=False, capture_output=True)
-
-
-def _refusal(error: Exception) -> str:
-    """What sbatch said, in a line."""
-    lines = str(error).splitlines()
-    said = [line.partition(": ")[2] for line in lines if line.startswith("sbatch: ")]
-    return " ".join(said) or " ".join(lines)[:300]
 
 
 def _count(number: int, what: str) -> str:
@@ -374,14 +335,3 @@ def _see(place: Path) -> None:
     while not (place / "summary.yaml").exists() and time.monotonic() < end:
         os.listdir(place.parent)  # makes a network file system look
         time.sleep(POLL_SECONDS)
-
-
-def _states(tasks: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The state of each task that Slurm remembers, and why it waits."""
-    numbers = ",".join(sorted({task.partition("_")[0] for task in tasks}))
-    words = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r"]
-    done = subprocess.run([*words, f"--jobs={numbers}"], capture_output=True, text=True)
-    if done.returncode and "Invalid job id" not in done.stderr:
-        return dict.fromkeys(tasks, ("UNKNOWN", ""))  # it does not answer: nothing is judged
-    rows = [line.strip().split("|") for line in done.stdout.splitlines()]
-    return {i: (state, "" if reason == "None" else reason) for i, state, reason in rows}

@@ -3,14 +3,57 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from shlex import quote
+from typing import Any
 
 from lossbench.contract import UserError
 
 TASK_SECONDS = 600.0  # of work for a task, where it is known how long runs take
+WARNING_SECONDS = 60  # before the end of its time a task is told to make room, or a quarter of it
 MOST_TASKS = 1000  # of an array; Slurm's own limit is often 1001
 UNITS = {1: (60,), 2: (60, 1), 3: (3600, 60, 1)}  # seconds, of 90, 1:30 and 1:30:00
 AFTER_DAYS = {1: (3600,), 2: (3600, 60), 3: (3600, 60, 1)}
+UNITS_OF_MEMORY = {"K": 1 / 1024, "": 1, "M": 1, "G": 1024, "T": 1024**2}
+SETUP_FAILED = "launcher.setup: "
+
+
+def parameters(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What submitit is asked for, from the settings of the launcher."""
+    limit = minutes(wanted["time"])
+    asked = {
+        "time": limit,
+        **{key: wanted[key] for key in ("partition", "account", "qos", "constraint")},
+        "cpus_per_task": wanted["cpus"],
+        "gpus_per_node": wanted["gpus"] or None,
+        "mem": wanted["memory"],
+        "setup": guarded(wanted["setup"]),
+        "array_parallelism": wanted["workers"],
+        "signal_delay_s": min(WARNING_SECONDS, limit * 15),
+        "additional_parameters": options_by_name(wanted["options"]),
+        "stderr_to_stdout": True,
+        "job_name": "lossbench",
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def guarded(setup: Sequence[str]) -> list[str]:
+    """Commands of shell, the first of which that fails ends the task with a word on it."""
+    said = f"{SETUP_FAILED}%s failed with exit code %d on %s\\n"
+    return [
+        f'eval {quote(line)} || {{ printf "{said}" {quote(line)} $? "$SLURMD_NODENAME"; exit 1; }}'
+        for line in setup
+    ]
+
+
+def megabytes(text: str) -> float:
+    """An amount of memory as Slurm writes it; 0 where it is none, which sbatch refuses.
+
+    >>> megabytes("4G"), megabytes("500"), megabytes("lots")
+    (4096.0, 500.0, 0.0)
+    """
+    found = re.fullmatch(r"(\d+)([KMGT]?)B?", text.strip().upper())
+    return float(found[1]) * UNITS_OF_MEMORY[found[2]] if found else 0.0
 
 
 def minutes(text: str) -> int:
