@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import made_results
@@ -11,6 +12,7 @@ from made_results import BASE, BETTER, SAME, on
 
 from lossbench.comparison import compare
 from lossbench.comparison.answers import answer
+from lossbench.report.tables import as_markdown
 
 WORSE = BASE - (BETTER - BASE)
 FAR = BETTER + 0.03
@@ -86,6 +88,30 @@ def test_no_difference_is_named_where_seeds_that_diverged_decide_against_it():
     ill = result("cross_entropy", BASE, diverged=range(12))
     shown = answer(compare([ill, result("focal", BASE - 0.001)], baseline="cross_entropy"))
     assert shown.headline == "focal wins over cross_entropy in accuracy: seeds diverged"
+
+
+def test_what_the_headline_says_is_open_is_not_said_again():
+    assert not [line for line in of(result("poly", SAME)).details if "poly" in line]
+
+
+def test_of_one_loss_its_value_is_said_and_what_to_run():
+    shown = answer(compare([CE]))
+    assert shown.headline == f"cross_entropy: accuracy {100 * BASE.mean():.1f} %"
+    assert shown.details == ("There is one loss: run another on the same data to compare it with.",)
+
+
+def test_sentences_and_tables_have_one_unit():
+    """Shares are in per cent and points, in words, on a terminal and in a table for a paper."""
+    found = compare([CE, result("focal", BETTER), result("poly", SAME)], same_within=0.02)
+    gain = f"{100 * (BETTER - BASE).mean():+.2f}"
+    words = " ".join(found[0].conclusion)
+    assert f"by {gain} points (simultaneous" in words
+    assert "within 2 points" in words
+    assert "0.0" not in re.sub(r"p = [\d.e-]+", "", words)
+    table = as_markdown(found, None)
+    assert "| mean % |" in table
+    assert f"| {100 * BETTER.mean():.2f} |" in table
+    assert f"| {gain} |" in table
 
 
 def test_a_loss_that_is_not_told_apart_from_another_does_not_win():

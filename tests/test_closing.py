@@ -12,7 +12,7 @@ from made_results import BASE, SAME, on, result
 
 from lossbench.commands.closing import Outcome, Request, next_steps, page_name
 from lossbench.commands.stores import as_records
-from lossbench.commands.terminal import complain
+from lossbench.commands.terminal import complain, fitting
 from lossbench.comparison import compare, tell_apart
 from lossbench.configuration import Configuration
 from lossbench.publish import write_index, write_report
@@ -130,6 +130,14 @@ def test_an_error_is_wrapped_to_the_terminal_with_commands_whole(monkeypatch, ca
     lines = capsys.readouterr().err.splitlines()
     assert max(len(line) for line in lines if "/a/" not in line) <= 60
     assert any(line.strip() == f"/a/{'b-' * 40}c" for line in lines)
+
+
+def test_a_line_is_wrapped_to_a_terminal_and_whole_for_a_program(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    line = "NOT BETTER: " + "word " * 30
+    assert fitting(line) == line
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert max(map(len, fitting(line).splitlines())) <= 60
 
 
 def test_what_doctor_says_has_a_record_for_each_thing_it_is_about():

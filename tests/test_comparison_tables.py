@@ -36,6 +36,7 @@ from lossbench.looks import INK
 from lossbench.report import tables
 from lossbench.report.export import as_json
 from lossbench.report.figures import assign_looks, write_figures
+from lossbench.report.grid import Column
 from lossbench.report.paper import WIDTHS, write_for_paper
 from lossbench.report.printed import print_comparisons
 from lossbench.results import duplicates
@@ -407,6 +408,41 @@ def test_the_answer_stands_in_the_first_line_and_the_question_before_the_table()
     first, *rest = printed(found, question="Which is best?\n").splitlines()
     assert first.startswith("focal wins: +0.02")
     assert rest.index("Which is best?") < next(i for i, x in enumerate(rest) if x[:4] == "loss")
+
+
+def test_one_loss_is_not_explained_as_a_comparison():
+    text = printed(compare([result("focal", BASE)]))
+    assert "accuracy on the test split after the last epoch, more is better.\n" in text
+    assert not re.search("difference|paired|verdict", text)
+
+
+def test_columns_are_explained_once_for_settings_of_different_sizes():
+    made = []
+    for size, data in ((100, "wine"), (300, "digits")):
+        for name, values in (("cross_entropy", BASE), ("focal", SAME)):
+            one = result(name, values, sections=on(data))
+            examples = {"drawn": "split", "learnt": size, "test": size}
+            made.append(replace(one, summary={**one.summary, "examples": examples}))
+    text = " ".join(printed(compare(made), 60).split())
+    assert text.count("paired by seed") == 1
+    assert "p here is on the examples there are" in text
+    assert text.count("in place of p") == 1
+
+
+def test_only_marks_that_a_table_has_are_explained():
+    made = [
+        result(name, values, sections=on(data))
+        for data in ("moons", "wine")
+        for name, values in (("cross_entropy", BASE), ("focal", BETTER))
+    ]
+    assert "\n+ better, b baseline\n" in printed(compare(made))
+
+
+@pytest.mark.parametrize(
+    ("head", "width"), [("root mean squared error", 13), ("accuracy\xa0%", 10), ("", 0)]
+)
+def test_a_head_takes_two_lines_at_most(head, width):
+    assert Column(head, ("1",)).least == max(width, 1)
 
 
 def test_the_picture_of_an_interval_lies_where_its_numbers_do():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -109,6 +110,26 @@ def test_every_number_of_the_table_is_the_one_of_the_comparison():
         assert line in text.replace("&#39;", "'")
     assert "<summary>For a paper: methods and references</summary>" in text
     assert "@article{holm1979" in text
+
+
+def test_a_caption_explains_what_the_page_has_and_no_columns_of_other_tables():
+    made = [
+        replace(
+            each, summary={**each.summary, "examples": {"drawn": "split", "learnt": 80, "test": 20}}
+        )
+        for each in three()
+    ]
+    (caption,) = re.findall(
+        r'class="soft caption">(.*?)</p>', render_page(compare(made), Words("t"))
+    )
+    assert "p here" not in caption
+    assert "verdicts are on new data like these 100 examples" in caption
+
+
+def test_the_signs_of_a_matrix_that_it_has_are_explained():
+    made = [result(n, v, sections=on(d)) for d in "abc" for n, v in (("x", BASE), ("y", BETTER))]
+    text = render_page(compare(made, baseline="x"), Words("t"))
+    assert "▲ better, 0 baseline; the number is the difference" in text
 
 
 def test_what_diverged_is_lost_or_was_tuned_is_said():

@@ -13,7 +13,7 @@ import click
 from lossbench.commands import completion
 from lossbench.commands.closing import own_name
 from lossbench.commands.options import OneOf, command, config_dir_option
-from lossbench.commands.terminal import a_console, say
+from lossbench.commands.terminal import a_console, fitting, say
 from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
 
@@ -85,7 +85,8 @@ def judge(
     options = {"--against": against, "--on": on, "--campaign": campaign, "--config-dir": config_dir}
     given = [word for key, value in options.items() if value for word in (key, value)]
     again = masked(shlex.join([own_name(), "judge", loss, *words, *given]))
-    say(FORMS[form](line, comparisons, better, again))
+    text = FORMS[form](line, comparisons, better, again)
+    say(fitting(text) if form == "line" else text)
     return 0 if better else 3
 
 

@@ -38,6 +38,11 @@ def say(*lines: str) -> None:
     print(printable("\n".join(lines)), flush=True)
 
 
+def fitting(line: str) -> str:
+    """A line as it is where a program reads it, and in the columns of a terminal."""
+    return _wrapped(line) if sys.stdout.isatty() else line
+
+
 def complain(text: str) -> None:
     """Print a message of ours to the error output, within the columns of a terminal."""
     lines = f"lossbench: {text}".split("\n")

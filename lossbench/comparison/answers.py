@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbench.comparison.contests import bounds_of
+from lossbench.comparison.scales import scale_of
 from lossbench.comparison.sentences import ALPHA, RULES, WORDS
 from lossbench.comparison.structure import Comparison, Row
 
@@ -20,46 +20,6 @@ class ShortAnswer:
     details: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Scale:
-    """In which unit a metric is printed: a share in percentage points, others as they are."""
-
-    factor: float
-    unit: str
-
-    def write(self, value: float, sign: str = "") -> str:
-        """A value in the unit, with as many digits as say something."""
-        scaled = self.factor * value + 0.0
-        if self.factor == 1:
-            return write_number(scaled, 3, sign)
-        return f"{scaled:{sign}.1f}" if abs(scaled) >= 0.1 or not scaled else f"{scaled:{sign}.1g}"
-
-    @property
-    def percent(self) -> str:
-        """What stands behind the name of a metric whose values are written in this unit."""
-        return " %" if self.unit else ""
-
-    def write_with_unit(self, value: float) -> str:
-        """A value, and its unit where it has one."""
-        return f"{self.write(value)} {self.unit}".rstrip()
-
-
-def write_number(value: float, digits: int, sign: str = "") -> str:
-    """A number in so many digits, of thousands and millions in whole ones.
-
-    >>> write_number(1518.2, 3), write_number(-0.01234, 3, "+")
-    ('1,518', '-0.0123')
-    """
-    return f"{value:{sign},.0f}" if 1000 <= abs(value) < 1e7 else f"{value:{sign}.{digits}g}"
-
-
-def scale_of(comparison: Comparison, metric: str | None = None) -> Scale:
-    """The unit of a metric, of the compared one where none is named."""
-    summary = next(iter(comparison.results.values())).summary
-    share = bounds_of(summary, metric or comparison.metric) == (0, 1)
-    return Scale(100, "points") if share else Scale(1, "")
-
-
 def answer(comparisons: Sequence[Comparison]) -> ShortAnswer:
     """What all of them show together."""
     return _answer_one(comparisons[0]) if len(comparisons) == 1 else _answer_all(comparisons)
@@ -70,12 +30,15 @@ def _answer_one(comparison: Comparison) -> ShortAnswer:
     if not others:
         (row,) = comparison.rows
         interval = comparison.shown(row).get(comparison.metric)
-        value = scale_of(comparison).write(interval.estimate) if interval else "no value"
-        return ShortAnswer(f"{row.label}: {comparison.metric} {value}", ("There is one loss.",))
+        scale = scale_of(comparison)
+        value = f"{scale.write(interval.estimate)}{scale.percent}" if interval else "no value"
+        alone = "There is one loss: run another on the same data to compare it with."
+        return ShortAnswer(f"{row.label}: {comparison.metric} {value}", (alone,))
     top = next((r for r in others if r.verdict == "better"), None) or next(
         (r for r in others if r.verdict == "better here"), None
     )
-    details = [*_evidence(comparison, top), *_rest(others, top), *_reservations(comparison, others)]
+    rest = [] if _is_one_open(others) else _rest(others, top)  # which the headline says
+    details = [*_evidence(comparison, top), *rest, *_reservations(comparison, others)]
     return ShortAnswer(_headline(comparison, others, top), tuple(details))
 
 
@@ -105,9 +68,13 @@ def _headline(comparison: Comparison, others: list[Row], top: Row | None) -> str
         return f"No difference in {metric} that matters: all are practically the same as {base}"
     if verdicts == {"undefined"}:
         return f"No answer: {metric} is undefined on these data"
-    if len(others) == 1 and others[0].verdict == "open":
+    if _is_one_open(others):
         return f"Not settled: {others[0].label} or {base} in {metric}"
     return f"No winner yet: no loss is shown to beat {base} in {metric}"
+
+
+def _is_one_open(others: list[Row]) -> bool:
+    return len(others) == 1 and others[0].verdict == "open"
 
 
 def _by(comparison: Comparison, row: Row, versus: bool = True, reverse: bool = False) -> str:

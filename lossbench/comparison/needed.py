@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 
-from lossbench.comparison.answers import join_names, scale_of
+from lossbench.comparison.answers import join_names
+from lossbench.comparison.scales import scale_of
 from lossbench.comparison.sentences import count_examples, kind_of_examples, why_unjudged
 from lossbench.comparison.structure import Comparison, Row
 

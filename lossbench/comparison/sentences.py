@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossbench import statistics
+from lossbench.comparison.scales import scale_of
 
 if TYPE_CHECKING:
     from lossbench.comparison.structure import Comparison, Row
@@ -54,9 +55,9 @@ def conclude(comparison: Comparison) -> list[str]:
 def mind(comparison: Comparison) -> list[str]:
     """What must be known with any answer: failures, rare seeds, looks, how results were chosen."""
     rows = [row for row in comparison.rows if row.verdict != "baseline"]
-    each = [(row.label, f"{_lost(comparison, row)}{_collapse(row)}".strip()) for row in rows]
+    each = [(row, f"{_lost(comparison, row)}{_collapse(comparison, row)}") for row in rows]
     return [
-        *(f"{label}: {words}" for label, words in each if words),
+        *(f"{row.label}:{words}" for row, words in each if words),
         *_twins(comparison),
         *_few(comparison),
         *_looks(comparison, rows),
@@ -64,18 +65,27 @@ def mind(comparison: Comparison) -> list[str]:
     ]
 
 
-def explain_question(comparison: Comparison) -> str:
-    """What the verdicts are about: new data, or the data that there are."""
-    match comparison.origin.get("drawn"):
-        case "anew":
-            return "each seed draws new data, so that verdicts hold for new data like these"
-        case "split":
-            here = f"p here is on these {count_examples(comparison)}"
-            return f"{here}, p new and the verdict on new data like them"
-        case "held out":
-            here = f"p here is on these {count_examples(comparison)}"
-            return f"{here}, p new and the verdict on new ones like them"
-    return "verdicts are on these data only: where they come from was not recorded"
+def explain_question(comparison: Comparison, *, counted: bool = True) -> str:
+    """What p and the verdicts are about: new data, or the data that there are.
+
+    counted: whether the number of examples is said, which settings may differ in.
+    """
+    if comparison.origin.get("drawn") not in ("split", "held out"):
+        return explain_verdicts(comparison)
+    here = f"on these {count_examples(comparison)}" if counted else "on the examples there are"
+    new = "new data" if comparison.origin["drawn"] == "split" else "new ones"
+    return f"p here is {here}, p new and the verdict on {new} like them"
+
+
+def explain_verdicts(comparison: Comparison) -> str:
+    """What the verdicts are about, where p has no columns."""
+    drawn = comparison.origin.get("drawn")
+    if drawn == "anew":
+        return "each seed draws new data, so that verdicts hold for new data like these"
+    if drawn not in ("split", "held out"):
+        return "verdicts are on these data only: where they come from was not recorded"
+    new = "new data" if drawn == "split" else "new ones"
+    return f"verdicts are on {new} like these {count_examples(comparison)}"
 
 
 def count_examples(comparison: Comparison) -> str:
@@ -114,12 +124,6 @@ def write_p(p: float | None) -> str:
     return "?" if p is None else f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
 
 
-def write_number(value: float, places: int = 4, sign: str = "") -> str:
-    """A score or a difference as it is printed; one too small for the places as a power of ten."""
-    small = 0 < abs(value) < 0.5 * 10**-places
-    return f"{value + 0.0:{sign}.{'1e' if small else f'{places}f'}}"
-
-
 def describe_row(comparison: Comparison, row: Row) -> str:
     """What is shown of a loss against the baseline."""
     versus = f"{comparison.baseline} in {comparison.metric} {RULES[comparison.at]}"
@@ -136,20 +140,30 @@ def describe_row(comparison: Comparison, row: Row) -> str:
             only = " on these data only" if here else ""
             return (
                 f"{row.label} and {versus} are practically the same{only}: within "
-                f"{comparison.margin:g}{_by(comparison, row, ', difference')}; equivalence test p "
+                f"{_margin(comparison)}{_by(comparison, row, ', difference')}; equivalence test p "
                 f"= {write_p(p)}.{_beyond(comparison, row) if here else ''}"
             )
     close = ""
     if row.same_p is not None and row.same_p <= ALPHA:
-        close = f" The difference is real but within {comparison.margin:g}: practically the same."
+        close = f" The difference is real but within {_margin(comparison)}: practically the same."
     only = " on these data only" if here else ""
     by = "" if _turned(comparison, row) else _by(comparison, row, " by")
     p = row.p_here if here else row.p
     return (
         f"{row.label} is {word} than {versus}{only}{by}; p = {write_p(p)}, "
-        f"better on {_count_gains(row)}.{_lost(comparison, row)}{_collapse(row)}{close}"
+        f"better on {_count_gains(row)}.{_lost(comparison, row)}{_collapse(comparison, row)}{close}"
         f"{_beyond(comparison, row) if here else ''}"
     )
+
+
+def _exact(comparison: Comparison, value: float, sign: str = "") -> str:
+    """A value of the compared metric, with its unit."""
+    scale = scale_of(comparison)
+    return f"{scale.write_exactly(value, sign)} {scale.unit}".rstrip()
+
+
+def _margin(comparison: Comparison) -> str:
+    return scale_of(comparison).name(comparison.margin or 0.0)
 
 
 def _count_gains(row: Row) -> str:
@@ -165,9 +179,10 @@ def _by(comparison: Comparison, row: Row, lead: str) -> str:
     known = np.isfinite(d.low)  # neither where seeds are few nor where they all agree
     on = "" if row.p is not None else " on these data"
     kind = "simultaneous 95 % interval" if comparison.family > 1 else "95 % interval"
-    estimate, low, high = (write_number(x, sign="+") for x in (d.estimate, d.low, d.high))
+    scale = scale_of(comparison)
+    low, high = (scale.write_exactly(x, "+") for x in (d.low, d.high))
     ends = f" ({kind}{on} {low} to {high})" if known else ""
-    return f"{lead} {estimate}{ends}"
+    return f"{lead} {_exact(comparison, d.estimate, '+')}{ends}"
 
 
 def _turned(comparison: Comparison, row: Row) -> bool:
@@ -198,10 +213,10 @@ def _lost(comparison: Comparison, row: Row) -> str:
     base = comparison.row(comparison.baseline)
     lost = [f"{x.diverged} of {x.seeds} seeds of {x.label}" for x in (row, base) if x.diverged]
     worst = "the worst outcome"
+    scale = scale_of(comparison)
     if comparison.failed is not None:
-        worst = (
-            f"{comparison.metric} {comparison.failed:.4g}, or as the worst seen if that is worse"
-        )
+        value = f"{scale.factor * comparison.failed:.4g}{scale.percent}"
+        worst = f"{comparison.metric} {value}, or as the worst seen if that is worse"
     diverged = f" Diverged: {' and '.join(lost)}; each counts as {worst}." if lost else ""
     both = int(np.isfinite(row.differences).sum())
     if both == len(row.differences):
@@ -210,12 +225,12 @@ def _lost(comparison: Comparison, row: Row) -> str:
         return f"{diverged} There is no seed on which both finished."
     turned = ""
     if row.verdict != "open" and row.difference and _turned(comparison, row):
-        turned = f", {write_number(row.difference.estimate, sign='+')}, which is the other way"
+        turned = f", {_exact(comparison, row.difference.estimate, '+')}, which is the other way"
     over = f"{both} seeds on which both finished" if both > 1 else "seed on which both finished"
     return f"{diverged} The difference is over the {over}{turned}."
 
 
-def _collapse(row: Row) -> str:
+def _collapse(comparison: Comparison, row: Row) -> str:
     """A rare seed on which all turns round, far beyond the usual difference."""
     differences = np.array(row.differences)
     finished = np.flatnonzero(np.isfinite(differences))
@@ -226,8 +241,9 @@ def _collapse(row: Row) -> str:
     against = differences[place] * np.median(differences[finished]) < 0
     if not usual or not against or sizes.max() <= RARE * usual:
         return ""
+    difference = _exact(comparison, differences[place], "+")
     return (
-        f" On one seed the difference is {write_number(differences[place], sign='+')}, the other "
+        f" On one seed the difference is {difference}, the other "
         f"way and {sizes.max() / usual:.0f} times the usual one."
     )
 
@@ -236,11 +252,11 @@ def _open(comparison: Comparison, row: Row) -> str:
     """What these seeds could have shown, and how many would show what was seen."""
     p = row.p_here if row.p is None else row.p
     seen = f"{_by(comparison, row, '; difference')}, p = {write_p(p)}.{_lost(comparison, row)}"
-    seen += _collapse(row)
+    seen += _collapse(comparison, row)
     if row.detectable is not None and np.isfinite(row.detectable):
         seen += (
             f" With {row.seeds} seeds the smallest true difference found 4 times in 5 is "
-            f"{write_number(row.detectable)}."
+            f"{_exact(comparison, row.detectable)}."
         )
     return f"{seen}{_settling(comparison, row)}"
 
@@ -288,7 +304,7 @@ def _leading(comparison: Comparison) -> Iterator[str]:
 def _rerun(comparison: Comparison) -> Iterator[str]:
     margins = [row.rerun for row in comparison.rows if row.rerun]
     if margins:
-        margin = write_number(max(margins))
+        margin = _exact(comparison, max(margins))
         yield f"A rerun with as many other seeds should give each mean within ±{margin}."
 
 

@@ -10,10 +10,10 @@ from itertools import zip_longest
 from typing import Literal
 
 from lossbench.comparison import Comparison, Row
-from lossbench.comparison.answers import scale_of
 from lossbench.comparison.needed import seeds_on_new_data, seeds_on_these
+from lossbench.comparison.scales import scale_of
 from lossbench.comparison.sentences import write_p
-from lossbench.report.sheets import MARKS, Sheet
+from lossbench.report.sheets import MARKS, Sheet, name_column
 from lossbench.statistics import Interval
 
 NARROW = 80  # columns, below which cells stand closer
@@ -37,7 +37,7 @@ class Column:
         if self.kind == "picture":
             return max(map(len, [self.head, *self.cells]))
         cells = " ".join(self.cells).split() if self.kind == "words" else self.cells
-        return max(map(len, [*self.head.split(" "), *cells]), default=0)
+        return max(_in_two_lines(self.head), *map(len, cells), 0)
 
     @property
     def most(self) -> int:
@@ -50,6 +50,13 @@ class Column:
         folds = self.kind == "words" or (number < 0 and self.kind == "number")
         lines = textwrap.wrap(text, width, break_on_hyphens=False) if folds else [text]
         return [line.rjust(width) if self.kind == "number" else line.ljust(width) for line in lines]
+
+
+def _in_two_lines(head: str) -> int:
+    """The least width at which a head takes no more than two lines."""
+    words = head.split(" ")
+    halves = ((" ".join(words[:n]), " ".join(words[n:])) for n in range(len(words)))
+    return min(max(map(len, pair)) for pair in halves)
 
 
 def render_sheet(sheet: Sheet, width: int) -> list[str]:
@@ -145,7 +152,6 @@ def _columns(comparison: Comparison, *, ends: bool) -> list[Column]:
     """All but the picture. ends: those of the difference's interval as well."""
     rows, scale = comparison.rows, scale_of(comparison)
     places = _places(comparison)
-    metric = comparison.metric.replace("_", " ") + scale.percent.replace(" ", "\xa0")
 
     def number(value: float, sign: str = "") -> str:
         scaled = scale.factor * value + 0.0
@@ -155,7 +161,7 @@ def _columns(comparison: Comparison, *, ends: bool) -> list[Column]:
     means = [_mean(comparison, row, number) for row in rows]
     columns = [
         Column("loss", tuple(row.label for row in rows), "words"),
-        Column(metric, tuple(means)),
+        Column(name_column(comparison, comparison.metric), tuple(means)),
     ]
     if len(rows) > 1:
         differences = (_difference(row, number, ends) for row in rows)

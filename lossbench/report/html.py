@@ -13,7 +13,9 @@ import yaml
 from markupsafe import Markup
 
 from lossbench.comparison import Comparison, tell_apart
-from lossbench.comparison.answers import answer, scale_of
+from lossbench.comparison.answers import answer
+from lossbench.comparison.scales import scale_of
+from lossbench.comparison.sentences import explain_verdicts
 from lossbench.drawing import Drawing, render_inline
 from lossbench.looks import COLOURS, INK
 from lossbench.report import figures
@@ -25,7 +27,14 @@ from lossbench.report.pages import TEMPLATES, render
 from lossbench.report.picked import title_metrics
 from lossbench.report.screen import build_matrix, list_lines, list_numbers
 from lossbench.report.sheets import render_latex
-from lossbench.report.tables import BOLD, Block, describe_together, list_blocks, peeking_blocks
+from lossbench.report.tables import (
+    BOLD,
+    Block,
+    describe_columns,
+    describe_together,
+    list_blocks,
+    peeking_blocks,
+)
 from lossbench.results import Result
 from lossbench.verdicts import Decision
 
@@ -172,6 +181,7 @@ def _setting(
         "latex": render_latex(
             block.sheets[0], f"{block.title}. {block.subtitle}. {BOLD}.", "tab:lossbench"
         ),
+        "caption": describe_columns(shown, _explain(shown)),
         "unit": scale_of(shown).percent,
         "metrics": title_metrics(shown),
         "peeking": [*peeking_blocks(shown, among)],
@@ -179,6 +189,12 @@ def _setting(
         "setting": _yaml(shown.setting),
         "runs": [_run(label, r) for label, r in shown.results.items()],
     }
+
+
+def _explain(comparison: Comparison) -> str:
+    """What the verdicts are about, and hollow ones, where there are some."""
+    here = any(row.verdict.endswith(" here") for row in comparison.rows)
+    return explain_verdicts(comparison) + ", hollow ones on these alone" * here
 
 
 def _diverged(label: str, result: Result) -> list[str]:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from lossbench.comparison import PLACES, Comparison, Row
-from lossbench.comparison.answers import Scale, scale_of, write_number
+from lossbench.comparison.scales import Scale, scale_of, write_number
 from lossbench.results import duplicates
 from lossbench.statistics import Interval, t_interval
 

@@ -11,11 +11,17 @@ from rich.text import Text
 from lossbench.comparison import Comparison, Group, tell_apart
 from lossbench.comparison.answers import answer
 from lossbench.comparison.needed import explain_needed
-from lossbench.comparison.sentences import mind
+from lossbench.comparison.sentences import explain_question, mind
 from lossbench.report.grid import evidence, render_primary, render_sheet
 from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.sheets import Sheet
-from lossbench.report.tables import Block, list_blocks, peeking_blocks, wrap
+from lossbench.report.tables import (
+    Block,
+    describe_columns,
+    list_blocks,
+    peeking_blocks,
+    wrap,
+)
 from lossbench.results import duplicates
 
 SIGNS = {
@@ -38,15 +44,14 @@ def print_comparisons(
     shown, blocks = answer(comparisons), [*list_blocks(comparisons, by)]  # may be refused
     write(console, shown.headline, bold=True)
     write(console, *filter(None, [" ".join(shown.details), question.strip()]))
-    feet = dict[str, None]()
+    feet = [explain_columns(comparisons)]
     for block in blocks:
         write(console, "")
         if isinstance(block.shown, Comparison):
-            feet[explain_columns(block, block.shown)] = None
             _print_comparison(console, block, block.shown, comparisons, everything)
         else:
             legend = isinstance(block.shown, Group)
-            feet |= {block.subtitle: None} if legend else {}
+            feet += [block.subtitle] if legend and block.subtitle not in feet else []
             _print_block(console, block._replace(subtitle="") if legend else block)
     for block in (b for c in comparisons if peek for b in peeking_blocks(c, comparisons)):
         write(console, "")
@@ -103,12 +108,17 @@ def write(console: Console, *lines: str, bold: bool = False) -> None:
         console.print(Text(line.rstrip(), style="bold" * bold), soft_wrap=True)
 
 
-def explain_columns(block: Block, comparison: Comparison) -> str:
-    """What the columns of a comparison's table are, and what its signs mean."""
-    cells = " ".join(cell for row in comparison.rows for cell in evidence(comparison, row))
-    signs = [words for sign, words in SIGNS.items() if f" {sign} " in f" {cells} "]
-    if "seeds" in cells or "ex." in cells:
+def explain_columns(comparisons: Sequence[Comparison]) -> str:
+    """What the columns of the comparisons' tables are, and what their signs mean, said once."""
+    counted = len(comparisons) == 1
+    columns = dict.fromkeys(
+        describe_columns(c, explain_question(c, counted=counted)) for c in comparisons
+    )
+    cells = [" ".join(x for row in c.rows for x in evidence(c, row)) for c in comparisons]
+    text = f" {' '.join(cells)} "
+    signs = [words for sign, words in SIGNS.items() if f" {sign} " in text]
+    if "seeds" in text or "ex." in text:
         signs.append("seeds or examples (ex.) in place of p: so many would settle it")
-    if comparison.family > 1:
-        signs.append(f"p and intervals of differences hold for {comparison.family} at once")
-    return f"{block.subtitle}. {'; '.join(signs)}".rstrip(". ") + "."
+    for family in sorted({c.family for c in comparisons if c.family > 1 and len(c.rows) > 1}):
+        signs.append(f"p and intervals of differences hold for {family} at once")
+    return f"{'. '.join(columns)}. {'; '.join(signs)}".rstrip(". ") + "."

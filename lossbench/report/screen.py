@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbench.comparison import Comparison, Row
-from lossbench.comparison.answers import scale_of, write_number
 from lossbench.comparison.needed import seeds_on_these
-from lossbench.comparison.sentences import write_p
+from lossbench.comparison.scales import scale_of, write_number
+from lossbench.comparison.sentences import WORDS, write_p
 from lossbench.drawing import Confusion, Drawing, Forest, Graph, Plane, Ranks, Trace
 from lossbench.looks import Look
 from lossbench.report.picked import write_ends, write_mean, write_other_metrics
@@ -96,6 +96,16 @@ class Matrix:
 
     settings: tuple[str, ...]
     rows: tuple[tuple[str, Look, tuple[Verdict | None, ...]], ...]
+
+    @property
+    def legend(self) -> str:
+        """What the signs in the cells mean."""
+        verdicts = {line.verdict for *_, cells in self.rows for line in cells if line}
+        kinds = {verdict.removesuffix(" here") for verdict in verdicts}
+        words = {**{kind: kind for kind in SIGNS}, **WORDS}
+        signs = [f"{sign} {words[kind]}" for kind, sign in SIGNS.items() if kind in kinds]
+        hollow = any(verdict.endswith(" here") for verdict in verdicts)
+        return ", ".join([*signs, *(["hollow: on these data only"] if hollow else [])])
 
 
 def build_matrix(named: Sequence[tuple[str, list[Verdict]]], looks: dict[str, Look]) -> Matrix:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from lossbench.comparison import Comparison, DatasetRanking, Group, PeekingTax
 from lossbench.comparison.peeking import EPOCHS, Paper
-from lossbench.comparison.sentences import write_number, write_p
+from lossbench.comparison.scales import Scale, scale_in, scale_of
+from lossbench.comparison.sentences import write_p
 from lossbench.report.export import Record, list_records
 from lossbench.report.picked import list_other_metrics
 from lossbench.statistics import Interval
@@ -21,10 +22,6 @@ MARKS = {
     **{"better here": "(+)", "worse here": "(-)", "same here": "(~)"},
     **{"open": " ", "undefined": "?"},
 }
-LEGEND = (
-    "+ better, - worse, ~ practically the same, in brackets on these data only, = identical, "
-    "b baseline, ? undefined, unmarked: not settled"
-)
 OTHER = {"last": "best epoch", "best": "last epoch"}
 PREFIXES = {"last": "", "best": "best_epoch_"}  # of a record's columns
 LATEX = {
@@ -60,37 +57,45 @@ class Sheet:
 def build_primary(comparison: Comparison) -> Sheet:
     """Mean, interval and paired difference in the compared metric, last epoch next to best."""
     records = [r for r in list_records([comparison]) if r["metric"] == comparison.metric]
-    head = ["loss", "mean", "95 % interval", OTHER[comparison.at], "difference", "P(better)"]
+    scale = scale_of(comparison)
+    head = [
+        "loss",
+        f"mean{scale.percent}",
+        "95 % interval",
+        OTHER[comparison.at],
+        "difference",
+        "P(better)",
+    ]
     both = comparison.origin.get("drawn") != "anew"
     head[5:5] = ["p here", "p new"] if both else ["p (Holm)"]
-    cells = [_primary_cells(record, both) for record in records]
+    cells = [_primary_cells(record, both, scale) for record in records]
     if any(record["diverged"] for record in records):
         head.append("diverged")
         cells = [[*c, str(r["diverged"])] for c, r in zip(cells, records, strict=True)]
     return Sheet(tuple(head), tuple(map(tuple, cells)), leading=comparison.leading)
 
 
-def _primary_cells(record: Record, both: bool) -> list[str]:
+def _primary_cells(record: Record, both: bool, scale: Scale) -> list[str]:
     shown, other = PREFIXES[record["at"]], PREFIXES["last" if record["at"] == "best" else "best"]
-    mean = _mean(record, shown)
+    mean = _mean(record, shown, scale)
     ends = [record[f"{shown}low"], record[f"{shown}high"]]
-    interval = " ".join(map(write_number, ends)) if _are_ends(*ends) else ""
+    interval = " ".join(map(scale.write_exactly, ends)) if _are_ends(*ends) else ""
     versus = [record["verdict"], *[""] * (3 if both else 2)]
     if record["verdict"] not in ("baseline", "identical", "undefined"):
         difference = record["difference_mean"]
         p = [write_p(record[name]) for name in ("p_these_data", "p_holm")[not both :]]
         better = f"{record['probability_of_improvement']:.0%}"
-        versus = ["-" if difference is None else write_number(difference, sign="+"), *p, better]
+        versus = ["-" if difference is None else scale.write_exactly(difference, "+"), *p, better]
         versus[0] += "*" if 0 < record["difference_seeds"] < record["seeds"] else ""
-    return [record["loss"], mean, interval, _mean(record, other), *versus]
+    return [record["loss"], mean, interval, _mean(record, other, scale), *versus]
 
 
-def _mean(record: Record, prefix: str) -> str:
+def _mean(record: Record, prefix: str, scale: Scale) -> str:
     """The mean; starred where seeds that diverged are not in it."""
     mean = record[f"{prefix}mean"]
     if mean is None:
         return "diverged" if record["diverged"] == record["seeds"] else ""
-    return write_number(mean) + ("*" if record["diverged"] else "")
+    return scale.write_exactly(mean) + ("*" if record["diverged"] else "")
 
 
 def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
@@ -100,9 +105,11 @@ def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
     """
     cells: dict[str, dict[str, str]] = {}
     for record in list_records([comparison]):
-        cells.setdefault(record["loss"], {})[record["metric"]] = _short(record)
+        cells.setdefault(record["loss"], {})[record["metric"]] = _short(
+            record, scale_of(comparison, record["metric"])
+        )
     for shown in _few(list_other_metrics(comparison), METRICS_ABREAST):
-        head = ("loss", *(name.replace("_", " ") for name in shown))
+        head = ("loss", *(name_column(comparison, name) for name in shown))
         rows = tuple((loss, *(of[n] for n in shown)) for loss, of in cells.items())
         yield Sheet(head, rows, title="Other metrics")
 
@@ -117,15 +124,20 @@ def build_pairs(comparison: Comparison) -> Iterator[Sheet]:
         yield Sheet(("P(better) than", *shown), tuple(rows), title="P(better) for every pair")
 
 
-def _short(record: Record) -> str:
+def name_column(comparison: Comparison, metric: str) -> str:
+    """A metric as the head of its column, with the unit of its values."""
+    return metric.replace("_", " ") + scale_of(comparison, metric).percent.replace(" ", "\xa0")
+
+
+def _short(record: Record, scale: Scale) -> str:
     prefix = PREFIXES[record["at"]]
     mean, low, high = (record[f"{prefix}{name}"] for name in ("mean", "low", "high"))
     if mean is None:
         return "-"
     half = ""
     if _are_ends(low, high):  # one of them may be cut at a bound of the metric
-        half = f" ±{write_number(max(high - mean, mean - low), 3)}"
-    return f"{write_number(mean, 3)}{half}"
+        half = f" ±{scale.write_exactly(max(high - mean, mean - low), places=3)}"
+    return f"{scale.write_exactly(mean, places=3)}{half}"
 
 
 def _are_ends(low: float | None, high: float | None) -> bool:
@@ -137,7 +149,8 @@ def build_group(group: Group) -> Iterator[Sheet]:
     """A line for each value of the key, a column for each loss, few to a sheet; MARKS explain."""
     cells = {
         (value, record["loss"]): (
-            f"{_mean(record, PREFIXES[record['at']])} {MARKS[record['verdict']]}"
+            f"{_mean(record, PREFIXES[record['at']], scale_of(comparison))} "
+            f"{MARKS[record['verdict']]}"
         )
         for value, comparison in group.comparisons.items()
         for record in list_records([comparison])
@@ -150,16 +163,27 @@ def build_group(group: Group) -> Iterator[Sheet]:
         yield Sheet((group.key, *shown), tuple(lines))
 
 
+def explain_marks(group: Group) -> str:
+    """What the marks in the cells of a group mean, as far as there are any."""
+    verdicts = {row.verdict for comparison in group.comparisons.values() for row in comparison.rows}
+    kinds = {verdict.removesuffix(" here") for verdict in verdicts}
+    words = {**{kind: kind for kind in MARKS}, "same": "practically the same"}
+    marks = [f"{mark} {words[kind]}" for kind, mark in MARKS.items() if kind in kinds - {"open"}]
+    marks += ["in brackets on these data only"] if any(" here" in v for v in verdicts) else []
+    return ", ".join([*marks, *(["unmarked: not settled"] if "open" in kinds else [])])
+
+
 def build_ranks(ranking: DatasetRanking) -> Sheet:
     """Average ranks over datasets, and the gain over the baseline where it has one scale."""
     head = ["loss", "average rank"]
     rows = [[label, f"{rank:.2f}"] for label, rank in ranking.ranks.items()]
     if ranking.gains is not None:
+        scale = scale_of(next(iter(ranking.group.comparisons.values())))
         head += ["interquartile gain", "95 % interval"]
         for row in rows:
             gain = ranking.gains.get(row[0])
             ends = (gain.estimate, gain.low, gain.high) if gain else ()
-            cells = [write_number(end, sign="+") for end in ends]
+            cells = [scale.write_exactly(end, "+") for end in ends]
             row += [cells[0], f"{cells[1]} {cells[2]}"] if gain else ["baseline", ""]
     return Sheet(tuple(head), tuple(map(tuple, rows)))
 
@@ -170,17 +194,19 @@ def build_ledger(comparison: Comparison) -> Sheet | None:
     if not tuned:
         return None
     metric = next(iter(tuned.values()))["metric"]
+    result = next(iter(comparison.results.values()))
+    scale = scale_in(result.summary, metric.removeprefix("val/"))
     rows = []
     for label, tuning in tuned.items():
         values = [tuning[name] for name in ("value", "configured_value")]
-        cells = ["diverged" if value is None else write_number(value) for value in values]
+        cells = ["diverged" if value is None else scale.write_exactly(value) for value in values]
         chosen = ", ".join(f"{key} {value:g}" for key, value in tuning["chosen"].items())
         rows.append((label, f"{tuning['trials']} x {tuning['seeds']}", *cells, chosen))
-    head = ("loss", "trials x seeds", metric, "as configured", "chosen")
+    head = ("loss", "trials x seeds", f"{metric}{scale.percent}", "as configured", "chosen")
     return Sheet(head, tuple(rows), words=("chosen",), title="Tuning")
 
 
-def build_peeking(tax: PeekingTax) -> Iterator[Sheet]:
+def build_peeking(tax: PeekingTax, scale: Scale) -> Iterator[Sheet]:
     """How often papers' verdicts flip, a line for each rule, means over losses; then inflation."""
     for tuning in dict.fromkeys(paper.tuning for paper in tax.papers):
         rules: dict[tuple[str, str], list[Paper]] = {}
@@ -194,7 +220,7 @@ def build_peeking(tax: PeekingTax) -> Iterator[Sheet]:
             rows.append((*rule, *map(_mean_share, shares)))
         yield Sheet((tuning, "seeds", "flips", "reversed", "flips, t test"), tuple(rows))
     rows = [
-        (label, *(_inflation(by.get(epoch)) for epoch in ("last", "best")))
+        (label, *(_inflation(by.get(epoch), scale) for epoch in ("last", "best")))
         for label, by in tax.inflation.items()
     ]
     head = ("best test epoch", *(f"over {EPOCHS[epoch]}" for epoch in ("last", "best")))
@@ -209,11 +235,12 @@ def _mean_share(shares: Sequence[float]) -> str:
     return "<1%" if 0 < percent < 1 else ">99%" if 99 < percent < 100 else f"{percent:.0f}%"
 
 
-def _inflation(interval: Interval | None) -> str:
+def _inflation(interval: Interval | None, scale: Scale) -> str:
     if interval is None:
         return "-"
     half = (interval.high - interval.low) / 2
-    return f"{interval.estimate:+.4f}" + (f" ±{half:.4f}" if math.isfinite(half) else "")
+    ends = f" ±{scale.write_exactly(half)}" if math.isfinite(half) else ""
+    return scale.write_exactly(interval.estimate, "+") + ends
 
 
 def _few(names: Sequence[str], abreast: int) -> Iterator[Sequence[str]]:

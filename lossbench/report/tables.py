@@ -22,6 +22,7 @@ from lossbench.comparison import (
     rank_losses,
     robustness,
 )
+from lossbench.comparison.scales import scale_of
 from lossbench.comparison.sentences import RULES
 from lossbench.report import sheets
 from lossbench.report.export import as_csv, as_json
@@ -76,16 +77,11 @@ def list_blocks(
 
 
 def _of_comparison(comparison: Comparison) -> Block:
-    better = "more" if comparison.direction > 0 else "less"
-    paired = "paired by seed" if comparison.paired else "unpaired"
     tuning = comparison.setting["tuning"]
     counts = [row.seeds for row in comparison.rows]
     seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
     title = f"{describe_setting(comparison.setting)} · {_count(seeds)} · {tuning}"
-    subtitle = (
-        f"{comparison.metric} on the test split {RULES[comparison.at]}, {better} is better; "
-        f"differences are to {comparison.baseline}, {paired}; {explain_question(comparison)}"
-    )
+    subtitle = describe_columns(comparison, explain_question(comparison))
     tables = [
         sheets.build_primary(comparison),
         *sheets.build_metrics(comparison),
@@ -94,6 +90,16 @@ def _of_comparison(comparison: Comparison) -> Block:
     ]
     sentences = [*comparison.conclusion, *list_tuning_notes(comparison)]
     return Block(comparison, title, subtitle, [sheet for sheet in tables if sheet], sentences)
+
+
+def describe_columns(comparison: Comparison, question: str) -> str:
+    """What the columns of a table are; question: what its p and verdicts are about."""
+    better = "more" if comparison.direction > 0 else "less"
+    metric = f"{comparison.metric} on the test split {RULES[comparison.at]}, {better} is better"
+    if len(comparison.rows) == 1:
+        return metric
+    paired = "paired by seed" if comparison.paired else "unpaired"
+    return f"{metric}; differences are to {comparison.baseline}, {paired}; {question}"
 
 
 def peeking_blocks(comparison: Comparison, among: Sequence[Comparison]) -> Iterator[Block]:
@@ -113,7 +119,7 @@ def peeking_blocks(comparison: Comparison, among: Sequence[Comparison]) -> Itera
         sentences.append(
             f"own tuned: the loss is, {untuned}; held against the verdict on both tuned."
         )
-    tables = list(sheets.build_peeking(tax))
+    tables = list(sheets.build_peeking(tax, scale_of(comparison)))
     yield Block(comparison, title, explain_papers(comparison), tables, sentences)
 
 
@@ -123,13 +129,15 @@ def _count(seeds: object) -> str:
 
 def _of_group(group: Group) -> Block:
     comparisons = group.comparisons.values()
-    metrics, bases, seeds = (
+    bases, seeds = (
         ", ".join(sorted({str(getattr(c, name)) for c in comparisons}))
-        for name in ("metric", "baseline", "seeds")
+        for name in ("baseline", "seeds")
     )
+    metrics = ", ".join(sorted({f"{c.metric}{scale_of(c).percent}" for c in comparisons}))
     fixed = describe_setting(group.fixed)
     title = f"{metrics} by {group.key} · {fixed} · {_count(seeds)} · baseline {bases}"
-    return Block(group, title, sheets.LEGEND, list(sheets.build_group(group)), group.conclusion)
+    tables = list(sheets.build_group(group))
+    return Block(group, title, sheets.explain_marks(group), tables, group.conclusion)
 
 
 def as_markdown(comparisons: Sequence[Comparison], by: str | None, peek: bool = False) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from lossbench import results
+from lossbench.comparison.scales import scale_in
 from lossbench.configuration import digest
 from lossbench.contract import UserError
 from lossbench.sweep.launcher import Event
@@ -117,7 +118,9 @@ class Display:
         scores[self.names[job]] = mean * result.summary["directions"][metric]
         best = max(scores, key=lambda name: scores[name])
         ahead = "" if best == self.names[job] else f" ({best} leads)"
-        return f", {metric} {mean:.4g}{' leads' * (not ahead and len(scores) > 1)}{ahead}"
+        scale = scale_in(result.summary, metric)
+        value = f"{scale.factor * mean:.4g}{scale.percent}"
+        return f", {metric} {value}{' leads' * (not ahead and len(scores) > 1)}{ahead}"
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lossbench.comparison import PLACES, Comparison, Row
-from lossbench.comparison.answers import scale_of
+from lossbench.comparison.scales import scale_of
 from lossbench.drawing import Estimate, Forest, Graph
 from lossbench.report.figures.picture import (
     Looks,

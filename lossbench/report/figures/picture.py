@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.comparison import Comparison
-from lossbench.comparison.answers import Scale
+from lossbench.comparison.scales import Scale
 from lossbench.drawing import Drawing, Trace
 from lossbench.looks import Look
 from lossbench.statistics import Interval, t_interval

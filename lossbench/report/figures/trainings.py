@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lossbench.comparison import Comparison
-from lossbench.comparison.answers import Scale, scale_of
+from lossbench.comparison.scales import Scale, scale_of
 from lossbench.drawing import Graph, Trace, cover
 from lossbench.looks import Look, choose_look
 from lossbench.registry.parts import in_words
