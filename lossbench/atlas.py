@@ -100,8 +100,9 @@ def suggest(table: pd.DataFrame, task: str, shape: Mapping[str, float]) -> Sugge
     rows = table[table.task == task]
     if not len(rows):
         raise UserError(
-            f"the atlas has no data of the task {task}. Measure it: lossbench run -m "
-            f"loss=…,… It has {', '.join(sorted(set(table.task)))}."
+            f"nothing to suggest: the atlas has no data of the task {task}, only of "
+            f"{', '.join(sorted(set(table.task)))}.\nCompare some of its losses yourself, with "
+            f"lossbench run -m loss=A,B; their names: lossbench list losses --task {task}"
         )
     settings = rows.drop_duplicates("data").set_index("data")
     distance = _distances(settings, shape)

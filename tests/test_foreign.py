@@ -128,6 +128,11 @@ def test_it_is_said_where_a_reduction_is_switched_off(name, words, tmp_path):
         ("torch.nn:BCEWithLogitsLoss", "regression", "a right answer does not cost less than a"),
         ("torch.nn:TripletMarginLoss", "multiclass", "serves it"),
         ("torch.nn:NoSuchLoss", "multiclass", "it has no attribute 'NoSuchLoss'"),
+        (
+            "torch.nn:Huber",
+            "multiclass",
+            r"Did you mean torch.nn:HuberLoss\? Allowed: [^.]*BCELoss",
+        ),
         ("torch.no_such:Loss", "multiclass", "there is no module torch.no_such"),
     ],
 )

@@ -38,6 +38,26 @@ def test_a_loss_is_listed_with_its_tasks_and_the_first_line_of_its_docstring(mon
     assert entry[1].strip() == loss.__doc__.splitlines()[0]
 
 
+def test_a_loss_of_several_tasks_has_a_sentence_for_each_that_differs(capsys):
+    main(["list", "losses", "--format", "json"])
+    (focal,) = [e for e in json.loads(capsys.readouterr().out) if e["name"] == "focal"]
+    lines = dict(line.split(": ", 1) for line in focal["description"].splitlines())
+    assert [*lines] == ["binary, multiclass", "multilabel", "segmentation, semantic_segmentation"]
+    assert "fades out the labels" in lines["multilabel"]
+
+
+def test_losses_of_one_task_are_listed_with_what_they_do_there(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["list", "losses", "--task", "multilabel", "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    known = {p.name for p in registry.installed("loss") if p.task in ("multilabel", None)}
+    assert {entry["name"] for entry in listed} == known
+    (focal,) = [entry for entry in listed if entry["name"] == "focal"]
+    assert focal["description"].endswith("fades out the labels that are already right.")
+    assert main(["list", "models", "--task", "multilabel"]) == 2
+    assert "list models: --task is of losses" in capsys.readouterr().err
+
+
 def test_an_experiment_that_cannot_be_read_is_broken(here, capsys):
     put(here, {"experiments/ill/experiment.yaml": "quesiton: why\n"})
     assert main(["list", "experiments"]) == 0

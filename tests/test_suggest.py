@@ -122,7 +122,10 @@ def test_data_of_the_user_are_judged_by_their_shape(command):
 REFUSED = [
     ([], "name the data, such as dataset=digits"),
     (["dataset=digits", "loss=focal"], "loss: suggest looks at data alone"),
-    (["dataset=digit_identities"], "the atlas has no data of the task embedding"),
+    (
+        ["dataset=digit_identities"],
+        "nothing to suggest: the atlas has no data of the task embedding",
+    ),
     (["dataset=digitz"], "digitz"),
 ]
 

@@ -29,10 +29,11 @@ KINDS = {plural: kind for kind, plural in PLURALS.items()}
 @click.argument(
     "kind", type=OneOf("kind", [*KINDS, "experiments"]), default="losses", metavar="[KIND]"
 )
+@click.option("--task", help="Only losses, or metrics, of this task.")
 @click.option("--all", "everything", is_flag=True, help="Losses of any installed library, too.")
 @click.option("--verify", is_flag=True, help="Import each; exit with 3 where one is broken.")
 @format_option
-def list_installed(kind: str, everything: bool, verify: bool, form: str) -> int:
+def list_installed(kind: str, task: str | None, everything: bool, verify: bool, form: str) -> int:
     """List what is installed, of a kind.
 
     KIND is losses (default), datasets, corruptions, augmentations, models, regularizers,
@@ -43,7 +44,11 @@ def list_installed(kind: str, everything: bool, verify: bool, form: str) -> int:
     """
     if everything and kind != "losses":
         raise UserError(f"list {kind}: --all is of losses. Give lossbench list losses --all.")
-    entries, broken = _experiments() if kind == "experiments" else _plugins(KINDS[kind], verify)
+    if task and (kind not in ("losses", "metrics") or everything):
+        raise UserError(f"list {kind}: --task is of losses or metrics, and goes without --all.")
+    entries, broken = (
+        _experiments() if kind == "experiments" else _plugins(KINDS[kind], verify, task)
+    )
     libraries = _offered() if everything else []
     if form == "json":
         say(json.dumps([asdict(entry) for entry in (*entries, *libraries)], indent=1))
@@ -62,7 +67,10 @@ def list_installed(kind: str, everything: bool, verify: bool, form: str) -> int:
 
 @dataclass(frozen=True)
 class Listed:
-    """What is listed: a name, the tasks that it is for, where it is from, and one sentence."""
+    """What is listed: a name, the tasks that it is for, where it is from, and one sentence.
+
+    Of what does something else in each task, description is a line for each.
+    """
 
     name: str
     tasks: list[str]
@@ -74,9 +82,12 @@ class Listed:
         return " · ".join(filter(None, [", ".join(self.tasks), self.package]))
 
 
-def _plugins(kind: str, verify: bool) -> tuple[list[Listed], list[str]]:
-    """The plugins of a kind by name, and those that are broken."""
+def _plugins(kind: str, verify: bool, task: str | None = None) -> tuple[list[Listed], list[str]]:
+    """The plugins of a kind by name, of one task if named, and those that are broken."""
     plugins = registry.installed(kind)
+    if task:
+        name = registry.find("task", task)[0].name
+        plugins = tuple(p for p in plugins if p.task in (None, name))
     faults = registry.missing_modules(plugins)
     if verify:
         from lossbench.doctor import broken  # pandas: slow to import, not always wanted
@@ -84,16 +95,20 @@ def _plugins(kind: str, verify: bool) -> tuple[list[Listed], list[str]]:
         faults = broken(plugins)
     if kind == "config":
         return _presets(), fault_lines(faults)
-    names = registry.names(kind)
+    names = sorted({p.name for p in plugins})
     entries = [_entry(name, [p for p in plugins if p.name == name]) for name in names]
     return entries, fault_lines(faults)
 
 
 def _entry(name: str, same: Sequence[Plugin]) -> Listed:
-    """The plugins of one name: their tasks, packages, and what the first says of itself."""
+    """The plugins of one name: their tasks, packages, and what they say of themselves."""
     tasks = [p.task or "every task" for p in same if p.task or p.kind == "loss"]
     packages = ", ".join(sorted({f"{p.package} {p.version}" for p in same}))
-    return Listed(name, tasks, packages, describe_plugin(same[0]))
+    said: dict[str, list[str]] = {}
+    for plugin in same:
+        said.setdefault(describe_plugin(plugin), []).append(plugin.task or "every task")
+    lines = [f"{', '.join(of)}: {words}" for words, of in said.items()]
+    return Listed(name, tasks, packages, "\n".join(lines if len(lines) > 1 else said))
 
 
 def _offered() -> list[Listed]:
@@ -126,9 +141,9 @@ def describe_plugin(plugin: Plugin) -> str:
 
 def _print_entry(heading: str, description: str) -> None:
     """Print a name with a detail, and below it what describes it."""
-    for line, indent in ((heading, ""), (description, "    ")):
-        if line:
-            say(textwrap.fill(line, width(), initial_indent=indent, subsequent_indent="    "))
+    say(textwrap.fill(heading, width(), subsequent_indent="    "))
+    for line in description.splitlines():
+        say(textwrap.fill(line, width(), initial_indent="    ", subsequent_indent="    "))
 
 
 def _presets() -> list[Listed]:

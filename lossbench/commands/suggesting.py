@@ -77,8 +77,8 @@ def _lines(
     answer = (
         f"worth trying next to {usual}: {', '.join(worth[:MOST])}."
         if worth
-        else f"it does not matter here: begin with {usual}. On none of the {count} nearest data "
-        "sets was another loss shown better without being shown worse on another of them."
+        else f"nothing to suggest but {usual}, the usual loss. On none of the {count} nearest "
+        "data sets was another shown better without being shown worse on another of them."
     )
     yield from _wrapped(f"{config.dataset.name}: {answer}")
     yield ""

@@ -94,11 +94,11 @@ def meant(word: object, allowed: Iterable[object]) -> list[str]:
     return same or called or difflib.get_close_matches(str(word), names, 1, NEAR)
 
 
-def choices(word: object, allowed: Iterable[object]) -> str:
-    """What could have been meant, and what is allowed, in one line."""
+def choices(word: object, allowed: Iterable[object], place: str = "") -> str:
+    """What could have been meant, written with its place, and what is allowed, in one line."""
     names = sorted(map(str, allowed))
     likely = meant(word, names)
-    question = f"Did you mean {' or '.join(likely)}? " if likely else ""
+    question = f"Did you mean {' or '.join(place + name for name in likely)}? " if likely else ""
     listed = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
     return f"{question}Allowed: {listed or 'nothing'}."
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from lossbench.contract import UserError
@@ -23,7 +22,7 @@ from lossbench.registry.hints import choices, file_meant, meant, package_meant
 from lossbench.registry.imports import forget_edited, import_of
 from lossbench.registry.kinds import KINDS, PLURALS
 from lossbench.registry.modules import SHARED, file_of, spec_of, tree_of
-from lossbench.registry.offers import offered_as
+from lossbench.registry.offers import names_in, offered_as
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.registry.signatures import (
     CALL_FACTS,
@@ -185,7 +184,7 @@ def find_for_task(name: str, *tasks: str, kind: str = "loss") -> Plugin:
     known = " or ".join(p.task or "" for p in plugins)
     raise UserError(
         f"{kind}={name} is for the task {known}; the data pose the task {' or '.join(tasks)}.\n"
-        f"{choices(name, others)}"
+        f"{choices(name, others)} All: lossbench list {PLURALS[kind]} --task {tasks[0]}"
     )
 
 
@@ -257,8 +256,9 @@ def imported(plugin: Plugin) -> Any:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         reason = f"{type(error).__name__}: {reason}"
         if isinstance(error, AttributeError) and error.obj is sys.modules.get(module.__name__):
-            defined = [n for n, v in vars(module).items() if n[0] != "_" and _is_from(module, v)]
-            reason = f"it has no attribute {error.name!r}. {choices(error.name, defined)}"
+            defined = names_in(module, losses=plugin.library and plugin.kind == "loss")
+            place = f"{plugin.name.rpartition(':')[0]}:"
+            reason = f"it has no attribute {error.name!r}. {choices(error.name, defined, place)}"
         raise plugin.refused(reason) from error
     if not callable(target):
         raise plugin.refused(f"it is a {type(target).__name__}, not a function or a class.")
@@ -280,12 +280,6 @@ def takes_shapes(model: Plugin) -> bool:
 
 def _is_own_model(plugin: Plugin, signature: Signature) -> bool:
     return plugin.foreign == "model" and signature.arguments == ()
-
-
-def _is_from(module: ModuleType, value: Any) -> bool:
-    """Whether it is defined in the module, or in another one of its package."""
-    package = module.__name__.partition(".")[0]
-    return callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == package
 
 
 def _fault(plugin: Plugin, signature: Signature) -> str:

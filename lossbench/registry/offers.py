@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from lossbench.registry.entry_points import entry_points
 from lossbench.registry.modules import Module, file_of, tree_of
@@ -136,3 +138,14 @@ def offered_as(word: str) -> str:
     """What to write for the losses of libraries that have this name, or nothing."""
     names = [each.name for each in offered() if each.name.rpartition(":")[2] == word]
     return f"Did you mean {' or '.join(f'loss={name}' for name in names[:3])}?" if names else ""
+
+
+def names_in(module: ModuleType, *, losses: bool) -> list[str]:
+    """What can be called and is of the module's package; losses: of those the ones named so."""
+    package = module.__name__.partition(".")[0]
+
+    def is_from(value: Any) -> bool:
+        return callable(value) and f"{getattr(value, '__module__', '')}.".startswith(f"{package}.")
+
+    names = [name for name, value in vars(module).items() if name[0] != "_" and is_from(value)]
+    return [name for name in names if losses and NAMED.search(name)] or names
