@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -180,6 +181,19 @@ def test_a_signal_waits_until_rays_code_is_left():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.cluster
+def test_a_machine_that_is_no_node_of_the_cluster_is_told_to_join_it(address):
+    """Its code would end the command with a list of C++ calls where a node has no socket here."""
+    pytest.importorskip("ray", reason="Ray is not installed").shutdown()
+    (sockets,) = Path(os.environ["RAY_TMPDIR"]).glob("ray/session_2*/sockets")
+    hidden = sockets.rename(sockets.with_name("hidden"))
+    try:
+        with pytest.raises(UserError, match=rf"no node of .*\n.*ray start --address={address}"):
+            list(launch(count, [], address=address, **SETTINGS))
+    finally:
+        hidden.rename(sockets)
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [
@@ -211,7 +225,7 @@ def test_a_cluster_that_answers_no_more_is_none(monkeypatch):
 def test_what_takes_a_connection_and_says_nothing_is_no_cluster(monkeypatch):
     """A head that hangs, or another service at its port: Ray itself would wait for 40 seconds."""
     pytest.importorskip("ray", reason="Ray is not installed").shutdown()
-    monkeypatch.setattr(ray_joining, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(ray_joining, "DOCTOR_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
         assert "no Ray cluster answers" in state()

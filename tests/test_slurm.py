@@ -224,11 +224,20 @@ def _shell(setup: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", "\n".join(guarded(setup))], capture_output=True, text=True)
 
 
-def test_where_slurm_does_not_answer_nobody_waits_long(tmp_path, monkeypatch):
-    (program := tmp_path / "sinfo").write_text("#!/bin/sh\nexec sleep 60\n")
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("exec sleep 60", "timed out"),
+        ("echo 'error: no controller' >&2; exit 1", "error: no controller"),
+    ],
+)
+def test_where_slurm_does_not_answer_nobody_waits_long(tmp_path, monkeypatch, does, said):
+    """Without its configuration sinfo itself would look for it for a minute."""
+    (program := tmp_path / "sinfo").write_text(f"#!/bin/sh\n{does}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert rows(patience=0.1) == []
+    with pytest.raises(UserError, match=rf"launcher=slurm: Slurm does not answer .*{said}"):
+        rows(patience=0.5)
 
 
 def test_without_slurm_or_submitit_the_message_says_what_to_do(tmp_path, monkeypatch):

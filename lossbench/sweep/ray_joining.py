@@ -18,13 +18,18 @@ from lossbench.contract import UserError
 from lossbench.sweep.machines import Machine
 
 REACH_SECONDS = 5.0  # until a machine answers that there is one
-ANSWER_SECONDS = 10.0  # until Ray answers there
+RUN_SECONDS, DOCTOR_SECONDS = 20.0, 8.0  # until Ray answers there, on a busy machine too
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KEYS = {"CPU": "cpus", "GPU": "gpus"}
-ASK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+ASK = """
+import os, sys
+from ray._raylet import GcsClient
+nodes = GcsClient(address=sys.argv[1]).get_all_node_info(timeout=5).values()
+print("here" if any(os.path.exists(node.raylet_socket_name) for node in nodes) else "elsewhere")
+"""
 
 
-def joined(address: str) -> Any:
+def joined(address: str, patience: float = RUN_SECONDS) -> Any:
     """Ray, connected to a cluster; UserError where it is not installed or none can be joined."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
@@ -32,7 +37,7 @@ def joined(address: str) -> Any:
         import ray
 
         if not ray.is_initialized():
-            _join(ray, address)
+            _join(ray, address, patience)
     except ImportError as error:
         raise UserError("launcher=ray needs Ray: pip install 'lossbench[ray]'") from error
     finally:
@@ -58,7 +63,7 @@ def state() -> str:
     if not find_spec("ray"):
         return "not installed; pip install 'lossbench[ray]'"
     try:
-        ray = joined("auto")
+        ray = joined("auto", DOCTOR_SECONDS)
     except UserError as error:
         return f"{version('ray')}, {_first_line(error)}"
     there = nodes(ray)
@@ -71,9 +76,9 @@ def _first_line(error: UserError) -> str:
     return str(error).partition("\n")[0].partition(": ")[2].removesuffix(".")
 
 
-def _join(ray: Any, address: str) -> None:
+def _join(ray: Any, address: str, patience: float) -> None:
     there, named = _named(address)
-    _refuse_silent(there, named)
+    _refuse_unready(there, named, patience)
     try:
         ray.init(address=there, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
@@ -108,29 +113,33 @@ def _named(address: str) -> tuple[str, str]:
     return address, named
 
 
-def _refuse_silent(address: str, named: str) -> None:
-    """UserError where nothing answers, or not to this command's token.
+def _refuse_unready(address: str, named: str, patience: float) -> None:
+    """UserError where nothing answers, or not to this command's token, or only other machines.
 
-    Ray itself would try for minutes, and say so again and again. A process of its own asks, as
-    Ray's code may end the one it runs in.
+    Ray itself would try for minutes, say so again and again, and end the process that it runs in
+    with a list of C++ calls: thus a process of its own asks.
     """
     host, _, port = address.rpartition(":")
     words = [sys.executable, "-c", ASK, address]
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
-        said = subprocess.run(
-            words, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
-        ).stderr
+        asked = subprocess.run(words, capture_output=True, text=True, timeout=patience, check=False)
     except (OSError, OverflowError, subprocess.TimeoutExpired) as error:
         why = "it is silent" if isinstance(error, subprocess.TimeoutExpired) else error
         raise UserError(
             f"{named}: no Ray cluster answers at {address} ({why}).\n"
             "Does its head run, and is this what `ray start --head` said? Or launcher=local."
         ) from error
-    if re.search("auth.?token", said, re.IGNORECASE):
+    if re.search("auth.?token", asked.stderr, re.IGNORECASE):
         raise UserError(
             f"{named}: the Ray cluster at {address} does not let this command in: {_token()}.\n"
             "Set what its nodes have: export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE"
+        )
+    if "elsewhere" in asked.stdout:
+        raise UserError(
+            f"{named}: this machine is no node of the Ray cluster at {address}.\n"
+            f"Make it one (ray start --address={address}; with --num-cpus=0 it trains nothing), or "
+            "run this on one that is."
         )
 
 

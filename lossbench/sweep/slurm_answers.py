@@ -18,7 +18,7 @@ from lossbench.contract import UserError
 from lossbench.sweep.machines import Machine, refuse_too_large
 from lossbench.sweep.slurm_request import SETUP_FAILED, megabytes, minutes, options_by_name
 
-DOCTOR_SECONDS = 5.0
+DOCTOR_SECONDS, RUN_SECONDS = 5.0, 30.0  # until Slurm answers
 NEVER = {"PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit", "BadConstraints"}
 CAUSES = {  # by the key of `launcher.` that they come from, words of sbatch
     "partition": "partition",
@@ -43,13 +43,23 @@ class Member:
     default: bool
 
 
-def rows(*options: str, patience: float | None = None) -> list[Member]:
-    """The nodes of each partition; none where Slurm does not answer in time."""
+def rows(*options: str, patience: float = RUN_SECONDS) -> list[Member]:
+    """The nodes of each partition; UserError where Slurm does not answer in time."""
     words = ["sinfo", "--noheader", "--Node", "--format=%N|%c|%m|%G|%l|%P", *options]
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=patience)
-        return [_row(line) for line in done.stdout.splitlines() if not done.returncode]
-    return []
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=patience, check=True)
+    except subprocess.TimeoutExpired as error:
+        raise _silent(f"sinfo timed out after {patience:g} s") from error
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise _silent([*str(getattr(error, "stderr", "")).splitlines(), str(error)][0]) from error
+    return [_row(line) for line in done.stdout.splitlines()]
+
+
+def _silent(why: str) -> UserError:
+    return UserError(
+        f"launcher=slurm: Slurm does not answer here ({why}).\n"
+        "Does `sinfo` work in this shell? Or launcher=local."
+    )
 
 
 def _row(line: str) -> Member:
@@ -93,8 +103,9 @@ def state() -> str:
     installed = f"submitit {version('submitit')}"
     if not shutil.which("sinfo"):
         return f"{installed}, no sbatch here"
-    there = _nodes(rows(patience=DOCTOR_SECONDS))
-    if not there:
+    try:
+        there = _nodes(rows(patience=DOCTOR_SECONDS))
+    except UserError:
         return f"{installed}, Slurm does not answer"
     cores = sum(node.has["cpus"] for node in there)
     gpus = sum(node.has["gpus"] > 0 for node in there)
