@@ -276,6 +276,13 @@ def test_a_side_is_singled_out_by_any_key_of_its_configuration():
 REGRESSION = {"task": "regression", "prediction": [0.0, 0.0], "target": [30, -30]}
 
 
+POPULATION = {"task": "binary", "prediction": 0, "target": [1, 0], "weights": [0.8, 0.2]}
+POPULATION |= {"tolerance": 1e-4}
+SHARES = [0.45, 0.3, 0.25]
+CLASSES = {"task": "multiclass", "prediction": [[0, 0, 0], [1, 0, 0]], "target": [0, 1, 2]}
+CLASSES |= {"weights": SHARES, "tolerance": 1e-4}
+
+
 @pytest.mark.parametrize(
     ("test", "verdict"),
     [
@@ -301,6 +308,28 @@ REGRESSION = {"task": "regression", "prediction": [0.0, 0.0], "target": [30, -30
                 "target": [1],
                 "of": "gradient",
                 "expect": {"loss": "cross_entropy"},
+            },
+            "SUPPORTED",
+        ),
+        ({"loss": "hinge", **POPULATION, "of": "minimiser", "expect": 1}, "SUPPORTED"),
+        ({"loss": "hinge", **POPULATION, "of": "estimate", "expect": 0.8}, "REFUTED"),
+        ({"loss": "squared_hinge", **POPULATION, "of": "estimate", "expect": 0.8}, "SUPPORTED"),
+        ({"loss": "logistic", **POPULATION, "expect": 0.6931472}, "SUPPORTED"),
+        ({"loss": "logistic", **POPULATION, "of": "gradient", "expect": -0.3}, "SUPPORTED"),
+        ({"loss": "focal", **CLASSES, "of": "estimate", "differs_from": SHARES}, "SUPPORTED"),
+        ({"loss": "brier", **CLASSES, "of": "estimate", "expect": SHARES}, "SUPPORTED"),
+        ({"loss": "focal", **CLASSES, "of": "choice", "expect": [1, 0, 0]}, "SUPPORTED"),
+        ({"loss": "crammer_singer", **CLASSES, "of": "choice", "expect": [1, 0, 0]}, "REFUTED"),
+        (
+            {
+                "loss": {"name": "quantile", "q": 0.8},
+                "task": "regression",
+                "prediction": 0,
+                "target": [1, 2, 9],
+                "weights": [1, 1, 1],
+                "of": "minimiser",
+                "expect": 9,
+                "tolerance": 1e-4,
             },
             "SUPPORTED",
         ),
@@ -341,6 +370,7 @@ def test_identities_leave_the_correction_of_the_others_alone():
         ({**better(), "metric": "acuracy"}, "Did you mean accuracy?"),
         ({**better(), "metric": "overconfidence"}, "claim less or more"),
         ({"loss": "huber", **REGRESSION}, "expected one of the keys expect and differs_from"),
+        ({"loss": "huber", **REGRESSION, "of": "minimiser", "expect": 1}, "weights is required"),
         ({"loss": "hubber", **REGRESSION, "expect": 1}, "Did you mean huber?"),
         (
             {"loss": {"name": "huber", "dleta": 1}, **REGRESSION, "expect": 1},
@@ -475,6 +505,23 @@ def test_check_gives_exit_code_3_when_a_verdict_is_not_the_one_on_record(study, 
     lost = command("compare", "study")
     assert lost.code == 2
     assert "trainer=brief: there is no such trainer" in lost.err
+
+
+def test_claims_that_are_computed_need_no_run(command):
+    _, _, claims = textwrap.dedent(STUDY).partition("claims:\n")
+    computed, _, _ = claims.partition("  - {id: good")
+    file = f"sweeps: []\nclaims:\n{computed}"
+    agreed = command(
+        "compare", "study", "--check", files={"experiments/study/experiment.yaml": file}
+    )
+    assert agreed.code == 0, agreed.err
+    assert "1 claim: 1 SUPPORTED" in agreed.out
+    refused = command("compare", "study", "--format", "csv")
+    assert refused.code == 2
+    assert "--format is of runs, and experiment=study has none" in refused.err
+    refused = command("run", "experiment=study")
+    assert refused.code == 2
+    assert "trains nothing, its claims are computed: lossbench compare study" in refused.err
 
 
 def test_check_without_claims_is_refused(command, tmp_path):

@@ -2,9 +2,9 @@
 
     python experiments/minimisers/second_road.py
 
-Binary scores from -5 to 5 in steps of .001; all probabilities of three classes in steps of .005, and
-all pairs of scores from -2 to 2 in steps of .02 with the third at 0; 300 drawn predictions for sums
-over labels; 20,001 log-normal numbers for regression.
+Binary scores from -5 to 5 in steps of .001; all probabilities of three classes in steps of .005,
+and all pairs of scores from -2 to 2 in steps of .02 with the third at 0; 300 drawn predictions for
+sums over labels; 20,001 log-normal numbers for regression.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ def of_each_class(p: np.ndarray) -> dict[str, np.ndarray]:
     """Losses (..., C) of probabilities for each class as the label."""
     log_p = np.log(p)
     others = np.log1p(-p)
+    below = np.where(p[..., None, :] < p[..., :, None], p[..., None, :], 0).max(-1)
     return {
         "cross-entropy": -log_p,
         "Brier": 1 - 2 * p + (p**2).sum(-1, keepdims=True),
         "complementary": -log_p - others.sum(-1, keepdims=True) + others,
         "focal, 2": -((1 - p) ** 2) * log_p,
+        "dual focal, 2": -((1 - p + below) ** 2) * log_p,
+        "max sup, .1": -log_p + 0.1 * (log_p.max(-1) - log_p.mean(-1))[..., None],
         "generalized, .7": (1 - p**0.7) / 0.7,
         "poly, 1": -log_p + 1 - p,
         "symmetric": -0.1 * log_p + 4 * (1 - p),
@@ -67,7 +70,7 @@ def show_probabilities() -> None:
     inside = a + b < 200
     grid = np.stack([a, b, 200 - a - b], -1)[inside] / 200
     for name, values in of_each_class(grid).items():
-        for p in POPULATIONS[:2]:
+        for p in POPULATIONS[::3]:
             print(f"{name:15} {p}", grid[(values @ p).argmin()].round(3))
 
 

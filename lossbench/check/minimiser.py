@@ -102,13 +102,28 @@ def _best(subject: Subject, population: Population, hyper: dict[str, Any]) -> Te
         repeated = targets.repeat(len(predictions), *[1] * (targets.ndim - 1))
         return subject(rows, repeated, **hyper).reshape(-1, len(targets)) @ weights
 
-    if shape:
-        return _descend(expected_loss, shape)
+    generator = torch.Generator().manual_seed(0)
+    starts = [torch.zeros(shape, dtype=torch.float64)]
+    starts += [torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2)]
+    in_unit = subject.task.in_target_unit and subject.declaration.link is None
+    return find_minimiser(expected_loss, torch.stack(starts), targets if in_unit else None)
+
+
+def find_minimiser(
+    function: Callable[[Tensor], Tensor], starts: Tensor, within: Tensor | None = None
+) -> Tensor:
+    """The prediction for which a function of predictions (G, ...) is least.
+
+    starts: where descents begin; single numbers are searched on grids, between the least and the
+    largest of `within` or else wherever probabilities differ.
+    """
+    if starts.ndim > 1:
+        return _descend(function, starts)
     low, high = -WIDEST, WIDEST
-    if subject.task.in_target_unit and subject.declaration.link is None:
-        margin = float(targets.max() - targets.min()) / 50
-        low, high = float(targets.min()) - margin, float(targets.max()) + margin
-    return _zoom(expected_loss, low, high)
+    if within is not None:
+        margin = float(within.max() - within.min()) / 50
+        low, high = float(within.min()) - margin, float(within.max()) + margin
+    return _zoom(function, low, high)
 
 
 def _zoom(function: Callable[[Tensor], Tensor], low: float, high: float) -> Tensor:
@@ -126,11 +141,8 @@ def _zoom(function: Callable[[Tensor], Tensor], low: float, high: float) -> Tens
     return torch.tensor(best, dtype=torch.float64)
 
 
-def _descend(function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Tensor:
-    """The best of three descents, by Newton-like steps and then by small ones for kinks."""
-    generator = torch.Generator().manual_seed(0)
-    starts = [torch.zeros(shape, dtype=torch.float64)]
-    starts += [torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2)]
+def _descend(function: Callable[[Tensor], Tensor], starts: Tensor) -> Tensor:
+    """The best of the descents from these starts, by Newton-like steps."""
     minima = [_descent(function, start) for start in starts]
     values = torch.cat([function(each.unsqueeze(0)) for each in minima]).nan_to_num(torch.inf)
     return minima[int(values.argmin())]

@@ -6,7 +6,7 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -113,6 +113,9 @@ def compare(
         raise UserError(f"--format {form} is of pictures: say where with --figures DIR.")
     folder = Path(results).absolute()
     stored, question = _stored(experiment, results, folder, config_dir)
+    if question and not question.trains:
+        given = click.get_current_context().params
+        return _say_computed(question, {k: v for k, v in given.items() if v}, folder)
     kept = those_where(stored, where)
     declared = question.baseline if question else None
     by_hand = baseline not in (None, declared, *(() if declared else YARDSTICKS))
@@ -144,6 +147,23 @@ def compare(
         _write_figures(answer, Path(figures), form if form in PICTURES else PICTURES[0])
     _draw(answer)
     return _changed(decisions) if check else 0
+
+
+def _say_computed(experiment: Experiment, given: dict[str, Any], folder: Path) -> int:
+    """Print the verdicts on claims that need no run; what is of runs is refused."""
+    for name, usual in (("form", "table"), ("at", "last")):
+        if given[name] == usual:
+            del given[name]
+    known = ("experiment", "results", "config_dir", "everything", "check")
+    if others := [{"form": "format"}.get(name, name) for name in given if name not in known]:
+        raise UserError(
+            f"--{others[0].replace('_', '-')} is of runs, and experiment={experiment.name} has "
+            "none: its claims are computed. Leave it out."
+        )
+    decisions = decisions_on(experiment, [])
+    say(experiment.question)
+    show_claims(decisions, folder / f"{experiment.name}.png", everything="everything" in given)
+    return _changed(decisions) if "check" in given else 0
 
 
 @dataclass(frozen=True)
@@ -268,20 +288,23 @@ def _stored(
 ) -> tuple[list[Result], Experiment | None]:
     """The results that `compare` is asked for."""
     from lossbench import results
+    from lossbench.configuration.experiments import read_experiment
 
     if "=" in (name or ""):
         raise UserError(f"{name}: a filter needs its own --where in front.")
+    if name and not (experiment := read_experiment(name)).trains:
+        return [], experiment  # its claims are computed
     if not folder.is_dir():
         raise UserError(
             f"--results {given}: there is no folder {folder}. Train something first, or name the "
             "folder of another sweep."
         )
-    stored, experiment = (
+    stored, question = (
         _of_experiment(name, folder, config_dir) if name else (results.everything(folder), None)
     )
     if not stored:
         raise UserError(f"{folder} holds no results of this. Train some with: lossbench run …")
-    return stored, experiment
+    return stored, question
 
 
 def _changed(decisions: list[Decision]) -> int:

@@ -69,6 +69,11 @@ def run(
         config_dir=config_dir,
         most=None if yes or dry_run else MOST_UNASKED,
     )
+    if experiment and not experiment.trains:
+        raise UserError(
+            f"experiment={experiment.name} trains nothing, its claims are computed: lossbench "
+            f"compare {experiment.name}"
+        )
     if cfg:
         return _print_configurations(configs)
     decisions_on(experiment, [])  # a claim's mistake is reported before hours of training

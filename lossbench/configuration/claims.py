@@ -12,6 +12,8 @@ and may have a metric or an epoch (`at`) of its own:
     {trend: falling, over: loss.gamma, where: {loss: focal}, metric: ece}
     {correlation: negative, metric: accuracy, to: ece, where: {dataset: digits}}
     {loss: huber, task: regression, prediction: 0, target: 30, of: gradient, expect: -1}
+    {loss: hinge, task: binary, prediction: 0, target: [1, 0], weights: [0.8, 0.2],
+     of: minimiser, expect: 1}
 """
 
 from __future__ import annotations
@@ -115,18 +117,23 @@ class Correlation(Measured):
 
 @dataclass(frozen=True)
 class Identity:
-    """A loss's value, or its gradient in the prediction, is (or is not) what is expected.
+    """A loss's value, or what else it has at given numbers, is (or is not) what is expected.
 
     loss: a name, or a mapping of name and hyper-parameters. expect, differs_from: numbers, or
     times * another loss + plus, a mapping of the keys loss, prediction, target, times, plus, of
     which those left out are this test's own. facts: what the loss asks of a data set, by name.
+    weights: of the targets, and then it is the sum over all of them that each prediction has.
+    of: gradient is in the prediction; minimiser is the prediction of the least sum, searched from
+    those given; estimate is what the loss's link makes of it, and choice the share of each class
+    among those with the largest estimate, to within the tolerance.
     """
 
     loss: Any
     task: str
     prediction: Any
     target: Any
-    of: Literal["value", "gradient"] = "value"
+    weights: Any = None
+    of: Literal["value", "gradient", "minimiser", "estimate", "choice"] = "value"
     expect: Any = None
     differs_from: Any = None
     facts: Any = None
@@ -293,6 +300,8 @@ def _identity(content: Filters, place: str) -> Identity:
     values = _keys(Identity, content, place)
     if (values["expect"] is None) == (values["differs_from"] is None):
         raise UserError(f"{place}: expected one of the keys expect and differs_from.")
+    if values["of"] not in ("value", "gradient") and values["weights"] is None:
+        raise UserError(f"{place}.weights is required: the {values['of']} is of weighted targets.")
     return Identity(**values)
 
 

@@ -45,7 +45,8 @@ class Experiment:
     metric: what tables are ordered and conclusions drawn by, null for the task's primary metric.
     needs: names of packages of which the plugins take part, beyond those that lossbench installs.
     config_dir: the folder of the user's own configurations that its runs are composed with.
-    sweeps: overrides of a sweep each, on top of those that all share; without any there is one.
+    sweeps: overrides of a sweep each, on top of those that all share; null for a single one, and
+    an empty list where nothing is trained and claims are computed.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Experiment:
     baseline: str | None = None
     metric: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
-    sweeps: list[dict[str, Any]] = field(default_factory=list)
+    sweeps: list[dict[str, Any]] | None = None
     claims: tuple[Claim, ...] = ()
     needs: list[str] = field(default_factory=list)
     config_dir: str | None = None
@@ -63,6 +64,11 @@ class Experiment:
         """What follows `lossbench run` to train it."""
         folder = ["--config-dir", self.config_dir] if self.config_dir else []
         return [*folder, f"experiment={self.name}"]
+
+    @property
+    def trains(self) -> bool:
+        """Whether it has runs; else its claims are computed."""
+        return self.sweeps is None or len(self.sweeps) > 0
 
     @property
     def missing(self) -> list[str]:
@@ -90,7 +96,7 @@ def read_experiment(name: str) -> Experiment:
     for key, kind in (("question", Kind(str)), ("baseline", text), ("metric", text)):
         if key in content:
             convert(kind, content[key], f"{known[name]}: {key}")
-    sweeps = content.get("sweeps", [])
+    sweeps = content.get("sweeps") or []
     if not isinstance(sweeps, list) or not all(isinstance(sweep, dict) for sweep in sweeps):
         raise UserError(f"{known[name]}: sweeps: expected a list of mappings like `overrides`.")
     needs = content.get("needs", [])
@@ -200,4 +206,5 @@ def _sweeps(experiment: Experiment | None) -> list[dict[str, Any]]:
     shared = {"tracking.experiment": experiment.name, **experiment.overrides}
     if experiment.metric:
         shared = {"metric": experiment.metric, **shared}
-    return [{**shared, **given} for given in experiment.sweeps or [{}]]
+    sweeps = [{}] if experiment.sweeps is None else experiment.sweeps
+    return [{**shared, **given} for given in sweeps]

@@ -289,5 +289,7 @@ def _identity(test: Identity, place: str) -> Finding:
     near = gap <= test.tolerance
     verdict = SUPPORTED if near == (test.expect is not None) else REFUTED
     how = "is" if test.expect is not None else "is not"
-    text = f"{test.of} of {test.loss} at {test.prediction}, target {test.target} {how} {expected}"
+    weighted = "" if test.weights is None else f", weights {test.weights}"
+    place = f"at {test.prediction}, target {test.target}{weighted}"
+    text = f"{test.of} of {test.loss} {place} {how} {expected}"
     return Finding(f"{text}: off by {gap:.2g}", verdict)

@@ -88,6 +88,14 @@ def test_limits_are_the_neighbours(name, hyper, factor, other, others):
         same(gradient(name, drawn, target, **hyper), expected, atol=1e-14)
 
 
+def test_what_losses_ask_for_is_as_the_study_of_minimisers_has_it():
+    configs, experiment = configurations(["experiment=minimisers"])
+    changed = [
+        d.claim.id for d in decide(experiment.claims, configs, []) if d.verdict != d.claim.verdict
+    ]
+    assert changed == []
+
+
 def test_every_claim_of_the_study_of_label_noise_names_one_run_and_a_metric_that_it_has():
     configs, experiment = configurations(["experiment=label-noise"])
     refuse_unknown_metrics(experiment.claims, configs)
