@@ -209,6 +209,12 @@ def test_an_experiment_may_give_values_for_one_loss_and_the_command_line_leave_i
         assert labels(configs) == wanted
 
 
+@pytest.mark.parametrize("word", ["loss.poly.epsilon=abc", "loss.focal.gamma=-1.0"])
+def test_a_value_for_one_loss_is_refused_by_the_key_as_it_was_typed(word):
+    with pytest.raises(UserError, match=f"^{word}: expected "):
+        configurations(["loss=cross_entropy,poly,focal", word], sweep=True)
+
+
 def test_a_run_is_named_by_its_loss_its_dataset_and_what_differs():
     words = ["loss=focal", "loss.gamma=1,2", "optimizer.lr=0.1,0.2", "dataset=wine"]
     configs, _ = configurations(words, sweep=True)

@@ -41,7 +41,7 @@ MEANT_BY = [
     ("loss=sub/mine.Kw", "Did you mean loss=sub/mine.py:Kw?"),
     ("loss=sub.mine.Kw", "Did you mean loss=sub/mine.py:Kw?"),
     ("loss=mine.py", "loss=mine.py:NAME"),
-    ("loss=mine.py:Focl", "Did you mean Focal?"),
+    ("loss=mine.py:Focl", "Did you mean mine.py:Focal?"),
     ("loss=gce", "generalized_cross_entropy is in the package lossbench-robust: pip install"),
     ("loss=asymmetric", "asymmetric is in the package lossbench-imbalance: pip install"),
     ("dataset=spirals", "spirals is in the package lossbench-example: pip install"),

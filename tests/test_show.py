@@ -21,14 +21,14 @@ from lossbench.paths import packaged
 from lossbench.registry import Plugin
 from lossbench.show import describe, draw, others, text, write_catalogue
 from lossbench.show.advice import advise
-from lossbench.show.anatomy import find_entries
+from lossbench.show.anatomy import find_entries, list_properties, split_docstring
 from lossbench.show.canvas import plot
 from lossbench.show.curves import build_loss, draw_panels
 from lossbench.show.elsewhere import SCIKIT_LEARN, list_counterparts
 from lossbench.show.families import draw_families
 from lossbench.show.formulas import typeset, typeset_words
 from lossbench.show.slider import make_slider
-from lossbench.show.studied import Studied
+from lossbench.show.studied import Studied, find_refuted_calibration
 from lossbench.show.traps import measure_traps
 from lossbench.tasks.ranking import Ranking
 
@@ -323,6 +323,52 @@ def test_advice_is_made_of_what_a_loss_declares_and_what_was_measured(name, task
     assert avoid in "; ".join(found[1])
     assert found[0][-1] == "data are like digits, where it was shown better than other (mine)"
     assert found[1][-1] == "data are like wine; blobs, where it was shown worse than other (mine)"
+
+
+def test_probabilities_that_a_study_refuted_are_not_advised():
+    """The squared error of raw outputs declares a probability, and square-loss measured them."""
+    (multiclass,) = find_refuted_calibration("squared_error", "multiclass")
+    assert multiclass[0] == "square-loss"
+    assert find_refuted_calibration("squared_error", "binary") == []
+    entry = find_entries("squared_error", "multiclass")[0]
+    assert "the probabilities themselves" in " ".join(advise(entry, [], [])[0])
+    use, avoid = advise(entry, [], [], [multiclass])
+    assert use == []
+    assert avoid[0].startswith("probabilities are needed as they are. Refuted (square-loss): ")
+
+
+def test_factors_that_hold_for_some_classes_say_how_many():
+    assert "torch.nn:MSELoss is 0.25 * brier, with 4 classes" in str(
+        list_counterparts("brier", "multiclass")
+    )
+    assert ", with 4 labels" in str(list_counterparts("cross_entropy", "multilabel"))
+    assert "classes" not in str(list_counterparts("huber", "regression"))
+
+
+def test_a_librarys_docstring_is_shown_without_the_marks_of_sphinx():
+    entry = find_entries("torch.nn:HuberLoss")[0]
+    shown = describe("torch.nn:HuberLoss", columns=80)
+    assert not re.search(r"`|:\w+:|\.\. |\\text", shown)
+    assert "both L1Loss and MSELoss; the" in entry.docstring.summary
+    assert entry.docstring.arguments.startswith("delta (float, optional): Specifies")
+    assert re.search(r"The documentation of torch: https://\S+\.", shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("logistic_hazard", "an output for each interval"),
+        ("gaussian_nll", "2 per target"),
+        ("cross_entropy", "as the task has them"),
+    ],
+)
+def test_outputs_are_what_a_loss_takes_and_not_what_was_tried(name, words):
+    assert ("outputs", words) in list_properties(find_entries(name)[0])
+
+
+def test_a_paragraph_is_one_line_however_the_source_folds_it():
+    text = "Punishes.\n\nNeighbours: a,\nand b.\n\nTwo:\n- x\n- y"
+    assert split_docstring(text).notes == "Neighbours: a, and b.\nTwo:\n- x\n- y"
 
 
 @pytest.mark.parametrize(("task", "name"), SCIKIT_LEARN)

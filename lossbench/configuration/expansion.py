@@ -16,7 +16,7 @@ from lossbench.configuration.composition import Axes, override_of, word_of
 from lossbench.contract import UserError
 from lossbench.registry.hints import choices
 from lossbench.registry.kinds import CHOICES
-from lossbench.registry.schema import unknown_key
+from lossbench.registry.schema import convert, unknown_key
 
 DefaultOf = Callable[[str], str]  # what is chosen for a kind where nothing else is
 Runs = dict[str, list[tuple[str, ...]]]  # the words of an axis, for each of its places
@@ -48,6 +48,21 @@ def check_names(
             for known in filter(None, (_parameters(kind, option) for option in fitting)):
                 if parameter.partition(".")[0] not in known:
                     raise unknown_key(f"{place}{key}", parameter, known)
+                if parameter in known:
+                    _check_values(f"{place}{key}", known[parameter], _words_in(sweeps, key))
+
+
+def _words_in(sweeps: Sequence[Axes], key: str) -> Iterator[str]:
+    """The overrides of a key in all sweeps."""
+    return (word for axes in sweeps for word in axes.get(key, ()))
+
+
+def _check_values(place: str, parameter: registry.Parameter, words: Iterable[str]) -> None:
+    """UserError, by the key as it was typed, where a value is not of the parameter's kind."""
+    for word in words:
+        value = override_of(word).value()
+        if "${" not in str(value) and value != "???":
+            convert(parameter.kind, value, place)
 
 
 def expand(axes: Axes, default_of: DefaultOf) -> Runs:

@@ -68,8 +68,17 @@ def _of_package(distribution: Distribution, files: list[str]) -> Iterator[Offere
 def _first_sentence(node: ast.FunctionDef | ast.ClassDef) -> str:
     """What a docstring begins with, its roles of Sphinx as plain words."""
     first = (ast.get_docstring(node) or "").partition("\n\n")[0].partition(":param")[0]
-    plain = re.sub(r"(:\w+)+:`~?([^`]*)`|`", r"\2", " ".join(first.split()))
-    return plain.partition(". ")[0].rstrip(".")
+    return without_marks(first).partition(". ")[0].rstrip(".")
+
+
+def without_marks(text: str) -> str:
+    """Text in the language of Sphinx as one line of plain words, links with their address.
+
+    >>> without_marks(":class:`~torch.L1` has ``x`` of `a page <https://x.org>`_.")
+    'torch.L1 has x of a page (https://x.org).'
+    """
+    text = re.sub(r"(?::\w+)+:`~?([^`<]*?)(?: <[^`>]*>)?`", r"\1", " ".join(text.split()))
+    return re.sub(r"`([^`<]+?) <([^`>]+)>`__?", r"\1 (\2)", text).replace("`", "")
 
 
 def _is_of_torch(file: Path) -> bool:

@@ -17,13 +17,20 @@ SATURATED = "A large mistake hardly teaches"
 
 
 def advise(
-    entry: Entry, traps: Iterable[str], findings: Sequence[Studied]
+    entry: Entry,
+    traps: Iterable[str],
+    findings: Sequence[Studied],
+    refuted: Sequence[tuple[str, str]] = (),
 ) -> tuple[list[str], list[str]]:
-    """Use it when, and not when: conditions, of which any may be empty."""
+    """Use it when, and not when: conditions, of which any may be empty.
+
+    refuted: studies with what they refuted of its probabilities.
+    """
     declared, use, avoid = entry.declaration, [], []
     measures = entry.task is not None and entry.task.target_dtype.is_floating_point
     is_regression = measures and entry.place in ("regression", "distributional", "counts")
-    if estimate := declared.minimiser:
+    avoid += [f"probabilities are needed as they are. Refuted ({s}): {text}" for s, text in refuted]
+    if (estimate := declared.minimiser) and not (estimate == "probability" and refuted):
         use.append(ESTIMATES.get(estimate, f"the {estimate} is what should be predicted"))
     if is_regression and declared.lipschitz is not None:
         bound = f"{declared.lipschitz:.3g}"

@@ -8,12 +8,14 @@ import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 from lossbench import registry
 from lossbench.check.find import in_form, plugins_of, task_of
 from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.registry import Plugin
+from lossbench.registry.offers import without_marks
 from lossbench.registry.schema import REQUIRED, Parameter
 from lossbench.tasks import Task
 from lossbench.tasks.composed import with_samples
@@ -52,7 +54,20 @@ class Entry:
 
     @property
     def docstring(self) -> Docstring:
-        return split_docstring(inspect.getdoc(self.loss) or "")
+        docstring = split_docstring(inspect.getdoc(self.loss) or "")
+        return self._of_library(docstring) if self.plugin.library else docstring
+
+    def _of_library(self, docstring: Docstring) -> Docstring:
+        """What can be read of a library's docstring without Sphinx, and where the rest is."""
+        names = {parameter.name for parameter in self.parameters}
+        entries = docstring.arguments.splitlines()
+        known = [without_marks(e) for e in entries if re.split(r"\W", e, maxsplit=1)[0] in names]
+        plugin = self.plugin
+        return Docstring(
+            without_marks(docstring.summary.partition("\n.. ")[0]),
+            arguments="\n".join(known),
+            source=f"The documentation of {plugin.package}{_address(plugin.package)}.",
+        )
 
     @property
     def symbols(self) -> str:
@@ -65,6 +80,16 @@ class Entry:
     def parameters(self) -> tuple[Parameter, ...]:
         """The hyper-parameters."""
         return registry.parameters(self.plugin)
+
+
+def _address(package: str) -> str:
+    """Where a package says that its documentation is, or it is itself."""
+    known = metadata.metadata(package)
+    named = dict(each.split(", ", 1) for each in known.get_all("Project-URL") or ())
+    by_name = {name.lower(): url for name, url in named.items()}
+    names = ("documentation", "docs", "homepage", "home")
+    urls = [by_name[n] for n in names if n in by_name] + (known.get_all("Home-page") or [])
+    return f": {urls[0]}" if urls else ""
 
 
 def find_entries(name: str, task: str | None = None) -> list[Entry]:
@@ -109,7 +134,9 @@ def split_docstring(text: str) -> Docstring:
         elif paragraph.startswith("Source: "):
             parts["source"].append(paragraph.removeprefix("Source: "))
         else:
-            parts[part] += paragraph.splitlines()
+            lines = paragraph.splitlines()
+            is_text = part == "notes" and not any(line[:1] in (" ", "-", "*") for line in lines)
+            parts[part] += [" ".join(lines)] if is_text else lines
     joined = {name: "\n".join(lines).strip() for name, lines in parts.items()}
     return Docstring(summary.strip(), **joined, example=">>> " * bool(example) + example.strip())
 
@@ -144,7 +171,8 @@ def describe_kind(parameter: Parameter) -> str:
     """The type without the interval, which has a column of its own."""
     if parameter.kind.table:
         kind = parameter.kind
-        each = [*kind.choices, *["a number"] * bool(kind.number), "numbers"]
+        each = [*kind.choices, *([str(kind.number)] if kind.number else [])]
+        each += ["a table of numbers" if "C, C" in (kind.table or "") else "a number per class"]
         each += ["null"] * kind.optional
         return ", ".join(each[:-1]) + ", or " * bool(each[1:]) + each[-1]
     words = str(parameter.kind).replace(f" in {parameter.kind.interval}", "")
@@ -174,7 +202,7 @@ def list_properties(entry: Entry) -> list[tuple[str, str]]:
         ("estimates", declared.minimiser or "nothing simple is declared"),
         *([("is given", words)] if (words := getattr(entry.loss, "words", "")) else []),
         ("link", _link(entry.task, entry.loss)),
-        ("outputs", f"{entry.task.outputs_of(declared)} per target"),
+        ("outputs", _outputs(declared)),
         ("targets", _targets(entry.task, declared.target)),
         *([("units", _units(declared.unit))] if declared.unit else []),
     ]
@@ -195,13 +223,25 @@ def _lipschitz(constant: float | None) -> str:
     return f"{constant:.4g}, in the 2-norm of the prediction"
 
 
+def _outputs(declared: Declaration) -> str:
+    """How many a loss takes, which may depend on the data."""
+    if callable(declared.outputs):
+        return _first_words(declared.outputs)
+    return "as the task has them" if declared.outputs == 1 else f"{declared.outputs} per target"
+
+
+def _first_words(function: Callable[..., Any]) -> str:
+    """The first sentence of a docstring within another one."""
+    words = (inspect.getdoc(function) or "as many as it says").splitlines()[0].rstrip(".")
+    return f"{words[0].lower()}{words[1:]}"
+
+
 def _link(task: Task, loss: Callable[..., Any]) -> str:
     link = declaration_of(loss).link
     if link is None and task.scores_classes and hasattr(loss, "logits"):
         return "its own scores of the classes, then the task's link"
     if link is None:
-        words = (inspect.getdoc(task.link) or "see the task").splitlines()[0].rstrip(".")
-        return f"the task's own: {words[0].lower()}{words[1:]}"
+        return f"the task's own: {_first_words(task.link)}"
     return f"its own: {(inspect.getdoc(link) or link.__name__).splitlines()[0]}"
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
+from lossbench.tasks import task_class
+
+SEVERAL = {
+    **dict.fromkeys(("multiclass", "ordinal", "distribution", "semantic_segmentation"), "classes"),
+    "multilabel": "labels",
+}
+NUMBERS = re.compile(r" is [\d.]+ \* | [+-][\d.]+$")  # a factor, a constant
 FILE = Path(__file__).with_name("twins.json")
 # Of sklearn.metrics, by task and loss: what to call, and what it is a multiple of, but for a term
 # of the target alone.
@@ -27,6 +35,13 @@ SCIKIT_LEARN = {
 }
 
 
+def _of_how_many(words: str, task: str) -> str:
+    """Of how many classes or labels the numbers in some words are, where there are such."""
+    if task not in SEVERAL or not NUMBERS.search(words):
+        return ""
+    return f", with {task_class(task).small().example()[0].shape[1]} {SEVERAL[task]}"
+
+
 @cache
 def _measured() -> list[list[str]]:
     twins: list[list[str]] = json.loads(FILE.read_text(encoding="utf-8"))["twins"]
@@ -34,13 +49,16 @@ def _measured() -> list[list[str]]:
 
 
 def list_counterparts(loss: str, task: str) -> dict[str, list[str]]:
-    """Library -> what is this loss there: its name alone, or how the two are related."""
+    """Library -> what is this loss there: its name alone, or how the two are related.
+
+    Where a mean over classes or labels is in the factor, it is of so many as were tried.
+    """
     found: dict[str, list[str]] = {}
     for of, one, other, words in _measured():
         if of == task and loss in (one, other) and ".functional:" not in one:
             library = one.partition(".")[0] if ":" in one else "lossbench"
             found.setdefault({"torch": "PyTorch"}.get(library, library), []).append(
-                words.removesuffix(f" is {loss}")
+                words.removesuffix(f" is {loss}") + _of_how_many(words, task)
             )
     if (task, loss) in SCIKIT_LEARN:
         call, factor = SCIKIT_LEARN[task, loss]

@@ -23,7 +23,7 @@ from lossbench.show.curves import Drawn, draw_panels
 from lossbench.show.elsewhere import list_counterparts
 from lossbench.show.families import PACKAGE
 from lossbench.show.others import find_metrics, find_others, list_chosen
-from lossbench.show.studied import find_evidence
+from lossbench.show.studied import find_evidence, find_refuted_calibration
 from lossbench.show.text import HEADINGS
 from lossbench.show.traps import measure_traps
 from lossbench.tasks import task_class
@@ -36,7 +36,8 @@ def describe_entry(entry: Entry, drawn: Drawn) -> Record:
     docstring, is_ours = entry.docstring, entry.plugin.package == PACKAGE
     traps = measure_traps(entry, drawn)
     findings = find_evidence(entry.plugin.name, entry.place) if is_ours else []
-    use, avoid = advise(entry, traps, findings)
+    refuted = find_refuted_calibration(entry.plugin.name, entry.place) if is_ours else []
+    use, avoid = advise(entry, traps, findings, refuted)
     return {
         "summary": docstring.summary or "It has no docstring.",
         "formula": docstring.formula,

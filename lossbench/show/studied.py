@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lossbench import registry
-from lossbench.configuration.claims import Claim, Identity
+from lossbench.configuration.claims import Claim, Equivalence, Identity
 from lossbench.configuration.experiments import Experiment, read_experiment
 from lossbench.contract import UserError
 from lossbench.paths import packaged
@@ -20,6 +20,7 @@ from lossbench.paths import packaged
 ALWAYS = ("dataset", "corruption", "model")
 UNSHOWN = ("trainer", "optimizer", "model.")
 BASELINE = "baseline"
+CALIBRATION = ("ece", "adaptive_ece")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,22 @@ def find_claims(loss: str) -> list[tuple[str, Claim]]:
         if (experiment := read_study(study))
         for claim in experiment.claims
         if loss in _losses_of(claim)
+    ]
+
+
+def find_refuted_calibration(loss: str, task: str) -> list[tuple[str, str]]:
+    """The studies that refuted that its probabilities are as calibrated as another's, and what."""
+    return [
+        (study, claim.text)
+        for study, claim in find_claims(loss)
+        if claim.verdict == "REFUTED"
+        and any(
+            isinstance(test, Equivalence)
+            and test.first.metric in CALIBRATION
+            and test.first.filters.get("loss") == loss
+            and task_of_dataset(str(test.first.filters.get("dataset"))) == task
+            for test in claim.tests
+        )
     ]
 
 

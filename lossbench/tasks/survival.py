@@ -185,21 +185,26 @@ class Survival(Task):
         return population.weights @ later.to(population.weights)
 
     def studies(self, declaration: Declaration) -> tuple[Study, ...]:
-        """Along the first output of one whose event comes first, and of one who is censored."""
+        """Along an output of one who has the event at t = 3, and of one who is censored there.
+
+        Of outputs for intervals that of the interval with t, else the first.
+        """
         outputs = self.outputs_of(declaration)
         prediction, target = (part.double() for part in self.example(outputs))
+        before = int((self.facts(target)["cuts"] < 3).sum()) if callable(declaration.outputs) else 0
+        which = "output of the interval with t" if callable(declaration.outputs) else "first output"
 
         def section(event: float) -> Section:
             def batch(x: Tensor) -> tuple[Tensor, Tensor]:
                 own = torch.zeros_like(prediction[:1])
                 first = torch.zeros_like(own)
-                first.reshape(1, -1)[:, 0] = 1
+                first.reshape(1, -1)[:, before] = 1
                 moved = own + x.reshape(-1, *[1] * (own.ndim - 1)) * first
                 rest = torch.zeros_like(prediction)
                 labels = torch.tensor([[3.0, event]], dtype=torch.float64)
                 return torch.cat([moved, rest]), torch.cat([labels, target])
 
-            axis = "first output of one at t = 3 among eight, the other outputs at 0"
+            axis = f"{which}, of one at t = 3 among eight, the other outputs at 0"
             return Section(axis, "gradient in it", line(-5, 5, 73), batch, coupled=True)
 
         cases = (("event", section(1.0)), ("censored", section(0.0)))
