@@ -76,6 +76,8 @@ def launch(
     slurm = _Slurm(expanded(folder).absolute(), asked, requeues, timeout, retries, work)
     named = {_place(job).name: (number, job) for number, job in enumerate(jobs)}
     submitted = slurm.begin({name: job for name, (_, job) in named.items()}, share)
+    for said in slurm.told[:1]:
+        yield Event(0, "note", f"An earlier task ended before it began: {said}.")
     if detach and named:
         has = f"{_count(len(named), 'run')} in {_count(len(slurm.tasks), 'task')}"
         has += f" (job {', '.join(submitted)})" if submitted else ""
@@ -187,6 +189,7 @@ class _Slurm:
     work: Callable[..., Any]
     tasks: dict[str, _Task] = field(default_factory=dict)
     used: set[Path] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)  # why earlier tasks failed before they began
     looked: float = 0.0
     began: float = field(default_factory=time.monotonic)
     silent: bool = True
@@ -209,6 +212,8 @@ class _Slurm:
             states = slurm_answers.states(tasks)
             alive = {task for task in tasks if states.get(task, ("COMPLETED", ""))[0] not in OVER}
             if not alive:
+                logs = map(slurm_answers.failed_setup, file.parent.glob("*/*_log.out"))
+                self.told += [*filter(None, logs)][:1]
                 shutil.rmtree(file.parent, ignore_errors=True)
             for task in alive:
                 lines, _ = _lines(_events(file.parent, task), 0)
