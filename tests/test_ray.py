@@ -210,6 +210,12 @@ def test_an_address_where_no_ray_answers_is_named_and_no_other_is_tried(address,
     assert "ray start --head\n" not in str(refused.value)
 
 
+def test_a_part_of_a_gpu_is_given_below_one_only():
+    """Ray itself says so with a traceback, and after the job was begun."""
+    with pytest.raises(UserError, match=r"launcher.gpus=1.5: .*whole number"):
+        list(launch(count, [], address="auto", **{**SETTINGS, "gpus": 1.5}))
+
+
 def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'lossbench\[ray\]'"):

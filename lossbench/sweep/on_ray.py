@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from lossbench.contract import UserError
 from lossbench.sweep.launcher import Event, WorkerLostError
 from lossbench.sweep.launcher import launch as launch_here
 from lossbench.sweep.machines import fits, refuse_too_large
@@ -43,6 +44,8 @@ def launch(
     retries: Annotated[int, "[0, inf)"],
 ) -> Generator[Event, None, None]:
     """Run work(*job, report) for each job, wherever the cluster has room for one."""
+    if gpus > 1 and gpus % 1:
+        raise UserError(f"launcher.gpus={gpus:g}: above 1 give a whole number; Ray splits one GPU.")
     cluster = _Cluster(joined(address), work, {"cpus": cpus, "gpus": gpus}, timeout)
     fresh = (_Attempt(number, job, retries) for number, job in enumerate(jobs))
     again: deque[_Attempt] = deque()
