@@ -339,7 +339,7 @@ def test_a_plain_loss_is_held_to_what_its_use_needs(loss, task, words, tmp_path)
     called, guess = part.notes
     assert words in called
     assert part.task == task
-    assert "--task=" in guess
+    assert "; --task says which." in guess
     assert called in render(report, 200)
 
 

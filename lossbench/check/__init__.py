@@ -114,7 +114,7 @@ def _notes(subject: Subject, others: Iterable[Task]) -> Iterator[str]:
         yield f"It is given {words}; what only losses written for lossbench must hold is skipped."
     if tasks := [task.name for task in others]:
         more = f" and {len(tasks) - 1} more" if tasks[1:] else ""
-        yield f"The task is a guess; it runs on {tasks[0]}{more}, too: say --task={tasks[0]}."
+        yield f"The task is a guess: it runs on {tasks[0]}{more} as well; --task says which."
 
 
 def _outcome(check: Check, subject: Subject, broken: str) -> CheckOutcome:
