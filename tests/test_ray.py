@@ -123,6 +123,7 @@ def test_what_no_node_of_the_cluster_has_is_refused(address, asked, said):
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_a_token_that_is_absent_or_another_is_named_and_nothing_else_said(
     address, tmp_path, monkeypatch, capfd
 ):
