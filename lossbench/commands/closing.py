@@ -150,7 +150,7 @@ def next_steps(outcome: Outcome) -> list[str]:
         lines += [_proposal(outcome, number, names)]
         lines += [f"  {request.command(seeds=number)}"]
     elif other := _another_loss(outcome.comparisons):
-        lines += ["There is one loss; another to compare it with, and the comparison:"]
+        lines += ["Another loss to compare it with, and the comparison:"]
         lines += [f"  {request.command(loss=other)}"]
         lines += [f"  {own_name()} compare{_results_flag(outcome)}"]
     if outcome.tracking.uri:

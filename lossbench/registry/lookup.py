@@ -184,7 +184,8 @@ def find_for_task(name: str, *tasks: str, kind: str = "loss") -> Plugin:
     known = " or ".join(p.task or "" for p in plugins)
     raise UserError(
         f"{kind}={name} is for the task {known}; the data pose the task {' or '.join(tasks)}.\n"
-        f"{choices(name, others)} All: lossbench list {PLURALS[kind]} --task {tasks[0]}"
+        f"{choices(name, others)} All: lossbench list {PLURALS[kind]}"
+        + (f" --task {tasks[0]}" if len(tasks) == 1 else "")
     )
 
 
