@@ -447,7 +447,7 @@ def test_the_ledger_tells_budget_choice_gain_and_edges(tmp_path):
     assert cells[0] == ("focal", "arcface")
     assert cells[1] == ("3 x 2", "3 x 2")
     for column, name in ((2, "value"), (3, "configured_value")):
-        assert list(cells[column]) == [f"{r.summary['tuning'][name]:.4f}" for r in found]
+        assert list(cells[column]) == [f"{100 * r.summary['tuning'][name]:.2f}" for r in found]
     notes = " ".join(list_tuning_notes(shown))
     assert "arcface: candidates were trained one by one" in notes
     assert next(tables.list_blocks([shown])).title.endswith("tuned with 3 trials x 2 seeds")
