@@ -19,7 +19,7 @@ from sklearn.linear_model import QuantileRegressor
 from lossbench.datasets.synthetic import friedman
 
 sys.path.insert(0, str(Path(__file__).parent))
-from data import autompg, rings
+from data import autompg
 
 SHARES, SIZE = (0.0, 0.3), 10.0
 
@@ -34,7 +34,7 @@ def draw(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     if name == "diabetes":
         x, y = diabetes(rng)
     else:
-        sample = {"autompg": autompg, "rings": rings, "friedman": friedman}[name](rng)
+        sample = {"autompg": autompg, "friedman": friedman}[name](rng)
         x, y = sample.inputs, sample.targets
     rows = rng.permutation(len(y))
     first, last = rows[: int(0.6 * len(y))], rows[int(0.8 * len(y)) :]
@@ -55,7 +55,7 @@ def scale_of(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def main() -> None:
-    for name in ("diabetes", "autompg", "rings", "friedman"):
+    for name in ("diabetes", "autompg", "friedman"):
         for share in SHARES:
             found = []
             for seed in range(100, 110):
