@@ -288,12 +288,14 @@ def _stored(
 ) -> tuple[list[Result], Experiment | None]:
     """The results that `compare` is asked for."""
     from lossbench import results
-    from lossbench.configuration.experiments import read_experiment
 
     if "=" in (name or ""):
         raise UserError(f"{name}: a filter needs its own --where in front.")
-    if name and not (experiment := read_experiment(name)).trains:
-        return [], experiment  # its claims are computed
+    if name:
+        from lossbench.configuration.experiments import read_experiment  # Hydra: slow to import
+
+        if not (experiment := read_experiment(name)).trains:
+            return [], experiment  # its claims are computed
     if not folder.is_dir():
         raise UserError(
             f"--results {given}: there is no folder {folder}. Train something first, or name the "
