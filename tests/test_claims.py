@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from dataclasses import replace
 
@@ -516,6 +517,8 @@ def test_claims_that_are_computed_need_no_run(command):
     )
     assert agreed.code == 0, agreed.err
     assert "1 claim: 1 SUPPORTED" in agreed.out
+    (claim,) = json.loads(command("compare", "study", "--format", "json").out)["claims"]
+    assert (claim["verdict"], claim["on_record"]) == ("SUPPORTED", "SUPPORTED")
     refused = command("compare", "study", "--format", "csv")
     assert refused.code == 2
     assert "--format is of runs, and experiment=study has none" in refused.err

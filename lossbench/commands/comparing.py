@@ -151,8 +151,9 @@ def compare(
 
 def _say_computed(experiment: Experiment, given: dict[str, Any], folder: Path) -> int:
     """Print the verdicts on claims that need no run; what is of runs is refused."""
-    for name, usual in (("form", "table"), ("at", "last")):
-        if given[name] == usual:
+    form = given["form"]
+    for name, usual in (("form", ("table", "json")), ("at", ("last",))):
+        if given[name] in usual:
             del given[name]
     known = ("experiment", "results", "config_dir", "everything", "check")
     if others := [{"form": "format"}.get(name, name) for name in given if name not in known]:
@@ -161,8 +162,13 @@ def _say_computed(experiment: Experiment, given: dict[str, Any], folder: Path) -
             "none: its claims are computed. Leave it out."
         )
     decisions = decisions_on(experiment, [])
-    say(experiment.question)
-    show_claims(decisions, folder / f"{experiment.name}.png", everything="everything" in given)
+    if form == "json":
+        from lossbench.report.export import as_json
+
+        say(as_json([], decisions=decisions).removesuffix("\n"))
+    else:
+        say(experiment.question)
+        show_claims(decisions, folder / f"{experiment.name}.png", everything="everything" in given)
     return _changed(decisions) if "check" in given else 0
 
 

@@ -119,7 +119,8 @@ def as_json(
 
     peek: what papers would have said of each comparison, too. decisions: on an experiment's claims.
     """
-    rankings = [ranked for group in datasets(comparisons) if (ranked := rank_losses(group))]
+    groups = datasets(comparisons) if comparisons else []
+    rankings = [ranked for group in groups if (ranked := rank_losses(group))]
     content: dict[str, Any] = {
         "rows": [{k: _finite(v) for k, v in row.items()} for row in list_records(comparisons)],
         "conclusions": [
