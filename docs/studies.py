@@ -68,8 +68,8 @@ def link_to_catalogue(name: str, up: str = "") -> str:
 def move_readme(name: str, text: str) -> str:
     """A README with its links to neighbours as they are from its page, and what it rests on."""
     up = os.path.relpath(EXPERIMENTS / name, ROOT / "docs/generated/experiments")
-    text = re.sub(r"\]\(\.\./(\w+)/README\.md\)", r"](\1.md)", text)
-    text = re.sub(r"\]\((?!\w+:|#|\w+\.md\))([^)]+)\)", rf"]({up}/\1)", text)
+    text = re.sub(r"\]\(\.\./([\w-]+)/README\.md\)", r"](\1.md)", text)
+    text = re.sub(r"\]\((?!\w+:|#|[\w-]+\.md\))([^)]+)\)", rf"]({up}/\1)", text)
     return f"{text.rstrip()}\n\n{_measured(name)}" if read_rows(name) else text
 
 

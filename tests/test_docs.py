@@ -61,6 +61,15 @@ def test_what_is_generated_shows_every_experiment_and_every_loss(generated):
     assert "label_smoothing" in (generated / "parts/quickstart.md").read_text()
 
 
+def test_studies_link_to_each_other_by_their_pages(generated):
+    pages = list((generated / "experiments").glob("*.md"))
+    assert pages
+    for page in pages:
+        assert re.findall(r"\]\([^)]*experiments/[^)]*README[^)]*\)", page.read_text()) == [], page
+        for target in re.findall(r"\]\(([\w-]+\.md)\)", page.read_text()):
+            assert (page.parent / target).is_file(), (page, target)
+
+
 def test_every_column_of_a_table_is_explained():
     explained = (DOCS / "programs.md").read_text()
     for table in ("quickstart", "imbalance"):
