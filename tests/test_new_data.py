@@ -317,6 +317,7 @@ def test_a_rare_collapse_is_named():
     row, comparison = of(None, *pair(values))
     assert row.verdict == "open"
     assert "On one seed the difference is -0.2" in said_of(comparison, "focal")
+    assert "against most others" in said_of(comparison, "focal")
     _, comparison = of(None, *pair(BETTER))
     assert any(
         "1 seed in 7 may not have been met in 20 seeds" in line for line in comparison.conclusion
@@ -327,7 +328,7 @@ def test_a_rare_collapse_is_named():
 def test_a_rare_seed_in_the_usual_direction_or_of_a_usual_size_is_no_collapse(rare):
     gains = np.append(np.full(19, 0.01) + 0.001 * np.arange(19) / 19, rare)
     _, comparison = of(None, *pair(BASE + gains))
-    assert "the other way" not in " ".join(comparison.conclusion)
+    assert "against most others" not in " ".join(comparison.conclusion)
 
 
 def test_no_number_of_seeds_is_named_that_there_are_already():

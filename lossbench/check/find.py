@@ -48,7 +48,10 @@ def task_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> Task:
 
 
 def tasks_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> list[Task]:
-    """The task asked for or registered, else all that the loss runs on, the likeliest first."""
+    """The task asked for or registered, else all that the loss runs on, the likeliest first.
+
+    Where it runs on none, the likeliest alone.
+    """
     name = name or plugin.task or ("multiclass" if is_made_of_losses(plugin) else None)
     if name:
         return [task_class(name).small()]
@@ -56,8 +59,8 @@ def tasks_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> list
     text = plugin.module + plugin.attribute + _text(loss)
     fits = {each: _fit(plugin, loss, each) for each in tasks}
     likeness = {each: fit + _likeness(each, text, loss) for each, fit in fits.items()}
-    possible = [each for each in sorted(tasks, key=_axes) if fits[each]] or tasks
-    return sorted(possible, key=lambda each: -likeness[each])
+    ordered = sorted(sorted(tasks, key=_axes), key=lambda each: -likeness[each])
+    return [each for each in ordered if fits[each]] or ordered[:1]
 
 
 def in_form(plugin: Plugin, loss: Callable[..., Any], task: Task) -> Callable[..., Any]:

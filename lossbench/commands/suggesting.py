@@ -137,9 +137,9 @@ def describe_score(table: pd.DataFrame) -> str:
     shown = "shown to be" if saved.low > 0 or saved.high < 0 else "not shown to be"
     return (
         f"On data sets left out of the atlas in turn, the first suggestion had "
-        f"{abs(saved.estimate):.1%} {word} regret than the usual loss ({saved.low:+.1%} to "
-        f"{saved.high:+.1%}): {shown} different from it. Regret is the error beyond that of the "
-        "best loss there, as a share of the usual loss's error."
+        f"{100 * abs(saved.estimate):.1f} points {word} regret than the usual loss "
+        f"({100 * saved.low:+.1f} to {100 * saved.high:+.1f}): {shown} different from it. Regret "
+        "is the error beyond that of the best loss there, in per cent of the usual loss's error."
     )
 
 
@@ -164,6 +164,6 @@ def _score_lines(table: pd.DataFrame) -> Iterator[str]:
         saved = atlas.advantage(scored, over)
         verdict = "better" if saved.low > 0 else "worse" if saved.high < 0 else "not told apart"
         yield from _wrapped(
-            f"The rule has {saved.estimate:+.1%} ({saved.low:+.1%} to {saved.high:+.1%}) less "
-            f"regret than {words}: {verdict}."
+            f"The rule has {100 * saved.estimate:+.1f} points ({100 * saved.low:+.1f} to "
+            f"{100 * saved.high:+.1f}) less regret than {words}: {verdict}."
         )

@@ -243,8 +243,8 @@ def _collapse(comparison: Comparison, row: Row) -> str:
         return ""
     difference = _exact(comparison, differences[place], "+")
     return (
-        f" On one seed the difference is {difference}, the other "
-        f"way and {sizes.max() / usual:.0f} times the usual one."
+        f" On one seed the difference is {difference}, against most others and "
+        f"{sizes.max() / usual:.0f} times their usual size."
     )
 
 

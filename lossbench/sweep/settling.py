@@ -93,7 +93,7 @@ def settle(
         comparisons = compare(results, baseline=baseline, tried=tried)
         before, going = going, set(_unsettled(comparisons, number, looks))
         console.print(f"Look {number} of at most {len(looks)}, {seeds} seeds:", markup=False)
-        for line in _news(comparisons, before, going, called):
+        for line in _news(comparisons, before, going, called, last=number == len(looks)):
             console.print(f"  {line}", markup=False)
         if not going:
             break
@@ -134,7 +134,12 @@ def may_settle(needed: int | None, look: int, most: int) -> bool:
 
 
 def _news(
-    comparisons: list[Comparison], before: set[str], going: set[str], called: dict[str, str]
+    comparisons: list[Comparison],
+    before: set[str],
+    going: set[str],
+    called: dict[str, str],
+    *,
+    last: bool,
 ) -> Iterator[str]:
     """The rows of which this look was the last, and how many get more seeds."""
     rows = [
@@ -143,9 +148,12 @@ def _news(
         for row in comparison.rows
         if row.verdict != "baseline"
     ]
+    why = (
+        "and settle.most_seeds allows no more" if last else "and more seeds would hardly change it"
+    )
     for row, key in rows:
         if key in before - going:
-            stopped = ", and more seeds would hardly change that" if row.verdict in OPEN else ""
-            yield f"{called[key]}: {WORDS.get(row.verdict, row.verdict)}{stopped}"
+            ended = f", {why}" if row.verdict in OPEN else ""
+            yield f"{called[key]}: {WORDS.get(row.verdict, row.verdict)}{ended}"
     if count := sum(key in going for _, key in rows):
         yield f"not settled yet, and to get more seeds: {count} of {len(rows)} comparisons"
