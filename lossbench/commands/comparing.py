@@ -62,7 +62,10 @@ PICTURES = ("pdf", "svg")  # formats of figures, the default first
     help="last (default), or best on validation data: the epoch whose models are compared.",
 )
 @click.option(
-    "--peek", is_flag=True, help="What papers would have said that choose the best test epoch, …"
+    "--peek",
+    is_flag=True,
+    help="What papers would have said that choose the best test epoch, …; of runs with "
+    "trainer.peek=true.",
 )
 @click.option(
     "--all", "everything", is_flag=True, help="Every metric, every pair of losses, every sentence."
