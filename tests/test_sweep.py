@@ -104,3 +104,12 @@ def test_each_run_that_ends_shows_its_result_and_which_loss_leads_so_far(here):
     first, second = console.export_text().splitlines()
     assert first.endswith("  focal: done, accuracy 0.8005")
     assert second.endswith("  poly: done, accuracy 0.804 leads")
+
+
+def test_a_result_of_added_seeds_says_that_it_is_of_these_alone(here):
+    (config,), _ = configurations(["loss=focal", "dataset=moons", "seeds=5"])
+    job = Job(config, config.key, "focal", Path("results"), [3, 4])
+    console = Console(width=100, record=True)
+    with Display([job], console) as display:
+        display.show(Event(0, "finished", written(config, range(2))), job)
+    assert console.export_text().strip().endswith("focal: done, accuracy 0.8005 on 2 new seeds")

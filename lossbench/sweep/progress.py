@@ -120,6 +120,8 @@ class Display:
         ahead = "" if best == self.names[job] else f" ({best} leads)"
         scale = scale_in(result.summary, metric)
         value = f"{scale.factor * mean:.4g}{scale.percent}"
+        if len(job.seeds) < len(job.config.seeds):
+            value += f" on {len(job.seeds)} new seed{'s' * (len(job.seeds) > 1)}"
         return f", {metric} {value}{' leads' * (not ahead and len(scores) > 1)}{ahead}"
 
     def _say(self, line: str) -> None:
