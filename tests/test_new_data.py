@@ -492,6 +492,14 @@ def test_a_loss_whose_distance_from_the_best_fails_the_correction_may_be_the_bes
     assert comparison.leading == ("focal",)
 
 
+def test_of_five_losses_any_may_be_the_best_that_fails_the_correction_over_ten_pairs():
+    """Eight seeds that all agree: p = 2 / 256, which five times would be below .05."""
+    names = ("cross_entropy", "poly", "brier", "squared_error", "focal")
+    losses = [result(name, BASE[:8] + 0.01 * place) for place, name in enumerate(names)]
+    _, comparison = of(None, *losses)
+    assert comparison.leading == ("focal", "squared_error", "brier", "poly")
+
+
 def test_the_first_stays_first_where_the_lead_is_clear():
     rng = np.random.default_rng(0)
     clear = rng.standard_normal((20, 3)) + np.array([0, 0, 9])
