@@ -62,7 +62,7 @@ def test_new_examples_for_each_seed_make_one_question_of_two():
     row, comparison = of({**SPLIT, "drawn": "anew"}, *pair(SLIGHT))
     assert row.p == row.p_here == pytest.approx(statistics.sign_flip_test(SLIGHT - BASE))
     assert row.verdict == "better"
-    assert "p (Holm)" in as_markdown([comparison], None)
+    assert "p (corrected)" in as_markdown([comparison], None)
 
 
 @pytest.mark.parametrize("values", [SLIGHT, BASE + 0.02])

@@ -67,7 +67,7 @@ def build_primary(comparison: Comparison) -> Sheet:
         "P(better)",
     ]
     both = comparison.origin.get("drawn") != "anew"
-    head[5:5] = ["p here", "p new"] if both else ["p (Holm)"]
+    head[5:5] = ["p here", "p new"] if both else ["p (corrected)"]
     cells = [_primary_cells(record, both, scale) for record in records]
     if any(record["diverged"] for record in records):
         head.append("diverged")
