@@ -300,19 +300,23 @@ def _stored(
 
     if "=" in (name or ""):
         raise UserError(f"{name}: a filter needs its own --where in front.")
-    if name:
+    stored: list[Result] = []
+    question = None
+    if folder.is_dir():
+        stored, question = (
+            _of_experiment(name, folder, config_dir) if name else (results.everything(folder), None)
+        )
+    elif name:
         from lossbench.configuration.experiments import read_experiment  # Hydra: slow to import
 
-        if not (experiment := read_experiment(name)).trains:
-            return [], experiment  # its claims are computed
+        question = read_experiment(name)
+    if question and not question.trains:
+        return [], question  # its claims are computed
     if not folder.is_dir():
         raise UserError(
             f"--results {given}: there is no folder {folder}. Train something first, or name the "
             "folder of another sweep."
         )
-    stored, question = (
-        _of_experiment(name, folder, config_dir) if name else (results.everything(folder), None)
-    )
     if not stored:
         raise UserError(f"{folder} holds no results of this. Train some with: lossbench run …")
     return stored, question

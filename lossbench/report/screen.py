@@ -15,6 +15,7 @@ from lossbench.comparison.sentences import WORDS, write_p
 from lossbench.drawing import Confusion, Drawing, Forest, Graph, Plane, Ranks, Trace
 from lossbench.looks import Look
 from lossbench.report.picked import write_ends, write_mean, write_other_metrics
+from lossbench.report.sheets import explain_signs
 from lossbench.statistics import Interval
 
 SIGNS = {
@@ -101,11 +102,7 @@ class Matrix:
     def legend(self) -> str:
         """What the signs in the cells mean."""
         verdicts = {line.verdict for *_, cells in self.rows for line in cells if line}
-        kinds = {verdict.removesuffix(" here") for verdict in verdicts}
-        words = {**{kind: kind for kind in SIGNS}, **WORDS}
-        signs = [f"{sign} {words[kind]}" for kind, sign in SIGNS.items() if kind in kinds]
-        hollow = any(verdict.endswith(" here") for verdict in verdicts)
-        return ", ".join([*signs, *(["hollow: on these data only"] if hollow else [])])
+        return ", ".join(explain_signs(verdicts, SIGNS, WORDS, "hollow: on these data only"))
 
 
 def build_matrix(named: Sequence[tuple[str, list[Verdict]]], looks: dict[str, Look]) -> Matrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lossbench.comparison import Comparison, DatasetRanking, Group, PeekingTax
@@ -166,11 +166,18 @@ def build_group(group: Group) -> Iterator[Sheet]:
 def explain_marks(group: Group) -> str:
     """What the marks in the cells of a group mean, as far as there are any."""
     verdicts = {row.verdict for comparison in group.comparisons.values() for row in comparison.rows}
+    words = {"same": "practically the same"}
+    marks = explain_signs(verdicts - {"open"}, MARKS, words, "in brackets on these data only")
+    return ", ".join([*marks, *(["unmarked: not settled"] if "open" in verdicts else [])])
+
+
+def explain_signs(
+    verdicts: Collection[str], signs: Mapping[str, str], words: Mapping[str, str], here: str
+) -> list[str]:
+    """What the signs of these verdicts mean; here: how those on these data only are shown."""
     kinds = {verdict.removesuffix(" here") for verdict in verdicts}
-    words = {**{kind: kind for kind in MARKS}, "same": "practically the same"}
-    marks = [f"{mark} {words[kind]}" for kind, mark in MARKS.items() if kind in kinds - {"open"}]
-    marks += ["in brackets on these data only"] if any(" here" in v for v in verdicts) else []
-    return ", ".join([*marks, *(["unmarked: not settled"] if "open" in kinds else [])])
+    shown = [f"{sign} {words.get(kind, kind)}" for kind, sign in signs.items() if kind in kinds]
+    return [*shown, here] if any(verdict.endswith(" here") for verdict in verdicts) else shown
 
 
 def build_ranks(ranking: DatasetRanking) -> Sheet:
