@@ -94,3 +94,15 @@ def test_no_pin_in_the_project_and_every_pin_in_the_constraints():
     assert "==" not in text
     lines = (ROOT / "constraints.txt").read_text().split()
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+
+
+@pytest.mark.slow
+def test_each_extra_can_be_installed_with_the_pins():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = f".[{','.join(project['optional-dependencies'])}]"
+    resolve = ["-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-build-isolation"]
+    command = [sys.executable, *resolve, "-c", "constraints.txt", wanted]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode and "ResolutionImpossible" not in done.stderr:
+        pytest.skip(f"no index of packages can be asked: {done.stderr[-200:]}")
+    assert done.returncode == 0, done.stderr
