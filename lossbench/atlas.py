@@ -1,12 +1,12 @@
 """The atlas: what each loss did on data of which shape, and what that says of other data.
 
-A suggestion rests on the NEAREST settings of the same task, by the standardised numbers of SHAPE.
+A suggestion rests on the NEAREST settings of the same task, by the numbers of SHAPE, each in its
+deviation over the settings of all tasks: those of one task are too few to say how much data differ.
 A loss is worth trying that was shown better than the usual one on some of them, worse on none.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -105,7 +105,7 @@ def suggest(table: pd.DataFrame, task: str, shape: Mapping[str, float]) -> Sugge
             f"lossbench run -m loss=A,B; their names: lossbench list losses --task {task}"
         )
     settings = rows.drop_duplicates("data").set_index("data")
-    distance = _distances(settings, shape)
+    distance = _distances(settings, shape, _deviations(table))
     order = distance.sort_values(kind="stable").index[:NEAREST]
     near = pd.concat([rows[rows.data == name] for name in order])
     usual = str(near.baseline.iloc[0])
@@ -122,16 +122,25 @@ def suggest(table: pd.DataFrame, task: str, shape: Mapping[str, float]) -> Sugge
     return Suggestion(near, usual, tuple(worth), tuple(poor))
 
 
-def _distances(settings: pd.DataFrame, shape: Mapping[str, float]) -> pd.Series:
-    """Of each setting, Euclidean, each number in its deviation over the settings of the task."""
-    total = pd.Series(0.0, index=settings.index)
-    for name, by_logarithm in SHAPE.items():
-        values, here = settings[name].astype(float), float(shape[name])
-        if by_logarithm:
-            values, here = values.map(math.log10), math.log10(here)
-        if (deviation := float(values.std(ddof=0))) > 0:
-            total += ((values - here) / deviation) ** 2
-    return total.pow(0.5)
+def _deviations(table: pd.DataFrame) -> pd.Series:
+    """How much each number of a shape differs over the settings of a table, of any task."""
+    return _on_scales(table.drop_duplicates("data")).std(ddof=0)
+
+
+def _distances(
+    settings: pd.DataFrame, shape: Mapping[str, float], deviations: pd.Series
+) -> pd.Series:
+    """Of each setting, Euclidean; numbers in which no data differ do not count."""
+    here = _on_scales(pd.DataFrame([shape])).iloc[0]
+    apart = (_on_scales(settings) - here) / deviations[deviations > 0]
+    return apart.pow(2).sum(axis=1).pow(0.5)
+
+
+def _on_scales(numbers: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of SHAPE, by their logarithm where it says so."""
+    shape = numbers[list(SHAPE)].astype(float)
+    ratios = [name for name, by_logarithm in SHAPE.items() if by_logarithm]
+    return shape.assign(**{name: np.log10(shape[name]) for name in ratios})
 
 
 # ---- how good it is ----------------------------------------------------------------------------
@@ -144,11 +153,12 @@ def score(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (task, name), here in table.groupby(["task", "data"], sort=False):
-        rest = table[(table.task == task) & (table.dataset != here.dataset.iloc[0])]
+        others = table[table.dataset != here.dataset.iloc[0]]
+        rest = others[others.task == task]
         if not len(rest):
             continue
         shape, usual = {k: float(here[k].iloc[0]) for k in SHAPE}, str(here.baseline.iloc[0])
-        worth = suggest(rest, str(task), shape).worth
+        worth = suggest(others, str(task), shape).worth
         chosen = {
             "usual": usual,
             "overall": rest.groupby("loss").gain.mean().idxmax(),

@@ -97,6 +97,12 @@ def test_the_atlas_is_whole():
     assert all(claim.verdict for claim in read_experiment("atlas").claims)
 
 
+def test_data_with_a_rare_class_are_near_data_with_one_though_their_sizes_differ():
+    shape = {**PLAIN, "rows": 180, "inputs": 4, "outputs": 1, "rarest": 0.08 / 0.92}
+    near = atlas.suggest(atlas.read_atlas(), "binary", shape).near
+    assert near.dataset.iloc[0] == "rare_blobs"
+
+
 # ---- the command -------------------------------------------------------------------------------
 def test_the_command_names_what_it_rests_on(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
