@@ -38,8 +38,21 @@ def _answer_one(comparison: Comparison) -> ShortAnswer:
         (r for r in others if r.verdict == "better here"), None
     )
     rest = [] if _is_one_open(others) else _rest(others, top)  # which the headline says
-    details = [*_evidence(comparison, top), *rest, *_reservations(comparison, others)]
+    details = [*_disagreement(comparison, others), *_evidence(comparison, top), *rest]
+    if diverged := [row.label for row in comparison.rows if row.diverged]:
+        details.append(f"Seeds diverged: {join_names(diverged)}.")
     return ShortAnswer(_headline(comparison, others, top), tuple(details))
+
+
+def _disagreement(comparison: Comparison, others: list[Row]) -> Iterator[str]:
+    """The losses on which the choice of the epoch decides: said before all else."""
+    turned = [r.label for r in others if r.other_verdict and r.other_verdict != r.verdict]
+    if turned:
+        (other,) = RULES.keys() - {comparison.at}
+        yield (
+            f"This is {RULES[comparison.at]}; {RULES[other]}, the verdict on "
+            f"{join_names(turned)} is another."
+        )
 
 
 def _headline(comparison: Comparison, others: list[Row], top: Row | None) -> str:
@@ -120,15 +133,6 @@ def _rest(others: list[Row], top: Row | None) -> Iterator[str]:
             words = WORDS.get(verdict, verdict)
             start = f"Also {words}" if top and verdict == top.verdict else words.capitalize()
             yield f"{start}: {join_names(labels)}."
-
-
-def _reservations(comparison: Comparison, others: list[Row]) -> Iterator[str]:
-    turned = [r.label for r in others if r.other_verdict and r.other_verdict != r.verdict]
-    if turned:
-        (other,) = RULES.keys() - {comparison.at}
-        yield f"Another verdict {RULES[other]}: {join_names(turned)}."
-    if diverged := [r.label for r in comparison.rows if r.diverged]:
-        yield f"Seeds diverged: {join_names(diverged)}."
 
 
 def _answer_all(comparisons: Sequence[Comparison]) -> ShortAnswer:

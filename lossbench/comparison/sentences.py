@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from lossbench import statistics
 from lossbench.comparison.scales import scale_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lossbench.comparison.structure import Comparison, Row
     from lossbench.results import Result
 
@@ -25,6 +27,7 @@ WORDS = {
 
 
 RULES = {"last": "after the last epoch", "best": "at the epoch chosen on validation data"}
+ROUNDING = 1e-6  # of metrics, which are computed in single precision
 RARE = 5  # times the usual difference, beyond which one seed's is named
 
 
@@ -130,7 +133,7 @@ def describe_row(comparison: Comparison, row: Row) -> str:
     word, _, here = row.verdict.partition(" ")
     match word:
         case "identical":
-            return f"{row.label} gave exactly the results of {comparison.baseline}, seed for seed."
+            return f"{row.label} gave the results of {comparison.baseline}, seed for seed."
         case "undefined":
             return f"{row.label} against {versus}: {comparison.metric} is undefined on these data."
         case "open":
@@ -358,15 +361,26 @@ def _twins(comparison: Comparison) -> Iterator[str]:
         ]
         mentioned |= {*same}
         if same:
-            yield f"{', '.join([first, *same])} gave exactly the same results, seed for seed."
+            yield f"{', '.join([first, *same])} gave the same results, seed for seed."
 
 
 def same_numbers(first: Result, second: Result) -> bool:
-    """Whether two results, not wholly diverged, agree in every number of every seed."""
+    """Whether two results, not wholly diverged, agree in every number of every seed, to rounding.
+
+    Two ways to write one loss part in the last bits of single precision.
+    """
     one, other = first.seeds, second.seeds
     if first.diverged == len(one) or [*one] != [*other]:
         return False
-    return all(one[name].equals(other[name]) for name in one if name != "status")
+    return all(_agree(one[name], other[name]) for name in one)
+
+
+def _agree(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
+    """In every number, to rounding relative to the largest, whatever the unit."""
+    if one.dtype.kind != "f":
+        return one.equals(other)
+    margin = ROUNDING * one.abs().max(skipna=True)
+    return bool(np.isclose(one, other, rtol=0, atol=np.nan_to_num(margin), equal_nan=True).all())
 
 
 def _few(comparison: Comparison) -> Iterator[str]:
