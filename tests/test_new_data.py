@@ -13,6 +13,7 @@ from scipy import stats
 from lossbench import results, statistics
 from lossbench.comparison import compare, datasets, rank_losses
 from lossbench.comparison.answers import answer
+from lossbench.comparison.answers import answer
 from lossbench.comparison.evidence import Part, variance_beyond
 from lossbench.comparison.needed import seeds_on_new_data
 from lossbench.report.export import as_json
@@ -234,6 +235,10 @@ def test_the_epoch_can_be_chosen_and_a_disagreement_is_said_first():
     assert (row.verdict, row.other_verdict) == ("better", "worse")
     first = comparison.conclusion[0]
     assert first.startswith("The choice of the epoch decides on focal")
+    assert answer([comparison]).details[0] == (
+        "This is after the last epoch; at the epoch chosen on validation data, focal gets another "
+        "verdict."
+    )
     assert "better after the last epoch, worse at the epoch chosen on validation data" in first
     row, comparison = of(None, base, focal, at="best")
     assert (row.verdict, row.other_verdict, comparison.at) == ("worse", "better", "best")

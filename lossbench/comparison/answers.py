@@ -49,9 +49,10 @@ def _disagreement(comparison: Comparison, others: list[Row]) -> Iterator[str]:
     turned = [r.label for r in others if r.other_verdict and r.other_verdict != r.verdict]
     if turned:
         (other,) = RULES.keys() - {comparison.at}
+        get = "gets" if len(turned) == 1 else "get"
         yield (
-            f"This is {RULES[comparison.at]}; {RULES[other]}, the verdict on "
-            f"{join_names(turned)} is another."
+            f"This is {RULES[comparison.at]}; {RULES[other]}, {join_names(turned)} {get} "
+            "another verdict."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -186,7 +187,8 @@ def _expanded(experiment: Experiment | None, given: Axes, composer: Composer) ->
 
 def _with_own_files(config: Configuration, experiment: Experiment) -> Configuration:
     """The configuration with the files that an experiment names looked up in its folder first."""
-    folder, mapping = experiment_files()[experiment.name].parent, config.mapping
+    folder = experiment_files()[experiment.name].parent
+    mapping = copy.deepcopy(config.mapping)
     for kind in CHOICES:
         values = mapping[kind]
         parameters = registry.parameters(registry.find(kind, values["name"])[0])

@@ -142,9 +142,9 @@ class Configuration:
         chosen = {"metric": self.metric, **{k: self.choice(k).name for k in CHOICES}}
         return f"{kind}={chosen[kind]}" if kind in chosen else f"the {kind}"
 
-    @property
+    @cached_property
     def mapping(self) -> dict[str, Any]:
-        """Names and values by section, as YAML holds them."""
+        """Names and values by section, as YAML holds them; to be copied before it is changed."""
         return {
             **{kind: self.choice(kind).mapping for kind in CHOICES},
             "seeds": list(self.seeds) or AUTO,
