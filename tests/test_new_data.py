@@ -13,7 +13,6 @@ from scipy import stats
 from lossbench import results, statistics
 from lossbench.comparison import compare, datasets, rank_losses
 from lossbench.comparison.answers import answer
-from lossbench.comparison.answers import answer
 from lossbench.comparison.evidence import Part, variance_beyond
 from lossbench.comparison.needed import seeds_on_new_data
 from lossbench.report.export import as_json
