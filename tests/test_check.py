@@ -14,7 +14,16 @@ import torch
 from support import sampled
 
 from lossbench import registry
-from lossbench.check import CHECKS, STAGES, CheckOutcome, CheckReport, TaskPart, check_loss, render
+from lossbench.check import (
+    CHECKS,
+    STAGES,
+    CheckOutcome,
+    CheckReport,
+    TaskPart,
+    check_loss,
+    failed_basics,
+    render,
+)
 from lossbench.contract import UserError
 from lossbench.testing import loss_checks
 
@@ -573,3 +582,46 @@ def test_report_records_are_plain():
     assert not report.ok
     assert report.failed == (bad,)
     assert CheckReport("mine", ()).ok
+
+
+# ---- what `run` says of a loss from a file -----------------------------------------------------
+WRITTEN = """
+from torch.nn import functional as F
+
+def upside_down(logits, target, /):
+    return -F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+def steps(logits, target, /):
+    return (logits.sign() - target).square() + 0 * logits
+
+def takes_the_logarithm_of_0(logits, target, /):
+    p = logits.sigmoid()
+    return -target * p.log() - (1 - target) * (1 - p).log()
+
+def average(logits, target):
+    return F.binary_cross_entropy_with_logits(logits, target)
+"""
+BASIC = [
+    ("upside_down", ["right_costs_less"]),
+    ("steps", ["gradient_reaches_prediction"]),
+    ("takes_the_logarithm_of_0", ["finite_at_extremes"]),
+    ("average", []),  # has neither a docstring nor a value for each row, and trains well
+]
+
+
+@pytest.mark.parametrize(("loss", "broken"), BASIC)
+def test_only_basic_rules_are_held_against_a_loss_that_is_trained(tmp_path, loss, broken):
+    assert failed_basics(f"{write(tmp_path, WRITTEN)}:{loss}", "binary") == broken
+
+
+def test_a_run_says_which_basic_rule_its_loss_from_a_file_breaks(command):
+    words = ["loss=mine.py:upside_down,cross_entropy", "dataset=moons", "trainer.max_epochs=1"]
+    options = ["seeds=2", "tracking=none"]
+    done = command("run", "-m", *words, *options, files={"mine.py": WRITTEN})
+    assert done.code == 0, done
+    sentence = (
+        "loss=mine.py:upside_down breaks a rule, right_costs_less; see lossbench check "
+        "mine.py:upside_down --task binary."
+    )
+    assert " ".join(done.out.split()).count(sentence) == 1
+    assert done.out.count("breaks a rule") == 1

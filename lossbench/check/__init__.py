@@ -35,7 +35,15 @@ from lossbench.tasks.calls import outside_training
 from lossbench.tasks.composed import with_samples
 from lossbench.undisturbed import Snapshot, undisturbed
 
-__all__ = ["CHECKS", "CheckOutcome", "CheckReport", "TaskPart", "check_loss", "render"]
+__all__ = [
+    "CHECKS",
+    "CheckOutcome",
+    "CheckReport",
+    "TaskPart",
+    "check_loss",
+    "failed_basics",
+    "render",
+]
 
 Check = Callable[[Subject], None]
 # A stage is skipped where the one before it failed, but for the first, which only reads.
@@ -61,6 +69,17 @@ STAGES: tuple[tuple[Check, ...], ...] = (
         *effects.CHECKS,
     ),
 )
+# Without which a training is worthless, whoever wrote the loss; of few calls, for each run.
+BASICS: tuple[tuple[Check, ...], ...] = (
+    (basics.runs,),
+    (basics.gradient_reaches_prediction,),
+    (
+        rows.target_used,
+        rows.right_costs_less,
+        numbers.finite_on_ordinary_inputs,
+        numbers.finite_at_extremes,
+    ),
+)
 FOR_AUTHORS = (*form.CHECKS, basics.no_reduction_inside)  # of what is written for lossbench
 CHECKS: tuple[str, ...] = tuple(check.__name__ for stage in STAGES for check in stage)
 
@@ -70,10 +89,18 @@ def check_loss(name: str, task: str | None = None) -> CheckReport:
 
     name: as in `loss=name`, or `package.module:loss`. UserError where there is no such loss.
     """
-    return CheckReport(name, tuple(_part(plugin, task) for plugin in plugins_of(name, task)))
+    parts = tuple(_part(plugin, task, STAGES) for plugin in plugins_of(name, task))
+    return CheckReport(name, parts)
 
 
-def _part(plugin: Plugin, task: str | None) -> TaskPart:
+def failed_basics(name: str, task: str) -> list[str]:
+    """The basic rules that a loss breaks; none where it only runs with hyper-parameters set."""
+    parts = tuple(_part(plugin, task, BASICS) for plugin in plugins_of(name, task))
+    broken = [outcome.check for outcome in CheckReport(name, parts).failed]
+    return [] if basics.runs.__name__ in broken else broken
+
+
+def _part(plugin: Plugin, task: str | None, stages: tuple[tuple[Check, ...], ...]) -> TaskPart:
     with _quiet(), undisturbed():
         before = Snapshot()
         loss = object_of(plugin)
@@ -87,7 +114,7 @@ def _part(plugin: Plugin, task: str | None) -> TaskPart:
         subject = Subject(plugin, loss, posed, tuple(moved), tuple(changed))
         outcomes: list[CheckOutcome] = []
         broken = ""
-        for stage in STAGES:
+        for stage in stages:
             stage_outcomes = [
                 _outcome(check, subject, broken or _not_asked(check, subject)) for check in stage
             ]

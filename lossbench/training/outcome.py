@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +14,7 @@ import pandas as pd
 import torch
 
 from lossbench import registry, results
+from lossbench.check import failed_basics
 from lossbench.configuration import Configuration
 from lossbench.datasets import Origin
 from lossbench.results import NO_CURVES, Result
@@ -48,7 +51,7 @@ def result_of(config: Configuration, stacks: list[Trained], seconds: float) -> R
     notes = list(dict.fromkeys(note for stack in stacks for note in stack.notes))
     if not kept and config.results.predictions:
         notes.append(_not_kept(config))
-    notes += blind_spots(config, task.name)
+    notes += [*blind_spots(config, task.name), *_broken_rules(config, task.name)]
     summary: dict[str, Any] = {
         "key": config.key,
         "numbers": config.numbers,
@@ -104,6 +107,19 @@ def _not_kept(config: Configuration) -> str:
         f"results.predictions={config.results.predictions:g} MiB and are not kept; metrics that "
         "are added later need --rerun."
     )
+
+
+def _broken_rules(config: Configuration, task: str) -> Iterator[str]:
+    """A sentence for each loss from a file that breaks basic rules of `check`."""
+    files = {c.name for c in config.loss.all if registry.find("loss", c.name)[0].package == "file"}
+    for name in sorted(files):
+        with contextlib.suppress(Exception):  # a remark must not cost a result
+            if broken := failed_basics(name, task):
+                rules = "a rule" if len(broken) == 1 else f"{len(broken)} rules"
+                yield (
+                    f"loss={name} breaks {rules}, {', '.join(broken)}; see lossbench check {name} "
+                    f"--task {task}."
+                )
 
 
 def _tables(history: History, seeds: list[int]) -> list[pd.DataFrame]:
