@@ -9,9 +9,10 @@ import pytest
 from lossbench import registry
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
-from lossbench.sweep import forecast
+from lossbench.sweep import forecast, trial
 from lossbench.sweep.plan import plan
-from lossbench.sweep.trial import _posed_tasks, refuse_faulty
+from lossbench.sweep.trial import _metrics_of, _posed_tasks, refuse_faulty
+from lossbench.tasks import task_class
 
 MODELS = """\
 import time
@@ -58,6 +59,24 @@ def test_a_loss_for_another_task_is_refused_by_reading_alone(here):
     own = {name for name, tasks in known.items() if not tasks}
     assert own >= {"arrays", "csv", "folder", "hub", "openml"}
     assert known["wine"] == ["multiclass"]
+
+
+@pytest.mark.parametrize("losses", ["focal", "focal,poly"])
+def test_a_metric_that_no_task_of_the_data_has_is_refused_by_reading_alone(
+    here, losses, monkeypatch
+):
+    monkeypatch.setattr(trial, "_tried", lambda jobs: pytest.fail("a worker was started"))
+    words = [f"loss={losses}", "dataset=digits", "metric=acuracy", *SHORT]
+    configs, _ = configurations(words, sweep=True)
+    with pytest.raises(UserError, match=r"metric=acuracy: .* Did you mean accuracy"):
+        refuse_faulty(plan(configs))
+
+
+def test_the_metrics_of_each_task_are_read_as_they_are():
+    """But for those of a regression, some of which are made in a loop."""
+    for plugin in registry.installed("task"):
+        declared = [metric.name for metric in task_class(plugin.name).metrics]
+        assert _metrics_of(plugin) == ([] if plugin.name == "regression" else declared)
 
 
 SHARED = [

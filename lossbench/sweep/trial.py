@@ -9,6 +9,7 @@ from typing import Any
 from lossbench import registry
 from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
+from lossbench.registry.hints import choices
 from lossbench.registry.modules import definition_in
 from lossbench.registry.parts import with_parts
 from lossbench.registry.schema import SHOWN
@@ -26,6 +27,7 @@ def refuse_faulty(jobs: Sequence[Job], *, also_single: bool = False) -> None:
     trains, or here too if that is asked for. A run whose trial dies or hangs is not refused: in
     training it harms only itself.
     """
+    _refuse(jobs, [(job, _unknown_metric(job.config)) for job in jobs])
     scheduled = bool(jobs) and outlives_command(jobs[0].config.launcher)  # each is tried there
     if len(jobs) == 1 or scheduled:
         _refuse(jobs, [(job, _mismatch(job.config)) for job in jobs])
@@ -70,6 +72,34 @@ def _mismatch(config: Configuration) -> UserError | None:
     except UserError as error:
         return error
     return None
+
+
+def _unknown_metric(config: Configuration) -> UserError | None:
+    """The error where no task that the text of the dataset names has the metric."""
+    name, installed = config.metric, registry.installed("metric")
+    if name is None or ":" in name or name in {plugin.name for plugin in installed}:
+        return None
+    tasks = _posed_tasks(registry.find("dataset", config.dataset.name)[0])
+    known = [_metrics_of(registry.find("task", task)[0]) for task in tasks]
+    own = [metric for metrics in known for metric in metrics]
+    if not tasks or not all(known) or name in own:
+        return None
+    allowed = [*own, *(plugin.name for plugin in installed if plugin.task in tasks)]
+    return UserError(f"metric={name}: there is no such metric. {choices(name, allowed)}")
+
+
+def _metrics_of(task: registry.Plugin) -> list[str]:
+    """The names of a task's own metrics, read from its class; empty if not known."""
+    definition = definition_in(task.module, task.attribute)
+    for node in definition.node.body if definition else ():
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name("metrics")], value=ast.Tuple(parts))
+                | ast.AnnAssign(target=ast.Name("metrics"), value=ast.Tuple(parts))
+            ):
+                names = [part.id for part in parts if isinstance(part, ast.Name)]
+                return names if len(names) == len(parts) else []
+    return []
 
 
 def _posed_tasks(dataset: registry.Plugin) -> list[str]:
