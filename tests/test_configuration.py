@@ -11,7 +11,7 @@ from made_results import BASE, result
 
 from lossbench.comparison import compare
 from lossbench.configuration import Choice, Configuration, labels, names, validated
-from lossbench.configuration.experiments import configurations
+from lossbench.configuration.experiments import configurations, short_words
 from lossbench.configuration.settings import SECTIONS
 from lossbench.contract import UserError
 from lossbench.registry.kinds import CHOICES
@@ -163,6 +163,28 @@ def test_the_words_configure_the_same_again():
     words = ["loss=focal", "loss.gamma=1.5", "seeds=[3,7]", "metric=log_loss", "metrics=[ece]"]
     (config,), _ = configurations([*words, "corruption=imbalance", "optimizer=sgd"])
     assert configurations(config.words)[0] == [config]
+
+
+ASKED = [
+    "loss=cross_entropy dataset=digits",
+    "dataset=heavy_tails loss=huber loss.delta=2.0 seeds=10 trainer.max_epochs=5",
+    "dataset=csv dataset.path=my.csv dataset.target=y loss=focal optimizer=sgd optimizer.lr=0.1",
+    "dataset=digits loss=sum loss.terms.focal.gamma=1.5 loss.terms.poly=0.5 metric=log_loss",
+    "dataset=digits loss=focal corruption=label_noise corruption.rate=0.3 metrics=[ece]",
+]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_the_short_words_configure_the_same_again(asked):
+    (config,), _ = configurations(asked.split())
+    words = short_words(config)
+    assert configurations(words)[0] == [config]
+    assert len(" ".join(words)) < 240
+
+
+def test_what_is_no_more_installed_has_all_its_words(config):
+    gone = replace(config, model=replace(config.model, name="gone"))
+    assert short_words(gone) == gone.words
 
 
 SWEEPS = [

@@ -390,4 +390,5 @@ def test_without_test_curves_peek_exits_with_the_command_that_adds_them(study, c
     (config,), _ = configurations(words)
     assert config.trainer.peek
     assert config.results.dir == "bare"
+    assert len(" ".join(words)) < 200
     assert config.key in {made.key for made in results.everything(here / "results")}

@@ -227,12 +227,14 @@ def _name_missing_for_peek(answer: Answer, given: str, metric: str | None, form:
 
 def _command(answer: Answer, runs: list[Result], given: str, words: list[str]) -> str:
     """What trains an experiment again, or the first of some runs, with some words changed."""
+    from lossbench.configuration.experiments import short_words
+
     experiment = answer.experiment
     if experiment:
         asked = experiment.words
     else:
         keys = {word.partition("=")[0] for word in words}
-        asked = [word for word in runs[0].config.words if word.partition("=")[0] not in keys]
+        asked = [w for w in short_words(runs[0].config) if w.partition("=")[0] not in keys]
     place = [] if given == "results" else [f"results.dir={given}"]
     likewise = f" (and {len(runs) - 1} more likewise)" if len(runs) > 1 and not experiment else ""
     return shlex.join(["lossbench", "run", *asked, *place, *words]) + likewise

@@ -36,7 +36,7 @@ from lossbench.paths import experiment_files
 from lossbench.registry.digests import places_in
 from lossbench.registry.hints import choices
 from lossbench.registry.kinds import CHOICES
-from lossbench.registry.schema import Kind, convert, unknown_key
+from lossbench.registry.schema import REQUIRED, Kind, convert, unknown_key
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,26 @@ def configurations(
     if experiment:
         configs = [_with_own_files(config, experiment) for config in configs]
     return list({json.dumps(c.mapping, sort_keys=True): c for c in configs}.values()), experiment
+
+
+def short_words(config: Configuration) -> list[str]:
+    """The words of a configuration but for defaults; all where a part of it is not there."""
+    words = {word.partition("=")[0]: word for word in config.words}
+    try:
+        required = {
+            f"{kind}.{parameter.name}"
+            for kind in CHOICES
+            for parameter in registry.parameters(registry.find(kind, config.choice(kind).name)[0])
+            if parameter.default is REQUIRED
+        }
+        plain = configurations([])[0][0].words
+        kept = {k for k in required & words.keys() if words[k] not in plain}
+        kept |= {"dataset", "loss", *(k for k in words if k.count(".") > 1)}  # of a loss of losses
+        asked = [word for key, word in words.items() if key in {*CHOICES, *kept}]
+        usual = configurations(asked)[0][0].words
+    except UserError:
+        return config.words
+    return [w for k, w in words.items() if k in kept or w not in (plain if k in CHOICES else usual)]
 
 
 def _expanded(experiment: Experiment | None, given: Axes, composer: Composer) -> list[Runs]:
