@@ -262,6 +262,7 @@ def test_the_catalogue_needs_no_network_and_its_links_lead_somewhere(site):
         page.feed(file.read_text())
         assert not {"link", "img", "iframe"} & set(page.tags)
         assert len(page.ids) == len(set(page.ids)), f"{file.name}: an id occurs twice"
+        assert page.tags.count("main") == 1, f"{file.name}: what is its main part?"
         for link in page.links:
             if not link.startswith("https://arxiv.org/abs/"):
                 target, _, place = link.partition("#")
