@@ -108,6 +108,19 @@ def test_a_parameter_that_has_the_unit_of_the_target_is_given_in_it(here, column
     torch.testing.assert_close(composed.objectives(composed.state, *batch), given)
 
 
+def test_of_a_library_loss_it_is_said_in_which_unit_its_numbers_meet_targets(here):
+    """Nothing declares that delta has the target's unit; of one without numbers nothing is said."""
+    for loss, said in (("HuberLoss", ["delta"]), ("MSELoss", [])):
+        (config,), _ = configurations([f"loss=torch.nn:{loss}", "dataset=diabetes", "seeds=2"])
+        notes = make_recipe(config, data(config, [0, 1])).notes
+        expected = [
+            f"loss=torch.nn:{loss} is given targets in standard deviations, each about 77 in their "
+            f"unit; so is {name}, if it has that unit."
+            for name in said
+        ]
+        assert [note for note in notes if "deviations" in note] == expected
+
+
 def test_a_larger_unit_of_target_and_parameter_is_the_same_training(here):
     small = trained(here, "loss.delta=0.5", "task.unit=target")
     words = ("loss.delta=500", "dataset.scale=1000", "dataset.offset=200000", "task.unit=target")

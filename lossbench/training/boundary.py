@@ -76,22 +76,42 @@ def name_units(
     """A line on each hyper-parameter that has the unit of targets, where they are standardised."""
     if splits.trained_unit is None:
         return []
-    lines = []
+    lines, deviation = [], _deviation_of(splits)
     for key, value in values.items():
         words = f"loss={name}: {key}={value:g} is in"
         if unit:
             lines.append(f"{words} the unit of the target.")
         else:
-            known = ""
-            if splits.shared and splits.targets.ndim == 1:
-                targets = splits.targets.double()
-                deviation = targets[~targets.isnan()].std(correction=0).item()
-                known = f", about {value * deviation:.3g} in its unit"
+            known = f", about {value * deviation:.3g} in its unit" if deviation else ""
             lines.append(
                 f"{words} standard deviations of the training target{known}; task.unit=target "
                 "takes it in that unit."
             )
     return lines
+
+
+def name_undeclared(
+    choice: Choice, loss: Callable[..., Any], of_unit: Mapping[str, float], splits: Splits
+) -> list[str]:
+    """A line on the numbers of an adapted loss of which nothing says whether they have a unit."""
+    numbers = [k for k, v in choice.values.items() if type(v) is float and k not in of_unit]
+    if splits.trained_unit is None or not numbers or not hasattr(loss, "foreign"):
+        return []
+    deviation = _deviation_of(splits)
+    each = f", each about {deviation:.3g} in their unit" if deviation else ""
+    are, have = ("is", "it has") if len(numbers) == 1 else ("are", "they have")
+    return [
+        f"loss={choice.name} is given targets in standard deviations{each}; so {are} "
+        f"{' and '.join(numbers)}, if {have} that unit."
+    ]
+
+
+def _deviation_of(splits: Splits) -> float | None:
+    """Of the targets, where all seeds have those of one column; else None."""
+    if not splits.shared or splits.targets.ndim != 1:
+        return None
+    targets = splits.targets.double()
+    return targets[~targets.isnan()].std(correction=0).item()
 
 
 def name_spreads(splits: Splits) -> list[str]:

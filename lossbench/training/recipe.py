@@ -35,6 +35,7 @@ from lossbench.training.boundary import (
     find_loss,
     name_empty_classes,
     name_spreads,
+    name_undeclared,
     name_units,
     name_unused,
     name_unweighted,
@@ -190,6 +191,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         notes=(
             *fitted.notes,
             *name_units(config.loss.name, fitted.of_unit, config.task.unit, splits),
+            *name_undeclared(config.loss, fitted.function, fitted.of_unit, splits),
             *name_spreads(splits),
             *name_unused(config, fitted.outputs),
             *(name_unweighted(metrics) if weighed else ()),
