@@ -65,7 +65,12 @@ def of(*made, **how):
         (
             [result("focal", TINY)],
             {"same_within": 0.01},
-            "No difference in accuracy that matters: focal leads by less than 1.0 points",
+            "No difference in accuracy that matters: focal leads by less than 1 point",
+        ),
+        (
+            [result("focal", TINY)],
+            {"same_within": 0.01875},
+            "No difference in accuracy that matters: focal leads by less than 1.875 points",
         ),
         (
             [result("focal", SAME)],

@@ -66,6 +66,25 @@ def printed(found, width=100, encoding="utf-8", **how) -> str:
         return out.getvalue().decode(encoding)
 
 
+def test_a_column_has_its_head_where_numbers_stand_below_long_names():
+    lines = printed(compare([result(LONG, BETTER), result("cross_entropy", BASE)]), 60).splitlines()
+    heads = lines[: lines.index("─" * 60)]
+    assert "loss" in heads
+
+
+def test_that_seeds_are_too_few_for_all_settings_is_said_once():
+    few = [
+        result(loss, values[:3], sections=on(name, 0.05))
+        for name in ("moons", "blobs")
+        for loss, values in LOSSES.items()
+    ]
+    sentence = "3 seeds can never reach p = .05 in 4 comparisons: 8 are needed (seeds=8)."
+    for found in (compare(few), compare(few[:3])):
+        said = " ".join(printed(found).split())
+        assert said.count("can never reach") == 1
+        assert sentence.replace("4", "2").replace("8", "7") in said or sentence in said
+
+
 # --- filters and groups ---------------------------------------------------------------------
 
 

@@ -424,6 +424,11 @@ def test_every_plugin_of_every_kind_is_shown(kind):
             assert f"\n  {kind}.{parameter.name} " in shown
 
 
+def test_a_metric_names_the_loss_that_it_is():
+    assert "\n  as a loss: loss=quantile\n" in others.describe_others("pinball", 100)
+    assert "as a loss" not in others.describe_others("crps", 100)
+
+
 def test_all_that_a_name_means_is_shown(command):
     """A dataset and a model of one name; a loss comes first, and kind=name chooses."""
     said = command("show", "linear").out

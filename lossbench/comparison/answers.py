@@ -60,7 +60,7 @@ def _headline(comparison: Comparison, others: list[Row], top: Row | None) -> str
     base, metric = comparison.baseline, comparison.metric
     verdicts = {row.verdict for row in others}
     if top and top.same_p is not None and top.same_p <= ALPHA:
-        margin = scale_of(comparison).write_with_unit(comparison.margin or 0.0)
+        margin = scale_of(comparison).name(comparison.margin or 0.0)
         return f"No difference in {metric} that matters: {top.label} leads by less than {margin}"
     if top and top.verdict == "better":
         if not _rivals(comparison, top):

@@ -42,7 +42,8 @@ class Scale:
 
     def name(self, value: float) -> str:
         """A number that somebody chose, with its unit."""
-        return f"{self.factor * value:g} {self.unit}".rstrip()
+        number = f"{self.factor * value:g}"
+        return f"{number} {self.unit.removesuffix('s') if number == '1' else self.unit}".rstrip()
 
 
 def write_number(value: float, digits: int, sign: str = "") -> str:

@@ -46,7 +46,7 @@ def conclude(comparison: Comparison) -> list[str]:
     return [
         *sentences,
         *_twins(comparison),
-        *_few(comparison),
+        *seeds_too_few(comparison),
         *_leading(comparison),
         *_rerun(comparison),
         *_unseen(rows),
@@ -62,7 +62,7 @@ def mind(comparison: Comparison) -> list[str]:
     return [
         *(f"{row.label}:{words}" for row, words in each if words),
         *_twins(comparison),
-        *_few(comparison),
+        *seeds_too_few(comparison),
         *_looks(comparison, rows),
         *comparison.notes,
     ]
@@ -383,7 +383,8 @@ def _agree(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
     return bool(np.isclose(one, other, rtol=0, atol=np.nan_to_num(margin), equal_nan=True).all())
 
 
-def _few(comparison: Comparison) -> Iterator[str]:
+def seeds_too_few(comparison: Comparison) -> Iterator[str]:
+    """That these seeds cannot show anything in so many comparisons, where that is so."""
     rows = [row for row in comparison.rows if row.verdict != "baseline"]
     if not rows:
         return

@@ -113,10 +113,11 @@ def _render(name: Column, others: Sequence[Column], width: int, stacked: bool) -
     shown = others if stacked else [name, *others]
     widths = _widths(shown, width - len(indent), gap)
     rule = "─" * min(width, len(indent) + sum(widths) + gap * (len(widths) - 1))
-    lines = [*(indent + line for line in _row(shown, widths, -1, gap)), rule]
-    for number in range(len(name.cells)):
+    lines = []
+    for number in range(-1, len(name.cells)):  # -1 is the head
         lines += name.fold(number, width) if stacked else []
         lines += [indent + line for line in _row(shown, widths, number, gap)]
+        lines += [rule] if number < 0 else []
     return [line.rstrip() for line in lines]
 
 

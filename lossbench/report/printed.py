@@ -11,7 +11,7 @@ from rich.text import Text
 from lossbench.comparison import Comparison, Group, tell_apart
 from lossbench.comparison.answers import answer
 from lossbench.comparison.needed import explain_needed
-from lossbench.comparison.sentences import explain_question, mind
+from lossbench.comparison.sentences import explain_question, mind, seeds_too_few
 from lossbench.report.grid import evidence, render_primary, render_sheet
 from lossbench.report.ledger import list_tuning_notes
 from lossbench.report.sheets import Sheet
@@ -44,7 +44,7 @@ def print_comparisons(
     shown, blocks = answer(comparisons), [*list_blocks(comparisons, by)]  # may be refused
     write(console, shown.headline, bold=True)
     write(console, *filter(None, [" ".join(shown.details), question.strip()]))
-    feet = [explain_columns(comparisons)]
+    feet = [*([] if everything else _said_once(comparisons)), explain_columns(comparisons)]
     for block in blocks:
         write(console, "")
         if isinstance(block.shown, Comparison):
@@ -72,12 +72,19 @@ def _print_comparison(
         write(console, answer([comparison]).headline, bold=True)
     write(console, "", *render_primary(comparison, console.width))
     sentences = [*explain_needed(comparison), *mind(comparison), *list_tuning_notes(comparison)]
-    sentences = block.sentences if everything else sentences
+    once = _said_once(among)
+    sentences = block.sentences if everything else [s for s in sentences if s not in once]
     write(console, *([""] if sentences else []), *wrap(sentences, console.width).splitlines())
     _print_sheets(console, [s for s in block.sheets[1:] if everything or s.title == "Tuning"])
     known = duplicates(comparison.results.values(), comparison.metric).items() if everything else ()
     if same := ", ".join(f"{name} is {form}" for name, form in known):
         write(console, "", f"Not shown: {same}.")
+
+
+def _said_once(comparisons: Sequence[Comparison]) -> list[str]:
+    """What is so of all of several settings."""
+    first, *others = [[*seeds_too_few(comparison)] for comparison in comparisons]
+    return first if others and all(each == first for each in others) else []
 
 
 def _print_sheets(console: Console, sheets: Iterable[Sheet]) -> None:

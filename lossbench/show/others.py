@@ -14,6 +14,7 @@ from lossbench import registry
 from lossbench.contract import Metric
 from lossbench.paths import packaged
 from lossbench.registry import Plugin
+from lossbench.registry.hints import MEANT
 from lossbench.registry.kinds import KINDS
 from lossbench.registry.schema import REQUIRED
 from lossbench.show.anatomy import describe_kind, split_docstring, write_value
@@ -54,8 +55,10 @@ def describe_others(name: str, columns: int) -> str:
 
 
 def _of_task(task: str, metric: Metric) -> Iterator[RenderableType]:
+    losses = [name for name in MEANT.get(metric.name, []) if name in registry.names("loss")]
+    trained = f"as a loss: loss={', loss='.join(losses)}\n" if losses else ""
     yield Text(metric.name)
-    yield indented(f"metric={metric.name}\nfor {task}, always\n")
+    yield indented(f"metric={metric.name}\nfor {task}, always\n{trained}")
     yield indented(inspect.getdoc(metric.function) or "It has no docstring.")
     yield Text("\nProperties")
     yield table([_metric(metric)])
