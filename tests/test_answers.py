@@ -142,3 +142,18 @@ def test_losses_that_did_alike_in_several_settings_are_named_together():
     shown = answer(compare(made))
     assert shown.headline == "No loss is shown to beat cross_entropy in any of 2 settings"
     assert shown.details == ("poly and focal: not settled anywhere, of 2.",)
+
+
+def test_of_several_settings_what_is_the_same_or_identical_is_not_called_open():
+    losses = {"cross_entropy": BASE, "focal": SAME, "poly": BASE}
+    made = [result(n, v, sections=on(d)) for d in ("moons", "wine") for n, v in losses.items()]
+    details = answer(compare(made, same_within=0.01)).details
+    assert set(details) == {
+        "focal: practically the same in 2, of 2.",
+        "poly: identical in 2, of 2.",
+    }
+
+
+def test_ties_are_counted_in_the_headline():
+    shown = of(result("focal", BASE + 0.01 * (np.arange(20) % 2)))
+    assert any("better on 10 of 20 seeds, 10 ties." in line for line in shown.details)

@@ -15,6 +15,7 @@ from lossbench.comparison import compare, datasets, rank_losses
 from lossbench.comparison.answers import answer
 from lossbench.comparison.evidence import Part, variance_beyond
 from lossbench.comparison.needed import seeds_on_new_data
+from lossbench.comparison.sentences import mind
 from lossbench.report.export import as_json
 from lossbench.report.tables import as_markdown
 from lossbench.results import Result
@@ -291,6 +292,7 @@ def test_a_score_that_is_undefined_on_every_seed_is_undefined():
     row, comparison = of(None, *both)
     assert (row.verdict, row.p, row.improvement) == ("undefined", None, None)
     assert "accuracy is undefined on these data" in said_of(comparison, "focal")
+    assert not any("both finished" in line for line in mind(comparison))
     json.loads(as_json([comparison]))
 
 
@@ -313,6 +315,34 @@ def test_an_infinite_score_counts_like_divergence_and_is_said():
     assert np.isnan(row.differences[4])
     assert row.gained == 19
     assert any("Infinite accuracy" in line for line in comparison.conclusion)
+
+
+def test_an_interval_beside_failed_seeds_is_of_those_that_finished():
+    """A failed baseline decides; the mean of the others has an interval of its own, 0 inside."""
+    base = result("cross_entropy", BASE, diverged=range(12))
+    values = BASE + np.resize([0.01, -0.006, 0.008, -0.005], 20)
+    row, _ = of(None, *with_fact([base, result("focal", values)], chance=0.1))
+    known = np.array(row.differences)[12:]
+    low, high = stats.t.interval(0.95, 7, known.mean(), stats.sem(known))
+    assert row.verdict == "better"
+    assert (row.difference.low, row.difference.high) == pytest.approx((low, high))
+    assert low < 0 < known.mean()
+
+
+def test_no_detectable_difference_is_named_where_seeds_failed():
+    row, _ = of(None, *with_fact(pair(SAME, diverged=[3]), chance=0.1))
+    assert (row.verdict, row.detectable) == ("open", None)
+
+
+def test_differences_reruns_and_what_is_detectable_lie_within_the_bounds_of_the_metric():
+    values = np.array([0.99, 0.05, 0.93, 0.9, 0.03, 0.99])
+    base = np.array([0.95, 0.99, 0.9, 0.92, 0.97, 0.99])
+    both = [result("cross_entropy", base[:3]), result("focal", values[:3])]
+    row, _ = of(None, *with_fact(both, bounds={"accuracy": [0.0, 1.0]}))
+    assert (row.difference.low, row.difference.high, row.rerun) == (-1.0, 1.0, 1.0)
+    both = [result("cross_entropy", base), result("focal", values)]
+    row, _ = of(None, *with_fact(both, bounds={"accuracy": [0.0, 1.0]}))
+    assert row.detectable == np.inf
 
 
 def test_a_rare_collapse_is_named():

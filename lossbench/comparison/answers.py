@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lossbench.comparison.scales import scale_of
-from lossbench.comparison.sentences import ALPHA, RULES, WORDS
+from lossbench.comparison.sentences import ALPHA, RULES, WORDS, count_gains
 from lossbench.comparison.structure import Comparison, Row
+
+SETTLED = ("better", "worse", *(word for word in WORDS if word != "open"), "identical", "undefined")
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def _evidence(comparison: Comparison, top: Row | None) -> Iterator[str]:
         scale = scale_of(comparison)
         ends = (scale.write(x, "+") for x in (top.difference.low, top.difference.high))
         new = " on new data" if comparison.origin.get("drawn") == "split" else ""
-        yield f"{kind}{new} {' to '.join(ends)}, better on {top.gained} of {top.seeds} seeds."
+        yield f"{kind}{new} {' to '.join(ends)}, better on {count_gains(top)}."
     if top.verdict == "better" and (rivals := _rivals(comparison, top)):
         yield f"Not told apart from {join_names(rivals)}."
 
@@ -138,14 +141,11 @@ def _rest(others: list[Row], top: Row | None) -> Iterator[str]:
 
 def _answer_all(comparisons: Sequence[Comparison]) -> ShortAnswer:
     """Of each loss the settings in which it is better, and worse."""
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[str, Counter[str]] = {}
     for comparison in comparisons:
         for row in comparison.rows:
             if row.verdict != "baseline":
-                of = counts.setdefault(row.label, {"better": 0, "worse": 0, "all": 0})
-                of["all"] += 1
-                if row.verdict in of:
-                    of[row.verdict] += 1
+                counts.setdefault(row.label, Counter())[row.verdict] += 1
     bases = {comparison.baseline for comparison in comparisons}
     base = bases.pop() if len(bases) == 1 else "the baseline of each setting"
     if not counts:
@@ -163,13 +163,13 @@ def _answer_all(comparisons: Sequence[Comparison]) -> ShortAnswer:
     of = counts[best]
     but = f", and is worse in {of['worse']}" if of["worse"] else ""
     return ShortAnswer(
-        f"{best} beats {base} in {of['better']} of {of['all']} settings{but}", details
+        f"{best} beats {base} in {of['better']} of {of.total()} settings{but}", details
     )
 
 
-def _tally(of: dict[str, int]) -> str:
-    parts = [f"{word} in {of[word]}" for word in ("better", "worse") if of[word]]
-    return f"{' and '.join(parts) or 'not settled anywhere'}, of {of['all']}"
+def _tally(of: Counter[str]) -> str:
+    parts = [f"{WORDS.get(word, word)} in {of[word]}" for word in SETTLED if of[word]]
+    return f"{join_names(parts) if parts else 'not settled anywhere'}, of {of.total()}"
 
 
 def join_names(names: Iterable[str]) -> str:

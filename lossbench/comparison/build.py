@@ -23,6 +23,7 @@ from lossbench.comparison.evidence import (
     examples_needed,
     rivals_of_best,
     simultaneous_interval,
+    span_of,
     weigh,
 )
 from lossbench.comparison.structure import Comparison, Row
@@ -154,14 +155,14 @@ def _row(contest: Contest, label: str, metrics: set[str], score: float, leads: f
         _intervals(result, "test_best/", metrics),
         score,
         leads,
-        rerun=_rerun(result, f"{PLACES[at]}/{metric}"),
+        rerun=_rerun(result, f"{PLACES[at]}/{metric}", span_of(contest)),
     )
 
 
-def _rerun(result: Result, column: str) -> float | None:
+def _rerun(result: Result, column: str, span: float) -> float | None:
     finite = _finite(result, column)
     margin = statistics.rerun_margin(finite) if len(finite) else math.nan
-    return None if math.isnan(margin) else margin
+    return None if math.isnan(margin) else min(margin, span)
 
 
 def _intervals(result: Result, place: str, metrics: set[str]) -> dict[str, Interval | None]:
@@ -184,7 +185,6 @@ def _finite(result: Result, column: str) -> Array:
 
 def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
     gains, differences = contest.gains(row.label), contest.differences(row.label)
-    finished = differences[np.isfinite(differences)]
     row = replace(row, differences=tuple(differences.tolist()), verdict=shown.verdict)
     if not contest.defined:
         return row
@@ -201,7 +201,7 @@ def _against(contest: Contest, row: Row, shown: Evidence, family: int) -> Row:
         ties=int(np.sum(gains == 0)),
         effect=statistics.effect_size(gains),
         looks=looks,
-        detectable=_detectable(finished, len(gains), comparisons * looks, share),
+        detectable=_detectable(contest, differences, comparisons * looks, share),
         # more seeds are one more look
         settled_by=statistics.seeds_to_settle(gains, comparisons=comparisons * (looks + 1)),
         settled_on_new_by=_seeds_on_new_data(gains, comparisons * (looks + 1), share),
@@ -217,11 +217,16 @@ def _seeds_on_new_data(gains: Array, family: int, share: float) -> int | None:
     return statistics.seeds_to_settle(gains, comparisons=family, correlation=share)
 
 
-def _detectable(differences: Array, seeds: int, family: int, share: float) -> float | None:
-    """On new data, where these can be judged, else on these."""
+def _detectable(contest: Contest, differences: Array, family: int, share: float) -> float | None:
+    """On new data, where these can be judged, else on these; None where a replica failed.
+
+    The power with failures in it is not known, nor can more be found than the metric allows.
+    """
     deviation = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
     if not deviation > 0:
         return None
-    return statistics.smallest_detectable_difference(
-        deviation, seeds, comparisons=family, correlation=0.0 if np.isnan(share) else share
+    correlation = 0.0 if np.isnan(share) else share
+    least = statistics.smallest_detectable_difference(
+        deviation, len(differences), comparisons=family, correlation=correlation
     )
+    return least if least <= span_of(contest) else math.inf

@@ -102,15 +102,21 @@ def _equivalence(contest: Contest, label: str, margin: float | None, extra: floa
         return float("nan")
     if np.any(gains[~finished] != 0):
         return 1.0
-    step = _step(contest, label)
+    step = _step(contest)
     return statistics.equivalence_test(differences[finished], margin, extra=extra, step=step)
 
 
-def _step(contest: Contest, label: str) -> float:
+def _step(contest: Contest) -> float:
     """The least that a bounded metric moves by when one test example changes sides; 0: unknown."""
-    low, high = bounds_of(contest.results[label].summary, contest.metric)
-    known = contest.origin and np.isfinite(high - low)
-    return float((high - low) / contest.origin["test"]) if known else 0.0
+    span = span_of(contest)
+    known = contest.origin and np.isfinite(span)
+    return span / contest.origin["test"] if known else 0.0
+
+
+def span_of(contest: Contest) -> float:
+    """The most that two values of the metric differ by; infinite where it is not bounded."""
+    low, high = bounds_of(contest.results[contest.baseline].summary, contest.metric)
+    return float(high - low)
 
 
 def _hidden_variance(contest: Contest, label: str) -> float:
@@ -188,15 +194,16 @@ def simultaneous_interval(
     if max(np.ptp(finished), extra**0.5) <= rounding:  # that no spread was seen bounds nothing
         return Interval(float(finished.mean()), np.nan, np.nan)
     level = 1 - ALPHA / family / contest.looks(label) / contest.tried
-    interval = statistics.t_interval(finished, level, extra=extra)
+    span = span_of(contest)
+    interval = statistics.t_interval(finished, level, extra=extra, bounds=(-span, span))
     if abs(finished.sum()) <= statistics.ROUNDING * np.abs(finished).sum():
         interval = replace(interval, estimate=0.0)  # what rounding leaves
     p = evidence.p if known else evidence.p_here
     mean, low, high = interval.estimate, interval.low, interval.high
     if p > ALPHA:
         return Interval(mean, min(low, 0.0), max(high, 0.0))
-    if contest.gains(label).mean() * contest.direction * mean <= 0:
-        return interval  # failed replicas decide, which the mean difference leaves out
+    if len(finished) < len(differences):
+        return interval  # the test counts failed replicas, which the mean difference leaves out
     return Interval(mean, max(low, 0.0), high) if mean > 0 else Interval(mean, low, min(high, 0.0))
 
 

@@ -57,7 +57,7 @@ def conclude(comparison: Comparison) -> list[str]:
 
 def mind(comparison: Comparison) -> list[str]:
     """What must be known with any answer: failures, rare seeds, looks, how results were chosen."""
-    rows = [row for row in comparison.rows if row.verdict != "baseline"]
+    rows = [row for row in comparison.rows if row.verdict not in ("baseline", "undefined")]
     each = [(row, f"{_lost(comparison, row)}{_collapse(comparison, row)}") for row in rows]
     return [
         *(f"{row.label}:{words}" for row, words in each if words),
@@ -154,7 +154,7 @@ def describe_row(comparison: Comparison, row: Row) -> str:
     p = row.p_here if here else row.p
     return (
         f"{row.label} is {word} than {versus}{only}{by}; p = {write_p(p)}, "
-        f"better on {_count_gains(row)}.{_lost(comparison, row)}{_collapse(comparison, row)}{close}"
+        f"better on {count_gains(row)}.{_lost(comparison, row)}{_collapse(comparison, row)}{close}"
         f"{_beyond(comparison, row) if here else ''}"
     )
 
@@ -169,7 +169,7 @@ def _margin(comparison: Comparison) -> str:
     return scale_of(comparison).name(comparison.margin or 0.0)
 
 
-def _count_gains(row: Row) -> str:
+def count_gains(row: Row) -> str:
     """Seeds that gained, of all; ties, which are neither better nor worse, are counted apart."""
     ties = f", {row.ties} tie" + "s" * (row.ties > 1) if row.ties else ""
     return f"{row.gained} of {row.seeds} seeds{ties}"

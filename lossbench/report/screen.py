@@ -61,7 +61,7 @@ def _line(comparison: Comparison, row: Row, look: Look) -> Verdict:
         look,
         SIGNS[row.verdict],
         row.verdict,
-        write_mean(scale, mean) if mean else "diverged",
+        write_mean(scale, mean) if mean else "diverged" if row.diverged else "undefined",
         f"±{scale.write(half)}" if math.isfinite(half) else "",
         scale.write(d.estimate, "+") if d else "",
         write_ends(scale, d) if d else "",

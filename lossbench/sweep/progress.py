@@ -113,7 +113,8 @@ class Display:
         metric = result.summary["primary"]
         mean = float(result.seeds[f"test/{metric}"].mean())
         if math.isnan(mean):
-            return ", diverged"
+            every = result.diverged == len(result.seeds)
+            return ", diverged" if every else f", {metric} undefined"
         scores = self.scores.setdefault(digest(job.config.setting), {})
         scores[self.names[job]] = mean * result.summary["directions"][metric]
         best = max(scores, key=lambda name: scores[name])
