@@ -21,6 +21,7 @@ from lossbench.report.tables import as_markdown
 from lossbench.results import Result
 from lossbench.results.predictions import PerSeed
 from lossbench.results.rescoring import row_variance
+from lossbench.sweep.settling import with_plan
 
 SPLIT = {"drawn": "split", "learnt": 80, "test": 20}
 SLIGHT = BASE + 0.007 + 0.012 * np.random.default_rng(1).standard_normal(20)
@@ -381,6 +382,12 @@ def test_two_seeds_have_no_interval():
     assert "interval" not in said_of(comparison, "focal")
 
 
+def test_five_seeds_name_no_number_of_examples():
+    both = [result(name, v[:5]) for name, v in (("cross_entropy", BASE), ("focal", SLIGHT))]
+    row, _ = of(SPLIT, *both)
+    assert (row.examples_needed, row.settled_by) == (None, None)
+
+
 def test_rows_are_resampled_with_the_metric_itself():
     """Tensor road of the row bootstrap: a metric that is no mean over rows works too."""
     first, second = held_out(BASE, 0.9, 0), held_out(BASE, 0.6, 1)
@@ -498,6 +505,9 @@ def test_parts_of_a_result_that_add_seeds_are_counted(tmp_path):
     assert results.looks_of(results.merged([planned, parts[1]])) == 5
     other = replace(parts[1], summary={**parts[1].summary, "planned_looks": 4})
     assert results.looks_of(results.merged([planned, other])) == 4
+    fewer = replace(parts[1], summary={**parts[1].summary, "planned_looks": 3})
+    both = results.merged([planned, fewer])
+    assert [results.looks_of(with_plan(both, looks)) for looks in (4, 3, 2)] == [7, 7, 9]
 
 
 # --- the best, its rivals, and a rerun -----------------------------------------------------------

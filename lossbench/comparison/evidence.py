@@ -215,7 +215,7 @@ def examples_needed(contest: Contest, label: str, hidden: float, family: int) ->
     """
     gains = contest.gains(label)
     mean, shown = float(gains.mean()), statistics.variance_of(gains) / len(gains)
-    if not hidden > 0 or mean == 0:
+    if not hidden > 0 or mean == 0 or len(gains) < statistics.seeds_needed_for(ALPHA):
         return None
     critical = stats.t.isf(ALPHA / family / 2, len(gains) - 1) + stats.norm.isf(1 - POWER)
     allowed = (mean / critical) ** 2

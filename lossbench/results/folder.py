@@ -232,7 +232,7 @@ def _remarks(results: Sequence[Result]) -> dict[str, Any]:
     return {**mapped, "notes": [*notes], "seconds": sum(s["seconds"] for s in summaries)}
 
 
-def _looks(results: Sequence[Result]) -> dict[str, int]:
+def _looks(results: Sequence[Result]) -> dict[str, int | list[int]]:
     """How many seeds there are, and how often parts that brought some to enough were compared."""
     plans, known = Counter[int](), set[int]()
     for result in results:
@@ -243,7 +243,7 @@ def _looks(results: Sequence[Result]) -> dict[str, int]:
     looks = sum(max(plan, parts) if plan > 1 else parts for plan, parts in plans.items())
     planned = max(plans, default=1)
     counts = {"looks": max(1, looks), "planned_looks": planned, "parts": plans[planned]}
-    return {**counts, "held": len(known)}
+    return {**counts, "plans": sorted(plans), "held": len(known)}
 
 
 def looks_of(result: Result) -> int:

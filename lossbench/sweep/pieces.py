@@ -112,7 +112,7 @@ def _as_one(result: results.Result, seeds: Sequence[int]) -> results.Result:
     order = {seed: place for place, seed in enumerate(seeds)}
     looks = {"planned_looks": result.config.settle.looks or 1}
     summary = {
-        k: v for k, v in result.summary.items() if k not in ("looks", "parts", "held")
+        k: v for k, v in result.summary.items() if k not in ("looks", "parts", "plans", "held")
     } | looks
     return replace(
         result,

@@ -87,7 +87,7 @@ def settle(
     for number, seeds in enumerate(looks, 1):
         asked = with_seeds([config for config in planned if config.key in going], seeds)
         jobs |= {job.key: job for job in execution.execute(asked, console, wait=wait)}
-        results = [_with_plan(r, len(looks)) for r in execution.results_of([*jobs.values()])]
+        results = [with_plan(r, len(looks)) for r in execution.results_of([*jobs.values()])]
         if len(results) < len(jobs):
             break  # some failed or are another command's
         comparisons = compare(results, baseline=baseline, tried=tried)
@@ -100,9 +100,9 @@ def settle(
     return [*jobs.values()], results
 
 
-def _with_plan(result: Result, looks: int) -> Result:
+def with_plan(result: Result, looks: int) -> Result:
     """The result with the looks that are planned added to those before, where it has them not."""
-    if result.summary["planned_looks"] == looks:
+    if looks in (result.summary["planned_looks"], *result.summary.get("plans", [])):
         return result
     total = {"planned_looks": looks, "looks": result.summary["looks"] + looks}
     return replace(result, summary={**result.summary, **total})
