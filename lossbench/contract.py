@@ -290,6 +290,8 @@ class Sample:
         groups differ in size a few rows are left out, so that all seeds have as many.
     weights: (N,) numbers of at least 0: how much each example counts in losses, in metrics and in
         the means and deviations that standardise. One of weight 0 is in no split.
+    code: rows of a data frame, with the columns that a table has -> inputs (N, ...), for models
+        that predict from them. None where there is no table.
     """
 
     inputs: np.ndarray
@@ -303,6 +305,7 @@ class Sample:
     split: np.ndarray | None = None
     groups: np.ndarray | None = None
     weights: np.ndarray | None = None
+    code: Callable[[Any], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

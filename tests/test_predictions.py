@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,3 +180,50 @@ def test_a_model_refuses_inputs_of_another_shape_and_has_its_network(kept):
     assert len(repr(model)) < 50
     raw = model.module(torch.zeros(4, 10))
     assert raw.shape == (4, 2)
+
+
+# ---- tables ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory) -> tuple[pd.DataFrame, results.Result]:
+    """A table of numbers, text and true or false, with gaps in the first two."""
+    rng, place = np.random.default_rng(0), tmp_path_factory.mktemp("houses")
+    table = pd.DataFrame(
+        {
+            "area": rng.normal(size=120).round(2),
+            "town": rng.choice(["Rome", "Oslo", "Bern"], 120),
+            "lift": rng.random(120) < 0.5,
+        }
+    )
+    table["price"] = (table.area + (table.town == "Rome") + rng.normal(0, 0.1, 120)).round(3)
+    table.loc[3, "area"] = table.loc[4, "town"] = None
+    table.to_csv(place / "houses.csv", index=False)
+    words = [f"dataset.path={place}/houses.csv", "dataset.target=price", "dataset.missing=impute"]
+    options = ["tracking=none", "results.models=true", f"results.dir={place}", "trainer=short"]
+    return table, run("dataset=csv", "loss=huber", "seeds=2", *words, *options)
+
+
+def test_a_data_frame_of_the_tables_columns_is_coded_as_it_was(houses):
+    """The columns in any order, and others next to them; gaps are filled as in training."""
+    table, result = houses
+    scored = of_seeds(result.predictions, result.seeds.seed)["test"]
+    for model, expected in zip(get_models(result), scored, strict=True):
+        rows = data(result.config, [model.seed]).test.rows[0].numpy()
+        given = table[["price", "lift", "town", "area"]].iloc[rows]
+        np.testing.assert_allclose(model.predict(given), expected, rtol=1e-5)
+        gaps = model.predict(table.iloc[[3, 4]])
+        assert np.isfinite(gaps).all()
+
+
+REFUSED = [
+    (lambda table: table.drop(columns="town"), "columns that are not given: ['town']"),
+    (lambda table: table.assign(town="Paris"), "'town' holds ['Paris']; expected one of Bern, O"),
+    (lambda table: table.assign(area="large"), "'area' holds ['large']; expected numbers"),
+    (lambda table: table.assign(lift=None), "'lift' has gaps; the data set's has none"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), REFUSED)
+def test_a_data_frame_that_is_not_as_the_table_was_is_refused(houses, change, reason):
+    table, result = houses
+    with pytest.raises(UserError, match=re.escape(reason)):
+        get_models(result)[0].predict(change(table))

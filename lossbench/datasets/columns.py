@@ -14,6 +14,7 @@ from pandas.api import types
 from sklearn.impute import SimpleImputer
 
 from lossbench.contract import UserError
+from lossbench.datasets.coding import Coding
 from lossbench.datasets.table import Table
 from lossbench.registry.schema import Faults
 
@@ -134,16 +135,16 @@ class _Form:
 
     dtype: np.dtype
     gaps: bool
-    levels: int = 0
+    levels: tuple[str, ...] = ()
     indices: np.ndarray | None = None
 
     @property
     def width(self) -> int:
-        return max(1, self.levels)
+        return max(1, len(self.levels))
 
 
-def encode_features(file: Path, table: Table) -> tuple[np.ndarray, Filler | None]:
-    """Every column as numbers (N, features), NaN where missing, and what fills the gaps.
+def encode_features(file: Path, table: Table) -> tuple[np.ndarray, Filler | None, Coding]:
+    """Every column as numbers (N, features), NaN where missing, what fills the gaps, and the code.
 
     A column with gaps is followed, after all features, by one that says where they are.
     """
@@ -170,7 +171,8 @@ def encode_features(file: Path, table: Table) -> tuple[np.ndarray, Filler | None
             else:
                 numbers.append(start)
         start = place.stop
-    return inputs, Filler(tuple(numbers), tuple(levels)) if gaps else None
+    filler = Filler(tuple(numbers), tuple(levels)) if gaps else None
+    return inputs, filler, Coding({n: form.levels for n, form in forms.items()}, tuple(gaps))
 
 
 def _find_forms(file: Path, table: Table) -> dict[str, _Form]:
@@ -208,7 +210,7 @@ def _find_form(file: Path, column: pd.Series) -> _Form:
         )
     indices = np.full(len(column), -1, np.int8)
     indices[known] = pd.Categorical(text, levels).codes
-    return _Form(np.dtype(np.float32), gaps, len(levels), indices)
+    return _Form(np.dtype(np.float32), gaps, tuple(levels), indices)
 
 
 def _to_numbers(file: Path, column: pd.Series) -> np.ndarray:

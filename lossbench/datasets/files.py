@@ -186,7 +186,7 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
     with faults.gathered():
         _refuse_missing(file, table, columns, wanted)
     with faults.gathered():
-        inputs, fill = encode_features(file, columns)
+        inputs, fill, code = encode_features(file, columns)
     faults.tell()
     targets, kind, classes = _read_roles(file, table, wanted)
     notes += _note_suspects(file, columns, targets, kind)
@@ -208,7 +208,7 @@ def sample_of(file: Path, table: Table, wanted: Wanted, parts: np.ndarray | None
         weights=weights,
     )
     if wanted.query is None:
-        return sample
+        return replace(sample, code=code)
     return as_lists(file, sample, table[wanted.query], torn=wanted.split is None)
 
 

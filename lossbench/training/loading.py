@@ -40,15 +40,18 @@ class Model:
     def predict(self, inputs: Any) -> np.ndarray:
         """Inputs (N, ...), as the dataset has them -> estimates (N, ...), as metrics score them.
 
+        Of a table, a data frame of its columns is inputs too: text is coded and gaps are filled.
         Inputs are scaled as in training; estimates are what the loss's link makes of the outputs
         (probabilities, quantiles, …), of a regression in the target's own unit.
         """
-        stack, array = self._stack, np.asarray(inputs)
+        stack, code = self._stack, self._samples(self.seed).sample.code
+        array = np.asarray(code(inputs) if code and hasattr(inputs, "columns") else inputs)
         if array.dtype.kind not in "biuf" or array.shape[1:] != tuple(stack.task.input_shape):
             expected = ", ".join(["N", *map(str, stack.task.input_shape)])
             raise UserError(
                 f"predict: inputs of type {array.dtype} and shape {array.shape}; give numbers "
-                f"({expected}), as dataset={self._config.dataset.name} has them once text is coded."
+                f"({expected}), as dataset={self._config.dataset.name} has them; of a table, a "
+                "data frame of its columns will do."
             )
         given = torch.tensor(array)  # a copy, as it is scaled in place
         unit = stack.splits.unit
