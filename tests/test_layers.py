@@ -14,7 +14,7 @@ LAYERS = [
     "contract streams losses statistics optimizers augmentations undisturbed nested paths"
     " looks drawing",
     "registry",
-    "tasks models",
+    "tasks models augmentations optimizers schedules",
     "datasets configuration metrics",
     "results check testing",
     "tracking comparison verdicts report training",

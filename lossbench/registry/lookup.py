@@ -358,11 +358,12 @@ def signature(plugin: Plugin) -> tuple[Parameter, ...]:
 
 def _unsupplied(plugin: Plugin, keywords: Iterable[Parameter]) -> str:
     """What to say of a keyword without default that no task supplies, or nothing."""
-    if not KINDS[plugin.kind].has_facts or plugin.foreign:
+    asked = [p.name for p in keywords if p.default is REQUIRED and not p.kind.loss]
+    if not asked or not KINDS[plugin.kind].has_facts or plugin.foreign:
         return ""
     facts, attributes = _supplied(plugin.task)
     facts = facts | {"temperature"} if plugin.kind == "metric" else facts  # of validation data
-    for name in (p.name for p in keywords if p.default is REQUIRED and not p.kind.loss):
+    for name in asked:
         if name not in facts | attributes:
             who = f"the task {plugin.task} does not supply" if plugin.task else "no task supplies"
             return f"{who} {name}; give it a default. {choices(name, facts)}"

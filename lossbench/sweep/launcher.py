@@ -31,7 +31,7 @@ from pebble import ProcessExpired, concurrent
 from lossbench import registry
 from lossbench.configuration import Choice
 
-PRELOAD = ["lossbench.training.tuning"]
+PRELOAD = ["lossbench.sweep.ahead"]
 POLL_SECONDS = 0.02
 REPORT_SECONDS = 0.1
 DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
