@@ -56,6 +56,17 @@ def test_less_is_better_turns_the_verdict_not_the_difference():
     assert rows["focal"].difference.estimate < 0
 
 
+def test_a_margin_that_no_difference_can_exceed_is_refused():
+    """Points where a share is meant: 5 for 0.05."""
+    made = [result("cross_entropy", BASE), result("focal", BETTER)]
+    shares = [replace(r, summary={**r.summary, "bounds": {"accuracy": [0, 1]}}) for r in made]
+    for margin in (1.0, 5.0):
+        with pytest.raises(UserError, match=f"same-within {margin:g}: accuracy is between 0 and 1"):
+            compare(shares, same_within=margin)
+    assert compare(shares, same_within=0.99)
+    assert compare(made, same_within=5.0)
+
+
 def test_identical_results_are_called_identical_not_a_tie():
     rows, comparison = rows_of(result("cross_entropy", BASE), result("focal", BASE))
     assert rows["focal"].verdict == "identical"

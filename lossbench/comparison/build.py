@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -59,10 +59,12 @@ def compare(
         raise UserError(f"--same-within {same_within}: expected a number above 0, such as 0.005.")
     if at not in PLACES:
         raise UserError(f"--at {at}: expected last or best, the epoch that is compared.")
+    contests = contests_of(results, baseline, metric, mixed_budgets)
+    if same_within is not None:
+        _refuse_wide(same_within, contests)
     margins = {result.config.settle.margin for result in results}
     if same_within is None and len(margins) == 1:
         same_within = margins.pop()
-    contests = contests_of(results, baseline, metric, mixed_budgets)
     contests = [_at_epoch(replace(s, tried=tried * s.tried), at) for s in contests]
     family = max(counted, sum(len(contest.others) for contest in contests))
     (other,) = set(PLACES) - {at}
@@ -78,6 +80,17 @@ def compare(
         )
         for contest, shown in zip(contests, evidence, strict=True)
     ]
+
+
+def _refuse_wide(margin: float, contests: Iterable[Contest]) -> None:
+    """UserError where no difference could be larger, as where points are given for a share."""
+    for contest in contests:
+        low, high = bounds_of(contest.results[contest.baseline].summary, contest.metric)
+        if margin >= high - low:
+            raise UserError(
+                f"--same-within {margin:g}: {contest.metric} is between {low:g} and {high:g}, and "
+                f"no difference is larger. Name a part of that, such as {(high - low) / 100:g}."
+            )
 
 
 def _at_epoch(contest: Contest, at: str) -> Contest:
