@@ -114,6 +114,7 @@ def test_sentences_and_tables_have_one_unit():
     assert "within 2 points" in words
     assert "0.0" not in re.sub(r"p = [\d.e-]+", "", words)
     table = as_markdown(found, None)
+    assert "p is corrected over 2 comparisons" in table
     assert "| mean % |" in table
     assert f"| {100 * BETTER.mean():.2f} |" in table
     assert f"| {gain} |" in table
@@ -123,6 +124,13 @@ def test_a_loss_that_is_not_told_apart_from_another_does_not_win():
     shown = of(result("focal", BETTER), result("poly", np.where(BASE > 0.8, FAR, BASE - 0.02)))
     assert shown.headline == "focal beats cross_entropy: +2.0 points of accuracy"
     assert "Not told apart from poly." in shown.details
+
+
+def test_the_baseline_that_is_beaten_is_no_rival_where_a_noisy_loss_has_the_best_mean():
+    noisy = BASE + 0.04 + np.resize([0.11, -0.11], 20)
+    (comparison,) = compare([CE, result("focal", BETTER), result("poly", noisy)])
+    assert comparison.leading == ("poly", "focal", "cross_entropy")
+    assert "Not told apart from poly." in answer([comparison]).details
 
 
 def test_of_several_settings_the_wins_are_counted():

@@ -280,6 +280,7 @@ def test_a_diverged_seed_counts_as_chance_where_the_task_knows_it():
     assert row.score == pytest.approx(values.mean())
     assert row.verdict == "open"
     assert "each counts as accuracy 0.1" in said_of(comparison, "focal")
+    assert of(None, *both, metric="log_loss")[1].failed is None  # chance is of the primary metric
 
 
 def test_a_bound_stands_in_where_chance_is_unknown():

@@ -157,6 +157,15 @@ def test_friedman_at_its_limits() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "tied", "p"),
+    [(4, 0, 0, 2 / 16), (5, 0, 0, 2 / 32), (6, 0, 0, 2 / 64), (7, 1, 2, 18 / 256), (0, 0, 3, 1)],
+)
+def test_friedman_of_two_losses_is_the_exact_sign_test(first, second, tied, p) -> None:
+    rows = [[1.0, 0.0]] * first + [[0.0, 1.0]] * second + [[1.0, 1.0]] * tied
+    assert s.friedman(rows).p == pytest.approx(p)
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(0, 1_000))
 def test_friedman_sees_only_ranks(seed: int) -> None:

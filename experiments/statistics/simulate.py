@@ -33,6 +33,7 @@ from trials import (
     itself_with_other_seeds,
     normal,
     null,
+    null_intervals,
     null_mean,
     null_on_datasets,
     null_ranks,
@@ -134,9 +135,11 @@ LINES = [
         for n in (5, 10, 20)
     ],
     Line("no difference, margin of one deviation: called the same", 0.9, 1, called_same(0.0), 500),
-    Line("Friedman, 10 datasets, 5 equal losses: p <= .05", 0, 0.05, null_ranks, 300),
+    Line("Friedman, 10 datasets, 5 equal losses: p <= .05", 0, 0.05, null_ranks(10, LOSSES), 300),
     Line("any of 5 other metrics, by hand: a false finding", 0, 0.05, another_metric, 500),
     Line("any of 4 losses, shown alone: a false finding", 0, 0.05, one_of_four, 1_000),
+    Line("5 equal losses: an interval that leaves out 0", 0, 0.05, null_intervals, 1_000),
+    Line("Friedman, 4 datasets, 2 equal losses: p <= .05", 0, 0.05, null_ranks(4, 2), 500),
 ]
 
 

@@ -169,13 +169,24 @@ def covered_on_datasets(generator: np.random.Generator) -> bool:
     return interval.low <= 0.5 <= interval.high
 
 
-def null_ranks(generator: np.random.Generator) -> bool:
-    """Friedman's test on ten datasets with nothing to find: p <= .05."""
-    tables = [judged(normal(generator, (8, LOSSES)), str(k)) for k in range(10)]
-    (group,) = datasets(compare([r for table in tables for r in table]))
-    ranked = rank_losses(group)
-    assert ranked
-    return ranked.p <= 0.05
+def null_ranks(count: int, losses: int) -> Callable[..., bool]:
+    """Friedman's test on so many datasets with nothing to find: p <= .05."""
+
+    def trial(generator: np.random.Generator) -> bool:
+        tables = [judged(normal(generator, (8, losses)), str(k)) for k in range(count)]
+        (group,) = datasets(compare([r for table in tables for r in table]))
+        ranked = rank_losses(group)
+        assert ranked
+        return ranked.p <= 0.05
+
+    return trial
+
+
+def null_intervals(generator: np.random.Generator) -> bool:
+    """One table of losses that do not differ: an interval of a difference leaves out 0."""
+    (comparison,) = compare(judged(normal(generator, (SEEDS, LOSSES))))
+    intervals = [row.difference for row in comparison.rows if row.difference]
+    return any(interval.low > 0 or interval.high < 0 for interval in intervals)
 
 
 # --- asymmetric differences, ties, failures -----------------------------------------------------

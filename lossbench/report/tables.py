@@ -82,6 +82,8 @@ def _of_comparison(comparison: Comparison) -> Block:
     seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
     title = f"{describe_setting(comparison.setting)} · {_count(seeds)} · {tuning}"
     subtitle = describe_columns(comparison, explain_question(comparison))
+    if comparison.family > 1 and len(comparison.rows) > 1:
+        subtitle += f"; p is corrected over {comparison.family} comparisons"
     tables = [
         sheets.build_primary(comparison),
         *sheets.build_metrics(comparison),
