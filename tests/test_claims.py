@@ -170,6 +170,15 @@ def test_looks_at_growing_numbers_of_seeds_are_counted(of_result, of_claim, time
     assert finding.seeds_needed == needed
 
 
+def test_looks_are_counted_in_a_test_that_is_required():
+    found = [planted("a", BASE + 0.001 + NOISE), planted("b", BASE)]
+    once = decided(found, better(), requires=[better()]).requirements[0].p
+    found[0].summary["looks"] = 3
+    assert decided(found, better(), requires=[better()]).requirements[0].p == pytest.approx(
+        3 * once
+    )
+
+
 def test_more_seeds_are_counted_for_all_tests_of_the_family():
     """Requirements and identities are not of it."""
     found = [planted("a", BASE + 0.001 + NOISE), planted("b", BASE)]
