@@ -5,8 +5,8 @@ python tests/mutate.py [PART ...]    only mutants of which the file or the chang
 First the tests that are to notice run without a mistake, and must pass. A mutant is caught where
 pytest ends with 1, a failed test; any other end is an error. Prints a line for each mutant and the
 share that is caught; exits with 2 where nothing could be tried, with 3 below `ENOUGH` or after an
-error. On 2026-11-29, on two shared cores, 239 of 243 were caught in 17 minutes; the other four have
-tests since.
+error. On 2026-11-30, on two shared cores with other work on them, all of 297 were caught in 53
+minutes.
 """
 
 from __future__ import annotations

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from made_results import BASE, result
+from omegaconf import OmegaConf
 
 from lossbench.comparison import compare
 from lossbench.configuration import Choice, Configuration, labels, names, validated
+from lossbench.configuration.composition import load_yaml
 from lossbench.configuration.experiments import configurations, short_words
 from lossbench.configuration.settings import SECTIONS
 from lossbench.contract import UserError
@@ -275,3 +277,12 @@ def test_a_file_that_is_edited_between_two_requests_is_read_again(tmp_path):
     for _ in range(2):
         with pytest.raises(UserError, match=r"mine.yaml:2: trainer.max_epochs"):
             epochs("0", 3)
+
+
+@pytest.mark.parametrize(
+    "value", ["1e-3", "1.5e3", "-1E5", "12", "1.", "0.1", "0x1F", "1e", "012x", "true", "~", "a: b"]
+)
+def test_a_file_of_an_experiment_means_what_it_would_mean_to_hydra(value, tmp_path):
+    file = tmp_path / "file.yaml"
+    file.write_text(f"key: {value!r}\nplain: {value if ':' not in value else 0}\n")
+    assert load_yaml(file) == OmegaConf.to_container(OmegaConf.load(file))

@@ -37,7 +37,12 @@ from omegaconf.errors import OmegaConfBaseException
 from lossbench import registry
 from lossbench.configuration import ALLOWED, Configuration, validated
 from lossbench.configuration.settings import GROUPS, SECTIONS, set_value
-from lossbench.configuration.strict import lines_of, refuse_secrets, refuse_two_files
+from lossbench.configuration.strict import (
+    FastLoader,
+    lines_of,
+    refuse_secrets,
+    refuse_two_files,
+)
 from lossbench.contract import UserError
 from lossbench.paths import packaged
 from lossbench.registry.kinds import CHOICES
@@ -209,14 +214,24 @@ def _parses(word: str) -> bool:
 
 
 # ---- composition -------------------------------------------------------------------------------
+class Loader(FastLoader):
+    """YAML as OmegaConf reads it: 1e-3 is a number without a point, too."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"),
+    list("-+0123456789."),
+)
+
+
 def load_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file, its references unresolved; UserError where it is not valid."""
     lines_of(file)
     try:
-        content = OmegaConf.to_container(OmegaConf.load(file))
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=Loader)
+    except yaml.YAMLError as error:
         raise UserError(f"{file}: {one_line(error)}") from error
-    assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
 
 

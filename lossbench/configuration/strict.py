@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from lossbench import registry
@@ -29,6 +30,24 @@ PLAIN_TAGS = {CORE + name for name in ("null", "bool", "int", "float", "str", "s
 ODD_NUMBER = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.\d*)?|\d[\d.]*_[\d_.]*)")
 NOT_FINITE = re.compile(r"[-+]?\.?(nan|inf|infinity)", re.IGNORECASE)
 BOOLEAN_WORD = re.compile(r"(yes|no|on|off)", re.IGNORECASE)
+
+
+if yaml.__with_libyaml__:
+
+    class FastLoader(Composer, yaml.CSafeLoader):
+        """yaml.SafeLoader with libyaml's parser: ten times faster.
+
+        CSafeLoader also composes in C, where a file that is nested deep ends the process.
+        """
+
+        def __init__(self, stream: Any) -> None:
+            yaml.CSafeLoader.__init__(self, stream)
+            Composer.__init__(self)
+
+else:
+
+    class FastLoader(yaml.SafeLoader):  # type: ignore[no-redef]
+        """PyYAML's own parser, where it was built without libyaml."""
 
 
 def lines_of(file: Path) -> dict[str, int]:
@@ -50,7 +69,7 @@ def _root(file: Path) -> MappingNode:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise UserError(f"{file}: it is larger than 1 MiB; a configuration is short.")
-        root = yaml.compose(file.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+        root = _compose(file.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: byte {error.start} is not UTF-8; save it as UTF-8.") from error
     except OSError as error:
@@ -69,6 +88,14 @@ def _root(file: Path) -> MappingNode:
         what = "it is empty" if root is None else f"it is a {'list' if root.value else 'value'}"
         raise UserError(f"{file}: {what}; expected a mapping such as 'name: focal'.")
     return root
+
+
+def _compose(text: str) -> Node | None:
+    """The top node; errors are those of yaml.SafeLoader, whose words say more."""
+    try:
+        return yaml.compose(text, Loader=FastLoader)
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _size(node: Node, file: Path, known: dict[int, int], depth: int = 0) -> int:
