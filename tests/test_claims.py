@@ -215,6 +215,14 @@ def test_claims_on_splits_of_one_data_set_are_judged_on_new_data():
     assert finding.p == pytest.approx(statistics.equivalence_test(d, 0.008, extra=extra))
 
 
+def test_no_seeds_are_named_for_a_claim_that_more_seeds_of_one_data_set_do_not_settle():
+    found = [planted("a", BASE + 0.001 + NOISE), planted("b", BASE)]
+    assert decided(found, better()).findings[0].seeds_needed is not None
+    for result in found:
+        result.summary["examples"] = {"drawn": "split", "learnt": 80, "test": 20}
+    assert decided(found, better()).findings[0].seeds_needed is None
+
+
 def test_a_claim_needs_all_of_its_tests_and_falls_with_one():
     found = [planted("a", BASE + 0.02 + NOISE), planted("b", BASE), planted("c", BASE + NOISE)]
     undecided = {"better": "c", "than": "b", "metric": "accuracy"}
