@@ -298,14 +298,28 @@ def test_a_score_that_is_undefined_on_every_seed_is_undefined():
     json.loads(as_json([comparison]))
 
 
-def test_seeds_on_which_a_score_is_undefined_are_left_out_for_all():
-    base, focal = pair(BETTER)
-    gap = focal.seeds["test/accuracy"].where(focal.seeds.seed != 4)
-    row, comparison = of(
-        None, base, replace(focal, seeds=focal.seeds.assign(**{"test/accuracy": gap}))
-    )
+def without(result, *seeds):
+    """The result with no accuracy on some seeds."""
+    gap = result.seeds["test/accuracy"].where(~result.seeds.seed.isin(seeds))
+    return replace(result, seeds=result.seeds.assign(**{"test/accuracy": gap}))
+
+
+def test_seeds_on_which_a_score_is_undefined_for_all_are_left_out():
+    row, comparison = of(None, *(without(each, 4) for each in pair(BETTER)))
     assert (row.seeds, comparison.seeds) == (19, 19)
     assert any("undefined on 1 of 20 seeds" in line for line in comparison.conclusion)
+
+
+def test_a_score_that_one_loss_lacks_is_its_failure():
+    """Left out for all, the seeds on which a loss fails would be the ones that do not count."""
+    base, focal = pair(BETTER)
+    row, comparison = of(None, without(base, 7), without(focal, 4, 5, 7))
+    assert (row.seeds, row.gained) == (19, 17)
+    assert "undefined on 1 of 20" in comparison.notes[0]
+    assert comparison.notes[1] == (
+        "No accuracy, where others have one, counts like divergence: 2 of focal."
+    )
+    assert any("over the 17 seeds on which both finished" in line for line in comparison.conclusion)
 
 
 def test_an_infinite_score_counts_like_divergence_and_is_said():

@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lossbench import registry, statistics
+from lossbench.comparison.caveats import list_infinite, list_metrics, list_versions
 from lossbench.configuration import budget_words, digest, labels, loss_labels
 from lossbench.configuration.labels import natural_order
 from lossbench.contract import UserError
@@ -19,7 +21,6 @@ from lossbench.registry.hints import choices
 from lossbench.results import Result, duplicates, looks_of, of_seeds
 
 Array = NDArray[np.float64]
-VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may depend on
 YARDSTICKS = ("cross_entropy", "squared_error", "poisson", "gaussian_nll", "cox", "info_nce", "dpo")
 PLACES = {"last": "test", "best": "test_best"}  # the epoch whose weights are compared
 
@@ -259,12 +260,12 @@ def _contest(
     base = here[0] if here else _baselines([labelled], labelled)[0]
     if not _named(baselines[0], labelled):
         notes.append(f"{baselines[0]} was not trained here, so the baseline is {base}.")
-    notes += _of_several_versions(labelled)
-    notes += _of_several_metrics(labelled)
+    notes += list_versions(labelled)
+    notes += list_metrics(labelled)
     labelled, paired, seed_notes = _on_shared_seeds(labelled, base)
     direction = summary["directions"][metric]
     labelled, defined, undefined_notes = _where_defined(labelled, metric)
-    notes += [*seed_notes, *undefined_notes, *_infinite(labelled, metric)]
+    notes += [*seed_notes, *undefined_notes, *list_infinite(labelled, metric)]
     failed = score_of_failure(summary, metric, direction)
     known = (labelled, metric, direction, base, paired, tuple(notes), failed, defined)
     return Contest(*known, tried=tried)
@@ -296,58 +297,37 @@ def bounds_of(summary: dict[str, Any], metric: str) -> tuple[float, float]:
 def _where_defined(
     labelled: dict[str, Result], metric: str
 ) -> tuple[dict[str, Result], bool, list[str]]:
-    """The results without seeds on which the metric has no value though training finished.
+    """The results without seeds on which the metric has no value whatever the loss.
 
-    Where none is left they stay as they are, and the metric is not defined.
+    A value that only some losses lack is their own failure: left out, it would favour them. Where a
+    loss has no value at all, results stay as they are, and the metric is not defined.
     """
-    missing: set[int] = set()
-    for result in labelled.values():
-        finished = result.seeds[result.seeds.status != "diverged"]
-        columns = [f"{place}/{metric}" for place in PLACES.values()]
-        kept = finished[[column for column in columns if column in finished]]
-        missing |= {*finished.seed[kept.isna().any(axis=1)]}
+    lacks = pd.DataFrame({x: _lacks(result, metric) for x, result in labelled.items()})
+    missing = lacks.index[lacks.eq(True).any(axis=1) & ~lacks.eq(False).any(axis=1)]
     seeds = {seed for result in labelled.values() for seed in result.seeds.seed}
-    if not missing:
-        return labelled, True, []
     note = f"{metric} is undefined on {len(missing)} of {len(seeds)} seeds: their test examples, "
     note += "such as those of a single class, give it no value."
-    if any(missing.issuperset(result.seeds.seed) for result in labelled.values()):
-        return labelled, False, [note]
-    kept_results = {
-        label: of_seeds(result, [seed for seed in result.seeds.seed if seed not in missing])
-        for label, result in labelled.items()
-    }
-    return kept_results, True, [f"{note} They are left out."]
+    if any(lacks[x].eq(True).sum() == len(result.seeds) for x, result in labelled.items()):
+        return (
+            labelled,
+            False,
+            [note if len(missing) else f"{metric} has no value for some losses."],
+        )
+    own = lacks.drop(missing).eq(True).sum()
+    notes = [f"{note} They are left out."] if len(missing) else []
+    if listed := ", ".join(f"{count} of {label}" for label, count in own.items() if count):
+        notes.append(f"No {metric}, where others have one, counts like divergence: {listed}.")
+    return (
+        {x: of_seeds(r, [*r.seeds.seed[~r.seeds.seed.isin(missing)]]) for x, r in labelled.items()},
+        True,
+        notes,
+    )
 
 
-def _infinite(labelled: dict[str, Result], metric: str) -> list[str]:
-    """A note on seeds that finished with an infinite score."""
-    counts = {x: int(np.isinf(r.seeds[f"test/{metric}"]).sum()) for x, r in labelled.items()}
-    listed = ", ".join(f"{count} of {label}" for label, count in counts.items() if count)
-    return [f"Infinite {metric}, which counts like divergence: {listed}."] if listed else []
-
-
-def _of_several_versions(labelled: dict[str, Result]) -> list[str]:
-    """A word of warning for each package of which the results have seen several versions."""
-    notes = []
-    for part in VERSIONS:
-        held: dict[str, list[str]] = {}
-        for label, result in labelled.items():
-            held.setdefault(str(result.versions.get(part)), []).append(label)
-        if len(held) > 1:
-            listed = "; ".join(f"{version}: {', '.join(which)}" for version, which in held.items())
-            notes.append(f"Trained with different {part}: {listed}. With --rerun they are alike.")
-    return notes
-
-
-def _of_several_metrics(labelled: dict[str, Result]) -> list[str]:
-    """A note on metrics that only some of the results have."""
-    held = {label: set(result.summary["directions"]) for label, result in labelled.items()}
-    missing = sorted(set.union(*held.values()) - set.intersection(*held.values()))
-    if not missing:
-        return []
-    lacking = [label for label, names in held.items() if not names.issuperset(missing)]
-    return [f"Metrics left out, because {', '.join(lacking)} lacks them: {', '.join(missing)}."]
+def _lacks(result: Result, metric: str) -> pd.Series[bool]:
+    """Whether the metric has no value at either epoch, by the seed, of those that finished."""
+    rows = result.seeds[result.seeds.status != "diverged"].set_index("seed")
+    return rows.filter([f"{place}/{metric}" for place in PLACES.values()]).isna().any(axis=1)
 
 
 def _named(name: str, labelled: dict[str, Result]) -> str | None:
