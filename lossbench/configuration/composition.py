@@ -214,22 +214,11 @@ def _parses(word: str) -> bool:
 
 
 # ---- composition -------------------------------------------------------------------------------
-class Loader(FastLoader):
-    """YAML as OmegaConf reads it: 1e-3 is a number without a point, too."""
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"),
-    list("-+0123456789."),
-)
-
-
 def load_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file, its references unresolved; UserError where it is not valid."""
     lines_of(file)
     try:
-        content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=Loader)
+        content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=FastLoader)
     except yaml.YAMLError as error:
         raise UserError(f"{file}: {one_line(error)}") from error
     return {str(key): value for key, value in content.items()}
