@@ -345,6 +345,12 @@ def test_an_interval_beside_failed_seeds_is_of_those_that_finished():
     assert low < 0 < known.mean()
 
 
+def test_where_the_origin_is_unknown_the_detectable_difference_is_that_of_independent_seeds():
+    row, _ = of(None, *with_fact(pair(SAME), examples={}))
+    seen = statistics.smallest_detectable_difference(np.std(SAME - BASE, ddof=1), 20)
+    assert row.detectable == pytest.approx(seen)
+
+
 def test_no_detectable_difference_is_named_where_seeds_failed():
     row, _ = of(None, *with_fact(pair(SAME, diverged=[3]), chance=0.1))
     assert (row.verdict, row.detectable) == ("open", None)
@@ -397,10 +403,13 @@ def test_two_seeds_have_no_interval():
     assert "interval" not in said_of(comparison, "focal")
 
 
-def test_five_seeds_name_no_number_of_examples():
-    both = [result(name, v[:5]) for name, v in (("cross_entropy", BASE), ("focal", SLIGHT))]
-    row, _ = of(SPLIT, *both)
-    assert (row.examples_needed, row.settled_by) == (None, None)
+def test_six_seeds_name_a_number_of_examples_and_five_do_not():
+    five, six = (
+        of(SPLIT, *(result(x, v[:n]) for x, v in (("cross_entropy", BASE), ("focal", SLIGHT))))[0]
+        for n in (5, 6)
+    )
+    assert (five.examples_needed, five.settled_by) == (None, None)
+    assert six.examples_needed
 
 
 def test_rows_are_resampled_with_the_metric_itself():
