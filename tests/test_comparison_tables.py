@@ -576,8 +576,23 @@ def test_losses_that_met_the_same_data_and_were_not_asked_for_are_counted(place)
     asked = [r for r in results.everything(place / "results") if r.config.loss.name != "focal"]
     whole = compare(results.everything(place / "results"))
     (note,) = {line for c in _note_others(compare(asked), place / "results") for line in c.notes}
-    assert note.startswith("1 other loss of this setting is stored: p is corrected over what this")
+    assert note.startswith("1 other run of this setting is stored: p is corrected over what this")
     assert not any(c.notes for c in _note_others(whole, place / "results"))
+
+
+def test_runs_that_were_judged_by_another_metric_are_counted(place):
+    """The same losses on the same data, asked for again by another metric."""
+    by_other = [
+        replace(
+            r,
+            key=f"{r.key[:-1]}_",
+            summary={**r.summary, "numbers": {**numbers, "metric": "brier"}},
+        )
+        for r in results.everything(place / "results")
+        if (numbers := r.summary["numbers"])
+    ]
+    notes = [note for c in _note_others(compare(by_other), place / "results") for note in c.notes]
+    assert [note.partition(" of this")[0] for note in notes] == ["3 other runs"] * 6
 
 
 def test_a_program_gets_the_number_behind_each_verdict_on_a_claim():

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -159,21 +159,25 @@ def _train_and_compare(
 
 
 def _note_others(comparisons: list[Comparison], folder: Path) -> list[Comparison]:
-    """The comparisons, which say so where the folder holds other losses of their setting."""
+    """The comparisons, which say so where the folder has more of their setting, by any metric."""
     from lossbench import results
     from lossbench.configuration import digest, setting_of
+
+    def alike(numbers: dict[str, Any]) -> str:
+        return digest({**setting_of(numbers), "metric": None})
 
     compared = {result.key for each in comparisons for result in each.results.values()}
     others: Counter[tuple[str, str]] = Counter()
     with contextlib.suppress(UserError):  # a damaged result that was not asked for
         for config, summary in (results.described(p[-1]) for p in results.by_configuration(folder)):
-            setting = digest(setting_of(summary["numbers"])), config.tune.budget
+            setting = alike(summary["numbers"]), config.tune.budget
             others[setting] += summary["key"] not in compared
     noted = []
     for comparison in comparisons:
-        settings = {(digest(r.setting), r.config.tune.budget) for r in comparison.results.values()}
+        runs = comparison.results.values()
+        settings = {(alike(run.summary["numbers"]), run.config.tune.budget) for run in runs}
         count = sum(others[setting] for setting in settings)
-        are = "losses of this setting are" if count > 1 else "loss of this setting is"
+        are = "runs of this setting are" if count > 1 else "run of this setting is"
         note = (
             f"{count} other {are} stored: p is corrected over what this command named, "
             "by `lossbench compare` over all."
