@@ -19,6 +19,7 @@ from lossbench.contract import UserError
 from lossbench.report.claim_figures import draw_claims
 from lossbench.report.decisions import render_text
 from lossbench.verdicts import refuse_unknown_metrics
+from lossbench.verdicts.contrasts import Columns, correlations
 
 RNG = np.random.default_rng(1)
 FLAT = BASE - BASE.mean() + 0.8
@@ -295,3 +296,9 @@ def test_a_malformed_form_is_refused_in_a_line(test, words, monkeypatch):
     assert words in str(caught.value)
     assert "claim one" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_rank_correlation_is_0_where_one_side_ties_over_all_runs():
+    values = np.array([[1.0, 2.0], [2.0, 2.0], [3.0, 2.0], [4.0, 1.0], [5.0, 2.0], [6.0, 3.0]])
+    columns = Columns((), (), np.ones(6), values, values < 0)
+    assert correlations(columns).tolist() == [1.0, 0.0]

@@ -13,7 +13,7 @@ from scipy import stats
 from lossbench import results, statistics
 from lossbench.comparison import compare, datasets, rank_losses
 from lossbench.comparison.answers import answer
-from lossbench.comparison.evidence import Part, variance_beyond
+from lossbench.comparison.evidence import Part, round_up, variance_beyond
 from lossbench.comparison.needed import seeds_on_new_data
 from lossbench.comparison.sentences import mind
 from lossbench.report.export import as_json
@@ -401,6 +401,13 @@ def test_two_seeds_have_no_interval():
     _, comparison = of(None, result("cross_entropy", BASE[:2]), result("focal", SAME[:2]))
     assert "nan" not in as_markdown([comparison], None)
     assert "interval" not in said_of(comparison, "focal")
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(1234, 1300), (99.5, 100), (7.2, 8), (176_814, 180_000), (20, 20)]
+)
+def test_examples_are_rounded_up_to_two_digits(number, shown):
+    assert round_up(number) == shown
 
 
 def test_six_seeds_name_a_number_of_examples_and_five_do_not():
