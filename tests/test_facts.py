@@ -156,5 +156,7 @@ def test_the_length_of_embeddings_is_refused_where_no_loss_has_any():
     config = config_of("dataset=wine loss=cross_entropy task.embedding_dim=5")
     notes = training.make_recipe(config, training.data(config, [0])).notes
     assert notes == ("loss=cross_entropy has no embeddings: task.embedding_dim=5 is not used.",)
+    config = config_of("dataset=digit_identities loss=sup_con task.embedding_dim=5")
+    assert not training.make_recipe(config, training.data(config, [0])).notes
     with pytest.raises(UserError, match=r"task\.embedding_dim=5: the task regression has no embed"):
         training.data(config_of("dataset=diabetes loss=huber task.embedding_dim=5"), [0])

@@ -130,10 +130,10 @@ def name_spreads(splits: Splits) -> list[str]:
     ]
 
 
-def name_unused(config: Configuration, outputs: int) -> list[str]:
-    """A line on a length of embeddings that nothing has."""
+def name_unused(config: Configuration) -> list[str]:
+    """A line on a length of embeddings, for a loss that has none in a task of classes."""
     length = config.task.embedding_dim
-    if length in (None, outputs):
+    if length is None:
         return []
     return [f"loss={config.loss.name} has no embeddings: task.embedding_dim={length} is not used."]
 

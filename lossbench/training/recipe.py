@@ -193,7 +193,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
             *name_units(config.loss.name, fitted.of_unit, config.task.unit, splits),
             *name_undeclared(config.loss, fitted.function, fitted.of_unit, splits),
             *name_spreads(splits),
-            *name_unused(config, fitted.outputs),
+            *(name_unused(config) if task.scores_classes and not fitted.through_loss else ()),
             *(name_unweighted(metrics) if weighed else ()),
             *(describe_start(model()) if config.model.values.get("weights") else ()),
         ),
