@@ -142,6 +142,15 @@ def test_over_a_key_each_of_its_values_counts_once():
     assert decided(in_sets(*gains), {**same, "within": 0.001}).verdict == "REFUTED"
 
 
+def test_over_a_key_nothing_is_found_where_one_value_has_no_seed_in_common():
+    *others, last = in_sets(*[0.02] * 7)
+    apart = replace(last, seeds=last.seeds.assign(seed=last.seeds.seed + 100))
+    test = {"better": "a", "than": "b", "metric": "accuracy", "over": "corruption.ratio"}
+    decision = decided([*others, apart], test)
+    assert (decision.verdict, decision.findings[0].difference) == ("OPEN", None)
+    assert decision.findings[0].text.endswith("no seed in common")
+
+
 def test_a_signed_rank_test_is_that_of_scipy_and_holds_with_ties():
     values = RNG.standard_normal(9) + 0.5
     assert statistics.signed_rank_test(values) == pytest.approx(stats.wilcoxon(values).pvalue)

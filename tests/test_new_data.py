@@ -88,6 +88,13 @@ def test_a_large_difference_holds_on_new_data_too():
     assert (row.verdict, row.p >= row.p_here) == ("better", True)
 
 
+def test_what_is_open_says_how_many_examples_would_settle_it():
+    row, comparison = of(SPLIT, *pair(SAME))
+    assert row.verdict == "open"
+    wanted = f"about {row.examples_needed:,} examples would on new data like them."
+    assert said_of(comparison, "focal").endswith(wanted)
+
+
 def test_nothing_is_concluded_on_new_data_where_their_origin_is_unknown():
     row, comparison = of({}, *pair(BETTER))
     assert (row.verdict, row.p) == ("better here", None)
@@ -322,6 +329,15 @@ def test_a_score_that_one_loss_lacks_is_its_failure():
     assert any("over the 17 seeds on which both finished" in line for line in comparison.conclusion)
 
 
+def test_a_seed_on_which_both_diverged_is_not_one_without_a_score():
+    base, focal = (
+        result(x, v, diverged=[3]) for x, v in (("cross_entropy", BASE), ("focal", BETTER))
+    )
+    row, comparison = of(None, base, focal)
+    assert (row.seeds, row.diverged) == (20, 1)
+    assert not any("undefined" in note or note.startswith("No ") for note in comparison.notes)
+
+
 def test_an_infinite_score_counts_like_divergence_and_is_said():
     base, focal = pair(BETTER)
     values = focal.seeds["test/accuracy"].where(focal.seeds.seed != 4, -np.inf)
@@ -447,7 +463,10 @@ def test_seeds_that_were_added_are_a_second_look():
     twice, comparison = of(None, *both)
     assert twice.p == pytest.approx(min(1, 2 * once.p))
     assert twice.difference.low < once.difference.low
-    assert any(line.startswith("Seeds were added 1 time,") for line in comparison.conclusion)
+    (said,) = [
+        line for line in comparison.conclusion if line.startswith("Seeds were added 1 time,")
+    ]
+    assert said.endswith(": p is multiplied by 2.")
     assert once.looks == 1
 
 
