@@ -250,6 +250,17 @@ def test_a_side_may_have_an_epoch_or_a_metric_of_its_own():
     assert decided([found], other).verdict == "SUPPORTED"
 
 
+@pytest.mark.parametrize(("at", "words"), [("last", ""), ("best", " at the best epoch")])
+def test_what_a_claim_requires_is_said_with_its_epoch(at, words):
+    (found,) = [planted("a", FLAT)]
+    found.seeds["test_best/accuracy"] = FLAT
+    needs = [{"of": "a", "metric": "accuracy", "at": at, "at_least": 0.1}]
+    holds = {"more": "a", "than": 0.1, "metric": "accuracy"}
+    (required,) = decided([found], holds, requires=needs).requirements
+    assert required.text.startswith(f"requires accuracy of loss=a at least 0.1{words}")
+    assert ("epoch" in required.text) == bool(words)
+
+
 @pytest.mark.parametrize(("by", "verdict"), [(0.01, "SUPPORTED"), (0.03, "NOT APPLICABLE")])
 def test_a_difference_may_be_what_a_claim_requires(by, verdict):
     """It is judged by itself, outside of the family."""
