@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lossbench.results import Result
@@ -12,8 +14,13 @@ VERSIONS = ("lossbench", "torch", "numpy", "scikit-learn")  # what numbers may d
 def list_infinite(labelled: dict[str, Result], metric: str) -> list[str]:
     """A note on seeds that finished with an infinite score."""
     counts = {x: int(np.isinf(r.seeds[f"test/{metric}"]).sum()) for x, r in labelled.items()}
-    listed = ", ".join(f"{count} of {label}" for label, count in counts.items() if count)
+    listed = write_counts(counts)
     return [f"Infinite {metric}, which counts like divergence: {listed}."] if listed else []
+
+
+def write_counts(counts: Mapping[str, int]) -> str:
+    """Of which losses how many seeds: 2 of focal, 1 of poly; empty where there are none."""
+    return ", ".join(f"{count} of {label}" for label, count in counts.items() if count > 0)
 
 
 def list_versions(labelled: dict[str, Result]) -> list[str]:

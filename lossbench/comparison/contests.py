@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lossbench import registry, statistics
-from lossbench.comparison.caveats import list_infinite, list_metrics, list_versions
+from lossbench.comparison.caveats import list_infinite, list_metrics, list_versions, write_counts
 from lossbench.configuration import budget_words, digest, labels, loss_labels
 from lossbench.configuration.labels import natural_order
 from lossbench.contract import UserError
@@ -308,20 +308,14 @@ def _where_defined(
     note = f"{metric} is undefined on {len(missing)} of {len(seeds)} seeds: their test examples, "
     note += "such as those of a single class, give it no value."
     if any(lacks[x].eq(True).sum() == len(result.seeds) for x, result in labelled.items()):
-        return (
-            labelled,
-            False,
-            [note if len(missing) else f"{metric} has no value for some losses."],
-        )
-    own = lacks.drop(missing).eq(True).sum()
+        why = note if len(missing) else f"{metric} has no value for some losses."
+        return labelled, False, [why]
     notes = [f"{note} They are left out."] if len(missing) else []
-    if listed := ", ".join(f"{count} of {label}" for label, count in own.items() if count):
+    own = lacks.drop(missing)
+    if listed := write_counts({x: int(own[x].eq(True).sum()) for x in labelled}):
         notes.append(f"No {metric}, where others have one, counts like divergence: {listed}.")
-    return (
-        {x: of_seeds(r, [*r.seeds.seed[~r.seeds.seed.isin(missing)]]) for x, r in labelled.items()},
-        True,
-        notes,
-    )
+    kept = {x: r.seeds.seed[~r.seeds.seed.isin(missing)].tolist() for x, r in labelled.items()}
+    return {x: of_seeds(r, kept[x]) for x, r in labelled.items()}, True, notes
 
 
 def _lacks(result: Result, metric: str) -> pd.Series[bool]:
@@ -365,10 +359,10 @@ def _on_shared_seeds(
             "with the same seeds smaller differences would be found."
         )
     asked = {x: r.summary.get("held", 0) - len(r.seeds) for x, r in labelled.items()}
-    if listed := ", ".join(f"{count} of {label}" for label, count in asked.items() if count > 0):
+    if listed := write_counts(asked):
         notes.append(f"Seeds left out, which are stored and were not asked for: {listed}.")
     dropped = {label: len(seeds - used[label]) for label, seeds in held.items()}
-    if listed := ", ".join(f"{count} of {label}" for label, count in dropped.items() if count):
+    if listed := write_counts(dropped):
         notes.append(f"Seeds left out, which {baseline} and the others do not share: {listed}.")
     if len({frozenset(seeds) for seeds in used.values()}) > 1:
         counts = ", ".join(f"{label} {len(used[label])}" for label in labelled)

@@ -44,11 +44,12 @@ def print_comparisons(
     shown, blocks = answer(comparisons), [*list_blocks(comparisons, by)]  # may be refused
     write(console, shown.headline, bold=True)
     write(console, *filter(None, [" ".join(shown.details), question.strip()]))
-    feet = [*([] if everything else _said_once(comparisons)), explain_columns(comparisons)]
+    once = [] if everything else _said_once(comparisons)
+    feet = [*once, explain_columns(comparisons)]
     for block in blocks:
         write(console, "")
         if isinstance(block.shown, Comparison):
-            _print_comparison(console, block, block.shown, comparisons, everything)
+            _print_comparison(console, block, block.shown, comparisons, once, everything)
         else:
             legend = isinstance(block.shown, Group)
             feet += [block.subtitle] if legend and block.subtitle not in feet else []
@@ -64,15 +65,18 @@ def _print_comparison(
     block: Block,
     comparison: Comparison,
     among: Sequence[Comparison],
+    once: Sequence[str],
     everything: bool,
 ) -> None:
-    """A setting, its table, and what must be known with it; of several, its answer first."""
+    """A setting, its table, and what must be known with it; of several, its answer first.
+
+    once: the sentences that are said below all settings.
+    """
     write(console, block.title if len(among) == 1 or everything else tell_apart(comparison, among))
     if len(among) > 1:
         write(console, answer([comparison]).headline, bold=True)
     write(console, "", *render_primary(comparison, console.width))
     sentences = [*explain_needed(comparison), *mind(comparison), *list_tuning_notes(comparison)]
-    once = _said_once(among)
     sentences = block.sentences if everything else [s for s in sentences if s not in once]
     write(console, *([""] if sentences else []), *wrap(sentences, console.width).splitlines())
     _print_sheets(console, [s for s in block.sheets[1:] if everything or s.title == "Tuning"])
