@@ -446,6 +446,9 @@ def test_each_test_has_a_row_with_its_verdict_in_words_colour_and_margin():
     needs = {"of": {"loss": "a"}, "metric": "accuracy", "at_least": 0.99}
     (excluded,) = draw_claims([decided(found, better(), requires=[needs])], in_words=True)
     assert excluded.rows[0].label.startswith("NOT APPLICABLE")
+    unsure = {**needs, "at_least": float(np.mean(BASE + 0.02))}
+    (open_,) = draw_claims([decided(found, better(), requires=[unsure])], in_words=True)
+    assert open_.rows[0].label.startswith("OPEN")
     looks = {row.look for row in (*forest.rows, *excluded.rows)}
     assert len(looks) == 3
 

@@ -40,14 +40,15 @@ def draw_claims(decisions: Sequence[Decision], *, in_words: bool = False) -> lis
     """
     rows: dict[str, list[Estimate]] = {}
     for decision in decisions:
+        required = {finding.verdict for finding in decision.requirements}
         for number, (test, finding) in enumerate(
             zip(decision.claim.tests, decision.findings, strict=True),
             start=len(decision.requirements) + 1,
         ):
             if finding.difference and not isinstance(test, Ratio | Correlation):
                 metric, _, tested = finding.text.partition(": ")
-                applies = decision.verdict != NOT_APPLICABLE
-                verdict = finding.verdict if applies else NOT_APPLICABLE
+                # a test says nothing where what the claim rests on is refuted or open
+                verdict = finding.verdict if required <= {SUPPORTED} else decision.verdict
                 label = name_test(decision, number)
                 if in_words:
                     label = f"{verdict}  {decision.claim.id}: {tested}"
