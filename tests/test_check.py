@@ -172,7 +172,7 @@ def report_of(folder: str, file: str, loss: str) -> CheckReport:
 BUILT_IN = [(p.name, p.task) for p in registry.installed("loss") if p.package == "lossbench"]
 
 
-@pytest.mark.parametrize(("name", "task"), sampled(BUILT_IN, 4))
+@pytest.mark.parametrize(("name", "task"), sampled(BUILT_IN, 8))
 def test_every_built_in_loss_is_valid(name, task):
     """A built-in loss passes every check, and most checks do run."""
     report = check_loss(name, task)

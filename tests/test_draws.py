@@ -135,11 +135,11 @@ WITH_NORM = [
     ["{net}"],
     ["model=tabular", "model.hidden=[17,9]"],
     ["model=transformer", "model.patch=2", "model.width=12"],
-    ["model=resnet", "model.width=3"],
+    pytest.param(["model=resnet", "model.width=3"], marks=pytest.mark.slow),
 ]
 
 
-@pytest.mark.parametrize("words", WITH_NORM, ids=" ".join)
+@pytest.mark.parametrize("words", WITH_NORM)
 def test_a_model_with_batch_norm_and_dropout_is_mapped_alone_as_among_others(words, net):
     words = [word.format(net=net) for word in words]
     config = configured("dataset=digit_images", "trainer.max_epochs=1", *words)

@@ -70,7 +70,7 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "task"), sampled(ENTRIES, 3))
+@pytest.mark.parametrize(("name", "task"), sampled(ENTRIES, 6))
 def test_every_loss_is_described_within_the_terminal(name, task):
     lines = describe(name, task=task, columns=60).splitlines()
     assert lines[0] == name
@@ -88,7 +88,7 @@ def test_a_wide_terminal_is_used_up_to_100_columns(plugin):
     assert 80 < widest <= 100
 
 
-@pytest.mark.parametrize(("name", "task"), sampled(ENTRIES, 3))
+@pytest.mark.parametrize(("name", "task"), sampled(ENTRIES, 6))
 def test_every_loss_has_pictures_with_finite_values_and_gradients(name, task):
     found = draw_panels(find_entries(name, task)[0])
     assert not found.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,17 @@ def render(
     filters: Mapping[str, Callable[..., Any]] | None = None,
 ) -> str:
     """The page of a template, of the folder or of those that all pages share."""
-    environment = Environment(
+    environment = _environment(folder)
+    environment.filters.update(filters or {})
+    return environment.get_template(template).render(values)
+
+
+@cache  # a template that was read once is not compiled again
+def _environment(folder: Path) -> Environment:
+    return Environment(
         loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(filters or {})
-    return environment.get_template(template).render(values)
