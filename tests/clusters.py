@@ -84,9 +84,9 @@ def ray_cluster(folder: Path) -> Iterator[str]:
             _end_ray(temporary)
 
 
-def join_ray(address: str) -> None:
-    """Start the node that is not the head, or start it again."""
-    _start_ray(f"--address={address}", "127.0.1.2")
+def join_ray(address: str, node: str = "127.0.1.2") -> None:
+    """Start a node that is not the head, or start it again."""
+    _start_ray(f"--address={address}", node)
 
 
 def _start_ray(*words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from lossbench.sweep.execution import execute
 from lossbench.sweep.launcher import Event, room
 from lossbench.sweep.on_ray import _signals_held_back, launch
 from lossbench.sweep.ray_joining import state
+from lossbench.sweep.workplace import UnfitMachineError
 
 SETTINGS = {"cpus": 1.0, "gpus": 0.0, "workers": None, "timeout": None, "retries": 1}
 
@@ -166,6 +168,27 @@ def test_of_a_node_that_dies_or_freezes_the_jobs_go_to_another(address, tmp_path
     assert ("does not answer" in ends[struck][0][1]) == (blow == signal.SIGSTOP)
     assert "from 0" not in ends[struck][-1][1]
     assert [what for what, _ in ends[1 - struck]] == ["finished"]
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_node_that_has_not_the_same_lossbench_is_named(address, tmp_path, monkeypatch):
+    """It would take and fail one run after the other, each with a traceback of Ray's."""
+    (tmp_path / "lossbench").mkdir()
+    (tmp_path / "lossbench" / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    join_ray(address, "127.0.1.3")
+    try:
+        events = list(
+            launch(count, [(job,) for job in places(tmp_path, 3)], address=address, **SETTINGS)
+        )
+    finally:
+        for process in ray_node("127.0.1.3"):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+    (error,) = [event.value for event in events if event.what == "failed"]
+    assert isinstance(error, UnfitMachineError)
+    assert re.search(r"at 127.0.1.3 cannot load .*: No module named 'lossbench\.", str(error))
 
 
 def test_a_signal_waits_until_rays_code_is_left():

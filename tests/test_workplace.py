@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.sweep.execution import execute
 from lossbench.sweep.workplace import (
-    OtherCodeError,
+    UnfitMachineError,
     Watch,
     Workplace,
     code_here,
     packed,
     receive,
     refuse_other_code,
+    refuse_without_gpu,
     trained_since,
     unpack,
 )
@@ -69,13 +71,24 @@ def test_a_machine_with_other_code_or_data_is_refused_by_name(here):
     config = configurations(words)[0][0]
     code, _ = code_here(config), config.key  # kept with it, as when it is sent
     refuse_other_code(config, code)
-    with pytest.raises(OtherCodeError, match=r"torch [\d.+a-z]+, not 1.0"):
+    with pytest.raises(UnfitMachineError, match=r"torch [\d.+a-z]+, not 1.0"):
         refuse_other_code(config, {**code, "torch": "1.0"})
-    with pytest.raises(OtherCodeError, match="the code of loss=focal differs"):
+    with pytest.raises(UnfitMachineError, match="the code of loss=focal differs"):
         refuse_other_code(config, {**code, "loss=focal": "another"})
     (here / "data.csv").write_text(CSV.replace("3", "4"))
-    with pytest.raises(OtherCodeError, match="dataset has other files"):
+    with pytest.raises(UnfitMachineError, match="dataset has other files"):
         refuse_other_code(config, code)
     Path("data.csv").unlink()
-    with pytest.raises(OtherCodeError, match=r"on .+: dataset.path=data.csv"):
+    with pytest.raises(UnfitMachineError, match=r"on .+: dataset.path=data.csv"):
         refuse_other_code(config, code)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("engine", ["ray", "slurm"])
+def test_a_machine_whose_gpu_torch_does_not_see_is_refused(engine):
+    """Ray and Slurm count the GPUs that they are told of; a run would train without, slowly."""
+    words = ("loss=focal", "dataset=moons", f"launcher={engine}", "launcher.gpus=1")
+    with pytest.raises(UnfitMachineError, match=r"launcher.gpus=1: torch .* sees no CUDA device"):
+        refuse_without_gpu(configurations(words)[0][0])
+    refuse_without_gpu(configurations((*words, "trainer.device=cpu"))[0][0])
+    refuse_without_gpu(configurations(words[:3])[0][0])

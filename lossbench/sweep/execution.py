@@ -26,10 +26,11 @@ from lossbench.sweep.plan import Job, plan
 from lossbench.sweep.progress import Display
 from lossbench.sweep.trial import refuse_faulty
 from lossbench.sweep.workplace import (
-    OtherCodeError,
+    UnfitMachineError,
     Workplace,
     code_here,
     refuse_other_code,
+    refuse_without_gpu,
     trained_since,
 )
 
@@ -209,8 +210,9 @@ def _elsewhere(
 def _work_elsewhere(
     config: Configuration, seeds: list[int], place: Workplace, code: dict[str, str], report: Any
 ) -> Any:
-    """In the worker on another machine, if it has the same code."""
+    """In the worker on another machine, if it has the same code and what was asked for."""
     refuse_other_code(config, code)
+    refuse_without_gpu(config)
     if done := trained_since(replace(config, seeds=tuple(seeds)), place):
         return done
     return _work(config, seeds, place.folder, report)
@@ -226,7 +228,7 @@ def _handle(event: Event, job: Job, delivery: Delivery) -> None:
             job.place = place
         case Event(what="failed", value=error):
             job.error = error
-            if isinstance(error, OtherCodeError):
+            if isinstance(error, UnfitMachineError):
                 raise error  # such a machine would take and fail one run after the other
             if isinstance(error, UnusableError):
                 results.open_folder(job.config.results.dir)  # no use in continuing without it

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import signal
 import sys
 import tempfile
@@ -25,7 +26,15 @@ from lossbench.sweep.launcher import Event, WorkerLostError
 from lossbench.sweep.launcher import launch as launch_here
 from lossbench.sweep.machines import fits, refuse_too_large
 from lossbench.sweep.ray_joining import KEYS, SIGNALS, joined, nodes
-from lossbench.sweep.workplace import Files, Watch, Workplace, packed, receive, unpack
+from lossbench.sweep.workplace import (
+    Files,
+    UnfitMachineError,
+    Watch,
+    Workplace,
+    packed,
+    receive,
+    unpack,
+)
 
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 5.0  # between looks for machines that no longer answer, which raise nothing
@@ -172,7 +181,8 @@ class _Cluster:
         except StopIteration:
             yield Event(number, "failed", WorkerLostError("its task ended without a result"))
         except errors.RayTaskError as error:
-            yield Event(number, "failed", error.cause or error)
+            fault = (error.cause or error) if attempt.node else _not_loaded(error)
+            yield Event(number, "failed", fault)
         except errors.RayError as error:
             where = f" on {attempt.host}" if attempt.host else ""
             yield Event(
@@ -231,6 +241,17 @@ class _Cluster:
     def __exit__(self, *_: object) -> None:
         for stream in self.running:
             self.ray.cancel(stream, force=True)
+
+
+def _not_loaded(error: Exception) -> UnfitMachineError:
+    """What is wrong with a machine on which a task did not come to its first line."""
+    said = str(error).strip()
+    at = re.search(r"ip=([\w.:]+)", said)
+    return UnfitMachineError(
+        f"the node of the Ray cluster at {at[1] if at else 'an unknown address'} cannot load what "
+        f"it is to run: {said.splitlines()[-1]}. Install the same packages in the environment that "
+        "Ray was started from there; nothing of it was used."
+    )
 
 
 def _perform(

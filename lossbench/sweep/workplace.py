@@ -24,8 +24,8 @@ from lossbench.results.sources import package_versions
 Files = dict[str, bytes | None]  # by their names in a folder; None where one is deleted
 
 
-class OtherCodeError(UserError):
-    """A machine has other versions, code or data than the command's: its numbers may differ."""
+class UnfitMachineError(UserError):
+    """A machine that no run of the command may use: it has other code or data, or lacks a GPU."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def code_here(config: Configuration) -> dict[str, str]:
 
 
 def refuse_other_code(config: Configuration, code: Mapping[str, str]) -> None:
-    """In the worker: OtherCodeError names what is another here than where the command runs.
+    """In the worker: UnfitMachineError names what is another here than where the command runs.
 
     code: what `code_here` gave there.
     """
@@ -140,13 +140,28 @@ def refuse_other_code(config: Configuration, code: Mapping[str, str]) -> None:
         fresh, here = replace(config), code_here(config)  # without what was computed there
         differing = [k for k, value in fresh.numbers.items() if value != config.numbers.get(k)]
     except UserError as error:
-        raise OtherCodeError(f"on {node}: {error}") from error
+        raise UnfitMachineError(f"on {node}: {error}") from error
     others = [_difference(name, value, here.get(name)) for name, value in code.items()]
     others = [*filter(None, others), *(f"{name} has other files" for name in differing)]
     if others:
-        raise OtherCodeError(
+        raise UnfitMachineError(
             f"{node} has not what this command has: {'; '.join(others)}. Install the same "
             "packages and files on every machine; nothing of it was used."
+        )
+
+
+def refuse_without_gpu(config: Configuration) -> None:
+    """In the worker: UnfitMachineError where a GPU was asked for and torch sees none here.
+
+    The engine counts GPUs by what it was started with, and training would go on without.
+    """
+    import torch
+
+    gpus = config.launcher.values.get("gpus")
+    if gpus and config.trainer.device != "cpu" and not torch.cuda.is_available():
+        raise UnfitMachineError(
+            f"launcher.gpus={gpus:g}: torch {torch.__version__} sees no CUDA device on "
+            f"{platform.node()}. Install a torch with CUDA there, or give launcher.gpus=0."
         )
 
 
