@@ -32,6 +32,7 @@ print("here" if any(os.path.exists(node.raylet_socket_name) for node in nodes) e
 def joined(address: str, patience: float = RUN_SECONDS) -> Any:
     """Ray, connected to a cluster; UserError where it is not installed or none can be joined."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of tasks that are cancelled
     handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
     try:
         import ray
@@ -69,7 +70,8 @@ def state() -> str:
     there = nodes(ray)
     has = [f"{sum(node.has[key] for node in there):g} {name}" for name, key in KEYS.items()]
     ray.shutdown()
-    return f"{version('ray')}, a cluster of {len(there)} nodes with {' and '.join(has)}"
+    count = f"{len(there)} node{'s' * (len(there) != 1)}"
+    return f"{version('ray')}, a cluster of {count} with {' and '.join(has)}"
 
 
 def _first_line(error: UserError) -> str:

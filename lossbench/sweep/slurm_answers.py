@@ -109,7 +109,8 @@ def state() -> str:
         return f"{installed}, Slurm does not answer"
     cores = sum(node.has["cpus"] for node in there)
     gpus = sum(node.has["gpus"] > 0 for node in there)
-    return f"{installed}, {len(there)} nodes with {cores:g} cores, {gpus} of them with GPUs"
+    count = f"{len(there)} node{'s' * (len(there) != 1)}"
+    return f"{installed}, {count} with {cores:g} cores, {gpus} of them with GPUs"
 
 
 def refuse_impossible(wanted: Mapping[str, Any]) -> None:
