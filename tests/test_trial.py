@@ -11,7 +11,7 @@ from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.sweep import forecast, trial
 from lossbench.sweep.plan import plan
-from lossbench.sweep.trial import _metrics_of, _posed_tasks, refuse_faulty
+from lossbench.sweep.trial import _metrics_of, _pieces, _posed_tasks, refuse_faulty
 from lossbench.tasks import task_class
 
 MODELS = """\
@@ -108,3 +108,14 @@ def test_a_price_that_is_not_found_soon_is_unknown(command, here, monkeypatch):
     done = command("run", "dataset=blobs", "model=models.py:slow", *SHORT, "--dry-run")
     assert done.code == 0, done
     assert "2 seeds: how long they take is unknown" in done.out
+
+
+def test_of_many_runs_on_a_cluster_a_thousand_are_tried_some_of_each_loss(here):
+    """Ten thousand would take minutes; a run that was not tried before is by its worker."""
+    words = ("loss=focal,poly", "optimizer.lr=range(1,701,1)", "dataset=moons", "seeds=2")
+    for launcher, tried in (("local", 1400), ("ray", 700)):
+        configs, _ = configurations((*words, f"launcher={launcher}"), sweep=True)
+        pieces = _pieces(plan(configs, dry=True))
+        assert sum(map(len, pieces)) == tried
+        assert max(map(len, pieces)) == 50
+        assert all({job.config.loss.name for job in piece} == {"focal", "poly"} for piece in pieces)

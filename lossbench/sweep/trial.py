@@ -17,6 +17,7 @@ from lossbench.sweep.launcher import chosen, outlives_command
 from lossbench.sweep.plan import Job
 
 AT_ONCE = 50  # runs of one dataset tried by one worker, so that it is prepared once
+MOST_PIECES = 20  # of so many that are tried before a sweep on a cluster begins
 START_SECONDS, EACH_SECONDS = 30.0, 5.0  # what takes longer is left to its own run
 
 
@@ -124,7 +125,7 @@ def _posed_tasks(dataset: registry.Plugin) -> list[str]:
 
 def _tried(jobs: Sequence[Job]) -> Iterator[tuple[Job, UserError | None]]:
     """Each job and why a worker could not take a step of it."""
-    pieces = list(_pieces(jobs))
+    pieces = _pieces(jobs)
     calls = [([job.config for job in piece],) for piece in pieces]
     limit = START_SECONDS + EACH_SECONDS * max(map(len, pieces))
     launch = chosen(jobs[0].config.launcher)
@@ -133,14 +134,19 @@ def _tried(jobs: Sequence[Job]) -> Iterator[tuple[Job, UserError | None]]:
             yield from zip(pieces[event.job], event.value, strict=True)
 
 
-def _pieces(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """The jobs of one dataset together, not too many at once."""
+def _pieces(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs to try: those of one dataset together, not too many at once, of all kinds in each.
+
+    On a cluster, at most a thousand of them; any other is tried by the worker that trains it.
+    """
     groups: dict[str, list[Job]] = {}
     for job in jobs:
         groups.setdefault(digest(job.config.data), []).append(job)
+    pieces = []
     for group in groups.values():
-        for start in range(0, len(group), AT_ONCE):
-            yield group[start : start + AT_ONCE]
+        count = -(-len(group) // AT_ONCE)
+        pieces += [group[first::count] for first in range(count)]
+    return pieces[:: -(-len(pieces) // MOST_PIECES)] if jobs[0].config.launcher.name else pieces
 
 
 def _try_out(configs: list[Configuration], report: Any) -> list[UserError | None]:
