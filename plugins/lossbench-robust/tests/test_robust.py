@@ -88,6 +88,7 @@ def test_limits_are_the_neighbours(name, hyper, factor, other, others):
         same(gradient(name, drawn, target, **hyper), expected, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_what_losses_ask_for_is_as_the_study_of_minimisers_has_it():
     configs, experiment = configurations(["experiment=minimisers"])
     changed = [
