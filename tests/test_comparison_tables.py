@@ -383,6 +383,20 @@ def test_methods_name_versions_seeds_tests_and_what_they_cite():
         assert set(re.findall(r"@(?:software|article|inproceedings)\{(\w+)", written)) == cited
 
 
+def test_methods_say_each_hyper_parameter_that_was_neither_tuned_nor_is_in_the_label():
+    gammas = [result("focal", values, gamma=g, alpha=0.3) for g, values in ((1, BASE), (5, SAME))]
+    tuned = result("poly", BETTER, trials=16, epsilon=1.0, floor=2)
+    tuned.summary["tuning"]["chosen"]["loss.epsilon"] = 0.7
+    for made, losses in (
+        (compare(gammas), "focal gamma=1 (alpha=0.3), focal gamma=5 (alpha=0.3)"),
+        (
+            compare([result("hinge", BASE), tuned], mixed_budgets=True),
+            "hinge, poly tuned (floor=2)",
+        ),
+    ):
+        assert f"We trained {losses} with" in tables.as_markdown(made, None)
+
+
 @pytest.mark.parametrize("form", ["pdf", "svg"])
 def test_each_picture_of_a_paper_is_as_wide_as_a_column_and_as_a_page(form, tmp_path):
     made = compare([result(loss, values) for loss, values in LOSSES.items()])

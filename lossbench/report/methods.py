@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from lossbench.comparison import Comparison, Row
 from lossbench.comparison.sentences import RULES
+from lossbench.registry.parts import in_words
 from lossbench.results import Result
 
 CITED = re.compile(r" \[@(\w+)\]")
@@ -72,7 +73,7 @@ def _training(comparisons: Sequence[Comparison], settings: Sequence[str]) -> str
     rows = [row for c in comparisons for row in c.rows]
     seeds = sorted({seed for run in runs for seed in run.seeds.seed.tolist()})
     numbered = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
-    losses = list(dict.fromkeys(row.label for row in rows))
+    losses = dict.fromkeys(_in_full(name, r) for c in comparisons for name, r in c.results.items())
     budgets = ", ".join(dict.fromkeys(row.budget for row in rows))
     return (
         f"We trained {', '.join(losses)} with lossbench {_versions(runs, 'lossbench')} "
@@ -81,6 +82,17 @@ def _training(comparisons: Sequence[Comparison], settings: Sequence[str]) -> str
         f"{_seed_counts(rows)} (numbers {numbered}), {budgets}. A seed decides the data, their "
         "split, the initial weights and the order of batches, alike for all losses."
     )
+
+
+def _in_full(label: str, result: Result) -> str:
+    """A loss with the hyper-parameters that its label lacks, but for those that were tuned."""
+    tuned = result.summary.get("tuning", {}).get("chosen", {})
+    others = [
+        f"{key}={value}"
+        for key, value in in_words(result.config.loss.values).items()
+        if value is not None and f" {key}=" not in label and f"loss.{key}" not in tuned
+    ]
+    return f"{label} ({', '.join(others)})" if others else label
 
 
 def _versions(runs: Sequence[Result], name: str) -> str:
