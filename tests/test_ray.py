@@ -240,10 +240,11 @@ def test_a_part_of_a_gpu_is_given_below_one_only():
         list(launch(count, [], address="auto", **{**SETTINGS, "gpus": 1.5}))
 
 
-def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
+def test_without_ray_the_message_says_how_to_get_it_and_no_more(command, here, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'lossbench\[ray\]'"):
-        list(launch(count, [], address="auto", **SETTINGS))
+    done = command("run", "loss=focal", "dataset=moons", "launcher=ray", "tracking=none")
+    said = "lossbench: error: launcher=ray needs Ray: pip install 'lossbench[ray]'\n"
+    assert (done.code, done.out, done.err) == (2, "", said)
 
 
 def test_a_cluster_that_answers_no_more_is_none(monkeypatch):

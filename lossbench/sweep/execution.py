@@ -166,12 +166,13 @@ def _counted(jobs: Sequence[Job], console: Console) -> Iterator[None]:
     """Whatever ends the block early, say how far it came."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         done, failed = sum(bool(j.place) for j in jobs), sum(bool(j.error) for j in jobs)
-        console.print(
-            f"{done} of {len(jobs)} runs are done, {failed} failed, "
-            f"{len(jobs) - done - failed} are not finished."
-        )
+        if done or failed or not isinstance(error, UserError):  # else nothing was begun
+            console.print(
+                f"{done} of {len(jobs)} runs are done, {failed} failed, "
+                f"{len(jobs) - done - failed} are not finished."
+            )
         raise
 
 
