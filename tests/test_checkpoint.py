@@ -36,9 +36,9 @@ def net(input_shape, output_shape, /):
 """
 # Overrides, the epochs done when it is cut off, the first that the resumed run tells of.
 SETTINGS = [
-    (["dataset=digits", "seeds=3"], 3, 2),
+    (["dataset=wine", "seeds=3"], 3, 2),
     (["dataset=digits", "seeds=3"], 5, 4),
-    (["dataset=digits", "seeds=5", "trainer.max_replicas=2", "optimizer=sgd"], 9, 6),
+    (["dataset=wine", "seeds=5", "trainer.max_replicas=2", "optimizer=sgd"], 9, 6),
     (["dataset=wine", "loss=focal", "seeds=2", "trainer.precision=64-true"], 5, 4),
     (["dataset=wine", "loss=center", "seeds=2", "optimizer=adamw"], 3, 2),
     (["dataset=wine", "loss=noisy.py:noisy", "seeds=2", "trainer.peek=true"], 5, 4),

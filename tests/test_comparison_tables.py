@@ -397,7 +397,7 @@ def test_methods_say_each_hyper_parameter_that_was_neither_tuned_nor_is_in_the_l
         assert f"We trained {losses} with" in tables.as_markdown(made, None)
 
 
-@pytest.mark.parametrize("form", ["pdf", "svg"])
+@pytest.mark.parametrize("form", ["pdf", pytest.param("svg", marks=pytest.mark.slow)])
 def test_each_picture_of_a_paper_is_as_wide_as_a_column_and_as_a_page(form, tmp_path):
     made = compare([result(loss, values) for loss, values in LOSSES.items()])
     files = [write_for_paper(made, [], tmp_path / place, "study", form) for place in "ab"]

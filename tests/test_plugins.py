@@ -78,7 +78,7 @@ def test_a_new_loss_is_listed_checked_shown_and_trained(environment):
 def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environment):
     plain = environment.lossbench("list", "losses")
     assert "there is no module bad_losses.gone" in plain
-    said = environment.lossbench("list", "--verify", code=3)
+    said = environment.lossbench("list", "losses", "--verify", code=3)
     for reason in (
         "RuntimeError: no luck today",
         "No module named 'nowhere_at_all'",

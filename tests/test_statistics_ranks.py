@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support import sampled
 
 from lossbench import statistics as s
 
@@ -59,7 +60,9 @@ def test_unanimity_caps_the_power_of_few_seeds() -> None:
     assert s.sign_flip_power(10.0, 5) == 0.0
 
 
-@pytest.mark.parametrize(("seeds", "comparisons"), [(6, 1), (10, 1), (20, 1), (20, 10), (30, 5)])
+@pytest.mark.parametrize(
+    ("seeds", "comparisons"), sampled([(10, 1), (6, 1), (20, 10), (20, 1), (30, 5)], 2)
+)
 def test_a_planted_smallest_difference_is_found_at_the_promised_power(
     seeds: int, comparisons: int
 ) -> None:
