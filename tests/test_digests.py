@@ -121,6 +121,14 @@ DECIDES = {
         "class SCALE:\n    def __init_subclass__(cls): SCALE.k = cls\nclass One(SCALE):\n    k = 1",
         "class SCALE:\n    def __init_subclass__(cls): SCALE.k = cls\nclass One(SCALE):\n    k = 2",
     ),
+    "dispatched": (
+        "@math.dispatch\ndef SCALE(): ...\n@SCALE.register\ndef _(x: int): return 1",
+        "@math.dispatch\ndef SCALE(): ...\n@SCALE.register\ndef _(x: int): return 2",
+    ),
+    "class method": (
+        "class SCALE:\n    @classmethod\n    def add(c, f): ...\n@SCALE.add\ndef _(): return 1",
+        "class SCALE:\n    @classmethod\n    def add(c, f): ...\n@SCALE.add\ndef _(): return 2",
+    ),
     "import": ("from math import pi as SCALE", "from math import e as SCALE"),
     "star": ("from math import *\nSCALE = pi", "from cmath import *\nSCALE = pi"),
     "patched": ("SCALE = 1.0\nmath.pi = 3", "SCALE = 1.0\nmath.pi = 4"),
@@ -161,7 +169,9 @@ def test_the_definition_itself_is_noticed(before, after, here):
     [
         ("SCALE = 1.0", "SCALE = 1.0  # one"),
         ("SCALE = 1.0", "SCALE=( 1.00 )\n\n"),
+        ("def helper", "from math import e\nfrom cmath import pi\ndef helper"),
         ("Punishes.", "Punishes, or rewards."),
+        ('    """Punishes."""\n', ""),
         ("def other(x):\n    return helper(x)", "def other(y):\n    return 2 * helper(y)"),
         ("def helper(x):\n    return x", "def helper(x):\n    return -x"),
         ("import math", "import math, random\nUNUSED = math.sqrt(SCALE) if 0 else 1"),
@@ -245,6 +255,61 @@ def test_a_function_registered_in_a_neighbour_is_noticed(here):
     assert code(here) != digest
 
 
+# Files that one.py and two.py are next to, and what is different after a change.
+ORDERED = {
+    "two imports of a name": "from one import SCALE\nfrom two import SCALE",
+    "an import and a value": "from one import SCALE\nSCALE = 3",
+    "every name, twice": "from one import *\nfrom two import *",
+    "a name, then every name": "from one import SCALE\nfrom two import *",
+}
+
+
+@pytest.mark.parametrize("how", ORDERED)
+def test_which_import_of_a_name_comes_last_is_noticed(how, here):
+    first, second = ORDERED[how].split("\n")
+    put(here, one="SCALE = 1\n", two="SCALE = 2\n", own=own(f"{first}\n{second}"))
+    digest = code(here)
+    put(here, own=own(f"{second}\n{first}"))
+    assert code(here) != digest
+
+
+def test_neighbours_that_change_places_are_noticed(here):
+    head, body = "import one, two", "return p * one.SCALE - t * two.SCALE"
+    put(here, one="SCALE = 1\n", two="SCALE = 2\n", own=own(head, body))
+    digest = code(here)
+    put(here, one="SCALE = 2\n", two="SCALE = 1\n")
+    assert code(here) != digest
+
+
+ENTERED = [
+    ("@table.enter('a')\ndef one(x): return 1", "import table\n"),
+    ("@ENTRIES('a')\ndef one(x): return 1", "from table import ENTRIES\n"),
+    ("@ENTRIES.more('a')\ndef one(x): return 1", "from table import *\n"),
+    ("_ = table.enter('a', 1)", "import table\n"),
+    ("_ = [table.ENTRIES.append(i) for i in [1]]", "import table\n"),
+]
+
+
+@pytest.mark.parametrize(("entry", "head"), ENTERED)
+def test_what_one_neighbour_enters_in_a_table_of_another_is_noticed(entry, head, here):
+    put(here, table="ENTRIES = Table()\ndef enter(k, v): ENTRIES[k] = v\n")
+    put(here, own=own("import table, entries", "return table.ENTRIES[0](p)"))
+    put(here, entries=f"{head}{entry}\n")
+    digest = code(here)
+    put(here, entries=f"{head}{entry.replace('1', '2')}\n")
+    assert code(here) != digest
+
+
+@pytest.mark.parametrize("use", ["open('w.csv')", "load(HERE / 'w.csv')", "load(NAME)"])
+def test_a_file_next_to_the_code_that_a_string_names_is_noticed(use, here, monkeypatch):
+    put(here, own=own(f"HERE = Path(__file__).parent\nNAME = 'w.csv'\nSCALE = {use}"), w="1")
+    digest = code(here)
+    monkeypatch.chdir("/")
+    assert code(here) == digest
+    put(here, w="2")
+    assert code(here) != digest
+
+
 @pytest.fixture
 def package(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An importable package with a loss in pkg.losses, as an editable install has it."""
@@ -296,6 +361,10 @@ def test_code_is_not_imported_to_be_known(here):
         ("DATA = open('weights.txt')", "return DATA", "weights.txt is read, and not looked at"),
         ("HERE = __file__", "return HERE", "files next to it are read"),
         ("import sys\nsys.path.append('..')", "return p", "sys.path is changed"),
+        ("import sys\nM = sys.modules['a']", "return M", "what sys.modules holds is not"),
+        ("import os\nK = os.environ['K']", "return K", "the environment is read"),
+        ("N = 1\nK = load(f'w{N}')", "return K", "what f'w{N}' names is read; only files next"),
+        ("class A: ...", "return A.__subclasses__()", "what __subclasses__() finds"),
     ],
 )
 def test_what_was_not_looked_at_is_listed(head, body, said, here):

@@ -6,7 +6,8 @@ import ast
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from lossbench.paths import expanded
 from lossbench.registry.modules import Module, Territory
 from lossbench.registry.reach import Reach
 from lossbench.registry.schema import Parameter
-from lossbench.registry.statements import EVERYTHING, source_of
+from lossbench.registry.statements import EVERYTHING, IMPORTS, Statement, source_of
 
 CONTENT = "content"
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 CODE_DIGITS = 12  # hexadecimal
 
 
@@ -40,19 +42,53 @@ def reach_of(module: str, attribute: str, package: str) -> Reach:
 @functools.cache
 def code_digest(reach: Reach) -> str:
     """Hexadecimal digits of the code; comments, docstrings, layout and places count for nothing."""
-    texts = [
-        *(_code_of(reach, module) for module in reach.statements),
-        *(hashlib.sha256(file.read_bytes()).hexdigest() for file in reach.opaque),
-    ]
-    return hashlib.sha256("\n\n".join(sorted(texts)).encode()).hexdigest()[:CODE_DIGITS]
+    start = reach.territory.start
+    code = {module: _code_of(reach, module) for module in reach.statements}
+    neighbours = [(m.name, text) for m, text in code.items() if text and m != start]
+    data = [(f.name, _file_digest(f)) for f in reach.opaque]
+    texts = sorted([*code.values(), *(text for _, text in data)])
+    if not reach.territory.is_ours:
+        # a name counts where several could have changed places
+        places = [texts.index(text) for _, text in (*sorted(neighbours), *sorted(data))]
+        texts += [str(places)] if places != sorted(places) else []
+    return hashlib.sha256("\n\n".join(texts).encode()).hexdigest()[:CODE_DIGITS]
 
 
 def _code_of(reach: Reach, module: Module) -> str:
     """What is reached of a module, in its order; imports by what they mean."""
     source = source_of(module.file)
     statements = source.statements if source else ()
-    lines = [_canonical(statements[n].node) for n in sorted(reach.statements[module])]
-    return "\n".join([*sorted(reach.imports.get(module, ())), *lines])
+    text_of = _canonical if reach.territory.is_ours else _documented  # all of ours have docstrings
+    lines = [text_of(statements[n].node) for n in sorted(reach.statements[module])]
+    hiding = _imports_that_hide(reach, module, statements)
+    return "\n".join([*sorted(reach.imports.get(module, ())), *lines, *hiding])
+
+
+def _imports_that_hide(
+    reach: Reach, module: Module, statements: Sequence[Statement]
+) -> Iterator[str]:
+    """What is bound in a module by an import and again, in its order; a * may bind any name."""
+    bound = []
+    for number, statement in enumerate(statements):
+        for alias in statement.aliases:
+            if isinstance(statement.node, IMPORTS) and str(alias) in reach.imports.get(module, ()):
+                bound.append((alias.local, str(alias)))
+        if number in reach.statements[module]:
+            bound += [(name, name) for name in sorted(statement.binds)]
+    names = [name for name, _ in bound]
+    imported = {name for name, text in bound if name != text}
+    for name, text in bound if len(bound) > 1 else ():
+        if EVERYTHING in imported or (name in imported and names.count(name) > 1):
+            yield text
+
+
+def _documented(node: ast.stmt) -> str:
+    """A statement as text that is the same whether its definitions have docstrings or not."""
+    node = deepcopy(node)
+    for each in ast.walk(node):
+        if isinstance(each, DEFINITIONS) and ast.get_docstring(each) is None:
+            each.body.insert(0, ast.Expr(ast.Constant("")))
+    return _canonical(node)
 
 
 def _canonical(node: Any) -> str:

@@ -50,11 +50,12 @@ class Territory:
         self._found: dict[str, Module | None] = {}
         self._tops: set[str] | None = None  # None: whatever is in the folder
         top = module.partition(".")[0]
+        self.is_ours = top == "lossbench"
         if module.endswith(".py"):
             self.start: Module | None = Module("", Path(module))
             self._folder, self._root = Path(module).parent, ""
             return
-        self._root = ".".join(module.split(".")[: 2 if top == "lossbench" else 1])
+        self._root = ".".join(module.split(".")[: 2 if self.is_ours else 1])
         self._folder = _home_of(top)
         if self._folder.name in SHARED:
             self._tops = _tops_of(package)

@@ -8,6 +8,7 @@ listed instead.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,16 @@ from lossbench.registry.statements import EVERYTHING, IMPORTS, Alias, Chain, Sou
 DYNAMIC = {"exec", "eval", "__import__", "import_module", "spec_from_file_location", "run_path"}
 DYNAMIC |= {"run_module", "CDLL", "load_library"}
 READERS = {"open", "load", "loadtxt", "genfromtxt", "fromfile", "read_csv", "read_parquet"}
-READERS |= {"read_json", "read_pickle", "imread", "Path"}
+READERS |= {"read_json", "read_pickle", "read_excel", "read_table", "load_file", "imread", "Path"}
+READERS |= {"files", "get_data", "open_text", "open_binary", "getenv"}
+UNSEEN = {
+    "sys.path": "sys.path is changed, and what that finds not looked at",
+    "sys.modules": "what sys.modules holds is not looked at",
+    "os.environ": "the environment is read, and not looked at",
+}
+OF_FILES = "only files next to it that a string names are looked at"
+BESIDE = "files next to it are read; only those that a string names are looked at"
+LONGEST_NAME = 200  # of a file next to the code
 
 
 @dataclass(eq=False)
@@ -155,42 +165,81 @@ class Reach:
             source = source_of(module.file)
             for number, statement in enumerate(source.statements if source else ()):
                 if number not in self.statements[module] and any(
-                    self._is_writer(module, name) for name in statement.calls
+                    self._is_writer(module, *called) for called in statement.calls
                 ):
                     self._include(module, number)
         return len(self._todo) > before
 
-    def _is_writer(self, module: Module, name: str, asked: tuple[Module, ...] = ()) -> bool:
-        """Whether a name of a module means a function or class that changes what is wanted."""
+    def _is_writer(
+        self, module: Module, name: str, *rest: str, asked: tuple[Module, ...] = ()
+    ) -> bool:
+        """Whether a call of a name of a module, or of an attribute, changes what is wanted."""
         source = source_of(module.file)
         if module in asked or module not in self.statements or source is None:
             return False
+        asked = (*asked, module)
         for number, statement in enumerate(source.statements):
-            if name in statement.binds:
-                included = number in self.statements[module]
-                if (module, number) in self._writers or (
-                    included and _registers_subclasses(statement.node)
-                ):
+            if name not in statement.binds:
+                continue
+            node, included = statement.node, number in self.statements[module]
+            if (module, number) in self._writers or (included and _registers_subclasses(node)):
+                return True
+            # a table or registry that is called, or a method of it
+            if included and (name not in source.fixed or (rest and _has_methods(node))):
+                return True
+            for alias in statement.aliases:
+                if alias.local == name and self._imports_writer(module, alias, rest, asked):
                     return True
-                for alias in statement.aliases:
-                    target = self.territory.find(module.absolute(alias.module, alias.level))
-                    if alias.local == name and alias.name and target:
-                        return self._is_writer(target, alias.name, (*asked, module))
-        return False
+        return any(
+            self._imports_writer(module, star, (name, *rest), asked) for star in source.stars
+        )
+
+    def _imports_writer(
+        self, module: Module, alias: Alias, rest: Sequence[str], asked: tuple[Module, ...]
+    ) -> bool:
+        """The same of what an import binds."""
+        target = module.absolute(alias.module, alias.level)
+        if alias.name not in (None, EVERYTHING):
+            found = self.territory.find(target)
+            if found and self._is_writer(found, str(alias.name), *rest, asked=asked):
+                return True
+            target = f"{target}.{alias.name}"
+        elif alias.top:
+            target = target.partition(".")[0]
+        while len(rest) > 1 and self.territory.find(f"{target}.{rest[0]}"):
+            target, rest = f"{target}.{rest[0]}", rest[1:]
+        found = self.territory.find(target)
+        return found is not None and bool(rest) and self._is_writer(found, *rest, asked=asked)
 
     def _look_for_dynamic(self, module: Module, node: ast.stmt) -> None:
         """List what a statement reaches by means that only a run shows."""
         for each in ast.walk(node):
-            if isinstance(each, ast.Name) and each.id == "__file__":
-                self._list(module, each, "files next to it are read, which are not looked at")
-            if isinstance(each, ast.Attribute) and ast.unparse(each) == "sys.path":
-                self._list(module, each, "sys.path is changed, and what that finds not looked at")
-            if isinstance(each, ast.Call):
-                self._look_at_call(module, each)
+            match each:
+                case ast.Name(id="__file__"):
+                    self._list(module, each, BESIDE)
+                case ast.Attribute() | ast.Name() if reason := UNSEEN.get(ast.unparse(each)):
+                    self._list(module, each, reason)
+                case ast.Attribute(attr="__subclasses__"):
+                    self._list(module, each, "what __subclasses__() finds is not looked at")
+                case ast.Constant(value=str(text)):
+                    self._look_for_file(module, text)
+                case ast.Call():
+                    self._look_at_call(module, each)
+
+    def _look_for_file(self, module: Module, text: str) -> bool:
+        """Include a file next to a module's own that a string names; whether there is one."""
+        if self.territory.is_ours or not text or not text.isprintable() or len(text) > LONGEST_NAME:
+            return False
+        file = module.file.parent / text
+        if file.suffix == ".py" or not file.is_file():
+            return False
+        self.opaque.add(file)
+        return True
 
     def _look_at_call(self, module: Module, call: ast.Call) -> None:
         name = ast.unparse(call.func).rpartition(".")[2]
-        text = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+        argument = call.args[0] if call.args else None
+        text = argument.value if isinstance(argument, ast.Constant) else None
         if name in ("globals", "vars", "locals", "exec", "eval"):
             self._want(module, EVERYTHING)
         if name in ("import_module", "__import__") and isinstance(text, str):
@@ -198,11 +247,27 @@ class Reach:
             self._use_module(module.absolute(text.lstrip("."), level), ())
         elif name in DYNAMIC:
             self._list(module, call, f"what {name}() runs is not looked at")
-        elif name in READERS and isinstance(text, str):
+        elif name in READERS and isinstance(text, str) and not self._look_for_file(module, text):
             self._list(module, call, f"{text} is read, and not looked at")
+        elif name in READERS and argument and self._is_of_module(module, argument):
+            self._list(module, call, f"what {ast.unparse(argument)} names is read; {OF_FILES}")
+
+    def _is_of_module(self, module: Module, value: ast.expr) -> bool:
+        """Whether a value that is no constant is made of constants and names of a module alone."""
+        source = source_of(module.file)
+        bound = {
+            name for statement in (source.statements if source else ()) for name in statement.binds
+        }
+        names = {each.id for each in ast.walk(value) if isinstance(each, ast.Name)}
+        return not isinstance(value, ast.Constant) and names <= bound
 
     def _list(self, module: Module, node: ast.expr, reason: str) -> None:
         self.unseen.append(f"{module.file.name}:{node.lineno}: {reason}")
+
+
+def _has_methods(node: ast.stmt) -> bool:
+    """Whether a definition is a class, or a function that a decorator made an object of."""
+    return isinstance(node, ast.ClassDef) or bool(getattr(node, "decorator_list", ()))
 
 
 def _registers_subclasses(node: ast.stmt) -> bool:

@@ -50,7 +50,7 @@ class Statement:
     changes: frozenset[str]
     later: frozenset[str]
     passes: frozenset[str]
-    calls: frozenset[str]
+    calls: frozenset[Chain]
     chains: frozenset[Chain]
     aliases: tuple[Alias, ...]
     effect: bool
@@ -88,7 +88,7 @@ def _statement(node: ast.stmt, imported: set[str]) -> Statement:
     local = {alias.local for alias in aliases} - binds
     now = list(_run_at_import(node))
     calls = [n for n in now if isinstance(n, ast.Call)]
-    called = [_root(call.func) for call in calls] + [_root(n) for n in _applied(node)]
+    called = [_root_chain(n) for n in (*(call.func for call in calls), *_applied(node))]
     passed = [_root(n) for c in calls for n in (*c.args, *(k.value for k in c.keywords))]
     return Statement(
         node,
@@ -150,9 +150,16 @@ def _chains(node: ast.AST) -> Iterator[Chain]:
 
 def _root(node: ast.expr) -> str | None:
     """The name at the left of `name.attribute[index].method(…)`."""
+    return (_root_chain(node) or (None,))[0]
+
+
+def _root_chain(node: ast.expr) -> Chain:
+    """The name at the left of `name.attribute[index].method(…)`, and all attributes."""
+    attributes: Chain = ()
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Call | ast.Starred):
+        attributes = (node.attr, *attributes) if isinstance(node, ast.Attribute) else attributes
         node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else None
+    return (node.id, *attributes) if isinstance(node, ast.Name) else ()
 
 
 def _changed(nodes: Iterable[ast.AST]) -> set[str]:
