@@ -284,6 +284,7 @@ class Composer:
         self.loader = GlobalHydra.instance().config_loader()
         self.groups = set(self.loader.list_groups(""))
         self.composed: dict[tuple[str, ...], Sections] = {}
+        self.resolved: dict[str, Sections] = {}
         self.known: set[str | None] = set()
         self.faults = Faults()
 
@@ -307,7 +308,7 @@ class Composer:
                 with faults.gathered():
                     set_value(config, override.key_or_group, override.value(), line)
         with faults.gathered():
-            checked = validated(_resolve(config))
+            checked = validated(self._resolve(config))
         faults.tell()
         return checked
 
@@ -335,6 +336,26 @@ class Composer:
         sections = {g: source.load_config(f"{g}/{name}").config for g, name in plain.items()}
         made = {g: OmegaConf.to_container(section) for g, section in sections.items()}
         return {**self.composed[words], **made}
+
+    def _resolve(self, config: Sections) -> Sections:
+        """The configuration with its references resolved, by OmegaConf where there are some."""
+        refuse_secrets(config)
+        texts = {key: repr(value) for key, value in config.items()}
+        using = {key: text for key, text in texts.items() if "${" in text}
+        names = [name for text in using.values() for name in PLAIN_REFERENCE.findall(text)]
+        if len(names) == sum(text.count("${") for text in using.values()):
+            config, rest = {k: config[k] for k in config if k in using or k in names}, config
+        else:
+            rest = {}  # a reference of another form may mean any section
+        text = repr(config)  # of a sweep it is mostly that of the run before, and OmegaConf is slow
+        try:
+            if text not in self.resolved:
+                resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+                self.resolved = {text: resolved}  # type: ignore[dict-item]
+        except OmegaConfBaseException as error:
+            reason = str(error.msg or error).splitlines()[0]
+            raise UserError(f"{error.full_key}: {reason}. Give the value itself.") from error
+        return {**rest, **copy.deepcopy(self.resolved[text])}
 
     def _known(self, group: str, name: Any) -> None:
         options = self.loader.get_group_options(group)
@@ -376,21 +397,3 @@ def _placed(line: str, given: Container[str]) -> str:
     key = re.match(r"[\w.]*", line)[0]  # type: ignore[index]
     place = FileSource.places.get(key)
     return line if place is None or key in given else f"{place}: {line}"
-
-
-def _resolve(config: Sections) -> Sections:
-    """The configuration with its references resolved, by OmegaConf where there are some."""
-    refuse_secrets(config)
-    texts = {key: repr(value) for key, value in config.items()}
-    using = {key: text for key, text in texts.items() if "${" in text}
-    names = [name for text in using.values() for name in PLAIN_REFERENCE.findall(text)]
-    if len(names) == sum(text.count("${") for text in using.values()):
-        config, rest = {k: config[k] for k in config if k in using or k in names}, config
-    else:
-        rest = {}  # a reference of another form may mean any section
-    try:
-        resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
-    except OmegaConfBaseException as error:
-        reason = str(error.msg or error).splitlines()[0]
-        raise UserError(f"{error.full_key}: {reason}. Give the value itself.") from error
-    return {**rest, **resolved}  # type: ignore[dict-item]
