@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from made_results import result, written
 from scipy import stats
+from support import put
 
 from lossbench import registry, results
 from lossbench.configuration.experiments import configurations
@@ -57,6 +58,31 @@ def test_of_changed_code_only_what_was_written_last_counts(config):
     assert list(results.whole(parts).seeds.seed) == [1, 3]
     assert list(results.whole(parts[:2]).seeds.seed) == [1]
     assert results.missing_seeds(config, parts[0].parent) == [0, 2]
+
+
+def test_code_that_is_as_it_was_before_gets_its_results_back(config):
+    parts = [part(config, 0), part(config, 1, loss="tried")]
+    assert list(results.whole(parts).seeds.seed) == [0]
+
+
+def test_a_file_that_is_as_it_was_before_gets_its_results_back(here, command):
+    """And what is compared although its code has changed is named."""
+    words = ["dataset=blobs", "loss=own.py:f", "seeds=1", "tracking=none"]
+    for text in ("return p", "return 2 * p"):
+        put(here, {"own.py": f"def f(p, t, /): {text}\n"})
+        registry.refresh()
+        (edited,), _ = configurations(words)
+        part(edited, 0)
+    put(here, {"own.py": "def f(p, t, /): return p\n"})
+    registry.refresh()
+    (config,), _ = configurations(words)
+    (held,) = results.by_configuration(here / "results")
+    assert held == results.parts(here / "results", config.key)
+    assert "has changed" not in command("compare").err
+    put(here, {"own.py": "def f(p, t, /): return 3 * p\n"})
+    registry.refresh()
+    said = command("compare").err
+    assert "1 of 1 results: the code of loss=own.py:f has changed since" in said
 
 
 def test_of_a_seed_that_was_trained_again_the_last_counts():

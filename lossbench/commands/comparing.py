@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -305,9 +307,11 @@ def _stored(
     stored: list[Result] = []
     question = None
     if folder.is_dir():
-        stored, question = (
-            _of_experiment(name, folder, config_dir) if name else (results.everything(folder), None)
-        )
+        if name:
+            stored, question = _of_experiment(name, folder, config_dir)
+        else:
+            stored = results.everything(folder)
+            _warn_of_changed_code(stored)
     elif name:
         from lossbench.configuration.experiments import read_experiment  # Hydra: slow to import
 
@@ -322,6 +326,22 @@ def _stored(
     if not stored:
         raise UserError(f"{folder} holds no results of this. Train some with: lossbench run …")
     return stored, question
+
+
+def _warn_of_changed_code(stored: list[Result]) -> None:
+    """Say which results are of code that is another now; of what is gone nothing is known."""
+    from lossbench import results
+
+    changed: Counter[str] = Counter()
+    for result in stored:
+        with contextlib.suppress(UserError):
+            kinds = results.changed_kinds(result.config, result.summary)
+            changed.update(result.config.named(kind) for kind in kinds)
+    for plugin, count in changed.items():
+        complain(
+            f"{count} of {len(stored)} results: the code of {plugin} has changed since they were "
+            "trained; the command that trained them trains them again."
+        )
 
 
 def _changed(decisions: list[Decision]) -> int:

@@ -7,6 +7,7 @@ from lossbench.results.folder import (
     Result,
     by_configuration,
     changed,
+    changed_kinds,
     configured,
     configured_at,
     described,

@@ -15,7 +15,7 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -272,9 +272,21 @@ def changed(configs: Sequence[Configuration], folder: Path) -> list[list[str]]:
 
 
 def _changed_since(place: Path, config: Configuration) -> list[str]:
-    summary = _head(place)[0]
+    return changed_kinds(config, _head(place)[0])
+
+
+def changed_kinds(config: Configuration, summary: Mapping[str, Any]) -> list[str]:
+    """The kinds of plugin whose code is another now than when a result was written."""
     now = code_of_run(config, summary["task"])
-    return [kind for kind, code in summary["sources"].items() if code != now[kind]]
+    return [kind for kind, code in summary["sources"].items() if code != now.get(kind)]
+
+
+def _is_current(place: Path) -> bool:
+    """Whether a result is of the code that is there now; not where some of it is gone."""
+    try:
+        return not changed_kinds(*described(place))
+    except UserError:
+        return False
 
 
 def missing_seeds(config: Configuration, folder: Path) -> list[int]:
@@ -343,21 +355,29 @@ def by_key(folder: Path) -> list[list[Path]]:
 
 
 def whole(parts: Sequence[Path]) -> Result:
-    """The parts of a result as one; of changed code only what was written last."""
+    """The parts of a result as one; of changed code only what is of the code now, or was last."""
     same = [read(place) for place in parts]
-    last = same[-1].summary["sources"]
-    return merged([result for result in same if result.summary["sources"] == last])
+    sources = [result.summary["sources"] for result in same]
+    kept = sources[-1]
+    if any(each != kept for each in sources):
+        kept = sources[max(range(len(parts)), key=lambda i: (_is_current(parts[i]), i))]
+    return merged([result for result in same if result.summary["sources"] == kept])
 
 
 def by_configuration(folder: Path) -> list[list[Path]]:
-    """The same, but where code in a file was changed only those that were written last."""
+    """The same, but where code in a file was changed only those of the code now, or the last."""
     in_time = sorted(by_key(folder), key=lambda p: (p[-1] / "seeds.parquet").stat().st_mtime_ns)
-    latest = {configured_at(parts[-1]): parts for parts in in_time}
-    return sorted(latest.values())
+    alike: dict[str, list[list[Path]]] = {}
+    for parts in in_time:
+        alike.setdefault(configured_at(parts[-1]), []).append(parts)
+    return sorted(
+        next((parts for parts in held[::-1] if len(held) > 1 and _is_current(parts[-1])), held[-1])
+        for held in alike.values()
+    )
 
 
 def everything(folder: Path) -> list[Result]:
-    """Every result in a folder, its parts merged; of changed code only what was written last."""
+    """Every result in a folder, its parts merged."""
     return [whole(parts) for parts in by_configuration(folder)]
 
 
