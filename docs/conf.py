@@ -49,7 +49,7 @@ ALONE = (
 html_sidebars = {page: [] for page in ALONE}  # they have no pages below them
 html_theme_options = {
     "show_prev_next": False,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 5,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -58,7 +58,10 @@ html_theme_options = {
 }
 
 
-HOME = '<p><a href="../index.html">lossbench</a> › <a href="../losses.html">Losses</a></p>'
+HOME = (
+    '<nav aria-label="Site"><p><a href="../index.html">lossbench</a> › '
+    '<a href="../losses.html">Losses</a></p></nav>'
+)
 
 
 STUDY = re.compile(r'href="studies.html#([\w-]+)"')  # which has a page of its own here

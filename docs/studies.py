@@ -133,13 +133,13 @@ def write_shapes() -> str:
     for task in sorted(names, key=[*SHAPES, *names].index):
         losses = sorted(p.name for p in registry.installed("loss") if p.task == task)
         usual = [name for name in YARDSTICKS if name in losses]
-        others = [link_to_catalogue(name) for name in losses if name not in usual]
+        others = f'<a href="catalogue/index.html#{task}">{len(losses) - len(usual)} more</a>'
         first = link_to_catalogue(usual[0]) if usual else "none"
         primary = task_class(task).primary
         counted = str(measured[task]) if measured[task] else "none"
         words = SHAPES.get(task, "see the task")
-        rows.append((words, f"`{task}`", first, ", ".join(others), f"`{primary}`", counted))
-    heading = ["your data", "task", "start with", "also there", "judged by", "settings measured"]
+        rows.append((words, f"`{task}`", first, f"`{primary}`", counted, others))
+    heading = ["your data", "task", "start with", "judged by", "settings measured", "also there"]
     return write_table(heading, rows)
 
 
@@ -168,9 +168,13 @@ def write_evidence() -> str:
         tuned = {row["tuning"] for group in groups for row in group} != {"untuned"}
         how = "some losses tuned" if tuned else "no loss tuned"
         parts.append(f"In {metric}, against `{base}`, {how}. {link}.\n")
-        parts.append(write_table(heading, rows))
+        parts += [_folded("Every loss in every setting", write_table(heading, rows))]
         parts += _claims(experiment)
     return "\n".join(parts)
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n</details>\n"
 
 
 def write_atlas() -> str:

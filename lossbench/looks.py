@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -58,6 +59,21 @@ def choose_looks(labels: Iterable[str], baseline: str | None = None) -> dict[str
         number = next(n for n in free if COLOURS[n % len(COLOURS)] not in taken)
         chosen[label] = choose_look(number % len(COLOURS) + turn * len(COLOURS))
     return {**chosen, baseline: Look(INK, DASHES[1], BASELINE)} if baseline else chosen
+
+
+def shade_repeated(colours: Mapping[str, str]) -> dict[str, str]:
+    """The same, but for a darker shade of one that is taken: where there are no dashes or shapes.
+
+    >>> shade_repeated({"a": "#0072b2", "b": "#0072b2"})
+    {'a': '#0072b2', 'b': '#00446a'}
+    """
+    seen: Counter[str] = Counter()
+    shaded = {}
+    for label, colour in colours.items():
+        parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+        shaded[label] = "#" + "".join(f"{int(part * 0.6 ** seen[colour]):02x}" for part in parts)
+        seen[colour] += 1
+    return shaded
 
 
 def choose_look(number: int) -> Look:

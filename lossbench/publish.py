@@ -13,6 +13,7 @@ from lossbench.comparison.sentences import describe_row
 from lossbench.configuration.experiments import Experiment
 from lossbench.configuration.settings import Tracking, cause
 from lossbench.contract import UnusableError
+from lossbench.looks import shade_repeated
 from lossbench.report.figures import assign_looks
 from lossbench.report.html import Words, read_heading, render_description, render_page
 from lossbench.report.pages import render
@@ -105,8 +106,9 @@ def publish(
 
         text = render_description(comparisons, experiment.question if experiment else "")
         looks = assign_looks(comparisons)
+        colours = shade_repeated({label: look.colour for label, look in looks.items()})
         shown = {
-            c.results[row.label].key: (looks[row.label].colour, describe_run(c, row))
+            c.results[row.label].key: (colours[row.label], describe_run(c, row))
             for c in comparisons
             for row in c.rows
         }

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,8 @@ def report(outcome: Outcome, console: Console) -> None:
         place = short_path(Path(file)) if file != uri else masked(file)
         lines.append(f"MLflow    {place}")
     for number, line in enumerate(next_steps(outcome)):
-        lines.append(f"{'' if number else 'Next':10}{line}")
+        whole = f"{'' if number else 'Next':10}{line}"
+        lines.append(_fold(whole, console.width) if line.endswith(":") else whole)
     console.print("\n".join(lines), soft_wrap=True)
 
 
@@ -140,6 +142,11 @@ def _draw(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]:
 
 
 # ---- what to do next ---------------------------------------------------------------------------
+def _fold(line: str, columns: int) -> str:
+    """A sentence on several lines below its beginning; commands are left whole, to be copied."""
+    return textwrap.fill(line, columns, subsequent_indent=" " * 10, break_on_hyphens=False)
+
+
 def next_steps(outcome: Outcome) -> list[str]:
     """What settles what is open, each with its command, and where to look."""
     request, lines = outcome.request, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import json
 import textwrap
@@ -141,9 +142,10 @@ def describe_plugin(plugin: Plugin) -> str:
 
 def _print_entry(heading: str, description: str) -> None:
     """Print a name with a detail, and below it what describes it."""
-    say(textwrap.fill(heading, width(), subsequent_indent="    "))
+    wrap = functools.partial(textwrap.fill, width=width(), break_on_hyphens=False)
+    say(wrap(heading, subsequent_indent="    "))
     for line in description.splitlines():
-        say(textwrap.fill(line, width(), initial_indent="    ", subsequent_indent="    "))
+        say(wrap(line, initial_indent="    ", subsequent_indent="    "))
 
 
 def _presets() -> list[Listed]:

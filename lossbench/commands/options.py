@@ -23,6 +23,10 @@ class Command(click.Command):
         *parameters, help_option = super().get_params(ctx)
         return [*parameters, DEBUG, help_option]
 
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Its first sentence, whole: it is wrapped where it is listed."""
+        return super().get_short_help_str(max(limit, 200))
+
 
 class OneOf(click.Choice[str]):
     """One of several names of a kind of thing; another is refused with the nearest of them."""

@@ -181,7 +181,7 @@ def _places(comparison: Comparison) -> int:
     shown = [comparison.shown(row).get(comparison.metric) for row in comparison.rows]
     halves = [factor * (each.high - each.low) / 2 for each in shown if each]
     least = min((half for half in halves if math.isfinite(half) and half > 0), default=0.0)
-    places = -math.floor(math.log10(least / 4)) if least else 4
+    places = -math.floor(math.log10(least / 4)) if least else 4 - 2 * (factor > 1)
     return min(MOST_PLACES, max(places, 1 if factor > 1 else 0))
 
 

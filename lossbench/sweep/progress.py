@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,7 +127,10 @@ class Display:
         return f", {metric} {value}{' leads' * (not ahead and len(scores) > 1)}{ahead}"
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False)
+        folded = textwrap.fill(
+            line, self.console.width, subsequent_indent="  ", break_on_hyphens=False
+        )
+        self.console.print(folded, markup=False, highlight=False)
 
     @property
     def state(self) -> str:
