@@ -52,11 +52,16 @@ def with_samples(plugin: Plugin, task: Task) -> Plugin:
     """The plugin, one made of others by some of the task's that fit each other, to try it on."""
     if not is_made_of_losses(plugin):
         return plugin
-    losses = [p for p in registry.installed("loss") if p.task == task.name and _is_plain(p)]
+    packages = {"lossbench", registry.find("task", task.name)[0].package}
+    losses = [
+        p
+        for p in registry.installed("loss")
+        if p.task == task.name and p.package in packages and _is_plain(p)
+    ]
     losses.sort(key=lambda p: (p.name not in USUAL, len(registry.facts(p, needed=True)), p.name))
-    first, *others = [p.name for p in losses] or [""]
+    names = [p.name for p in losses]
     asked = [p for p in registry.parameters(plugin) if p.kind.loss and p.default is REQUIRED]
-    for second in (*others, first):
+    for first, second in itertools.product(names[:1], (*names[1:], *names[:1])):
         each = itertools.cycle((first, second))
         named = {"named": {first: 1.0, second: 0.5}, "one": ""}
         values = {p.name: named[p.kind.loss] or next(each) for p in asked}
@@ -70,9 +75,8 @@ def with_samples(plugin: Plugin, task: Task) -> Plugin:
 
 
 def _is_plain(plugin: Plugin) -> bool:
-    """Whether a loss of ours is a function, and not made of others."""
-    ours = plugin.package == "lossbench" and not is_made_of_losses(plugin)
-    return ours and not inspect.isclass(registry.load(plugin))
+    """Whether a loss is a function, and not made of others."""
+    return not is_made_of_losses(plugin) and not inspect.isclass(registry.load(plugin))
 
 
 class Composed:

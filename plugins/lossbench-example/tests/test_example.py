@@ -22,6 +22,7 @@ from lossbench.testing import loss_checks
 
 test_von_mises_is_valid = loss_checks("von_mises", task="angle")
 test_squared_chord_is_valid = loss_checks("squared_chord", task="angle")
+test_sum_of_losses_of_the_task_is_valid = loss_checks("sum", task="angle")
 
 SHORT = ("trainer=short", "seeds=3")
 
