@@ -39,7 +39,7 @@ def part(config, *seeds, **other):
 def test_parts_are_read_in_the_order_in_which_they_were_written(config):
     """The eleventh, KEY-10, stands after the third, KEY-2."""
     written_in_order = [part(config, 0) for _ in range(12)]
-    (listed,) = results.folder.by_key(written_in_order[0].parent)
+    (listed,) = results.by_key(written_in_order[0].parent)
     assert listed == written_in_order == results.parts(listed[0].parent, config.key)
 
 
@@ -100,6 +100,19 @@ def test_a_result_that_was_changed_after_writing_is_refused(config):
     table.to_parquet(place / "seeds.parquet", index=False)
     with pytest.raises(UserError, match=r"seeds\.parquet is not as it was written"):
         results.read(place)
+
+
+@pytest.mark.parametrize("look", [results.read, results.described])
+def test_a_result_that_was_renamed_or_configured_anew_is_refused(look, config):
+    place = part(config, 0)
+    renamed = place.rename(place.with_name("another"))
+    with pytest.raises(UserError, match=f"it is a result of {config.key}, by whose name"):
+        look(renamed)
+    renamed.rename(place)
+    text = (place / "config.yaml").read_text()
+    (place / "config.yaml").write_text(text.replace("blobs", "moons"))
+    with pytest.raises(UserError, match=r"config\.yaml is not as it was written"):
+        look(place)
 
 
 def test_a_curve_is_the_mean_over_the_seeds_that_have_a_value():

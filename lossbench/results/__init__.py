@@ -5,25 +5,28 @@ from lossbench.results.duplicates import duplicates
 from lossbench.results.folder import (
     NO_CURVES,
     Result,
-    by_configuration,
-    changed,
-    changed_kinds,
-    configured,
-    configured_at,
     described,
-    everything,
     looks_of,
     merged,
     missing_seeds,
     of_seeds,
     open_folder,
-    outdated_note,
     parts,
-    places,
     read,
     stored,
-    whole,
     write,
 )
 from lossbench.results.joining import ordered
+from lossbench.results.listing import (
+    by_configuration,
+    by_key,
+    changed,
+    changed_kinds,
+    configured,
+    configured_at,
+    everything,
+    outdated_note,
+    places,
+    whole,
+)
 from lossbench.results.naming import free_name, into_place, move_aside

@@ -10,7 +10,6 @@ Seeds added later stand next to it as `<key>-1`, `<key>-2`; a folder once writte
 from __future__ import annotations
 
 import itertools
-import re
 import shutil
 import time
 import uuid
@@ -24,7 +23,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 
-from lossbench.configuration import Configuration, digest, setting_of
+from lossbench.configuration import Configuration, setting_of
 from lossbench.configuration.settings import masked
 from lossbench.contract import UnusableError, UserError
 from lossbench.paths import expanded, sha256
@@ -38,7 +37,6 @@ from lossbench.statistics import seeds_needed_for
 ROOM = 2**20  # bytes that must be free
 STALE_SECONDS = 3600  # what is being written for longer was killed
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
-OUTDATED = re.compile(r"[0-9a-f]{12}(-\d+)?")  # names of results of lossbench 0.1
 NO_DETAILS = pd.DataFrame({"seed": [], "name": [], "values": []})
 NO_CURVES = pd.DataFrame({"seed": [0], "epoch": [0], "metric": [""], "value": [0.0]})[:0]
 
@@ -129,13 +127,14 @@ def write(result: Result, folder: Path) -> Path:
         written = {f.name: sha256(f) for f in sorted(temporary.iterdir())}
         texts = {
             "config": result.config.mapping,
-            "summary": {**result.summary, "sha256": written},
             "versions": result.versions,
+            "summary": {**result.summary, "sha256": written},
         }
         for name, content in texts.items():
             text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
             text = masked(text) if name == "config" else text
             (temporary / f"{name}.yaml").write_text(text, encoding="utf-8")
+            written[f"{name}.yaml"] = sha256(temporary / f"{name}.yaml")
         return into_place(temporary, folder, result.key)
     except OSError as error:
         raise UnusableError(
@@ -157,6 +156,7 @@ def read(place: Path) -> Result:
     try:
         texts = {name: _load(place / f"{name}.yaml") for name in ("config", "summary", "versions")}
         _refuse_incomplete(texts)
+        _refuse_changed(place, texts["summary"])
         written: dict[str, str] = texts["summary"]["sha256"]
         tables: dict[str, Any] = {}
         for name in TABLES:
@@ -182,11 +182,21 @@ def _refuse_incomplete(contents: dict[str, Any]) -> None:
             raise ValueError(f"{name} lacks {', '.join(lacking)}")
 
 
+def _refuse_changed(place: Path, summary: Mapping[str, Any]) -> None:
+    """ValueError where a result has the name of another, or is configured as another."""
+    if place.name.partition("-")[0] != summary["key"]:
+        raise ValueError(f"it is a result of {summary['key']}, by whose name it is not found")
+    file = place / "config.yaml"
+    if "config.yaml" in summary["sha256"] and sha256(file) != summary["sha256"]["config.yaml"]:
+        raise ValueError("config.yaml is not as it was written")
+
+
 def described(place: Path) -> tuple[Configuration, dict[str, Any]]:
     """A result's configuration and summary, without its numbers; UserError names a damaged file."""
     try:
         texts = {name: _load(place / f"{name}.yaml") for name in ("config", "summary")}
         _refuse_incomplete(texts)
+        _refuse_changed(place, texts["summary"])
         return Configuration.read(texts["config"]), texts["summary"]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
@@ -261,51 +271,24 @@ def stored(config: Configuration, folder: Path) -> Result | None:
     return replace(result, config=replace(config, seeds=result.config.seeds))
 
 
-def changed(configs: Sequence[Configuration], folder: Path) -> list[list[str]]:
-    """For each the kinds of plugin whose code is another than when its last result was written."""
-    last = {config.key: parts(folder, config.key) for config in configs}
-    edited = {c.key: configured(c, c.numbers) for c in configs if c.has_files and not last[c.key]}
-    if edited:  # code in a file is a part of the key
-        before = {configured_at(held[-1]): held for held in by_configuration(folder)}
-        last |= {key: before.get(configured, []) for key, configured in edited.items()}
-    return [_changed_since(last[c.key][-1], c) if last[c.key] else [] for c in configs]
-
-
-def _changed_since(place: Path, config: Configuration) -> list[str]:
-    return changed_kinds(config, _head(place)[0])
-
-
-def changed_kinds(config: Configuration, summary: Mapping[str, Any]) -> list[str]:
-    """The kinds of plugin whose code is another now than when a result was written."""
-    now = code_of_run(config, summary["task"])
-    return [kind for kind, code in summary["sources"].items() if code != now.get(kind)]
-
-
-def _is_current(place: Path) -> bool:
-    """Whether a result is of the code that is there now; not where some of it is gone."""
-    try:
-        return not changed_kinds(*described(place))
-    except UserError:
-        return False
-
-
 def missing_seeds(config: Configuration, folder: Path) -> list[int]:
     """The seeds that the folder does not hold yet, with all that is to be kept of them."""
     wanted = {"test_curves.parquet": config.trainer.peek, "models.npz": config.results.models}
     done: set[int] = set()
-    for summary, seeds in map(_head, parts(folder, config.key)):
+    for summary, seeds in map(head, parts(folder, config.key)):
         if summary["sources"] == code_of_run(config, summary["task"]):
             bare = any(asked and file not in summary["sha256"] for file, asked in wanted.items())
             done = done - seeds if bare else done | seeds
     return [seed for seed in config.seeds if seed not in done]
 
 
-def _head(place: Path) -> tuple[dict[str, Any], set[int]]:
+def head(place: Path) -> tuple[dict[str, Any], set[int]]:
     """A result's summary and seeds, without its numbers; UserError names a damaged file."""
     try:
         seeds = pq.read_table(place / "seeds.parquet", columns=["seed"])
         summary = _load(place / "summary.yaml")
         _refuse_incomplete({"summary": summary})
+        _refuse_changed(place, summary)
         return summary, set(seeds["seed"].to_pylist())
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error
@@ -323,71 +306,3 @@ def of_seeds(result: Result, seeds: Sequence[int]) -> Result:
         details=result.details[result.details.seed.isin(seeds)].reset_index(drop=True),
         test_curves=result.test_curves[result.test_curves.seed.isin(seeds)],
     )
-
-
-def places(folder: Path) -> list[Path]:
-    """Where the results of a folder are."""
-    return [place for place in _all_places(folder) if not OUTDATED.fullmatch(place.name)]
-
-
-def _all_places(folder: Path) -> list[Path]:
-    return sorted(file.parent for file in folder.glob("[!.]*/seeds.parquet"))
-
-
-def outdated_note(folder: Path) -> str:
-    """A line about results whose keys have another form, or nothing."""
-    count = sum(bool(OUTDATED.fullmatch(place.name)) for place in _all_places(folder))
-    if not count:
-        return ""
-    several = "s are" if count > 1 else " is"
-    return (
-        f"{count} result{several} of lossbench 0.1 in {folder}: keys have changed since, so they "
-        "are neither compared nor continued. Delete them when you no longer need them."
-    )
-
-
-def by_key(folder: Path) -> list[list[Path]]:
-    """Where the parts of each result of a folder are, in the order in which they were written."""
-    keys: dict[str, list[Path]] = {}
-    for place in sorted(places(folder), key=lambda place: (len(place.name), place.name)):
-        keys.setdefault(place.name.partition("-")[0], []).append(place)
-    return [keys[key] for key in sorted(keys)]
-
-
-def whole(parts: Sequence[Path]) -> Result:
-    """The parts of a result as one; of changed code only what is of the code now, or was last."""
-    same = [read(place) for place in parts]
-    sources = [result.summary["sources"] for result in same]
-    kept = sources[-1]
-    if any(each != kept for each in sources):
-        kept = sources[max(range(len(parts)), key=lambda i: (_is_current(parts[i]), i))]
-    return merged([result for result in same if result.summary["sources"] == kept])
-
-
-def by_configuration(folder: Path) -> list[list[Path]]:
-    """The same, but where code in a file was changed only those of the code now, or the last."""
-    in_time = sorted(by_key(folder), key=lambda p: (p[-1] / "seeds.parquet").stat().st_mtime_ns)
-    alike: dict[str, list[list[Path]]] = {}
-    for parts in in_time:
-        alike.setdefault(configured_at(parts[-1]), []).append(parts)
-    return sorted(
-        next((parts for parts in held[::-1] if len(held) > 1 and _is_current(parts[-1])), held[-1])
-        for held in alike.values()
-    )
-
-
-def everything(folder: Path) -> list[Result]:
-    """Every result in a folder, its parts merged."""
-    return [whole(parts) for parts in by_configuration(folder)]
-
-
-def configured_at(place: Path) -> str:
-    """`configured` of a result in the folder."""
-    config, summary = described(place)
-    return configured(config, summary["numbers"])
-
-
-def configured(config: Configuration, numbers: dict[str, Any]) -> str:
-    """A digest of what a run is configured as, code by the name of its file, whatever is in it."""
-    chosen = {k: {**numbers[k], "name": config.choice(k).name} for k in config.decisive_kinds}
-    return digest({**numbers, **chosen})
