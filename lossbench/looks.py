@@ -62,16 +62,18 @@ def choose_looks(labels: Iterable[str], baseline: str | None = None) -> dict[str
 
 
 def shade_repeated(colours: Mapping[str, str]) -> dict[str, str]:
-    """The same, but for a darker shade of one that is taken: where there are no dashes or shapes.
+    """The same, but a colour that is taken is darker, then paler: where no dashes tell them apart.
 
-    >>> shade_repeated({"a": "#0072b2", "b": "#0072b2"})
-    {'a': '#0072b2', 'b': '#00446a'}
+    >>> shade_repeated({"a": "#0072b2", "b": "#0072b2", "c": "#0072b2"})
+    {'a': '#0072b2', 'b': '#003e61', 'c': '#66aad0'}
     """
     seen: Counter[str] = Counter()
     shaded = {}
     for label, colour in colours.items():
+        share, towards = ((1.0, 0), (0.55, 0), (0.6, 255))[seen[colour] % 3]
         parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-        shaded[label] = "#" + "".join(f"{int(part * 0.6 ** seen[colour]):02x}" for part in parts)
+        mixed = (int(share * part + (1 - share) * towards) for part in parts)
+        shaded[label] = "#" + "".join(f"{part:02x}" for part in mixed)
         seen[colour] += 1
     return shaded
 
