@@ -20,6 +20,7 @@ from lossbench.report.pages import render
 from lossbench.report.tables import describe_setting
 from lossbench.verdicts import Decision
 
+MOST_NAMED = 6  # losses in a title
 DATE = "%Y-%m-%d %H:%M"
 
 
@@ -57,7 +58,8 @@ def _title(comparisons: Sequence[Comparison]) -> str:
     labels = dict.fromkeys(row.label for c in comparisons for row in c.rows)
     results = [result for c in comparisons for result in c.results.values()]
     datasets = dict.fromkeys(result.config.dataset.name for result in results)
-    return f"{', '.join(labels)} on {', '.join(datasets)}"
+    losses = ", ".join(labels) if len(labels) <= MOST_NAMED else f"{len(labels)} losses"
+    return f"{losses} on {', '.join(datasets)}"
 
 
 def write_index(folder: Path) -> Path:

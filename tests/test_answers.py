@@ -141,7 +141,7 @@ def test_of_several_settings_the_wins_are_counted():
     ]
     shown = answer(compare(made))
     assert shown.headline == "focal beats cross_entropy in 2 of 3 settings"
-    assert shown.details == ("poly: not settled anywhere, of 3.",)
+    assert shown.details == ("poly: not settled in any of 3.",)
 
 
 def test_losses_that_did_alike_in_several_settings_are_named_together():
@@ -149,7 +149,7 @@ def test_losses_that_did_alike_in_several_settings_are_named_together():
     made = [result(n, v, sections=on(d)) for d in ("moons", "wine") for n, v in losses.items()]
     shown = answer(compare(made))
     assert shown.headline == "No loss is shown to beat cross_entropy in any of 2 settings"
-    assert shown.details == ("poly and focal: not settled anywhere, of 2.",)
+    assert shown.details == ("poly and focal: not settled in any of 2.",)
 
 
 def test_of_several_settings_what_is_the_same_or_identical_is_not_called_open():
@@ -157,8 +157,8 @@ def test_of_several_settings_what_is_the_same_or_identical_is_not_called_open():
     made = [result(n, v, sections=on(d)) for d in ("moons", "wine") for n, v in losses.items()]
     details = answer(compare(made, same_within=0.01)).details
     assert set(details) == {
-        "focal: practically the same in 2, of 2.",
-        "poly: identical in 2, of 2.",
+        "focal: practically the same in 2 of 2.",
+        "poly: identical in 2 of 2.",
     }
 
 

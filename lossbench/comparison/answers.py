@@ -169,7 +169,9 @@ def _answer_all(comparisons: Sequence[Comparison]) -> ShortAnswer:
 
 def _tally(of: Counter[str]) -> str:
     parts = [f"{WORDS.get(word, word)} in {of[word]}" for word in SETTLED if of[word]]
-    return f"{join_names(parts) if parts else 'not settled anywhere'}, of {of.total()}"
+    if not parts:
+        return f"not settled in any of {of.total()}"
+    return f"{join_names(parts)} of {of.total()}"
 
 
 def join_names(names: Iterable[str]) -> str:

@@ -35,8 +35,8 @@ SHARED = ("symbols", "arguments", "parameters", "facts", "properties", "notes", 
 class CatalogueRow:
     """A loss for one task, ready to be shown; error is set, and the rest empty, where it is broken.
 
-    file: of its page, which it shares with the other tasks of its name and package. sheet: what the
-    page says of it.
+    file: of its page, which it shares with the other tasks of its name. sheet: what the page says
+    of it.
     """
 
     plugin: Plugin
@@ -78,8 +78,9 @@ def write_catalogue(folder: Path) -> int:
 
 def _row(plugin: Plugin) -> CatalogueRow:
     place = "regularizer" if plugin.kind == "regularizer" else plugin.task or "any task"
-    owners = {p.package for p in registry.installed(plugin.kind) if p.name == plugin.name}
-    name = plugin.name if len(owners) == 1 else f"{plugin.package}-{plugin.name}"
+    same = [p.task for p in registry.installed(plugin.kind) if p.name == plugin.name]
+    unclear = len({*same}) < len(same)  # two packages have it for one task
+    name = f"{plugin.package}-{plugin.name}" if unclear else plugin.name
     kind = "" if plugin.kind == "loss" else f"{plugin.kind}-"
     file = re.sub(r"[^\w.-]", "_", f"{kind}{name}") + ".html"
     try:
@@ -113,8 +114,8 @@ def _without(sheet: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
 
 
 def _claims(rows: list[CatalogueRow]) -> list[tuple[str, Claim]]:
-    plugin = rows[0].plugin
-    return find_claims(plugin.name) if (plugin.package, plugin.kind) == (OURS, "loss") else []
+    ours = [row.plugin for row in rows if (row.plugin.package, row.plugin.kind) == (OURS, "loss")]
+    return find_claims(ours[0].name) if ours else []
 
 
 def _names(entry: Entry) -> list[str]:
@@ -136,12 +137,7 @@ def _linked(text: str) -> Markup:
     return Markup(ARXIV.sub(link, str(escape(text))))
 
 
-def _breaking(name: str) -> Markup:
-    """A name that may be broken after an underscore."""
-    return escape(name).replace("_", Markup("_<wbr>"))
-
-
 def _write(path: Path, template: str, **values: Any) -> None:
     folder = Path(__file__).parent / "templates"
-    page = render(template, values, folder, {"without": _without, "breaking": _breaking})
+    page = render(template, values, folder, {"without": _without})
     path.write_text(page, encoding="utf-8")
