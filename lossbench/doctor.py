@@ -98,7 +98,7 @@ def _results(folder: Path) -> Iterator[str]:
     places = sorted({file.parent for file in files})
     for place in places:
         try:
-            results.read(place)
+            results.refuse_renamed(place, results.read(place).key)
         except UserError as error:
             damaged[place] = str(error).partition(" Move it")[0]
     yield f"results   {folder}: {len(places)} results, {len(damaged)} damaged"

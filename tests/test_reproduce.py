@@ -15,6 +15,7 @@ import yaml
 from lossbench import results
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
+from lossbench.paths import sha256
 from lossbench.reproduce import TOLERANCE, changes, differences, find, refuse_places, verdict
 from lossbench.results import Result
 from lossbench.tracking.syncing import sync
@@ -53,9 +54,12 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def edit(place: Path, name: str, **values: object) -> None:
-    """Change what a YAML file of a result says."""
+    """Change what a YAML file of a result says, as one who knows of the digests would."""
     file = place / f"{name}.yaml"
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **values}))
+    summary = yaml.safe_load((place / "summary.yaml").read_text())
+    summary["sha256"][file.name] = sha256(file)
+    (place / "summary.yaml").write_text(yaml.safe_dump(summary))
 
 
 @pytest.fixture

@@ -102,17 +102,21 @@ def test_a_result_that_was_changed_after_writing_is_refused(config):
         results.read(place)
 
 
-@pytest.mark.parametrize("look", [results.read, results.described])
-def test_a_result_that_was_renamed_or_configured_anew_is_refused(look, config):
+def test_a_result_that_was_renamed_is_refused_where_names_count(config):
+    """And read where it is named, as a copy elsewhere is."""
     place = part(config, 0)
     renamed = place.rename(place.with_name("another"))
-    with pytest.raises(UserError, match=f"it is a result of {config.key}, by whose name"):
-        look(renamed)
-    renamed.rename(place)
-    text = (place / "config.yaml").read_text()
-    (place / "config.yaml").write_text(text.replace("blobs", "moons"))
+    with pytest.raises(UserError, match=f"it is a result of {config.key}, whose name it does not"):
+        results.everything(place.parent)
+    assert results.read(renamed).key == config.key
+
+
+@pytest.mark.parametrize("look", [results.read, results.described])
+def test_a_result_whose_configuration_was_edited_is_refused(look, config):
+    file = part(config, 0) / "config.yaml"
+    file.write_text(file.read_text().replace("blobs", "moons"))
     with pytest.raises(UserError, match=r"config\.yaml is not as it was written"):
-        look(place)
+        look(file.parent)
 
 
 def test_a_curve_is_the_mean_over_the_seeds_that_have_a_value():

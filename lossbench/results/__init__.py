@@ -13,6 +13,7 @@ from lossbench.results.folder import (
     open_folder,
     parts,
     read,
+    refuse_renamed,
     stored,
     write,
 )

@@ -183,12 +183,16 @@ def _refuse_incomplete(contents: dict[str, Any]) -> None:
 
 
 def _refuse_changed(place: Path, summary: Mapping[str, Any]) -> None:
-    """ValueError where a result has the name of another, or is configured as another."""
-    if place.name.partition("-")[0] != summary["key"]:
-        raise ValueError(f"it is a result of {summary['key']}, by whose name it is not found")
+    """ValueError where a result is configured as another."""
     file = place / "config.yaml"
     if "config.yaml" in summary["sha256"] and sha256(file) != summary["sha256"]["config.yaml"]:
         raise ValueError("config.yaml is not as it was written")
+
+
+def refuse_renamed(place: Path, key: str) -> None:
+    """UserError where the folder of a result has the name of another."""
+    if place.name.partition("-")[0] != key:
+        raise _damaged(place, ValueError(f"it is a result of {key}, whose name it does not have"))
 
 
 def described(place: Path) -> tuple[Configuration, dict[str, Any]]:
@@ -288,7 +292,7 @@ def head(place: Path) -> tuple[dict[str, Any], set[int]]:
         seeds = pq.read_table(place / "seeds.parquet", columns=["seed"])
         summary = _load(place / "summary.yaml")
         _refuse_incomplete({"summary": summary})
-        _refuse_changed(place, summary)
+        refuse_renamed(place, summary["key"])
         return summary, set(seeds["seed"].to_pylist())
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
         raise _damaged(place, error) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from lossbench.configuration import Configuration, digest
 from lossbench.contract import UserError
-from lossbench.results.folder import Result, described, head, merged, parts, read
+from lossbench.results.folder import Result, described, head, merged, parts, read, refuse_renamed
 from lossbench.results.sources import code_of_run
 
 OUTDATED = re.compile(r"[0-9a-f]{12}(-\d+)?")  # names of results of lossbench 0.1
@@ -66,6 +66,8 @@ def everything(folder: Path) -> list[Result]:
 def whole(parts: Sequence[Path]) -> Result:
     """The parts of a result as one; of changed code only what is of the code now, or was last."""
     same = [read(place) for place in parts]
+    for place, result in zip(parts, same, strict=True):
+        refuse_renamed(place, result.key)
     sources = [result.summary["sources"] for result in same]
     kept = sources[-1]
     if any(each != kept for each in sources):
