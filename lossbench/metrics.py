@@ -124,7 +124,8 @@ def _added(name: str, task: Task) -> Metric:
     installed = [p.name for p in registry.installed("metric") if p.task == task.name]
     if ":" not in name and name not in registry.names("metric"):
         raise UserError(
-            f"metric={name}: there is no such metric. {choices(name, declared + installed)}"
+            f"metric={name}: the task {task.name} has no such metric. "
+            f"{choices(name, declared + installed)}"
         )
     plugin = registry.find_for_task(name, task.name, kind="metric")
     metric = registry.load(plugin)

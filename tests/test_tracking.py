@@ -390,7 +390,7 @@ def test_what_is_done_already_is_shown_by_a_store_that_is_named_later(
     for name in ("mlflow.db", "other.db"):
         shutil.copy(empty_store, name)
         done = command(*words, f"tracking.uri=sqlite:///{name}")
-        assert "1 of 1 runs are done already" in done.out, done
+        assert "1 of 1 runs is done already" in done.out, done
         store = Store(f"sqlite:///{name}", "lossbench")
         assert shown(store) == [("FINISHED", "[0, 1]")]
         note = store.client.get_experiment(store.experiment).tags["mlflow.note.content"]

@@ -44,14 +44,14 @@ PICTURES = ("pdf", "svg")  # formats of figures, the default first
     "--where",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Only these, such as dataset=digits,wine or corruption.ratio=0.2; repeatable.",
+    help="Only runs with this, such as dataset=digits,wine or corruption.ratio=0.2; repeatable.",
 )
 @click.option("--by", metavar="KEY", help="A line for each value of dataset, corruption.ratio, …")
 @click.option(
     "--same-within",
     type=float,
     metavar="DIFFERENCE",
-    help="A difference that does not matter: what is shown to be less is called the same.",
+    help="Call losses the same if their difference is shown to be less than this.",
 )
 @click.option(
     "--mixed-budgets", is_flag=True, help="Rank losses that were tuned with different budgets."
@@ -66,13 +66,15 @@ PICTURES = ("pdf", "svg")  # formats of figures, the default first
 @click.option(
     "--peek",
     is_flag=True,
-    help="What papers would have said that choose the best test epoch, …; of runs with "
+    help="What papers that choose the best test epoch, … would have said; needs runs with "
     "trainer.peek=true.",
 )
 @click.option(
     "--all", "everything", is_flag=True, help="Every metric, every pair of losses, every sentence."
 )
-@click.option("--check", is_flag=True, help="Exit with 3 where a claim is not as on record.")
+@click.option(
+    "--check", is_flag=True, help="Exit with 3 if a verdict differs from the one on record."
+)
 @click.option(
     "--format",
     "form",

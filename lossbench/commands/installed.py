@@ -35,7 +35,7 @@ KINDS = {plural: kind for kind, plural in PLURALS.items()}
 @click.option("--verify", is_flag=True, help="Import each; exit with 3 where one is broken.")
 @format_option
 def list_installed(kind: str, task: str | None, everything: bool, verify: bool, form: str) -> int:
-    """List what is installed, of a kind.
+    """List what is installed.
 
     KIND is losses (default), datasets, corruptions, augmentations, models, regularizers,
     optimizers, schedules, tasks, metrics, configs or experiments. What is not packaged can be
@@ -218,24 +218,30 @@ def _is_loss(name: str) -> bool:
 @command()
 @click.argument("loss", required=False, shell_complete=completion.losses)
 @click.option("--task", help="The task, where the loss is for several or in a file.")
-@click.option("-v", "--verbose", is_flag=True, help="What passed and what was skipped, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what passed and what was skipped, too.")
 @click.option(
     "--twins", is_flag=True, help="Which losses are the same, instead; of LOSS or of all."
 )
-@click.option("--all", "everything", is_flag=True, help="Twins in any installed library, too.")
 @click.option(
-    "--format", "form", type=OneOf("format", ["text", "json"]), default="text", help="Of twins."
+    "--all", "everything", is_flag=True, help="Look for twins in any installed library, too."
+)
+@click.option(
+    "--format",
+    "form",
+    type=OneOf("format", ["text", "json"]),
+    default="text",
+    help="The format of --twins.",
 )
 def check(
     loss: str | None, task: str | None, verbose: bool, twins: bool, everything: bool, form: str
 ) -> int:
-    """Check that a loss is what every loss must be; print what fails, and a summary.
+    """Check a loss against the rules for all losses; print what fails, and a summary.
 
     LOSS is a name, package:name, file.py:function, or package.module:Loss.
 
-    --twins compares losses by their numbers: which are one function, but for a factor or a
-    constant, and which one is another at a setting or towards the end of a range. Some seconds;
-    with --all, which imports the libraries, minutes.
+    --twins finds losses that are the same function, up to a factor or a constant, and those that
+    become another at a setting or towards the end of a range. It takes seconds; with --all, which
+    imports the libraries, minutes.
     """
     if twins:
         return _check_twins(loss, task, everything, form)

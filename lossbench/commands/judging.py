@@ -33,7 +33,7 @@ VERSIONS = ("lossbench", "torch", "numpy", "python")
 @click.option(
     "--campaign",
     metavar="NAME",
-    help="Count all that is judged under this name, and share the level among it.",
+    help="Correct for every loss that is judged under this name.",
 )
 @click.option(
     "--format",
@@ -55,8 +55,8 @@ def judge(
 ) -> int:
     """Say whether LOSS is better than a yardstick; exit 0 if it is, 3 if that is not shown.
 
-    Words configure the runs as those of `run` do; loss.gamma=1 is of LOSS alone. Seeds are added
-    until the question is settled, or settle.most_seeds are trained.
+    KEY=VALUE configures the runs as it does for `run`; loss.gamma=1 is of LOSS alone. Seeds are
+    added until the question is settled, or settle.most_seeds are trained.
     """
     from lossbench.commands.running import exit_code
     from lossbench.comparison import compare

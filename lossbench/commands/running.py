@@ -37,7 +37,7 @@ MOST_UNASKED = 1000  # runs that are not begun without --yes
 @click.option("--cfg", is_flag=True, help="Print the resolved configuration and stop.")
 @click.option("--info", is_flag=True, help="Print how Hydra composes it and stop.")
 @click.option("--dry-run", is_flag=True, help="List the runs and what they will cost.")
-@click.option("--yes", is_flag=True, help="More than 1000 runs are meant.")
+@click.option("--yes", is_flag=True, help="Train them even if there are more than 1000.")
 @click.option("--no-wait", is_flag=True, help="Leave runs that another command is training.")
 @click.option("--rerun", is_flag=True, help="Train again what is done already.")
 def run(
@@ -53,11 +53,10 @@ def run(
 ) -> int:
     """Train what is missing, and compare it.
 
-    One run, or several with -m and commas, or those of experiment=NAME. Words follow Hydra's
-    override grammar and may stand before and after flags; loss.focal.gamma=1,2 is for the
-    runs of focal alone. Besides what is installed, dataset,
-    loss, model and the others take a function in a file, dataset=mine.py:my_data, or in a
-    module, loss=torch.nn:SmoothL1Loss.
+    One run, or several with -m and commas, or those of experiment=NAME. KEY=VALUE
+    follows Hydra's override grammar and may stand before or after options; loss.focal.gamma=1,2 is
+    for the runs of focal alone. Besides what is installed, dataset, loss, model and the others
+    take a function in a file, dataset=mine.py:my_data, or in a module, loss=torch.nn:SmoothL1Loss.
     """
     from lossbench.configuration.experiments import configurations
 

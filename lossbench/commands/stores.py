@@ -68,7 +68,7 @@ def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
 @command()
 @results_option
 @click.option("--uri", help="The address of another store than the folder's own.")
-@click.option("--trust", is_flag=True, help="Write to the stores that results name elsewhere.")
+@click.option("--trust", is_flag=True, help="Write to stores elsewhere that the results name.")
 def sync(results: str, uri: str | None, trust: bool) -> int:
     """Deliver to MLflow the results that it missed."""
     from lossbench.tracking.syncing import sync as deliver

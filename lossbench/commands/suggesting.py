@@ -29,8 +29,9 @@ MOST = 5  # losses of a kind that are printed with their differences
 def suggest(words: tuple[str, ...], score: bool, config_dir: str | None) -> int:
     """Say which losses are worth trying on a dataset, by what was measured on data like it.
 
-    Words name the data as those of `run` do: dataset=csv dataset.path=my.csv. Nothing is trained:
-    the differences are those of experiment=atlas, on the nearest data sets of the same task.
+    KEY=VALUE names the data as it does for `run`: dataset=csv dataset.path=my.csv. Nothing is
+    trained: the differences are those of experiment=atlas, on the nearest data sets of the same
+    task.
     """
     from lossbench import atlas
 

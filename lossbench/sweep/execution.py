@@ -57,7 +57,8 @@ def execute(
     todo = [job for job in jobs if job.seeds]
     done = len(jobs) - len(todo)
     if done:
-        console.print(f"{done} of {len(jobs)} runs are done already and are not trained again.")
+        are = "is" if done == 1 else "are"
+        console.print(f"{done} of {len(jobs)} runs {are} done already and {are} not trained again.")
     if todo:
         refuse_unreadable()
     refuse_faulty(todo)

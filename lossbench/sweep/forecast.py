@@ -56,7 +56,8 @@ def forecast(configs: Sequence[Configuration], console: Console, *, rerun: bool 
     sys.stdout.writelines(map(_line, jobs))
     sys.stdout.flush()
     todo = [job for job in jobs if job.seeds]
-    console.print(f"{len(jobs)} runs: {len(jobs) - len(todo)} done, {len(todo)} to train.")
+    runs = "1 run" if len(jobs) == 1 else f"{len(jobs)} runs"
+    console.print(f"{runs}: {len(jobs) - len(todo)} done, {len(todo)} to train.")
     if todo:
         refuse_faulty(todo, also_single=True)
         console.print(_cost(todo), markup=False)
@@ -103,7 +104,7 @@ def _wall(work: Sequence[float], job: Job) -> str:
         return ""
     workers = min(worker_count(launcher.values["workers"]), len(work))
     wall = START_SECONDS + max(max(work), sum(work) / workers)
-    return f", {duration(wall)} with {workers} workers"
+    return f", {duration(wall)} with {workers} worker{'s' * (workers > 1)}"
 
 
 def known_seconds(jobs: Sequence[Job]) -> dict[Job, float]:

@@ -86,7 +86,9 @@ def _unknown_metric(config: Configuration) -> UserError | None:
     if not tasks or not all(known) or name in own:
         return None
     allowed = [*own, *(plugin.name for plugin in installed if plugin.task in tasks)]
-    return UserError(f"metric={name}: there is no such metric. {choices(name, allowed)}")
+    return UserError(
+        f"metric={name}: the task {' or '.join(tasks)} has no such metric. {choices(name, allowed)}"
+    )
 
 
 def _metrics_of(task: registry.Plugin) -> list[str]:

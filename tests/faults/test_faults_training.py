@@ -71,7 +71,7 @@ def test_f55_time_and_place_mean_nothing(zone, command, monkeypatch):
             continue
     try:
         said = command("run", *QUICK)
-        assert "1 of 1 runs are done already" in said.out
+        assert "1 of 1 runs is done already" in said.out
         assert command("compare", "--format", "csv").out.count(".") > 3
     finally:
         locale.setlocale(locale.LC_ALL, before)
