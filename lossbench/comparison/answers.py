@@ -170,7 +170,7 @@ def _answer_all(comparisons: Sequence[Comparison]) -> ShortAnswer:
 def _tally(of: Counter[str]) -> str:
     parts = [f"{WORDS.get(word, word)} in {of[word]}" for word in SETTLED if of[word]]
     if not parts:
-        return f"not settled in any of {of.total()}"
+        return f"not settled in {'any of ' * (of.total() > 1)}{of.total()}"
     return f"{join_names(parts)} of {of.total()}"
 
 
