@@ -189,7 +189,7 @@ Begin with _sources/programs.md.txt: machine-readable output, exit codes and key
 def _line(name: str, text: str) -> str:
     title, _, rest = text.partition("\n")
     words = " ".join(re.split(r"\n\n|```", rest.strip())[0].split())
-    sentence = re.sub(r"\[([^\]]*)\]\([^)]*\)|`", r"\1", words).partition(". ")[0]
+    sentence = re.sub(r"\[([^\]]*)\]\([^)]*\)|`|</?a\b[^>]*>", r"\1", words).partition(". ")[0]
     return f"- [{title.lstrip('# ')}](_sources/{name}.txt): {sentence.rstrip('.')}"
 
 

@@ -133,13 +133,14 @@ def write_shapes() -> str:
     for task in sorted(names, key=[*SHAPES, *names].index):
         losses = sorted(p.name for p in registry.installed("loss") if p.task == task)
         usual = [name for name in YARDSTICKS if name in losses]
-        others = f'<a href="catalogue/index.html#{task}">{len(losses) - len(usual)} more</a>'
+        others = f"{len(losses) - len(usual)} {'more' if usual else 'losses'}"
+        named = f'<a href="catalogue/index.html#{task}"><code>{task}</code></a>, {others}'
         first = link_to_catalogue(usual[0]) if usual else "none"
         primary = task_class(task).primary
         counted = str(measured[task]) if measured[task] else "none"
         words = SHAPES.get(task, "see the task")
-        rows.append((words, f"`{task}`", first, f"`{primary}`", counted, others))
-    heading = ["your data", "task", "start with", "judged by", "settings measured", "also there"]
+        rows.append((words, first, named, counted, f"`{primary}`"))
+    heading = ["your data", "start with", "task and losses", "settings measured", "judged by"]
     return write_table(heading, rows)
 
 
@@ -231,4 +232,5 @@ def _claims(experiment: Experiment) -> list[str]:
     order = ("REFUTED", "SUPPORTED", "OPEN")
     claims = sorted(experiment.claims, key=lambda c: ((*order, c.verdict).index(c.verdict), c.id))
     rows = [(c.text, c.regime, f"**{c.verdict}**") for c in claims]
-    return [write_table(["what is said", "where it was tested", "verdict"], rows)]
+    table = write_table(["what is said", "where it was tested", "verdict"], rows)
+    return [_folded(f"Claims: {count_verdicts(experiment.claims)}", table)]

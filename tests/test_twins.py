@@ -101,4 +101,12 @@ class Named:
 @pytest.mark.parametrize("words", [["check"], ["check", "huber", "--all"]])
 def test_a_check_names_a_loss_and_all_is_of_twins(words, capsys):
     assert main(words) == 2
-    assert "--all and --format are of --twins" in capsys.readouterr().err
+    assert "--all is of --twins" in capsys.readouterr().err
+
+
+def test_what_a_check_found_can_be_read_by_a_program(capsys):
+    assert main(["check", "hinge", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (part,) = found["parts"]
+    assert (found["loss"], found["ok"], part["task"]) == ("hinge", True, "binary")
+    assert {each["verdict"] for each in part["outcomes"]} <= {"passed", "skipped", "hint"}

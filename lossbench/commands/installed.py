@@ -225,13 +225,7 @@ def _is_loss(name: str) -> bool:
 @click.option(
     "--all", "everything", is_flag=True, help="Look for twins in any installed library, too."
 )
-@click.option(
-    "--format",
-    "form",
-    type=OneOf("format", ["text", "json"]),
-    default="text",
-    help="The format of --twins.",
-)
+@format_option
 def check(
     loss: str | None, task: str | None, verbose: bool, twins: bool, everything: bool, form: str
 ) -> int:
@@ -245,12 +239,15 @@ def check(
     """
     if twins:
         return _check_twins(loss, task, everything, form)
-    if loss is None or everything or form == "json":
-        raise UserError("check: name a loss; --all and --format are of --twins.")
+    if loss is None or everything:
+        raise UserError("check: name a loss; --all is of --twins.")
     from lossbench.check import check_loss, render
 
     report = check_loss(loss, task)
-    say(render(report, width(), everything=verbose))
+    if form == "json":
+        say(json.dumps({**asdict(report), "ok": report.ok}, indent=1))
+    else:
+        say(render(report, width(), everything=verbose))
     return 0 if report.ok else 3
 
 
