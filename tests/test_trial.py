@@ -50,6 +50,14 @@ def test_run_and_dry_run_refuse_alike(command, here):
     assert not list(here.glob("results/*/seeds.parquet"))
 
 
+def test_a_results_folder_that_cannot_be_is_refused_alike(command, here):
+    words = ("run", "dataset=moons", *SHORT, "results.dir=models.py/results")
+    done, dry = command(*words), command(*words, "--dry-run")
+    assert done.code == dry.code == 4
+    assert done.err == dry.err
+    assert "models.py/results cannot be written: Not a directory" in dry.err
+
+
 def test_a_loss_for_another_task_is_refused_by_reading_alone(here):
     """A single run is not tried but in its worker, which is not started."""
     configs, _ = configurations(["loss=huber", "dataset=blobs", *SHORT])

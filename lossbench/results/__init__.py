@@ -6,6 +6,7 @@ from lossbench.results.folder import (
     NO_CURVES,
     Result,
     described,
+    find_folder,
     looks_of,
     merged,
     missing_seeds,

@@ -9,7 +9,9 @@ Seeds added later stand next to it as `<key>-1`, `<key>-2`; a folder once writte
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import shutil
 import time
 import uuid
@@ -102,11 +104,25 @@ def open_folder(directory: str) -> Path:
             if time.time() - left.stat().st_mtime > STALE_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
-        raise UnusableError(
-            f"results.dir={directory}: {folder} cannot be written: {error.strerror}. "
-            "Give results.dir=FOLDER that can."
-        ) from error
+        raise _unwritable(directory, folder, str(error.strerror)) from error
     return folder
+
+
+def find_folder(directory: str) -> Path:
+    """The same, but nothing is written; UnusableError where it is plain that it would fail."""
+    folder = expanded(directory).absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        reason = os.strerror(errno.EACCES if there.is_dir() else errno.ENOTDIR)
+        raise _unwritable(directory, folder, reason)
+    return folder
+
+
+def _unwritable(directory: str, folder: Path, reason: str) -> UnusableError:
+    return UnusableError(
+        f"results.dir={directory}: {folder} cannot be written: {reason}. "
+        "Give results.dir=FOLDER that can."
+    )
 
 
 def write(result: Result, folder: Path) -> Path:

@@ -80,7 +80,7 @@ def _cost(todo: Sequence[Job]) -> str:
     seeds = f"{sum(len(job.seeds) for job in todo)} seeds"
     if not paces:
         scheduled = outlives_command(todo[0].config.launcher)
-        looked = "results of this kind" if scheduled else f"{LIMIT_SECONDS:g} s"
+        looked = "results of this kind" if scheduled else f"a trial of at most {LIMIT_SECONDS:g} s"
         return f"{seeds}: how long they take is unknown; {looked} did not show it."
     typical = Pace(
         statistics.mean(pace.begin for pace in paces.values()),

@@ -11,7 +11,6 @@ from lossbench import results
 from lossbench.configuration import Configuration, names
 from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
-from lossbench.paths import expanded
 
 SHARED = ("tracking", "launcher", "settle")  # sections of all runs of a command
 
@@ -45,7 +44,7 @@ class Job:
 
 
 def plan(configs: Sequence[Configuration], *, rerun: bool = False, dry: bool = False) -> list[Job]:
-    """A job for each configuration; its folder is created and tried, unless dry.
+    """A job for each configuration; its folder is created and tried, if dry only looked for.
 
     UserError where configurations disagree on what is one for all that a command trains.
     """
@@ -55,8 +54,8 @@ def plan(configs: Sequence[Configuration], *, rerun: bool = False, dry: bool = F
     for config, name in zip(configs, names(configs), strict=True):
         directory = config.results.dir
         if directory not in folders:
-            place = expanded(directory).absolute()
-            folders[directory] = place if dry else results.open_folder(directory)
+            opened = results.find_folder if dry else results.open_folder
+            folders[directory] = opened(directory)
         folder = folders[directory]
         seeds = list(config.seeds) if rerun else results.missing_seeds(config, folder)
         jobs.append(Job(config, config.key, name, folder, seeds, runs=len(configs)))
