@@ -322,6 +322,20 @@ def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, brow
     assert light == [scheme == "dark", scheme == "light"]
 
 
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+def test_on_paper_what_is_folded_is_there(page, browser):
+    view = browser.new_page(viewport={"width": 720, "height": 1000})
+    view.goto(page)
+    folded = view.locator("details:not([open]) table").first
+    assert not folded.is_visible()
+    view.emulate_media(media="print")
+    assert folded.is_visible()
+    assert folded.bounding_box()["height"] > 20
+    assert view.evaluate("innerWidth - document.documentElement.scrollWidth") >= 0
+    view.close()
+
+
 def test_a_comparison_shows_itself_in_a_notebook_and_gives_frame_and_figure():
     (comparison,) = compare([result("cross_entropy", BASE), result("a<b>", BETTER)])
     shown = comparison._repr_html_()

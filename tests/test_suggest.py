@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,6 +114,14 @@ def test_the_command_names_what_it_rests_on(command, monkeypatch):
     assert "1. wine, label_noise" in done.out
     assert "How good is that?" in done.out
     assert max(map(len, done.out.splitlines())) <= 60
+
+
+def test_a_program_reads_the_answer_and_the_score(command):
+    said = json.loads(command("suggest", "dataset=rare_blobs", "--format", "json").out)
+    assert (said["task"], said["usual"], said["shape"]["rows"]) == ("binary", "cross_entropy", 3000)
+    assert {row["task"] for row in said["nearest"]} == {"binary"}
+    scored = json.loads(command("suggest", "--score", "--format", "json").out)
+    assert {"dataset", "usual", "overall", "rule"} <= scored[0].keys()
 
 
 def test_data_of_the_user_are_judged_by_their_shape(command):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lossbench.commands import completion
-from lossbench.commands.options import command, config_dir_option
+from lossbench.commands.options import command, config_dir_option, format_option
 from lossbench.commands.terminal import say, width
 from lossbench.contract import UserError
 
@@ -25,8 +26,9 @@ MOST = 5  # losses of a kind that are printed with their differences
 @command()
 @completion.words_argument("words")
 @click.option("--score", is_flag=True, help="Print how good such suggestions are, instead.")
+@format_option
 @config_dir_option
-def suggest(words: tuple[str, ...], score: bool, config_dir: str | None) -> int:
+def suggest(words: tuple[str, ...], score: bool, form: str, config_dir: str | None) -> int:
     """Say which losses are worth trying on a dataset, by what was measured on data like it.
 
     KEY=VALUE names the data as it does for `run`: dataset=csv dataset.path=my.csv. Nothing is
@@ -36,6 +38,9 @@ def suggest(words: tuple[str, ...], score: bool, config_dir: str | None) -> int:
     from lossbench import atlas
 
     table = atlas.read_atlas()
+    if score and form == "json":
+        say(atlas.score(table).to_json(orient="records", indent=1))
+        return 0
     if score:
         say(*_score_lines(table))
         return 0
@@ -44,6 +49,9 @@ def suggest(words: tuple[str, ...], score: bool, config_dir: str | None) -> int:
     config, task = _posed(words, config_dir, set(table.task))
     shape = atlas.shape_of(config)
     suggestion = atlas.suggest(table, task, shape)
+    if form == "json":
+        say(_as_json(config, task, shape, suggestion))
+        return 0
     say(*_lines(config, task, shape, suggestion), "")
     measure = "Measure on your data: lossbench judge LOSS --on …"
     say(*_wrapped(f"How good is that? {describe_score(table)} {measure}"))
@@ -68,6 +76,22 @@ def _posed(
     losses = [plugin.name for plugin in registry.installed("loss") if plugin.task == task]
     (config,), _ = configurations([*words, f"loss={losses[0]}"], config_dir=config_dir)
     return config, task
+
+
+def _as_json(
+    config: Configuration, task: str, shape: dict[str, float], suggestion: Suggestion
+) -> str:
+    """The answer and the rows of the atlas that it rests on."""
+    told = {
+        "dataset": config.dataset.mapping,
+        "task": task,
+        "shape": shape,
+        "usual": suggestion.usual,
+        "worth_trying": suggestion.worth,
+        "shown_worse": suggestion.poor,
+        "nearest": json.loads(suggestion.near.to_json(orient="records")),
+    }
+    return json.dumps(told, indent=1)
 
 
 def _lines(
