@@ -217,7 +217,9 @@ class Reach:
             match each:
                 case ast.Name(id="__file__"):
                     self._list(module, each, BESIDE)
-                case ast.Attribute() | ast.Name() if reason := UNSEEN.get(ast.unparse(each)):
+                case ast.Attribute(value=ast.Name(id=owner), attr=attribute) if (
+                    reason := UNSEEN.get(f"{owner}.{attribute}")
+                ):
                     self._list(module, each, reason)
                 case ast.Attribute(attr="__subclasses__"):
                     self._list(module, each, "what __subclasses__() finds is not looked at")

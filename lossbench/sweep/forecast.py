@@ -22,7 +22,7 @@ from lossbench.configuration import Configuration, digest
 from lossbench.contract import UserError
 from lossbench.sweep.launcher import launch, outlives_command, worker_count
 from lossbench.sweep.plan import Job, plan
-from lossbench.sweep.progress import duration
+from lossbench.sweep.progress import count_of, duration
 from lossbench.sweep.trial import refuse_faulty
 
 LOOKED_AT = 200  # stored results, the newest ones
@@ -56,8 +56,9 @@ def forecast(configs: Sequence[Configuration], console: Console, *, rerun: bool 
     sys.stdout.writelines(map(_line, jobs))
     sys.stdout.flush()
     todo = [job for job in jobs if job.seeds]
-    runs = "1 run" if len(jobs) == 1 else f"{len(jobs)} runs"
-    console.print(f"{runs}: {len(jobs) - len(todo)} done, {len(todo)} to train.")
+    console.print(
+        f"{count_of(len(jobs), 'run')}: {len(jobs) - len(todo)} done, {len(todo)} to train."
+    )
     if todo:
         refuse_faulty(todo, also_single=True)
         console.print(_cost(todo), markup=False)
@@ -104,7 +105,7 @@ def _wall(work: Sequence[float], job: Job) -> str:
         return ""
     workers = min(worker_count(launcher.values["workers"]), len(work))
     wall = START_SECONDS + max(max(work), sum(work) / workers)
-    return f", {duration(wall)} with {workers} worker{'s' * (workers > 1)}"
+    return f", {duration(wall)} with {count_of(workers, 'worker')}"
 
 
 def known_seconds(jobs: Sequence[Job]) -> dict[Job, float]:

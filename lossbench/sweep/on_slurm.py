@@ -32,6 +32,7 @@ from lossbench.paths import expanded
 from lossbench.sweep import slurm_answers
 from lossbench.sweep.launcher import Event, WorkerLostError
 from lossbench.sweep.launcher import launch as launch_here
+from lossbench.sweep.progress import count_of
 from lossbench.sweep.slurm_request import parameters, shares
 from lossbench.sweep.workplace import Workplace, unpack
 
@@ -79,7 +80,7 @@ def launch(
     for said in slurm.told[:1]:
         yield Event(0, "note", f"An earlier task ended before it began: {said}.")
     if detach and named:
-        has = f"{_count(len(named), 'run')} in {_count(len(slurm.tasks), 'task')}"
+        has = f"{count_of(len(named), 'run')} in {count_of(len(slurm.tasks), 'task')}"
         has += f" (job {', '.join(submitted)})" if submitted else ""
         yield Event(0, "note", f"Slurm has {has}; the same command later reports on them.")
         return
@@ -324,10 +325,6 @@ class _Slurm:
         """End the tasks that are followed."""
         if self.tasks:
             subprocess.run(["scancel", *self.tasks], check=False, capture_output=True)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _events(folder: Path, task: str) -> Path:

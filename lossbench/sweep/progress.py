@@ -55,7 +55,7 @@ class Display:
         """A worker is about to start."""
         if not self.began:
             self.began = time.monotonic()
-            runs = f"{len(self.epochs)} run{'s' * (len(self.epochs) > 1)}"
+            runs = count_of(len(self.epochs), "run")
             self.console.print(f"Training {runs} (starting workers takes some seconds).")
             self.bars.start()
 
@@ -123,7 +123,7 @@ class Display:
         scale = scale_in(result.summary, metric)
         value = f"{scale.factor * mean:.4g}{scale.percent}"
         if len(job.seeds) < len(job.config.seeds):
-            value += f" on {len(job.seeds)} new seed{'s' * (len(job.seeds) > 1)}"
+            value += f" on {count_of(len(job.seeds), 'new seed')}"
         return f", {metric} {value}{' leads' * (not ahead and len(scores) > 1)}{ahead}"
 
     def _say(self, line: str) -> None:
@@ -146,6 +146,11 @@ class Display:
             return ""
         spent = time.monotonic() - self.trains_since
         return f"{duration(spent * (total - done) / done)} left"
+
+
+def count_of(number: int, what: str) -> str:
+    """How many there are: 1 run, 2 runs."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from lossbench.contract import UserError
 from lossbench.sweep.machines import Machine
+from lossbench.sweep.progress import count_of
 
 REACH_SECONDS = 5.0  # until a machine answers that there is one
 RUN_SECONDS, DOCTOR_SECONDS = 20.0, 8.0  # until Ray answers there, on a busy machine too
@@ -70,7 +71,7 @@ def state() -> str:
     there = nodes(ray)
     has = [f"{sum(node.has[key] for node in there):g} {name}" for name, key in KEYS.items()]
     ray.shutdown()
-    count = f"{len(there)} node{'s' * (len(there) != 1)}"
+    count = count_of(len(there), "node")
     return f"{version('ray')}, a cluster of {count} with {' and '.join(has)}"
 
 

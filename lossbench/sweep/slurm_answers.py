@@ -16,6 +16,7 @@ from typing import Any
 
 from lossbench.contract import UserError
 from lossbench.sweep.machines import Machine, refuse_too_large
+from lossbench.sweep.progress import count_of
 from lossbench.sweep.slurm_request import SETUP_FAILED, megabytes, minutes, options_by_name
 
 DOCTOR_SECONDS, RUN_SECONDS = 5.0, 30.0  # until Slurm answers
@@ -109,7 +110,7 @@ def state() -> str:
         return f"{installed}, Slurm does not answer"
     cores = sum(node.has["cpus"] for node in there)
     gpus = sum(node.has["gpus"] > 0 for node in there)
-    count = f"{len(there)} node{'s' * (len(there) != 1)}"
+    count = count_of(len(there), "node")
     return f"{installed}, {count} with {cores:g} cores, {gpus} of them with GPUs"
 
 

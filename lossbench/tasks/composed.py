@@ -61,7 +61,8 @@ def with_samples(plugin: Plugin, task: Task) -> Plugin:
     losses.sort(key=lambda p: (p.name not in USUAL, len(registry.facts(p, needed=True)), p.name))
     names = [p.name for p in losses]
     asked = [p for p in registry.parameters(plugin) if p.kind.loss and p.default is REQUIRED]
-    for first, second in itertools.product(names[:1], (*names[1:], *names[:1])):
+    pairs = [(names[0], second) for second in (*names[1:], names[0])] if names else []
+    for first, second in pairs:
         each = itertools.cycle((first, second))
         named = {"named": {first: 1.0, second: 0.5}, "one": ""}
         values = {p.name: named[p.kind.loss] or next(each) for p in asked}
