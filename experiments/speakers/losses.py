@@ -7,6 +7,7 @@ that another order gives other values; nothing is drawn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -69,34 +70,29 @@ class Te2e(nn.Module):
         return value.masked_fill(~positive.any(-1), 0.0)
 
 
-class _Queries(nn.Module):
-    """Which speaker said the last utterance of each, by prototypes of the others."""
+def _ask(
+    embedding: Tensor, target: Tensor, scores_of: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Which speaker said the last utterance of each, by the others of each; 0 for those others.
 
-    def __init__(self) -> None:
-        super().__init__()
-
-    def scores(self, embedding: Tensor, support: Tensor) -> Tensor:
-        """(B, B): of each utterance to the mean of the utterances that each row supports."""
-        raise NotImplementedError
-
-    def forward(self, embedding: Tensor, target: Tensor, /) -> Tensor:
-        """One value for each utterance, 0 for those that are not asked about."""
-        positive, negative = _identities(target)
-        later = torch.ones_like(positive).triu(1)
-        query = positive.any(-1) & ~(positive & later).any(-1)
-        # row k: the utterances of k's speaker that are not asked about; a column for each speaker
-        support = (~negative & ~query).to(embedding.dtype)
-        scores = self.scores(embedding, support / support.sum(-1, keepdim=True).clamp(min=1))
-        scores = scores.masked_fill(~query, -torch.inf)
-        own = scores.masked_fill(~query, 0.0).diagonal()
-        safe = torch.where(query.any(), scores.logsumexp(-1), 0.0)
-        return (safe - own).masked_fill(~query, 0.0)
+    scores_of: (B, B), of each utterance to the mean of the utterances that each row supports.
+    """
+    positive, negative = _identities(target)
+    later = torch.ones_like(positive).triu(1)
+    query = positive.any(-1) & ~(positive & later).any(-1)
+    # row k: the utterances of k's speaker that are not asked about; a column for each speaker
+    support = (~negative & ~query).to(embedding.dtype)
+    scores = scores_of(embedding, support / support.sum(-1, keepdim=True).clamp(min=1))
+    scores = scores.masked_fill(~query, -torch.inf)
+    own = scores.masked_fill(~query, 0.0).diagonal()
+    safe = torch.where(query.any(), scores.logsumexp(-1), 0.0)
+    return (safe - own).masked_fill(~query, 0.0)
 
 
 @declare(
     convex=False, couples=True, source="Snell et al. 2017; Chung et al. 2020, arXiv 2003.11982"
 )
-class Prototypical(_Queries):
+class Prototypical(nn.Module):
     """Rewards a query that is nearer to its own speaker's prototype than to any other.
 
     L_i = -log softmax_k(-||x_i - c_k||^2)(own) for the last utterance i of each speaker in the
@@ -110,6 +106,13 @@ class Prototypical(_Queries):
         (B,), nats.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, embedding: Tensor, target: Tensor, /) -> Tensor:
+        """One value for each utterance, 0 for those that are not asked about."""
+        return _ask(embedding, target, self.scores)
+
     def scores(self, embedding: Tensor, support: Tensor) -> Tensor:
         """Squared Euclidean distances, negative."""
         prototype = support @ embedding
@@ -122,7 +125,7 @@ class Prototypical(_Queries):
     couples=True,
     source="Chung et al. 2020, arXiv 2003.11982",
 )
-class AngularPrototypical(_Queries):
+class AngularPrototypical(nn.Module):
     """Rewards a query whose angle to its own speaker's prototype is smaller than to any other.
 
     L_i = -log softmax_k(w cos(x_i, c_k))(own) for the last utterance i of each speaker in the
@@ -142,6 +145,10 @@ class AngularPrototypical(_Queries):
         super().__init__()
         self.scale = scale
         self.log_gain = nn.Parameter(torch.zeros(()))
+
+    def forward(self, embedding: Tensor, target: Tensor, /) -> Tensor:
+        """One value for each utterance, 0 for those that are not asked about."""
+        return _ask(embedding, target, self.scores)
 
     def scores(self, embedding: Tensor, support: Tensor) -> Tensor:
         """Scaled cosines."""
