@@ -219,6 +219,24 @@ def test_a_list_reaches_a_parameter_that_is_a_tensor():
     torch.testing.assert_close(loss(weight=[1.0, 2.0, 3.0, 4.0])(prediction, target), expected)
 
 
+IMAGES = """
+import torch
+
+@torch.library.register_fake("torchvision::nms")
+def nms(boxes, scores, threshold):
+    return scores
+
+def loss(input, target):
+    return (input - target) ** 2
+"""
+
+
+def test_a_library_that_needs_torchvision_may_be_next_to_another_build_of_torch(here):
+    """The operators that its build lacks are declared; no loss calls them."""
+    (here / "mine.py").write_text(IMAGES)
+    assert fitted("mine.py:loss", "regression")(torch.ones(1), torch.zeros(1)) == 1
+
+
 LIBRARY = """
 import torch
 from torch.nn import functional as F

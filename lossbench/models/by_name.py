@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lossbench.contract import UserError
 from lossbench.models.adapted import Adapted
 from lossbench.models.convolutional import refuse_other_than_images
 from lossbench.registry.hints import choices
-
-# What torchvision's Python code asks for, and a build for another PyTorch does not bring.
-OPERATORS = ("nms", "qnms")
-SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_declared: list[torch.library.Library] = []  # as long as one lives, its operators do
+from lossbench.registry.imports import import_of
 
 
 class Reshaped(Adapted):
@@ -59,8 +52,7 @@ def _reshaped(
 
 
 def _of_timm(name: str, channels: int, size: int, outputs: int) -> nn.Module:
-    import_torchvision()
-    library: Any = importlib.import_module("timm")
+    library: Any = import_of("timm")
     _refuse_unknown("timm", name, library.list_models())
     given = {"pretrained": False, "in_chans": channels, "num_classes": outputs}
     try:
@@ -72,8 +64,7 @@ def _of_timm(name: str, channels: int, size: int, outputs: int) -> nn.Module:
 
 
 def _of_torchvision(name: str, channels: int, size: int, outputs: int) -> nn.Module:
-    import_torchvision()
-    library: Any = importlib.import_module("torchvision.models")
+    library: Any = import_of("torchvision.models")
     _refuse_unknown("torchvision", name, library.list_models(module=library))
     sized = "image_size" in inspect.signature(library.get_model_builder(name)).parameters
     given = {"image_size": size} if sized or name.startswith("vit_") else {}
@@ -100,18 +91,3 @@ def _see_channels(model: nn.Module, channels: int) -> None:
     same = ("out_channels", "kernel_size", "stride", "padding", "dilation")
     given: dict[str, Any] = {word: getattr(first, word) for word in same}
     model.set_submodule(name, nn.Conv2d(channels, **given, bias=first.bias is not None))
-
-
-def import_torchvision() -> None:
-    """If it is there, and with the operators declared that a build for another PyTorch lacks."""
-    if not importlib.util.find_spec("torchvision"):
-        return
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if "torchvision::" not in str(error) or _declared:
-            raise
-        _declared.append(torch.library.Library("torchvision", "FRAGMENT"))
-        for operator in OPERATORS:
-            _declared[0].define(operator + SCHEMA)
-        importlib.import_module("torchvision")

@@ -11,11 +11,16 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from lossbench.registry.modules import file_below
 
 _folders: dict[Path, Folder] = {}  # of the files that were imported
 _added: set[str] = set()  # to the path, by us
+# What torchvision's Python code asks for, and a build for another PyTorch does not bring.
+OPERATORS = ("nms", "qnms")
+SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_declared: list[Any] = []  # as long as a library of torch lives, its operators do
 _packages: dict[str, dict[Path, int]] = {}  # top-level name -> its files, and when each was written
 
 
@@ -85,6 +90,22 @@ def name_of(file: Path) -> str:
 
 def import_of(module: str) -> ModuleType:
     """The module of this dotted name, or of this file."""
+    try:
+        return _import_of(module)
+    except RuntimeError as error:
+        if "torchvision::" not in str(error) or _declared:
+            raise
+        _declare_operators()
+        return _import_of(module)
+
+
+def _declare_operators() -> None:
+    _declared.append(sys.modules["torch"].library.Library("torchvision", "FRAGMENT"))
+    for operator in OPERATORS:
+        _declared[0].define(operator + SCHEMA)
+
+
+def _import_of(module: str) -> ModuleType:
     if not module.endswith(".py"):
         imported = importlib.import_module(module)
         top = module.partition(".")[0]

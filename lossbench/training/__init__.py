@@ -1,8 +1,11 @@
 """A configuration -> its trained replicas, stacked, and what they scored."""
 
-from lossbench.models.by_name import import_torchvision
+from importlib.util import find_spec
 
-import_torchvision()  # before Lightning, which imports it too and fails where it lacks operators
+from lossbench.registry.imports import import_of
+
+if find_spec("torchvision"):  # before Lightning, which imports it too
+    import_of("torchvision")
 
 from lossbench.training.fitting import (  # noqa: E402
     MakePoint,
