@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -105,6 +105,20 @@ def _filled(section: Section, defaults: Section) -> Section:
     """The section with the defaults of now for what was not logged."""
     absent = [each.name for each in fields(section) if getattr(section, each.name) is None]
     return replace(section, **{name: getattr(defaults, name) for name in absent})
+
+
+def as_record(old: Result, new: Result) -> dict[str, Any]:
+    """Whether the new result is the same, in words and counts, and what has changed since."""
+    pairs = differences(old, new)
+    same, words = verdict(old, pairs)
+    return {
+        "key": old.key,
+        "same": same,
+        "verdict": words,
+        "changes": [*changes(old, new)],
+        "numbers": len(pairs),
+        "different": int((pairs.difference > 0).sum()),
+    }
 
 
 def changes(old: Result, new: Result) -> Iterator[str]:

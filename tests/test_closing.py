@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from made_results import BASE, SAME, on, result
 
 from lossbench.commands.closing import Outcome, Request, next_steps, page_name
 from lossbench.commands.stores import as_records
-from lossbench.commands.terminal import complain, fitting
+from lossbench.commands.terminal import complain, divert_notes, fitting
 from lossbench.comparison import compare, tell_apart
 from lossbench.configuration import Configuration
 from lossbench.publish import write_index, write_report
@@ -130,6 +131,14 @@ def test_an_error_is_wrapped_to_the_terminal_with_commands_whole(monkeypatch, ca
     lines = capsys.readouterr().err.splitlines()
     assert max(len(line) for line in lines if "/a/" not in line) <= 60
     assert any(line.strip() == f"/a/{'b-' * 40}c" for line in lines)
+
+
+def test_what_a_loss_and_its_worker_print_is_kept_out_of_an_answer(capfd):
+    with divert_notes():
+        print("a loss's note")
+        subprocess.run(["echo", "a worker's note"], check=True)
+    print("{}")
+    assert capfd.readouterr() == ("{}\n", "a loss's note\na worker's note\n")
 
 
 def test_a_line_is_wrapped_to_a_terminal_and_whole_for_a_program(monkeypatch):

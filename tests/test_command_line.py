@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -87,10 +89,11 @@ def test_a_sweep_prints_a_table_that_scipy_confirms_and_a_second_call_trains_not
     words = ("run", "-m", "loss=cross_entropy,hinge", "seeds=6", *QUICK[:2], "tracking=none")
     first = command(*words)
     assert first.code == 0, first.err
-    again = command(*words)
-    assert "2 of 2 runs are done already" in again.out
+    again = command(*words, "--format", "json")
+    assert "2 of 2 runs are done already" in again.err
+    assert [run["status"] for run in json.loads(again.out)["runs"]] == ["read", "read"]
     table = first.out[first.out.index("moons (") :].split("Results")[0]
-    assert table in again.out
+    assert table in again.err
     lines = [line for line in first.out.splitlines() if "lossbench run" not in line]
     assert max(map(len, lines)) <= 100
     means = {}
@@ -124,11 +127,22 @@ def test_a_failing_run_of_a_sweep_is_reported_and_the_others_finish(command, tmp
         "    return (logits - target).abs() ** power\n"
     )
     words = ("loss=cross_entropy,mine.py:late", *QUICK, "tracking=none")
-    done = command("run", "-m", *words)
+    done = command("run", "-m", *words, "--format", "json")
     assert done.code == 3
     assert "1 of 2 runs failed" in done.err
     assert "AssertionError: too many" in done.err
-    assert len(list((tmp_path / "results").glob("*/seeds.parquet"))) == 1
+    (place,) = (tmp_path / "results").glob("*/seeds.parquet")
+    said = json.loads(done.out)
+    trained, failed = said["runs"]
+    assert said["exit_code"] == 3
+    assert trained["status"] == "trained"
+    assert trained["folders"] == [str(place.parent)]
+    assert trained["metric"] == "accuracy"
+    mean = pd.read_parquet(place)["test/accuracy"].mean()
+    assert trained["mean"] == said["rows"][0]["mean"] == pytest.approx(mean)
+    assert (failed["status"], failed["folders"]) == ("failed", [])
+    assert failed["error"] == "AssertionError: too many"
+    assert Path(said["report"]).is_file()
 
 
 def test_a_diverged_replica_is_an_outcome_and_the_exit_code_says_so(command, tmp_path):
@@ -162,8 +176,10 @@ def test_a_folder_of_ones_own_gives_names_to_combinations(command, tmp_path):
 
 
 def test_a_key_of_the_previous_loss_does_not_survive_another_choice(command):
-    done = command("run", "--cfg", "-m", "loss=focal,huber,cross_entropy")
-    losses = [config["loss"] for config in yaml.safe_load_all(done.out)]
+    words = ("run", "--cfg", "-m", "loss=focal,huber,cross_entropy")
+    configs = [*yaml.safe_load_all(command(*words).out)]
+    assert json.loads(command(*words, "--format", "json").out) == configs
+    losses = [config["loss"] for config in configs]
     assert [sorted(loss) for loss in losses] == [
         ["alpha", "gamma", "name"],
         ["delta", "name"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -77,12 +78,17 @@ def test_a_run_of_mlflow_is_reproduced_to_the_bit_and_nothing_stored_is_touched(
         ((run_id,),) = store.execute("select run_uuid from runs").fetchall()
     before = content(trained)
     words = ("reproduce", run_id, "--uri", f"sqlite:///{trained}/results/mlflow.db")
-    done = command(*words, "--results", str(tmp_path), "--trust")
+    done = command(*words, "--results", str(tmp_path), "--trust", "--format", "json")
     rows = results.read(place_of(trained))
     count = len(rows.curves) + 2 * sum("/" in name for name in rows.seeds)
+    verdict = f"Identical: all {count} numbers of 2 seeds, to the bit."
     assert done.code == 0, done.err
-    assert f"Identical: all {count} numbers of 2 seeds, to the bit." in done.out
-    assert "Changed" not in done.out
+    assert json.loads(done.out) == {
+        **{"key": rows.key, "same": True, "verdict": verdict, "changes": []},
+        **{"numbers": count, "different": 0},
+    }
+    assert verdict in done.err
+    assert json.loads(command("sync", "--format", "json").out) == {"delivered": 0}
     assert content(trained) == before
     assert not list(tmp_path.iterdir())
 

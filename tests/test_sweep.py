@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from lossbench.sweep.plan import Job
 from lossbench.sweep.progress import Display
 
 WORDS = ("dataset=moons", "trainer=short", "seeds=2", "tracking=none")
+JSON = ("--format", "json")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,9 @@ def test_a_dry_run_lists_and_prices_the_runs_and_leaves_no_trace(whole, command)
     ]
     assert "3 runs: 0 done, 3 to train." in lines
     assert "2 workers (by " in done.out
+    held = json.loads(command("run", "--dry-run", *WORDS, "loss=hinge", place, *JSON).out)
+    assert held["core_seconds"] == 0
+    assert [(run["status"], run["held"]) for run in held["runs"]] == [("done", 2)]
     assert sorted((f, f.stat().st_mtime_ns) for f in whole.rglob("*")) == before
 
 

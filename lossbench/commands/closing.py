@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lossbench import registry
 from lossbench.commands.terminal import short_path, show_claims
@@ -65,6 +66,11 @@ class Outcome:
         return self.jobs[0].folder
 
     @property
+    def page(self) -> Path:
+        """The report, which is written where there are results."""
+        return self.folder / "figures" / f"{page_name(self.experiment, self.jobs)}.html"
+
+    @property
     def tracking(self) -> Tracking:
         """The MLflow store."""
         return self.jobs[0].config.tracking
@@ -97,12 +103,12 @@ def report(outcome: Outcome, console: Console) -> None:
     from lossbench.report.printed import write
     from lossbench.sweep.execution import failures
 
-    folder, experiment = outcome.folder / "figures", outcome.experiment
-    name = page_name(experiment, outcome.jobs)
+    page, experiment = outcome.page, outcome.experiment
+    folder, name = page.parent, page.stem
     show_claims(outcome.decisions, folder / f"{name}-claims.png")
     drawn = _draw(outcome.comparisons, folder, name)
-    page = write_report(
-        folder / f"{name}.html",
+    write_report(
+        page,
         outcome.comparisons,
         experiment,
         failures(outcome.jobs),
@@ -139,6 +145,46 @@ def _draw(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]:
             f"{folder} cannot be written: {error.strerror}. The results are safe; make room, and "
             "the same command draws their figures."
         ) from error
+
+
+# ---- for programs ------------------------------------------------------------------------------
+def as_record(outcome: Outcome, code: int) -> dict[str, Any]:
+    """What became of each run, where it all is, and the records of `compare`."""
+    from lossbench.report.export import as_json
+
+    shown = {c.results[row.label].key: (c, row) for c in outcome.comparisons for row in c.rows}
+    content = as_json(outcome.comparisons, decisions=outcome.decisions)
+    return {
+        "exit_code": code,
+        "runs": [_run_record(job, *shown.get(job.key, ())) for job in outcome.jobs],
+        "results": str(outcome.folder),
+        "report": str(outcome.page) if outcome.results else None,
+        "tracking": masked(outcome.tracking.uri or "") or None,
+        **json.loads(content),
+    }
+
+
+def _run_record(
+    job: Job, comparison: Comparison | None = None, row: Row | None = None
+) -> dict[str, Any]:
+    """What became of a run; a result of it that is stored is in a comparison."""
+    from lossbench.report.export import as_interval, finite
+    from lossbench.results import parts
+    from lossbench.sweep.execution import reason
+
+    status = "failed" if job.error else "trained" if job.place else "read" if row else "missing"
+    record: dict[str, Any] = {
+        "key": job.key,
+        "name": job.name,
+        "status": status,
+        "error": reason(job.error) if job.error else None,
+        "folders": [str(place) for place in parts(job.folder, job.key)],
+    }
+    if comparison and row:
+        record |= {"seeds": row.seeds, "diverged": row.diverged, "metric": comparison.metric}
+        means = as_interval("", row.metrics[comparison.metric])
+        record |= {name: finite(value) for name, value in means.items()}
+    return record
 
 
 # ---- what to do next ---------------------------------------------------------------------------

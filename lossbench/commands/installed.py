@@ -16,7 +16,7 @@ import click
 from lossbench import registry
 from lossbench.commands import completion
 from lossbench.commands.options import OneOf, command, format_option
-from lossbench.commands.terminal import complain, say, width
+from lossbench.commands.terminal import complain, divert_notes, say, width
 from lossbench.contract import UserError
 from lossbench.paths import experiment_files, packaged
 from lossbench.registry import Plugin
@@ -243,7 +243,8 @@ def check(
         raise UserError("check: name a loss; --all is of --twins.")
     from lossbench.check import check_loss, render
 
-    report = check_loss(loss, task)
+    with divert_notes():
+        report = check_loss(loss, task)
     if form == "json":
         say(json.dumps({**asdict(report), "ok": report.ok}, indent=1))
     else:

@@ -13,7 +13,7 @@ import click
 from lossbench.commands import completion
 from lossbench.commands.closing import own_name
 from lossbench.commands.options import OneOf, command, config_dir_option
-from lossbench.commands.terminal import a_console, fitting, say
+from lossbench.commands.terminal import a_console, divert_notes, fitting, say
 from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
 
@@ -73,10 +73,11 @@ def judge(
     configs, _ = configurations(overrides, sweep=True, config_dir=config_dir)
     number = _number(configs, campaign) if campaign else 1
     tried = correction_of(number) if campaign else 1
-    console = a_console(stderr=True)
-    jobs, results = settle(configs, yardstick, console, tried=tried)
-    if len(results) < len(configs):
-        return exit_code(jobs, results, console) or 3
+    with divert_notes():
+        console = a_console()
+        jobs, results = settle(configs, yardstick, console, tried=tried)
+        if len(results) < len(configs):
+            return exit_code(jobs, results, console) or 3
     comparisons = compare(results, baseline=yardstick, tried=tried)
     better = all(row.verdict == "better" for row, _ in _judged(comparisons))
     line = _line(comparisons, better)

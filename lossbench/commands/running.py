@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lossbench.commands import completion
-from lossbench.commands.closing import Outcome, Request, report
-from lossbench.commands.options import command, config_dir_option, results_option, uri_option
-from lossbench.commands.terminal import a_console, complain, decisions_on, say
+from lossbench.commands.closing import Outcome, Request, as_record, report
+from lossbench.commands.options import (
+    command,
+    config_dir_option,
+    format_option,
+    results_option,
+    uri_option,
+)
+from lossbench.commands.terminal import a_console, complain, decisions_on, divert_notes, say
 from lossbench.configuration.settings import masked
 from lossbench.contract import UserError
 
@@ -40,6 +47,7 @@ MOST_UNASKED = 1000  # runs that are not begun without --yes
 @click.option("--yes", is_flag=True, help="Train them even if there are more than 1000.")
 @click.option("--no-wait", is_flag=True, help="Leave runs that another command is training.")
 @click.option("--rerun", is_flag=True, help="Train again what is done already.")
+@format_option
 def run(
     overrides: tuple[str, ...],
     multirun: bool,
@@ -50,6 +58,7 @@ def run(
     yes: bool,
     no_wait: bool,
     rerun: bool,
+    form: str,
 ) -> int:
     """Train what is missing, and compare it.
 
@@ -59,7 +68,10 @@ def run(
     take a function in a file, dataset=mine.py:my_data, or in a module, loss=torch.nn:SmoothL1Loss.
     """
     from lossbench.configuration.experiments import configurations
+    from lossbench.sweep.forecast import forecast
 
+    if info and form == "json":
+        raise UserError("run: --info is text for people; --cfg has --format json.")
     if info:
         return _print_info(overrides, config_dir)
     configs, experiment = configurations(
@@ -74,24 +86,35 @@ def run(
             f"compare {experiment.name}"
         )
     if cfg:
-        return _print_configurations(configs)
-    decisions_on(experiment, [])  # a claim's mistake is reported before hours of training
-    console = a_console()
-    most = _with_most_seeds(configs, console, rerun=rerun)
-    _warn_of_few_seeds(most, console)
-    if dry_run:
-        from lossbench.sweep.forecast import forecast
+        return _print_configurations(configs, form)
+    code, record = 0, {}
+    with divert_notes(form == "json"):
+        decisions_on(experiment, [])  # a claim's mistake is reported before hours of training
+        console = a_console()
+        most = _with_most_seeds(configs, console, rerun=rerun)
+        _warn_of_few_seeds(most, console)
+        if dry_run:
+            record = forecast(most, console, rerun=rerun)
+        else:
+            request = Request(overrides, multirun, config_dir)
+            outcome = _train_and_compare(
+                configs, experiment, request, console, rerun=rerun, wait=not no_wait
+            )
+            code = exit_code(outcome.jobs, outcome.results, console)
+            record = as_record(outcome, code)
+    if form == "json":
+        say(json.dumps(record, indent=1))
+    return code
 
-        forecast(most, console, rerun=rerun)
-        return 0
-    request = Request(overrides, multirun, config_dir)
-    return _train_and_compare(configs, experiment, request, console, rerun=rerun, wait=not no_wait)
 
-
-def _print_configurations(configs: list[Configuration]) -> int:
+def _print_configurations(configs: list[Configuration], form: str) -> int:
     import yaml
 
-    text = "---\n".join(yaml.safe_dump(config.mapping, sort_keys=False) for config in configs)
+    mappings = [config.mapping for config in configs]
+    if form == "json":
+        text = json.dumps(mappings, indent=1)
+    else:
+        text = "---\n".join(yaml.safe_dump(mapping, sort_keys=False) for mapping in mappings)
     say(masked(text).removesuffix("\n"))
     return 0
 
@@ -133,8 +156,8 @@ def _train_and_compare(
     *,
     rerun: bool,
     wait: bool,
-) -> int:
-    """Train what is missing, print and draw what all of it shows, and give the exit code."""
+) -> Outcome:
+    """Train what is missing, print and draw what all of it shows."""
     from lossbench.comparison import compare as compare_results
     from lossbench.report.printed import print_comparisons
     from lossbench.sweep import execution
@@ -147,14 +170,15 @@ def _train_and_compare(
         from lossbench.sweep.settling import settle
 
         jobs, results = settle(configs, baseline, console, wait=wait)
+    comparisons = compare_results(results, baseline=baseline) if results else []
+    if not experiment:
+        comparisons = _note_others(comparisons, jobs[0].folder)
+    decisions = decisions_on(experiment, results) if results else []
+    outcome = Outcome(request, jobs, results, comparisons, experiment, decisions)
     if results:
-        comparisons = compare_results(results, baseline=baseline)
-        if not experiment:
-            comparisons = _note_others(comparisons, jobs[0].folder)
         print_comparisons(comparisons, console, question=experiment.question if experiment else "")
-        decisions = decisions_on(experiment, results)
-        report(Outcome(request, jobs, results, comparisons, experiment, decisions), console)
-    return exit_code(jobs, results, console)
+        report(outcome, console)
+    return outcome
 
 
 def _note_others(comparisons: list[Comparison], folder: Path) -> list[Comparison]:
@@ -231,23 +255,30 @@ def exit_code(jobs: list[Job], results: list[Result], console: Console) -> int:
 @results_option
 @uri_option
 @click.option("--trust", is_flag=True, help="Use code and files that the result names.")
-def reproduce(run_name: str, results: str, uri: str | None, trust: bool) -> int:
+@format_option
+def reproduce(run_name: str, results: str, uri: str | None, trust: bool, form: str) -> int:
     """Run a result again and say whether it is the same.
 
     RUN is a folder in the results, or an MLflow run id.
     """
     from lossbench import reproduce as reproduction
     from lossbench.report.tables import wrap
+    from lossbench.sweep.execution import reason
 
-    console = a_console()
     folder = Path(results).absolute()
     old = reproduction.find(run_name, folder, uri)
     if not trust:
         reproduction.refuse_places(old, run_name, folder)
-    job, new = reproduction.again(old, console)
-    if not new:
-        return exit_code([job], new, console)
-    same, verdict = reproduction.verdict(old, reproduction.differences(old, new[0]))
-    sentences = [*reproduction.changes(old, new[0]), verdict]
-    console.print(wrap(sentences, console.width))
-    return 0 if same else 3
+    with divert_notes(form == "json"):
+        console = a_console()
+        job, new = reproduction.again(old, console)
+        if new:
+            record = reproduction.as_record(old, new[0])
+            console.print(wrap([*record["changes"], record["verdict"]], console.width))
+            code = 0 if record["same"] else 3
+        else:
+            code = exit_code([job], new, console)
+            record = {"key": old.key, "same": None, "error": reason(job.error)}
+    if form == "json":
+        say(json.dumps(record, indent=1))
+    return code

@@ -69,14 +69,16 @@ def ui(results: str, uri: str | None, experiment: str | None, port: int) -> int:
 @results_option
 @click.option("--uri", help="The address of another store than the folder's own.")
 @click.option("--trust", is_flag=True, help="Write to stores elsewhere that the results name.")
-def sync(results: str, uri: str | None, trust: bool) -> int:
+@format_option
+def sync(results: str, uri: str | None, trust: bool, form: str) -> int:
     """Deliver to MLflow the results that it missed."""
     from lossbench.tracking.syncing import sync as deliver
 
     folder = Path(results).absolute()
     if not folder.is_dir():
         raise UserError(f"--results {results}: there is no folder {folder}.")
-    say(f"{deliver(folder, uri, trust=trust)} results delivered.")
+    count = deliver(folder, uri, trust=trust)
+    say(json.dumps({"delivered": count}) if form == "json" else f"{count} results delivered.")
     return 0
 
 

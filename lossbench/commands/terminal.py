@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,22 @@ def say(*lines: str) -> None:
     print(printable("\n".join(lines)), flush=True)
 
 
+@contextlib.contextmanager
+def divert_notes(apart: bool = True) -> Iterator[None]:
+    """Send what is printed in a block to the error output; also by workers and by a user's code."""
+    if not apart:
+        yield
+        return
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
+
+
 def fitting(line: str) -> str:
     """A line as it is where a program reads it, and in the columns of a terminal."""
     return _wrapped(line) if sys.stdout.isatty() else line
@@ -58,7 +74,7 @@ def _wrapped(line: str) -> str:
     )
 
 
-def a_console(*, stderr: bool = False) -> Console:
+def a_console() -> Console:
     """A console of at most 100 columns that takes every string as it is."""
     from rich.console import Console
     from rich.segment import Segment
@@ -76,7 +92,7 @@ def a_console(*, stderr: bool = False) -> Console:
             """A reader that leaves, such as `head`, ends no training."""
             drop_output()
 
-    console = Plain(highlight=False, markup=False, emoji=False, stderr=stderr)
+    console = Plain(highlight=False, markup=False, emoji=False)
     console.width = width()
     return console
 

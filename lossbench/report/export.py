@@ -60,10 +60,10 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
             "seeds": row.seeds,
             "diverged": row.diverged,
             "metric": metric,
-            **_interval("", row.metrics[metric]),
-            **_interval("best_epoch_", row.best_epoch.get(metric)),
+            **as_interval("", row.metrics[metric]),
+            **as_interval("best_epoch_", row.best_epoch.get(metric)),
             "baseline": comparison.baseline if compared else None,
-            **_interval("difference_", row.difference if compared else None),
+            **as_interval("difference_", row.difference if compared else None),
             "difference_seeds": int(np.isfinite(row.differences).sum()) if versus else None,
             "p_holm": row.p if compared else None,
             "p_these_data": row.p_here if compared else None,
@@ -87,7 +87,8 @@ def _of_row(comparison: Comparison, row: Row) -> Iterator[Record]:
         }
 
 
-def _interval(prefix: str, interval: Interval | None) -> Record:
+def as_interval(prefix: str, interval: Interval | None) -> Record:
+    """The mean and both ends."""
     ends = (interval.estimate, interval.low, interval.high) if interval else (None, None, None)
     return dict(zip((f"{prefix}mean", f"{prefix}low", f"{prefix}high"), ends, strict=True))
 
@@ -122,7 +123,7 @@ def as_json(
     groups = datasets(comparisons) if comparisons else []
     rankings = [ranked for group in groups if (ranked := rank_losses(group))]
     content: dict[str, Any] = {
-        "rows": [{k: _finite(v) for k, v in row.items()} for row in list_records(comparisons)],
+        "rows": [{k: finite(v) for k, v in row.items()} for row in list_records(comparisons)],
         "conclusions": [
             {
                 "setting": c.setting,
@@ -169,9 +170,9 @@ def _of_decision(decision: Decision) -> Record:
 
 
 def _of_finding(finding: Finding) -> Record:
-    record = {**asdict(finding), **_interval("difference_", finding.difference)}
+    record = {**asdict(finding), **as_interval("difference_", finding.difference)}
     del record["difference"]
-    return {name: _finite(value) for name, value in record.items()}
+    return {name: finite(value) for name, value in record.items()}
 
 
 def _of_peeking(comparison: Comparison, among: Sequence[Comparison]) -> Iterator[Record]:
@@ -189,12 +190,13 @@ def _of_peeking(comparison: Comparison, among: Sequence[Comparison]) -> Iterator
             ],
             "inflation": [
                 {"label": label, "over": epoch}
-                | {name: _finite(value) for name, value in asdict(interval).items()}
+                | {name: finite(value) for name, value in asdict(interval).items()}
                 for label, by in tax.inflation.items()
                 for epoch, interval in by.items()
             ],
         }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value, or None where JSON has no name for it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -242,10 +242,11 @@ def _handle(event: Event, job: Job, delivery: Delivery) -> None:
 
 def failures(jobs: Sequence[Job]) -> list[str]:
     """One line for each job that failed."""
-    return [f"{job.name}: {_reason(job.error)}" for job in jobs if job.error]
+    return [f"{job.name}: {reason(job.error)}" for job in jobs if job.error]
 
 
-def _reason(error: BaseException | None) -> str:
+def reason(error: BaseException | None) -> str:
+    """An error of a job in words."""
     if isinstance(error, UserError | RuntimeError):
         return str(error)
     return f"{type(error).__name__}: {error}"

@@ -47,9 +47,12 @@ class Pace:
         return each * _trainings(job.config, len(job.seeds))
 
 
-def forecast(configs: Sequence[Configuration], console: Console, *, rerun: bool = False) -> None:
+def forecast(
+    configs: Sequence[Configuration], console: Console, *, rerun: bool = False
+) -> dict[str, Any]:
     """Print the runs, which of them are done, and what the rest will cost; writes nothing.
 
+    Gives the same as a record for programs; core_seconds are None where nothing shows them.
     UserError where a run cannot be trained, as from the command without --dry-run.
     """
     jobs = plan(configs, rerun=rerun, dry=True)
@@ -59,21 +62,30 @@ def forecast(configs: Sequence[Configuration], console: Console, *, rerun: bool 
     console.print(
         f"{count_of(len(jobs), 'run')}: {len(jobs) - len(todo)} done, {len(todo)} to train."
     )
+    seconds: float | None = 0.0
     if todo:
         refuse_faulty(todo, also_single=True)
-        console.print(_cost(todo), markup=False)
+        seconds, words = _cost(todo)
+        console.print(words, markup=False)
     console.print("Nothing was trained, nothing was written.")
+    return {"runs": list(map(_record, jobs)), "core_seconds": seconds}
+
+
+def _record(job: Job) -> dict[str, Any]:
+    asked, missing = len(job.config.seeds), len(job.seeds)
+    state = "done" if not missing else "to train" if missing == asked else "partly"
+    counts = {"seeds": asked, "held": asked - missing}
+    return {"key": job.key, "name": job.name, "status": state, **counts}
 
 
 def _line(job: Job) -> str:
-    asked, missing = len(job.config.seeds), len(job.seeds)
-    state = "done" if not missing else "to train" if missing == asked else "partly"
-    line = f"{state:9} {asked - missing:4}/{asked:<4} seeds  {job.name}"
+    run = _record(job)
+    line = f"{run['status']:9} {run['held']:4}/{run['seeds']:<4} seeds  {job.name}"
     return textwrap.fill(line, 100, subsequent_indent=" " * 28) + "\n"
 
 
-def _cost(todo: Sequence[Job]) -> str:
-    """What the jobs would take, in words."""
+def _cost(todo: Sequence[Job]) -> tuple[float | None, str]:
+    """What the jobs would take: seconds of one core, and in words."""
     kinds: dict[str, list[Job]] = {}
     for job in todo:
         kinds.setdefault(_kind(job.config, len(job.seeds)), []).append(job)
@@ -82,7 +94,7 @@ def _cost(todo: Sequence[Job]) -> str:
     if not paces:
         scheduled = outlives_command(todo[0].config.launcher)
         looked = "results of this kind" if scheduled else f"a trial of at most {LIMIT_SECONDS:g} s"
-        return f"{seeds}: how long they take is unknown; {looked} did not show it."
+        return None, f"{seeds}: how long they take is unknown; {looked} did not show it."
     typical = Pace(
         statistics.mean(pace.begin for pace in paces.values()),
         statistics.mean(pace.epoch for pace in paces.values()),
@@ -92,7 +104,7 @@ def _cost(todo: Sequence[Job]) -> str:
     how = sorted({pace.how for pace in paces.values()})
     guessed = len(kinds) - len(paces)
     how += [f"their mean for {guessed} other kinds of run"] if guessed else []
-    return (
+    return sum(work), (
         f"{seeds}: about {duration(sum(work))} of one core{_wall(work, todo[0])} "
         f"(by {', '.join(how)})."
     )
