@@ -62,18 +62,19 @@ def choose_looks(labels: Iterable[str], baseline: str | None = None) -> dict[str
 
 
 def shade_repeated(colours: Mapping[str, str]) -> dict[str, str]:
-    """The same, but a colour that is taken is darker, then paler: where no dashes tell them apart.
+    """The same, but a colour that is taken is darker, twice: where no dashes tell them apart.
+
+    Never paler, which white would swallow.
 
     >>> shade_repeated({"a": "#0072b2", "b": "#0072b2", "c": "#0072b2"})
-    {'a': '#0072b2', 'b': '#003e61', 'c': '#66aad0'}
+    {'a': '#0072b2', 'b': '#004f7c', 'c': '#003757'}
     """
     seen: Counter[str] = Counter()
     shaded = {}
     for label, colour in colours.items():
-        share, towards = ((1.0, 0), (0.55, 0), (0.6, 255))[seen[colour] % 3]
-        parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-        mixed = (int(share * part + (1 - share) * towards) for part in parts)
-        shaded[label] = "#" + "".join(f"{part:02x}" for part in mixed)
+        share = 0.7 ** (seen[colour] % 3)
+        parts = (int(share * int(colour[start : start + 2], 16)) for start in (1, 3, 5))
+        shaded[label] = "#" + "".join(f"{part:02x}" for part in parts)
         seen[colour] += 1
     return shaded
 

@@ -355,6 +355,24 @@ def test_a_table_for_a_paper_has_caption_label_and_columns_of_numbers_that_lead_
     assert r" & {baseline} & " in body
 
 
+def test_a_caption_speaks_of_its_own_table_alone():
+    runs = [result(loss, BASE, trials=9) for loss in ("cross_entropy", "focal", "poly")]
+    for run in runs:
+        run.seeds["test/log_loss"] = SAME[::-1]
+    said = re.findall(r"\\caption\{(.+)\}", tables.as_latex(compare(runs), None))
+    first, *others = said
+    assert "p is corrected over 2 comparisons" in first
+    assert [each.partition(". ")[0] for each in others] == [
+        "Other metrics",
+        "P(better) for every pair",
+        "Tuning",
+    ]
+    for each, words in zip(others, ("interval", "ahead of", "validation data"), strict=True):
+        assert words in each
+        assert "p is corrected" not in each
+        assert "differences are to" not in each
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX on this machine")
 def test_latex_compiles_and_its_tables_fit_an_article(tmp_path):

@@ -22,7 +22,7 @@ from lossbench.drawing import (
 )
 from lossbench.drawing.graphs import _spread
 from lossbench.drawing.sizes import fold
-from lossbench.looks import COLOURS, INK, choose_look, choose_looks
+from lossbench.looks import COLOURS, INK, choose_look, choose_looks, shade_repeated
 from lossbench.report.pages import TEMPLATES
 from lossbench.statistics import Interval
 
@@ -128,6 +128,13 @@ def contrast(first: str, second: str) -> float:
         linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         lights.append(np.dot([0.2126, 0.7152, 0.0722], linear))
     return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_sixty_runs_in_mlflow_stand_out_from_white_in_as_many_colours_as_it_can_tell_apart():
+    looks = choose_looks([f"loss {number}" for number in range(60)], "loss 0")
+    shades = shade_repeated({label: look.colour for label, look in looks.items()})
+    assert min(contrast(shade, "#ffffff") for shade in shades.values()) >= 3
+    assert len({*shades.values()}) == 3 * len(COLOURS) + 1
 
 
 def test_every_colour_stands_out_from_light_and_from_dark_paper():

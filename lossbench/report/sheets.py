@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lossbench.comparison import Comparison, DatasetRanking, Group, PeekingTax
 from lossbench.comparison.peeking import EPOCHS, Paper
 from lossbench.comparison.scales import Scale, scale_in, scale_of
-from lossbench.comparison.sentences import write_p
+from lossbench.comparison.sentences import RULES, write_p
 from lossbench.report.export import Record, list_records
 from lossbench.report.picked import list_other_metrics
 from lossbench.statistics import Interval
@@ -39,13 +39,15 @@ NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?")
 class Sheet:
     """A table of strings; the first column and those in words are not numbers.
 
-    leading: the first cells of the rows that are set in bold.
+    leading: the first cells of the rows that are set in bold. caption: what its numbers are, where
+    that is not what is said of the comparison.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: tuple[str, ...] = ()
     title: str = ""
+    caption: str = ""
     leading: tuple[str, ...] = ()
 
     @property
@@ -111,17 +113,23 @@ def build_metrics(comparison: Comparison) -> Iterator[Sheet]:
     for shown in _few(list_other_metrics(comparison), METRICS_ABREAST):
         head = ("loss", *(name_column(comparison, name) for name in shown))
         rows = tuple((loss, *(of[n] for n in shown)) for loss, of in cells.items())
-        yield Sheet(head, rows, title="Other metrics")
+        ends = "± half of its 95 % interval over seeds"
+        caption = f"Mean on the test split {RULES[comparison.at]} {ends}"
+        yield Sheet(head, rows, title="Other metrics", caption=caption)
 
 
 def build_pairs(comparison: Comparison) -> Iterator[Sheet]:
     """P(better) of the loss of each line against that of each column; of three losses and more."""
     shares, labels = comparison.better_shares, [row.label for row in comparison.rows]
+    caption = (
+        f"Share of seeds on which the loss of a line is ahead of another in {comparison.metric}"
+    )
     for shown in _few(labels, LOSSES_ABREAST) if len(shares) > 2 else ():
         rows = (
             (x, *(f"{shares[x][y]:.0%}" if y in shares[x] else "" for y in shown)) for x in labels
         )
-        yield Sheet(("P(better) than", *shown), tuple(rows), title="P(better) for every pair")
+        head = ("P(better) than", *shown)
+        yield Sheet(head, tuple(rows), title="P(better) for every pair", caption=caption)
 
 
 def name_column(comparison: Comparison, metric: str) -> str:
@@ -210,7 +218,8 @@ def build_ledger(comparison: Comparison) -> Sheet | None:
         chosen = ", ".join(f"{key} {value:g}" for key, value in tuning["chosen"].items())
         rows.append((label, f"{tuning['trials']} x {tuning['seeds']}", *cells, chosen))
     head = ("loss", "trials x seeds", f"{metric}{scale.percent}", "as configured", "chosen")
-    return Sheet(head, tuple(rows), words=("chosen",), title="Tuning")
+    caption = "What was chosen on validation data, and its value there next to what was configured"
+    return Sheet(head, tuple(rows), words=("chosen",), title="Tuning", caption=caption)
 
 
 def build_peeking(tax: PeekingTax, scale: Scale) -> Iterator[Sheet]:

@@ -164,7 +164,7 @@ def as_latex(comparisons: Sequence[Comparison], by: str | None, peek: bool = Fal
     for _, title, subtitle, tables, sentences in list_blocks(comparisons, by, peek):
         for sheet in tables:
             bold = BOLD if sheet.leading else ""
-            parts = (sheet.title, title, subtitle, bold)
+            parts = (sheet.title, title, sheet.caption or subtitle, bold)
             caption = ". ".join(part for part in parts if part) + "."
             blocks.append(sheets.render_latex(sheet, caption, f"tab:lossbench-{next(number)}"))
         blocks.append(_comment(sentences))
