@@ -223,9 +223,15 @@ class Page(HTMLParser):
         self.ids += [v for k, v in attributes if k == "id"]
 
 
+BROKEN = [
+    *(("broken", package, task) for package, task in (("acme", "binary"), ("other", "regression"))),
+    *(("twice", package, "binary") for package in ("acme", "other")),
+]
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The catalogue of some losses and of two plugins, one broken and one hostile."""
+    """The catalogue of some losses, of a hostile plugin, and of broken ones that share names."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "hostile.py").write_text(
         'def evil(logits, target, /):\n    """<script>alert(1)</script> & more."""\n'
@@ -234,9 +240,12 @@ def site(tmp_path_factory):
     real = registry.installed
 
     def installed(kind):
-        broken = Plugin("loss", "broken", "no_such_module", "x", "acme", "1.0", "binary")
+        broken = (
+            Plugin("loss", name, "no_such_module", "x", package, "1.0", task)
+            for name, package, task in BROKEN
+        )
         evil = Plugin("loss", "<evil>", str(folder / "hostile.py"), "evil", "acme", "1.0", "binary")
-        return (*SHOWN, broken, evil) if kind == "loss" else real(kind)
+        return (*SHOWN, *broken, evil) if kind == "loss" else real(kind)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "installed", installed)
@@ -246,7 +255,7 @@ def site(tmp_path_factory):
 
 def test_the_catalogue_has_a_page_for_every_loss(site):
     folder, count = site
-    assert count == len({p.name for p in SHOWN}) + 2
+    assert count == len({p.name for p in SHOWN}) + 4
     index = (folder / "index.html").read_text()
     for plugin in SHOWN:
         assert f'href="{plugin.name}.html#{plugin.task}"' in index
@@ -274,8 +283,17 @@ def test_the_catalogue_survives_broken_plugins_and_escapes_what_they_say(site):
     folder, _ = site
     index = (folder / "index.html").read_text()
     assert "cannot be used: ModuleNotFoundError" in index
-    assert "cannot be used" in (folder / "broken.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more." in index
+
+
+def test_packages_that_share_a_name_share_its_page_but_where_it_is_of_one_task(site):
+    pages = {file.name: file.read_text().count("cannot be used") for file in site[0].iterdir()}
+    assert [pages[name] for name in ("broken.html", "acme-twice.html", "other-twice.html")] == [
+        2,
+        1,
+        1,
+    ]
+    assert "twice.html" not in pages
 
 
 def test_the_catalogue_says_what_was_measured_and_where(site):
@@ -286,7 +304,7 @@ def test_the_catalogue_says_what_was_measured_and_where(site):
     assert f"neither better nor worse in any of {len(rows)} settings, against cross_entropy" in page
     assert "The focal loss addresses class imbalance." in page
     assert 'href="focal.html#measured-binary"' in index
-    assert index.count('class="thumbnail"') == index.count("<tr data-facts=") - 1  # all but broken
+    assert index.count('class="thumbnail"') == index.count("<tr data-facts=") - len(BROKEN)
 
 
 def test_tasks_of_a_name_repeat_nothing(site):
