@@ -134,9 +134,15 @@ def test_it_is_said_where_a_reduction_is_switched_off(name, words, tmp_path):
             r"Did you mean torch.nn:HuberLoss\? Allowed: [^.]*BCELoss",
         ),
         ("torch.no_such:Loss", "multiclass", "there is no module torch.no_such"),
+        (
+            "broken.py:loss",
+            "multiclass",
+            "module 'math' has no attribute 'nothing'",
+        ),
     ],
 )
-def test_a_loss_that_no_form_serves_is_refused(name, task, reason):
+def test_a_loss_that_no_form_serves_is_refused(name, task, reason, here):
+    (here / "broken.py").write_text("import math\nmath.nothing")
     with pytest.raises(UserError, match=reason):
         fitted(name, task)
 
@@ -312,6 +318,12 @@ def keras(y_true, y_pred, margin: int = None):
     y_true[y_true == 255] = 0
     return (margin or 1) * F.binary_cross_entropy_with_logits(y_pred.view(-1), y_true.view(-1))
 
+def clipped(y_pred, y_true):
+    return -y_pred.gather(1, y_true.unsqueeze(1)).clamp(1e-15, 1 - 1e-15).log()
+
+def of_scores(x, target):
+    return F.cross_entropy(x, target)
+
 def of_classes(y_pred, y_true):
     both = (y_pred * F.one_hot(y_true, 2).movedim(-1, 1)).flatten(2).sum(-1)
     return 1 - (2 * both / (y_pred.flatten(2).sum(-1) + both + 1)).mean()
@@ -379,6 +391,8 @@ def library(here, monkeypatch):
             {},
             "raw predictions and targets, with a channel axis, the target first",
         ),
+        ("clipped", "ordinal", {}, "estimates and targets"),
+        ("of_scores", "binary", {}, "logits of two classes and indices"),
         ("of_classes", "segmentation", {}, "probabilities of two classes and indices"),
         ("Residual", "regression", {}, "residuals"),
         ("Margins", "multiclass", {}, "raw predictions and targets"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -248,6 +247,7 @@ def _imported_undisturbed(plugin: Plugin) -> Any:
 
 def imported(plugin: Plugin) -> Any:
     """The object, with whatever its import does to settings that are everyone's."""
+    module = None
     try:
         module = import_of(plugin.module)
         target = functools.reduce(getattr, plugin.attribute.split("."), module)
@@ -256,7 +256,7 @@ def imported(plugin: Plugin) -> Any:
     except BaseException as error:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         reason = f"{type(error).__name__}: {reason}"
-        if isinstance(error, AttributeError) and error.obj is sys.modules.get(module.__name__):
+        if module and isinstance(error, AttributeError) and error.obj is module:
             defined = names_in(module, losses=plugin.library and plugin.kind == "loss")
             place = f"{plugin.name.rpartition(':')[0]}:"
             reason = f"it has no attribute {error.name!r}. {choices(error.name, defined, place)}"

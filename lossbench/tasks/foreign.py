@@ -23,7 +23,7 @@ from lossbench.registry.signatures import OTHER_WORDS, REDUCTIONS, arguments_of,
 from lossbench.tasks import Task
 from lossbench.tasks.adapter import ForeignLoss
 from lossbench.tasks.forms import forms_of
-from lossbench.tasks.trying import NEGATIVE, SHAPE, fault_of
+from lossbench.tasks.trying import IDLE, NEGATIVE, SHAPE, fault_of
 
 UNREDUCED: tuple[dict[str, Any], ...] = (
     {"reduction": "none"},
@@ -60,7 +60,7 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     for per_example, foreign in itertools.product((True, False), _candidates(loss, task, given)):
         if not (fault := fault_of(foreign, task, decisive, per_example)):
             return foreign.refined(task, decisive).as_contract(plugin, task, given, again)
-        reserve = reserve or (foreign if fault == NEGATIVE else None)
+        reserve = reserve or (foreign if fault in (NEGATIVE, IDLE) else None)
         faults.append((fault, foreign.words))
     if reserve:
         return reserve.refined(task, decisive).as_contract(plugin, task, given, again)

@@ -19,6 +19,7 @@ POPULATION, AT_REST = 120, 1e-3  # examples; the share of a slope that is none
 REWARD = 2.0  # what a surer right answer may cost less; beyond it there would be no end
 SLIGHT = 1e-6
 NEGATIVE = "some answers have a negative cost"  # as where probabilities or logarithms are meant
+IDLE = "a wrong answer by itself has no gradient"  # as where it is clipped, or classes are meant
 SHAPE = "it returned shape"
 
 
@@ -85,8 +86,26 @@ def _reversed(foreign: ForeignLoss, task: Task, given: dict[str, Any], per_examp
             return "a right answer does not cost less than a wrong one"
     if (costs[2] < costs[1] - REWARD).any():
         return "surer answers are rewarded without end"
-    is_negative = any((each < -SLIGHT).any() for each in (wrong[0], *costs))
-    return NEGATIVE if is_negative and not foreign.form.in_parts else ""
+    if foreign.form.in_parts:
+        return ""
+    if any((each < -SLIGHT).any() for each in (wrong[0], *costs)):
+        return NEGATIVE
+    return "" if _pulls(foreign, given, usual.wrong, target) else IDLE
+
+
+def _pulls(foreign: ForeignLoss, given: dict[str, Any], prediction: Tensor, target: Tensor) -> bool:
+    """Whether any of the examples by itself has a gradient, or none can be by itself."""
+    made = foreign.made(given)
+    for one, label in zip(prediction.split(1), target.split(1), strict=True):
+        leaf = one.clone().requires_grad_()
+        try:
+            value = foreign.values(made, leaf, label).sum()
+            (gradient,) = torch.autograd.grad(value, leaf)
+        except Exception:
+            return True
+        if gradient.any() or not value.isfinite():
+            return True
+    return False
 
 
 def _adds_an_axis(foreign: ForeignLoss, prediction: Tensor, target: Tensor) -> bool:

@@ -7,7 +7,7 @@ from lossbench.registry.imports import import_of
 if find_spec("torchvision"):  # before Lightning, which imports it too
     import_of("torchvision")
 
-from lossbench.training.fitting import (  # noqa: E402
+from lossbench.training.fitting import (
     MakePoint,
     Report,
     data,
@@ -19,4 +19,4 @@ from lossbench.training.fitting import (  # noqa: E402
     train,
     tried_recipe,
 )
-from lossbench.training.recipe import make_recipe  # noqa: E402
+from lossbench.training.recipe import make_recipe
