@@ -19,6 +19,7 @@ from lossbench.tasks.scores import sharing
 
 OF_TRAINING = ("class_counts", "cuts")  # facts of each replica's training targets
 WEIGHT = "example_weight"
+AT_ONCE = 2**19  # numbers of estimates whose metrics are in memory at a time
 OF_REPLICAS = (*OF_TRAINING, "temperature")  # facts that each replica has of its own
 
 
@@ -76,11 +77,31 @@ def score(
     what is `asked_of_replicas`: class_counts (R, C) and cuts (R, K) of training, temperature (R,);
     and example_weight (R, N), where examples have one.
     """
+    size, given = max(1, AT_ONCE // estimate[0].numel()), dict(facts or {})
+    if size >= len(estimate):
+        return _score(metrics, estimate, target, scale, given)
+    parts = []
+    for start in range(0, len(estimate), size):
+        some = slice(start, start + size + 1)  # one more: a tensor's last numbers round differently
+        own = {name: values[some] for name, values in given.items()}
+        part = _score(
+            metrics, estimate[some], target[some], None if scale is None else scale[some], own
+        )
+        parts.append({name: values[:size] for name, values in part.items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in metrics}
+
+
+def _score(
+    metrics: Mapping[str, Metric],
+    estimate: Tensor,
+    target: Tensor,
+    scale: Tensor | None,
+    facts: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """The same of all replicas at once."""
     with sharing():
         values = {
-            name: metric(
-                *_in_unit_of(metric, estimate, target, scale), **_given(metric, facts or {})
-            )
+            name: metric(*_in_unit_of(metric, estimate, target, scale), **_given(metric, facts))
             for name, metric in metrics.items()
         }
     sound = is_sound(estimate, next(iter(values.values())).ndim)

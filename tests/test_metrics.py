@@ -7,8 +7,10 @@ import structured_tasks
 import test_tasks
 import torch
 
+from lossbench import metrics as scoring
 from lossbench.contract import Metric, UserError, metric
 from lossbench.metrics import metrics_of, score
+from lossbench.tasks.binary import Binary
 from lossbench.tasks.regression import Regression
 from lossbench.tasks.scores import shared
 
@@ -133,6 +135,22 @@ def test_what_metrics_share_is_computed_once_for_each_batch():
     estimate += 1
     assert first(estimate, target).tolist() == [0, 0]
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_metrics_of_many_replicas_are_taken_a_few_at_a_time_to_the_bit(monkeypatch, weighed):
+    """Of 7 replicas, then the idle one at the end; facts and deviations go with their replicas."""
+    draw = torch.Generator().manual_seed(0)
+    estimate, target = torch.rand(2, 8, 45, generator=draw)
+    facts = {"example_weight": target + 1} if weighed else {}
+    scale = torch.arange(1.0, 9)
+    for metrics in (metrics_of(Binary((2,))), metrics_of(Regression((2,)))):
+        whole = score(metrics, estimate, target, scale, facts)
+        monkeypatch.setattr(scoring, "AT_ONCE", 100)
+        pieces = score(metrics, estimate, target, scale, facts)
+        monkeypatch.undo()
+        for name, values in whole.items():
+            assert torch.equal(pieces[name][:7], values[:7]), name
 
 
 def test_a_regression_of_several_columns_needs_its_shape():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossbench.contract import UserError
@@ -88,9 +89,11 @@ def _read_parquet(file: Path, spelling: Spelling) -> Table:
     @functools.lru_cache(maxsize=1)  # columns are read in order, several times over
     def read_block(start: int) -> pd.DataFrame:
         with _refusing(file):
-            return pd.read_parquet(
+            block = pd.read_parquet(
                 file, engine="pyarrow", columns=list(names[start : start + width])
             ).reset_index(drop=True)
+        pa.default_memory_pool().release_unused()  # else it keeps what decoding took
+        return block
 
     def read(name: str) -> pd.Series:
         place = places[name] % width

@@ -92,7 +92,8 @@ def note_repeated(
         count = int(np.isin(same[parts == TEST], same[parts != TEST]).sum())
         note = f"{count} of {(parts == TEST).sum()} rows of the test are in the other splits too"
     else:
-        count = len(same) - len(np.unique(same))
+        ordered = np.sort(same)
+        count = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
         if groups is not None:
             known = pd.DataFrame({"row": same, "group": groups})
             count = int((known.duplicated("row") & ~known.duplicated()).sum())

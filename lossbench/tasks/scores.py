@@ -120,10 +120,10 @@ def _binned(confidence: Tensor, values: Tensor, count: int = CALIBRATION_BINS) -
     return sums.scatter_add(-1, bins, values)
 
 
-def _below_and_up_to(score: Tensor) -> tuple[Tensor, Tensor]:
-    """For each example, how many of its row score less, and how many score no more."""
-    ordered, score = score.sort(-1).values.contiguous(), score.contiguous()
-    return torch.searchsorted(ordered, score), torch.searchsorted(ordered, score, right=True)
+def _sort(score: Tensor, *, descending: bool = False) -> tuple[Tensor, Tensor]:
+    """Each row's scores in order, and the examples that have them."""
+    ordered, order = score.sort(-1, descending=descending)
+    return ordered.contiguous(), order
 
 
 def _cumulated(values: Tensor) -> Tensor:
@@ -143,25 +143,32 @@ def _as_real(values: Tensor, score: Tensor) -> Tensor:
 
 def auroc(score: Tensor, positive: Tensor, weight: Weight = None) -> Tensor:
     """Area under the ROC curve: wins of positives over negatives, ties half; NaN with one class."""
-    below, up_to = _below_and_up_to(score)
+    (ordered, order), score = _sort(score), score.contiguous()
     counted = _counted(weight, score)
     positives, negatives = counted * positive, counted * ~positive
-    lower = _cumulated(negatives.gather(-1, score.argsort(-1)))
-    twice_wins = (positives * (lower.gather(-1, below) + lower.gather(-1, up_to))).sum(-1)
+    lower = _cumulated(negatives.gather(-1, order))
+    below, up_to = (
+        lower.gather(-1, torch.searchsorted(ordered, score, right=ties)) for ties in (False, True)
+    )
+    twice_wins = (positives * (below + up_to)).sum(-1)
     pairs = positives.sum(-1) * negatives.sum(-1)
     return (_as_real(twice_wins, score) / _as_real(2 * pairs, score)).to(score.dtype)
 
 
 def average_precision(score: Tensor, positive: Tensor, weight: Weight = None) -> Tensor:
     """Mean over the positives of the precision at their own score; NaN without positives."""
-    below, _ = _below_and_up_to(score)
-    order, counted = score.argsort(-1), _counted(weight, score)
+    (ordered, order), score = _sort(score), score.contiguous()
+    below, counted = torch.searchsorted(ordered, score), _counted(weight, score)
     positives = counted * positive
-    lower, lower_positives = (_cumulated(c.gather(-1, order)) for c in (counted, positives))
-    reached = lower[..., -1:] - lower.gather(-1, below)
-    hits = lower_positives[..., -1:] - lower_positives.gather(-1, below)
+    reached, hits = (_from(below, each.gather(-1, order)) for each in (counted, positives))
     precision = _as_real(hits, score) / reached
     return ((precision * positives).sum(-1) / positives.sum(-1)).to(score.dtype)
+
+
+def _from(place: Tensor, values: Tensor) -> Tensor:
+    """For each place, the sum of the values from there on."""
+    lower = _cumulated(values)
+    return lower[..., -1:] - lower.gather(-1, place)
 
 
 def recall(rank: Tensor, k: int) -> Tensor:
@@ -174,8 +181,8 @@ def _roc(score: Tensor, positive: Tensor, weight: Weight = None) -> tuple[Tensor
 
     Accepted are all scores down to it, its ties too; NaN with one class only.
     """
-    order = score.argsort(-1, descending=True)
-    score, positive = score.gather(-1, order).contiguous(), positive.gather(-1, order)
+    score, order = _sort(score, descending=True)
+    positive = positive.gather(-1, order)
     counted, places = _counted(weight, score), torch.searchsorted(-score, -score, right=True)
     sums = _cumulated(counted.gather(-1, order))
     hit_sums = _cumulated(counted.gather(-1, order) * positive)
