@@ -253,6 +253,18 @@ def cox(log_hz, event, time, ties="breslow"):
     risk = torch.logsumexp(log_hz.masked_fill(~later, -torch.inf), 1)
     return (risk - log_hz)[event].mean()
 
+def weibull(log_params, event, time, reduction="mean"):
+    scale, shape = log_params.unbind(1)
+    power = shape.exp() * (time.log() - scale)
+    values = power.exp() - event * (shape + power)
+    return values if reduction == "none" else values.mean()
+
+def exchanged(log_params, event, time, reduction="mean"):
+    return weibull(log_params.flip(1), event, time, reduction)
+
+def hazards(phi, idx_durations, events):
+    return F.binary_cross_entropy_with_logits(phi[:, idx_durations.long()], events)
+
 def coral(logits, levels):
     return F.binary_cross_entropy_with_logits(logits, levels, reduction="none").sum(1)
 
@@ -323,6 +335,16 @@ def clipped(y_pred, y_true):
 
 def of_scores(x, target):
     return F.cross_entropy(x, target)
+
+def believed(evidence, target):
+    alpha = evidence.relu() + 1
+    return alpha.sum(1).log() - alpha.gather(1, target.unsqueeze(1)).squeeze(1).log()
+
+def dirichlet(alpha, y, lamb=1.0):
+    assert (alpha >= 1).all()
+    share = alpha / alpha.sum(1, keepdim=True)
+    spread = (share * (1 - share)).sum(1) / (alpha.sum(1) + 1)
+    return ((y - share).square().sum(1) + spread).mean()
 
 def of_classes(y_pred, y_true):
     both = (y_pred * F.one_hot(y_true, 2).movedim(-1, 1)).flatten(2).sum(-1)
@@ -441,6 +463,41 @@ def test_thresholds_bring_their_outputs_and_link(library):
     own = api.get_loss("coral", task="ordinal")
     torch.testing.assert_close(loss(prediction, target), own(prediction, target))
     assert declared.link(prediction).sum(-1).allclose(torch.ones(8))
+
+
+def test_a_weibull_distribution_is_recognised_by_what_is_likeliest(library):
+    """Two outputs bring their link; in another order the likeliest are not those that it has."""
+    loss = fitted(f"{library}:weibull", "survival")
+    ours = api.get_loss("weibull_aft", task="survival")
+    assert form_of(loss) == "log scale and log shape, event and time"
+    assert declaration_of(loss).link is declaration_of(ours).link
+    batch = task_class("survival").small().example(2)
+    torch.testing.assert_close(loss(*batch), ours(*batch))
+    with pytest.raises(UserError, match="the estimate that costs least is not"):
+        fitted(f"{library}:exchanged", "survival")
+
+
+def test_what_the_task_gives_is_said_where_nothing_serves(library):
+    words = r"with prediction \(B,\) and target \(B, 2\), or more outputs by declare\(outputs="
+    with pytest.raises(UserError, match=words):
+        fitted(f"{library}:hazards", "survival")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "own"),
+    [
+        ("believed", "evidence and targets", "edl_log"),
+        ("dirichlet", "parameters of a Dirichlet distribution and one-hot targets", "edl_mse"),
+    ],
+)
+def test_evidence_is_given_as_our_own_losses_have_it(library, name, words, own):
+    """By the name of the argument; predictions are scored by the distribution's mean."""
+    loss, ours = fitted(f"{library}:{name}", "multiclass"), api.get_loss(own, task="multiclass")
+    assert form_of(loss) == words
+    assert declaration_of(loss).link is declaration_of(ours).link
+    batch = task_class("multiclass").small().example()
+    expected = ours(*batch, strength=0.0, progress=torch.ones(()))
+    torch.testing.assert_close(loss(*batch).mean(), expected.mean())
 
 
 def test_steps_that_are_asked_one_by_one_bring_their_own_link(library):

@@ -1,7 +1,8 @@
 """Losses of other libraries by name give what the library gives, where it is installed.
 
 pip install --no-deps allrank coral-pytorch dlordinal kornia kornia-rs libauc monai
-pip install --no-deps online-triplet-loss pytorch-metric-learning timm torchsurv
+pip install --no-deps online-triplet-loss pytorch-metric-learning spacecutter-torch timm torchsurv
+pip install --no-deps uncertainty-loss
 """
 
 from __future__ import annotations
@@ -68,6 +69,12 @@ TABLE = [
     ("torchsurv.loss.cox:neg_partial_log_likelihood", "survival", {"ties_method": "breslow"},
      lambda m, p, t: m.neg_partial_log_likelihood(
          p, t[:, 1].bool(), t[:, 0], ties_method="breslow")),
+    ("torchsurv:neg_log_likelihood_weibull", "survival", {},
+     lambda m, p, t: m.neg_log_likelihood_weibull(p, t[:, 1].bool(), t[:, 0])),
+    ("uncertainty_loss:evidential_loss", "multiclass", {},
+     lambda m, p, t: m.evidential_loss(F.softplus(p), t)),
+    ("spacecutter.losses:cumulative_link_loss", "ordinal", {},
+     lambda m, p, t: m.cumulative_link_loss(p.softmax(1), t.unsqueeze(1))),
     ("libauc.losses:PairwiseAUCLoss", "binary", {"surr_loss": "squared_hinge"},
      lambda m, p, t: m.PairwiseAUCLoss("squared_hinge")(p, t)),
 ]  # fmt: skip

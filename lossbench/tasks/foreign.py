@@ -134,10 +134,12 @@ def _reason(task: Task, faults: list[tuple[str, str]]) -> str:
         return 2 if re.match(r"\w+: ", each[0]) else int(each[0].startswith(SHAPE))
 
     fault, words = min(faults, key=rank)
+    prediction, target = (str(("B", *part.shape[1:])).replace("'", "") for part in task.example())
+    outputs = ", or more outputs by declare(outputs=..., link=...)" * any(task.parts_declarations)
     return (
         f"no form of a batch of the task {task.name} serves it. With {words}: {fault}.\n"
         "Another value of one of its keys may; or call it in a function of your own, "
-        "loss=mine.py:f, with prediction and target."
+        f"loss=mine.py:f, with prediction {prediction} and target {target}{outputs}."
     )
 
 

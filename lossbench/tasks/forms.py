@@ -12,10 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lossbench.contract import Declaration
+from lossbench.contract import Declaration, declaration_of
+from lossbench.losses.evidential import edl_log
 from lossbench.registry.offers import TARGET
 from lossbench.tasks import Task
 
+DIRICHLET = {  # arguments, what they are, and their least value
+    "evidence": ("evidence", 0),
+    "alpha": ("parameters of a Dirichlet distribution", 1),
+}
 Turn = Callable[[Tensor], Tensor]
 
 
@@ -54,8 +59,19 @@ def forms_of(task: Task, names: list[str]) -> Iterator[Form]:
         for form in _in_usual_order(task, [*names[1::-1], *names[2:]]):
             words = form.words if form.in_parts else f"{form.words}, the target first"
             yield form._replace(words=words, target_first=not form.in_parts)
+    elif names[0] in DIRICHLET and _class_axis(task, *task.example()) and task.sums_to_one:
+        yield from _of_dirichlet(task, names[0])
     else:
         yield from _in_usual_order(task, names)
+
+
+def _of_dirichlet(task: Task, name: str) -> Iterator[Form]:
+    """Of evidence of each class, which is at least 0, or of the parameters, which are 1 more."""
+    noun, least = DIRICHLET[name]
+    declared = Declaration(link=declaration_of(edl_log).link)
+    for words, to_target in _targets(task, *task.example())[0].items():
+        pair = _pair(f"{noun} and {words}", lambda p: functional.softplus(p) + least, to_target)
+        yield pair._replace(declaration=declared)
 
 
 def _is_target(name: str) -> bool:
@@ -64,9 +80,13 @@ def _is_target(name: str) -> bool:
 
 def _in_usual_order(task: Task, names: list[str]) -> Iterator[Form]:
     prediction, target = task.example()
-    order, are_named = _parts_in_order(task, names)
-    parts = [form for d in task.parts_declarations for form in _parts(task, order, d)]
-    if are_named:
+    orders = [_parts_in_order(task, names, declared) for declared in task.parts_declarations]
+    parts = [
+        form
+        for (order, _), declared in zip(orders, task.parts_declarations, strict=True)
+        for form in _parts(task, order, declared)
+    ]
+    if orders[0][1]:
         yield from parts
     targets, signed = _targets(task, prediction, target)
     raw, *others = _predictions(task, prediction, target).items()
@@ -136,9 +156,11 @@ def _targets(
     return turns, signed
 
 
-def _parts_in_order(task: Task, names: list[str]) -> tuple[list[str], bool]:
+def _parts_in_order(
+    task: Task, names: list[str], declared: Declaration | None
+) -> tuple[list[str], bool]:
     """The parts of a batch by the names of the arguments, else as usual; and which of the two."""
-    usual = [*task.parts(*example_of(task, task.parts_declarations[0]))]
+    usual = [*task.parts(*example_of(task, declared))]
     named = [part for name in names[1:] for part in usual[1:] if part in name or name in part]
     are_named = len(names) >= len(usual) > 1 and sorted(named) == sorted(usual[1:])
     return ([usual[0], *named] if are_named else usual), are_named

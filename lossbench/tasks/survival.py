@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.contract import Declaration, UserError, metric
+from lossbench.contract import Declaration, UserError, declaration_of, metric
 from lossbench.losses.stable import leave_out
+from lossbench.losses.survival import weibull_aft
 from lossbench.tasks import Answers, Population, Section, Study, Task, line
 from lossbench.tasks.refusals import refuse_shapes
 from lossbench.tasks.scores import uneven
 
 INTERVALS = 20
 PAIRS = 2**22  # compared at once
+WIDEST, HALVINGS = 8.0, 50  # of the log of a shape
 
 
 @metric(direction=1, bounds=(0, 1))
@@ -90,6 +92,20 @@ def _staying_watched(time: Tensor, event: Tensor, cuts: Tensor) -> tuple[Tensor,
     return before, chance[torch.searchsorted(time, cuts, right=True)]
 
 
+def _likeliest_weibull(target: Tensor) -> Tensor:
+    """(2,): the logs of scale and shape, of one distribution for all."""
+    time, event = target.double().unbind(-1)
+    logs, seen = time.log(), event.sum()
+    low, high = torch.tensor([-WIDEST, WIDEST], dtype=torch.float64, device=target.device)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        shape = middle.exp()
+        excess = (torch.softmax(shape * logs, 0) - event / seen) @ logs - 1 / shape
+        low, high = torch.where(excess > 0, low, middle), torch.where(excess > 0, middle, high)
+    scale = ((low.exp() * logs).logsumexp(0) - seen.log()) / low.exp()
+    return torch.stack([scale, low]).to(target.dtype)
+
+
 @dataclass(frozen=True)
 class Survival(Task):
     """Targets (..., N, 2), time and event; predictions (..., N) or (..., N, k); estimates S(cuts).
@@ -105,6 +121,10 @@ class Survival(Task):
     primary = "concordance"
     target_dtype = torch.float32
     estimate_range = (0, 1)
+    parts_declarations = (
+        None,
+        Declaration(link=declaration_of(weibull_aft).link, outputs=2, start=_likeliest_weibull),
+    )
     vocabulary = r"surviv|censor|hazard|\(B, 2\), time|\bevent\b"
 
     @classmethod
@@ -157,8 +177,9 @@ class Survival(Task):
         _refuse_values(target)
 
     def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Risks, and the columns of the target."""
-        return {"risk": prediction, "time": target[:, 0], "event": target[:, 1]}
+        """Risks or a Weibull distribution, and the columns of the target."""
+        outputs = "risk" if prediction.ndim < target.ndim else "log scale and log shape"
+        return {outputs: prediction, "time": target[:, 0], "event": target[:, 1]}
 
     def answers(self, size: float) -> Answers:
         """A risk that falls with the time, and one that rises."""

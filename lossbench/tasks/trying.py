@@ -43,7 +43,8 @@ def fault_of(foreign: ForeignLoss, task: Task, given: dict[str, Any], per_exampl
                 absent = shown == 0
                 if absent.any() and not gradient[absent].any():
                     return "what is absent counts for nothing"
-            check = _unlinked if foreign.form.declaration else _reversed
+            declared = foreign.form.declaration
+            check = _unlinked if declared and declared.outputs != 1 else _reversed
             return check(foreign, task, given, per_example)
     except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
@@ -62,8 +63,8 @@ def _unlinked(foreign: ForeignLoss, task: Task, given: dict[str, Any], per_examp
             leaf = prediction.expand(len(target), *start.shape).clone().requires_grad_()
             value = foreign.values(foreign.made(given), leaf, target).mean()
             slopes.append(torch.autograd.grad(value, leaf)[0].sum(0).abs().max())
-        if slopes[0] > AT_REST * slopes[1]:
-            return "the estimate that costs least is not the shares of the classes"
+        if not slopes[0] <= AT_REST * slopes[1] < math.inf:
+            return "the estimate that costs least is not the one that the link has for it"
     return ""
 
 
