@@ -12,7 +12,12 @@ INK = "#0a0b0c"  # stands for the colour of the page's text
 # Those of Okabe and Ito, told apart by colour-blind readers; their orange and sky blue are darker
 # here, for a contrast of 3 to 1 with paper, which their yellow cannot have.
 COLOURS = ("#0072b2", "#c07f00", "#009e73", "#cc79a7", "#d55e00", "#2b93d1", "#767676")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
+DASHED = (0, (5, 1.6))
+# One for each colour; colours that share one differ for colour-blind readers, too.
+DASHES: tuple[Any, ...] = (
+    *("-", DASHED, (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5))),
+    *("-", DASHED, "-"),
+)
 SHAPES = {
     "o": "●",
     "s": "■",
@@ -58,7 +63,7 @@ def choose_looks(labels: Iterable[str], baseline: str | None = None) -> dict[str
         free = (wanted + step for step in range(len(COLOURS)))
         number = next(n for n in free if COLOURS[n % len(COLOURS)] not in taken)
         chosen[label] = choose_look(number % len(COLOURS) + turn * len(COLOURS))
-    return {**chosen, baseline: Look(INK, DASHES[1], BASELINE)} if baseline else chosen
+    return {**chosen, baseline: Look(INK, DASHED, BASELINE)} if baseline else chosen
 
 
 def shade_repeated(colours: Mapping[str, str]) -> dict[str, str]:
@@ -84,6 +89,6 @@ def choose_look(number: int) -> Look:
     turn, shapes = number // len(COLOURS), list(SHAPES)
     return Look(
         COLOURS[number % len(COLOURS)],
-        DASHES[number % len(DASHES)],
+        DASHES[number % len(COLOURS)],
         shapes[(number + turn) % len(shapes)],
     )

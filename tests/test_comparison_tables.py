@@ -22,11 +22,12 @@ from lossbench import results
 from lossbench.cli import main
 from lossbench.commands.running import _note_others
 from lossbench.comparison import (
+    Group,
     compare,
     datasets,
+    doses,
     grouped,
     rank_losses,
-    robustness,
     value_at,
     where,
 )
@@ -35,7 +36,7 @@ from lossbench.contract import UserError
 from lossbench.looks import INK
 from lossbench.report import tables
 from lossbench.report.export import as_json
-from lossbench.report.figures import assign_looks, write_figures
+from lossbench.report.figures import assign_looks, draw_pictures, write_figures
 from lossbench.report.grid import Column
 from lossbench.report.paper import WIDTHS, write_for_paper
 from lossbench.report.printed import print_comparisons
@@ -130,7 +131,7 @@ def test_grouping_gives_a_line_for_each_value_numbers_ascending():
     by_rate = grouped(found, "corruption.rate")
     assert [list(group.comparisons) for group in by_rate] == [["0.05", "0.4"]] * 3
     assert {group.fixed["dataset"]["name"] for group in by_rate} == {"moons", "blobs", "digits"}
-    (group,) = robustness(where_dataset(found, "moons"))
+    (group,) = doses(where_dataset(found, "moons"))
     assert "focal: better than the baseline at 0.05, 0.4, of 2 compared." in group.conclusion
     assert not any(line.startswith("cross_entropy") for line in group.conclusion)
     with pytest.raises(UserError, match=r"--by corruption.rat: .*corruption.rate"):
@@ -161,7 +162,26 @@ def test_only_several_strengths_or_datasets_make_a_group():
     assert datasets(compare(noisy(rate=0.1))) == []
     found = compare([r for whole in (True, False) for r in noisy(whole=whole)])
     assert len(grouped(found, "corruption.whole")) == 1
-    assert robustness(found) == []
+    assert doses(found) == []
+
+
+def test_a_sweep_over_any_number_is_one_group_and_no_group_of_datasets():
+    def of(samples, rate):
+        parts = {"dataset": {"name": "moons", "samples": samples}}
+        parts["optimizer"] = {"name": "adam", "lr": rate}
+        return [result(loss, values, sections=parts) for loss, values in LOSSES.items()]
+
+    found = compare([*of(100, 0.1), *of(300, 0.1), *of(1000, 0.1)])
+    (group,) = [
+        block.shown for block in tables.list_blocks(found) if isinstance(block.shown, Group)
+    ]
+    assert (group.key, [*group.comparisons]) == ("dataset.samples", ["100", "300", "1000"])
+    (picture,) = draw_pictures(group, assign_looks(found))
+    assert picture.title == "Sensitivity to dataset.samples"
+    assert [group.key for group in doses(compare([*of(100, 0.1), *of(100, 0.2)]))] == [
+        "optimizer.lr"
+    ]
+    assert doses(compare([*of(100, None), *of(100, 0.2)])) == []
 
 
 def test_one_dataset_with_two_parameters_is_two_lines():

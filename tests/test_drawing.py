@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from lossbench.drawing import (
@@ -21,8 +22,8 @@ from lossbench.drawing import (
     save,
 )
 from lossbench.drawing.graphs import _spread
-from lossbench.drawing.sizes import fold
-from lossbench.looks import COLOURS, INK, choose_look, choose_looks, shade_repeated
+from lossbench.drawing.sizes import Array, fold
+from lossbench.looks import COLOURS, DASHES, INK, choose_look, choose_looks, shade_repeated
 from lossbench.report.pages import TEMPLATES
 from lossbench.statistics import Interval
 
@@ -47,6 +48,24 @@ def test_a_curve_that_leaves_the_frame_is_cut_there_and_not_moved_into_it():
     whole = points(render_inline(Graph("", "epoch", "", (Trace("a", x, y, choose_look(0)),)), "a"))
     rises = -np.diff(whole, axis=0)[:, 1]
     assert rises / rises.sum() == pytest.approx(np.diff(y), abs=1e-3)
+
+
+def test_a_long_name_of_a_line_is_broken_after_an_underscore_and_joined_to_where_the_line_ends():
+    lines = [Trace("generalized_cross_entropy", [0, 1], [0, 1], choose_look(0))]
+    lines += [Trace("b", [0, 4], [0, 4], choose_look(1))]
+    axes = Figure().subplots()
+    Graph("", "x", "y", tuple(lines), (0, 4), (0, 4)).onto(axes)
+    assert [text.get_text() for text in axes.texts] == ["generalized_cross_\nentropy", "b"]
+    joins = [line.get_xydata()[0] for line in axes.lines if line.get_gid().startswith("part:")]
+    assert np.allclose(joins, [[0.25, 0.25], [1, 1]])
+
+
+def test_a_class_is_named_where_it_has_most_room():
+    classes = np.zeros((9, 9))
+    classes[:, 6:] = 1
+    axes = Figure().subplots()
+    Plane("", (0, 9), classes.ravel(), np.ones(81), np.empty((3, 0))).onto(axes)
+    assert {each.get_text(): each.get_position()[0] for each in axes.texts} == {"0": 2.5, "1": 7.5}
 
 
 @pytest.mark.parametrize("count", [3, 12, 40])
@@ -135,6 +154,32 @@ def test_sixty_runs_in_mlflow_stand_out_from_white_in_as_many_colours_as_it_can_
     shades = shade_repeated({label: look.colour for label, look in looks.items()})
     assert min(contrast(shade, "#ffffff") for shade in shades.values()) >= 3
     assert len({*shades.values()}) == 3 * len(COLOURS) + 1
+
+
+# Machado, Oliveira and Fernandes 2009, on linear RGB
+COLOUR_BLIND = {
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+def seen(colour: str, matrix: list[list[float]]) -> Array:
+    """A colour as a colour-blind reader sees it, in CIELAB."""
+    linear = np.clip(np.array(matrix) @ np.array(to_rgb(colour)) ** 2.2, 0, 1)
+    to_xyz = [[0.434, 0.376, 0.190], [0.213, 0.715, 0.072], [0.018, 0.109, 0.873]]
+    x, y, z = np.cbrt(np.array(to_xyz) @ linear)
+    return np.array([116 * y, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("matrix", COLOUR_BLIND.values(), ids=COLOUR_BLIND)
+def test_colours_that_share_their_dashes_differ_for_colour_blind_readers(matrix):
+    shades = re.findall(r"--c\d: (#\w+)", (TEMPLATES / "base.html").read_text())
+    for colours in (COLOURS, shades):
+        for one, other in combinations(range(len(COLOURS)), 2):
+            if DASHES[one] == DASHES[other]:
+                gap = seen(colours[one], matrix) - seen(colours[other], matrix)
+                assert np.linalg.norm(gap) > 20, (one, other)
 
 
 def test_every_colour_stands_out_from_light_and_from_dark_paper():

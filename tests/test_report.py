@@ -18,8 +18,10 @@ from lossbench.comparison import PLACES, compare
 from lossbench.configuration import Choice
 from lossbench.configuration.claims import Claim, Difference
 from lossbench.configuration.experiments import configurations
+from lossbench.drawing import Plane
 from lossbench.report.figures.kept import read_details
 from lossbench.report.html import Words, render_description, render_page
+from lossbench.report.screen import list_numbers
 from lossbench.statistics import Interval
 from lossbench.training.details import EDGE, GRID, POINTS
 from lossbench.verdicts import Decision, Finding
@@ -208,9 +210,18 @@ def test_many_losses_on_many_datasets_are_one_file_of_40_kilobytes_for_each_run(
 
 def test_a_corruption_s_strengths_are_drawn_as_a_curve_for_each_loss():
     made = [each for rate in (0.1, 0.2) for each in three(sections=on("wine", rate))]
+    for each in made:
+        each.summary["bounds"] = {"accuracy": (0, 1)}
     text = render_page(compare(made), Words("title"))
-    assert "accuracy by corruption.rate · wine" in text
+    assert "accuracy % by corruption.rate · wine" in text
     assert "<h3>Robustness</h3>" in text
+    assert "Test accuracy % by corruption.rate, mean over seeds with its 95 % interval." in text
+    assert f"focal: {100 * BETTER.mean():.4g} at 0.1; {100 * BETTER.mean():.4g} at 0.2" in text
+
+
+def test_a_plane_is_told_in_words_too():
+    plane = Plane("focal", (-1, 1), np.array([0, 1, 0, 0]), np.ones(4), np.empty((3, 0)))
+    assert list_numbers(plane) == [("focal", "class 0 on 75%; class 1 on 25%")]
 
 
 def test_the_words_that_repeat_a_run_compose_its_configuration():
@@ -304,7 +315,8 @@ def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, brow
         "each.parentElement.clientWidth)"
     )
     text = view.evaluate(
-        "[...document.querySelectorAll('svg text')].map(each => 10.5 *"
+        "[...document.querySelectorAll('svg text')].map(each =>"
+        "parseFloat(getComputedStyle(each).fontSize) *"
         "each.ownerSVGElement.getBoundingClientRect().width /"
         "each.ownerSVGElement.viewBox.baseVal.width)"
     )

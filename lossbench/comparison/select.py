@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from lossbench.comparison.sentences import WORDS
@@ -92,6 +93,11 @@ class Group:
     comparisons: dict[str, Comparison]
 
     @property
+    def is_of_numbers(self) -> bool:
+        """Whether its values have an axis to be drawn over."""
+        return all(_ascending(item)[0] < inf for item in self.comparisons.items())
+
+    @property
     def labels(self) -> list[str]:
         """Every loss, in order of its mean place, rank 1 the best."""
         places: dict[str, list[int]] = {}
@@ -166,7 +172,7 @@ def _ascending(item: tuple[str, Comparison]) -> tuple[float, str]:
     try:
         return float(item[0]), item[0]
     except ValueError:
-        return float("inf"), item[0]
+        return inf, item[0]
 
 
 def datasets(comparisons: Sequence[Comparison]) -> list[Group]:
@@ -179,15 +185,11 @@ def budgets(comparisons: Sequence[Comparison]) -> list[Group]:
     return _several(comparisons, ["tuning"])
 
 
-def robustness(comparisons: Sequence[Comparison]) -> list[Group]:
-    """The groups in which only a number of the corruption differs: its strength."""
-    keys = {
-        f"corruption.{name}"
-        for comparison in comparisons
-        for name, value in comparison.setting["corruption"].items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    return _several(comparisons, sorted(keys))
+def doses(comparisons: Sequence[Comparison]) -> list[Group]:
+    """The groups in which only a number differs: a corruption's strength, a count of examples."""
+    keys = {key for comparison in comparisons for key in dotted_keys(comparison.setting)}
+    several = [k for k in sorted(keys) if len({value_at(c.setting, k) for c in comparisons}) > 1]
+    return [group for group in _several(comparisons, several) if group.is_of_numbers]
 
 
 def _several(comparisons: Sequence[Comparison], keys: Sequence[str]) -> list[Group]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from lossbench.drawing.sizes import LETTER, LINE, TOP, Margins, name_part
+from lossbench.drawing.sizes import LETTER, LINE, TOP, WIDTH, Margins, break_name, name_part
 from lossbench.looks import INK, Look
 
 FOLD = 18  # letters in a line of a name
@@ -36,7 +35,7 @@ class Ranks:
     marks: tuple[Mark, ...]
     critical: float
 
-    width = 4.8
+    width = WIDTH
     margins: Margins = (SIDE, SIDE, TOP)
 
     @property
@@ -75,7 +74,7 @@ class Ranks:
             letters.set_gid(name_part(mark.label))
 
     def _names(self) -> list[str]:
-        return [textwrap.fill(mark.label, FOLD) for mark in self.marks]
+        return ["\n".join(break_name(mark.label, FOLD)) for mark in self.marks]
 
     def _step(self) -> float:
         """Inches from a name to the next."""

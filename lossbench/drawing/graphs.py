@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +22,7 @@ from lossbench.drawing.sizes import (
     Ends,
     Margins,
     below,
+    break_name,
     cover,
     fold,
     name_part,
@@ -99,12 +98,12 @@ class Graph:
         axes.yaxis.set_major_locator(MaxNLocator(6))
         if y[0] < 0 < y[1]:
             axes.axhline(0, color=INK, linewidth=0.7, zorder=1)
-        _name_ends(axes, self._named(), y)
+        _name_ends(axes, self._named())
 
     def _named(self) -> list[tuple[Trace, list[str]]]:
         """The lines that have a name, where there are several, and it in rows."""
         named = [line for line in self.lines if line.label]
-        return [(line, textwrap.wrap(line.label, FOLD)) for line in named if len(named) > 1]
+        return [(line, break_name(line.label, FOLD)) for line in named if len(named) > 1]
 
     def _ranges(self) -> tuple[Ends, Ends]:
         edges = [e for line in self.lines for e in (line.y, line.low, line.high) if e is not None]
@@ -133,24 +132,18 @@ def _draw_line(axes: Axes, line: Trace) -> None:
     )
 
 
-def _name_ends(axes: Axes, named: list[tuple[Trace, list[str]]], y: Ends) -> None:
-    """Write each name next to the end of its line, joined to it where names make room."""
+def _name_ends(axes: Axes, named: list[tuple[Trace, list[str]]]) -> None:
+    """Write each name next to the frame, joined to the end of its line."""
     if not named:
         return
-    ends = []
-    for line, _ in named:
-        values = np.asarray(line.y, float)
-        values = values[np.isfinite(values)]
-        ends.append((values[-1] - y[0]) / (y[1] - y[0]) if len(values) else 0.0)
+    ends = np.array([_end_of(axes, line) for line, _ in named])
     heights = np.array([len(rows) for _, rows in named]) * LINE / (HEIGHT - BOTTOM - TOP)
-    ends = np.clip(ends, 0, 1).tolist()
-    for (line, rows), end, place in zip(named, ends, _spread(ends, heights), strict=True):
+    for (line, rows), (x, y), place in zip(named, ends, _spread(ends[:, 1], heights), strict=True):
         axes.plot(
-            [1.0, 1.06],
-            [end, place],
+            [x, 1.06],
+            [y, place],
             color=line.look.colour,
-            linestyle=line.look.dashes,
-            linewidth=1.2,
+            linewidth=0.7,
             marker=line.look.shape,
             markevery=[1],
             markersize=4,
@@ -162,7 +155,17 @@ def _name_ends(axes: Axes, named: list[tuple[Trace, list[str]]], y: Ends) -> Non
         name.set(verticalalignment="center", gid=name_part(line.label))
 
 
-def _spread(wanted: Sequence[float], heights: Array) -> Array:
+def _end_of(axes: Axes, line: Trace) -> Array:
+    """Where a line ends, as shares of the frame's width and height."""
+    points = np.stack([np.asarray(values, float) for values in (line.x, line.y)], -1)
+    points = points[np.isfinite(points).all(-1)]
+    if not len(points):
+        return np.array([1.0, 0.0])
+    place = axes.transAxes.inverted().transform(axes.transData.transform(points[-1]))
+    return np.clip(place, 0, 1)
+
+
+def _spread(wanted: ArrayLike, heights: Array) -> Array:
     """Places between 0 and 1 as near to those wanted as the heights of what stands there allow."""
     order = np.argsort(wanted, kind="stable")
     places, gaps = np.array(wanted)[order], heights[order]

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
+from scipy.ndimage import distance_transform_edt
 
 from lossbench.drawing.sizes import BOTTOM, LINE, RIGHT, Array, Ends, draw_dots
 from lossbench.looks import COLOURS
@@ -29,11 +30,11 @@ class Plane:
     confidence: Array
     points: Array
 
-    size = (2.6, 2.6)
-    margins = (0.3, RIGHT, BOTTOM)
+    size = (2.75, 2.75)
+    margins = (0.5, RIGHT, BOTTOM + LINE)
 
     def onto(self, axes: Axes) -> None:
-        """Draw it, stronger where it is surer."""
+        """Draw it, stronger where it is surer, and name each class where it has most room."""
         side = round(len(self.classes) ** 0.5)
         colours = np.array([to_rgb(colour) for colour in COLOURS])
         image = np.empty((side, side, 4))
@@ -45,8 +46,16 @@ class Plane:
         for kind in np.unique(kinds):
             colour, held = COLOURS[int(kind) % len(COLOURS)], kinds == kind
             draw_dots(axes, x[held], y[held], 2.4, color=colour)
-        axes.set(xlim=self.ends, ylim=self.ends)
+        self._name_classes(axes, side)
+        axes.set(xlim=self.ends, ylim=self.ends, xlabel="first input", ylabel="second input")
         axes.grid(False)
+
+    def _name_classes(self, axes: Axes, side: int) -> None:
+        for kind in np.unique(self.classes):
+            room = distance_transform_edt(np.pad(self.classes.reshape(side, side) == kind, 1))
+            places = np.unravel_index(room[1:-1, 1:-1].argmax(), (side, side))
+            y, x = np.interp(np.add(places, 0.5), (0, side), self.ends)
+            axes.text(x, y, f"{kind:.0f}", ha="center", va="center", weight="bold")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ Ends = tuple[float, float]
 Margins = tuple[float, float, float]  # inches on the left, on the right and below
 WIDTH, HEIGHT = 4.2, 2.8  # inches of a graph, whose letters can then be read on a phone
 LEFT, RIGHT, BOTTOM, TOP = 0.66, 0.12, 0.27, 0.1  # inches around the axes, but for names
-ROW, LETTER, LINE = 0.44, 0.068, 0.145  # inches: a forest's row, a letter's width, a line's height
+ROW, LETTER, LINE = 0.44, 0.068, 0.16  # inches: a forest's row, a letter's width, a line's height
 STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
     **dict.fromkeys(("xtick.color", "ytick.color", "grid.color"), INK),
@@ -36,19 +36,20 @@ STYLE: Any = {
 
 
 def fold(text: str, inches: float) -> str:
-    """The name of an axis, in lines that stay within a drawing of this width.
+    """The name of an axis, in lines that stay within a drawing of this width."""
+    return "\n".join(break_name(text, round(inches * 12)))
 
-    A name may be broken after an underscore.
-    """
-    words = text.replace("_", "_\t")
+
+def break_name(text: str, letters: int) -> list[str]:
+    """The text in lines of so many letters; a name may be broken after an underscore."""
     lines = textwrap.wrap(
-        words,
-        round(inches * 12),
+        text.replace("_", "_\t"),
+        letters,
         break_on_hyphens=False,
         expand_tabs=False,
         replace_whitespace=False,
     )
-    return "\n".join(line.replace("_\t", "_") for line in lines)
+    return [line.replace("_\t", "_") for line in lines]
 
 
 def below(text: str, inches: float) -> float:

@@ -131,7 +131,7 @@ def list_numbers(drawing: Drawing) -> list[tuple[str, str]]:
         case Confusion():
             return [(drawing.title, "; ".join(_confused(drawing)))]
         case Plane():
-            return []
+            return [(drawing.title, "; ".join(_regions(drawing)))]
 
 
 def _some_places(line: Trace) -> Iterator[str]:
@@ -147,6 +147,12 @@ def _confused(matrix: Confusion) -> Iterator[str]:
         row, column = divmod(int(place), len(shares))
         if shares[row, column] > 0:
             yield f"{shares[row, column]:.1%} of {row} as {column}"
+
+
+def _regions(plane: Plane) -> Iterator[str]:
+    """How much of a plane each class has."""
+    for kind, count in zip(*np.unique(plane.classes, return_counts=True), strict=True):
+        yield f"class {kind:.0f} on {count / plane.classes.size:.0%}"
 
 
 def _as_text(interval: Interval) -> str:

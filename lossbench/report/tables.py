@@ -14,13 +14,13 @@ from lossbench.comparison import (
     Group,
     budgets,
     datasets,
+    doses,
     explain_choices,
     explain_papers,
     explain_question,
     grouped,
     peeking_tax,
     rank_losses,
-    robustness,
 )
 from lossbench.comparison.scales import scale_of
 from lossbench.comparison.sentences import RULES
@@ -64,7 +64,10 @@ def list_blocks(
     """
     if by is None:
         yield from map(_of_comparison, comparisons)
-    together = [*budgets(comparisons), *robustness(comparisons), *datasets(comparisons)]
+    numbers = doses(comparisons)
+    shown = [{*map(id, group.comparisons.values())} for group in numbers]
+    others = [g for g in datasets(comparisons) if {*map(id, g.comparisons.values())} not in shown]
+    together = [*budgets(comparisons), *numbers, *others]
     for group in together if by is None else grouped(comparisons, by):
         yield _of_group(group)
     for group in datasets(comparisons) if by in (None, "dataset") else ():

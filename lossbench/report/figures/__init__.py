@@ -22,7 +22,7 @@ from lossbench.report.figures.kept import (
 from lossbench.report.figures.picture import Looks as Looks
 from lossbench.report.figures.picture import Picture as Picture
 from lossbench.report.figures.predicted import draw_predicted
-from lossbench.report.figures.together import draw_ranks, draw_robustness
+from lossbench.report.figures.together import draw_group, draw_ranks
 from lossbench.report.figures.trainings import draw_budgets, draw_doses, draw_learning_curves
 from lossbench.report.tables import list_blocks
 
@@ -57,8 +57,7 @@ def draw_pictures(shown: Comparison | Group | DatasetRanking, looks: Looks) -> l
     if isinstance(shown, DatasetRanking):
         return [draw_ranks(shown, looks)]
     if isinstance(shown, Group):
-        # only numbers have an axis to be drawn over, as a corruption's strength is one
-        return list(draw_robustness(shown, looks)) if shown.key.startswith("corruption.") else []
+        return list(draw_group(shown, looks)) if shown.is_of_numbers else []
     return [picture for draw in OF_COMPARISON for picture in draw(shown, looks)]
 
 

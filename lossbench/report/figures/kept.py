@@ -101,7 +101,7 @@ def draw_planes(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
         seed = int(comparison.results[next(iter(kept))].details.seed.iloc[0])
         words = (
             f"The class that each place is given by the model of seed {seed}, stronger where it is "
-            "surer, with training examples of that seed. Axes are in standard deviations."
+            "surer, with training examples of that seed. Inputs are in standard deviations."
         )
         drawings = tuple(_plane(label, each) for label, each in kept.items())
         yield Picture("Decision boundaries", words, drawings)
@@ -116,8 +116,8 @@ def draw_agreement(comparison: Comparison, looks: Looks) -> Iterator[Picture]:
     }
     if kept:
         words = (
-            "The class that most seeds decide on, paler where fewer of them agree. Axes are in "
-            "standard deviations."
+            "The class that most seeds decide on, paler where fewer of them agree. Inputs are "
+            "in standard deviations."
         )
         drawings = tuple(_agreed(label, each) for label, each in kept.items())
         yield Picture("Decision boundaries of all seeds", words, drawings)

@@ -238,8 +238,9 @@ def _draw_residuals(measured: dict[str, Numbers], looks: Looks) -> Iterator[Pict
         for label, n in measured.items()
     ]
     words = (
-        "Target less prediction on the test split, by prediction: median and quartiles of each "
-        "tenth of the predictions of all seeds. Medians at 0 everywhere miss no shape."
+        "Target less prediction on the test split by prediction, in the target's unit: median and "
+        "quartiles of each tenth of the predictions of all seeds. Medians at 0 everywhere miss no "
+        "shape."
     )
     graph = Graph("", "prediction", "target less prediction", tuple(lines))
     yield Picture("Residuals by prediction", words, graph.split())

@@ -136,7 +136,7 @@
       for (const dot of all(".curve [clip-path] use", svg)) for (const name of ["x", "y"]) dot.setAttribute(name, moved[name](+dot.getAttribute(name)));
       for (const path of all(".part > path:not([clip-path])", svg)) {
         const [x, y, ...end] = numbersOf(path);
-        path.setAttribute("d", `M ${x} ${moved.y(y)} ${end.join(" ")}`);
+        path.setAttribute("d", `M ${moved.x(x)} ${moved.y(y)} ${end.join(" ")}`);
       }
       hide(svg);
     };
