@@ -461,10 +461,12 @@ def test_a_name_for_several_tasks_is_checked_for_each():
 
 
 def test_a_loss_can_be_named_by_its_module():
-    """`package.module:loss` needs no entry point."""
+    """`package.module:loss` needs no entry point; in which unit it takes a number is said."""
     report = check_loss("lossbench.losses.regression:huber", "regression")
     assert report.ok
-    assert report.parts[0].task == "regression"
+    (part,) = report.parts
+    assert part.task == "regression"
+    assert part.notes[-1].startswith("In a run delta is in deviations of the training targets, or ")
 
 
 @pytest.mark.parametrize(

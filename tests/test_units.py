@@ -32,6 +32,17 @@ def houses(rng, /, *, scale: float = 1.0, offset: float = 0.0, columns: int = 1)
     y = offset + scale * y
     return Sample(x, y[:, 0] if columns == 1 else y, "regression")
 """
+MINE = """\
+import torch
+from lossbench.contract import declare
+
+def cauchy(prediction, target, /, *, c: float = 1.0):
+    return torch.log1p(((target - prediction) / c) ** 2)
+
+@declare(unit=("c",))
+def declared(prediction, target, /, *, c: float = 1.0):
+    return cauchy(prediction, target, c=c)
+"""
 ERRORS = ("root_mean_squared_error", "mean_absolute_error", "median_absolute_error", "pinball_90")
 FREE = ("r2", "standardised_error", "standardised_absolute_error", "coverage")
 
@@ -108,17 +119,19 @@ def test_a_parameter_that_has_the_unit_of_the_target_is_given_in_it(here, column
     torch.testing.assert_close(composed.objectives(composed.state, *batch), given)
 
 
-def test_of_a_library_loss_it_is_said_in_which_unit_its_numbers_meet_targets(here):
-    """Nothing declares that delta has the target's unit; of one without numbers nothing is said."""
-    for loss, said in (("HuberLoss", ["delta"]), ("MSELoss", [])):
-        (config,), _ = configurations([f"loss=torch.nn:{loss}", "dataset=diabetes", "seeds=2"])
+def test_of_a_loss_that_declares_no_unit_it_is_said_in_which_its_numbers_meet_targets(here):
+    """Of a library or a file; of one without numbers, or that declares it, nothing more is said."""
+    (here / "mine.py").write_text(MINE)
+    losses = {"torch.nn:HuberLoss": ["delta"], "torch.nn:MSELoss": [], "mine.py:cauchy": ["c"]}
+    for loss, said in {**losses, "mine.py:declared": [], "huber": []}.items():
+        (config,), _ = configurations([f"loss={loss}", "dataset=diabetes", "seeds=2"])
         notes = make_recipe(config, data(config, [0, 1])).notes
         expected = [
-            f"loss=torch.nn:{loss} is given targets in standard deviations, each about 77 in their "
+            f"loss={loss} is given targets in standard deviations, each about 77 in their "
             f"unit; so is {name}, if it has that unit."
             for name in said
         ]
-        assert [note for note in notes if "deviations" in note] == expected
+        assert [note for note in notes if "is given targets" in note] == expected
 
 
 def test_a_larger_unit_of_target_and_parameter_is_the_same_training(here):

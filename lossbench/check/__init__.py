@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -136,12 +136,23 @@ def _not_asked(check: Check, subject: Subject) -> str:
 
 
 def _notes(subject: Subject, others: Iterable[Task]) -> Iterator[str]:
-    """How the loss is called, and that its task was guessed."""
+    """How the loss is called, that its task was guessed, and in which unit it takes numbers."""
     if words := getattr(subject.loss, "words", ""):
         yield f"It is given {words}; what only losses written for lossbench must hold is skipped."
     if tasks := [task.name for task in others]:
         more = f" and {len(tasks) - 1} more" if tasks[1:] else ""
         yield f"The task is a guess: it runs on {tasks[0]}{more} as well; --task says which."
+    if names := subject.declaration.unit:
+        yield f"In a run {describe_unit(names)}."
+
+
+def describe_unit(names: Sequence[str]) -> str:
+    """In what hyper-parameters that have the unit of the target are given."""
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"{' and '.join(names)} {verb} in deviations of the training targets, "
+        "or with task.unit=target in the target's unit"
+    )
 
 
 def _outcome(check: Check, subject: Subject, broken: str) -> CheckOutcome:

@@ -6,12 +6,13 @@ import inspect
 import math
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
 from lossbench import registry
+from lossbench.check import describe_unit
 from lossbench.check.find import in_form, plugins_of, task_of
 from lossbench.contract import Declaration, UserError, declaration_of
 from lossbench.registry import Plugin
@@ -204,15 +205,8 @@ def list_properties(entry: Entry) -> list[tuple[str, str]]:
         ("link", _link(entry.task, entry.loss)),
         ("outputs", _outputs(declared)),
         ("targets", _targets(entry.task, declared.target)),
-        *([("units", _units(declared.unit))] if declared.unit else []),
+        *([("units", describe_unit(declared.unit))] if declared.unit else []),
     ]
-
-
-def _units(names: Sequence[str]) -> str:
-    return (
-        f"{', '.join(names)} in deviations of the training targets, "
-        "or with task.unit=target in the target's unit"
-    )
 
 
 def _lipschitz(constant: float | None) -> str:

@@ -93,9 +93,14 @@ def name_units(
 def name_undeclared(
     choice: Choice, loss: Callable[..., Any], of_unit: Mapping[str, float], splits: Splits
 ) -> list[str]:
-    """A line on the numbers of an adapted loss of which nothing says whether they have a unit."""
+    """A line on the numbers of a loss of which nothing says whether they have a unit.
+
+    That is one of a library or from a file: a package declares what has one.
+    """
     numbers = [k for k, v in choice.values.items() if type(v) is float and k not in of_unit]
-    if splits.trained_unit is None or not numbers or not hasattr(loss, "foreign"):
+    if splits.trained_unit is None or not numbers:
+        return []
+    if not hasattr(loss, "foreign") and registry.find("loss", choice.name)[0].package != "file":
         return []
     deviation = _deviation_of(splits)
     each = f", each about {deviation:.3g} in their unit" if deviation else ""
