@@ -302,6 +302,10 @@ class SummedLabels(torch.nn.Module):
         values = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         return values if self.reduction == "none" else values.sum()
 
+def mean_or_sum(logits, labels, reduction="mean"):
+    values = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    return values.mean() if reduction == "mean" else values.sum()
+
 def soft_f1(logits, labels):
     share = logits.sigmoid()
     return (1 - 2 * (share * labels).sum() / (share + labels).sum()).reshape(1)
@@ -540,6 +544,13 @@ def test_a_loss_that_adds_up_what_an_example_has_still_does(library):
     prediction, target = posed.example()
     expected = F.binary_cross_entropy_with_logits(prediction, target, reduction="none").sum(1)
     torch.testing.assert_close(loss(prediction, target), expected)
+
+
+def test_one_number_for_a_batch_is_that_of_the_librarys_own_reduction(library):
+    """What gives a sum where it is asked for no reduction is not asked for it."""
+    loss, batch = fitted(f"{library}:mean_or_sum", "binary"), task_class("binary").small().example()
+    assert loss.words == "raw predictions and targets"
+    torch.testing.assert_close(loss(*batch), F.binary_cross_entropy_with_logits(*batch))
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     again = _fit_again, (plugin, task, given)
     faults, reserve = [], None
     for per_example, foreign in itertools.product((True, False), _candidates(loss, task, given)):
+        if foreign.unreduced and not per_example:
+            continue
         if not (fault := fault_of(foreign, task, decisive, per_example)):
             return foreign.refined(task, decisive).as_contract(plugin, task, given, again)
         reserve = reserve or (foreign if fault in (NEGATIVE, IDLE) else None)
