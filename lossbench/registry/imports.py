@@ -38,9 +38,9 @@ class Folder:
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Imports in the block find this folder's modules before any others of their names."""
+        _note_imported()
         for other in _folders.values():
             if other is not self:
-                other.collect()
                 for name in other.modules:
                     if file_below(self.place, name.partition(".")[0]):
                         sys.modules.pop(name, None)
@@ -54,17 +54,7 @@ class Folder:
         finally:
             sys.dont_write_bytecode = before
             sys.path.remove(str(self.place))
-            self.collect()
-
-    def collect(self) -> None:
-        """Note what was imported from here, also by functions that were called meanwhile."""
-        home = str(self.place)
-        homes = {name: _home(module) for name, module in sys.modules.items() if "." not in name}
-        for name, module in sys.modules.items():
-            top = name.partition(".")[0]
-            if homes.get(top) == home and top != "lossbench":
-                self.modules[name] = module
-        self.written.update(_times(self.modules.values(), self.written))
+            _note_imported()
 
     def file(self, file: Path) -> None:
         """Import a file, unless it is imported already."""
@@ -136,6 +126,18 @@ def forget_edited() -> None:
             for module in list(_below(top)):
                 sys.modules.pop(module.__name__, None)
             written.clear()
+
+
+def _note_imported() -> None:
+    """Note what was imported from each folder, also by functions that were called meanwhile."""
+    folders = {str(place): folder for place, folder in _folders.items()}
+    homes = {top: folders.get(_home(m)) for top, m in sys.modules.items() if "." not in top}
+    for name, module in sys.modules.items():
+        top = name.partition(".")[0]
+        if top != "lossbench" and (folder := homes.get(top)):
+            folder.modules[name] = module
+    for folder in _folders.values():
+        folder.written.update(_times(folder.modules.values(), folder.written))
 
 
 def _last_on_path(folder: Folder) -> None:
