@@ -65,9 +65,15 @@ def once(place: Path, make: Callable[[Path], object]) -> Path:
     return place
 
 
-def sampled(rows: Iterable[tuple[Any, ...]], each: int) -> list[Any]:
-    """Parameters of a test, of which one in so many is tried each time, the others when slow."""
+def sampled(rows: Iterable[Any], each: int) -> list[Any]:
+    """Parameters of a test, of which one in so many is tried each time, the others when slow.
+
+    A tuple is a row of several parameters.
+    """
     return [
-        pytest.param(*row, marks=[pytest.mark.slow] if place % each else [])
+        pytest.param(
+            *(row if isinstance(row, tuple) else (row,)),
+            marks=[pytest.mark.slow] if place % each else [],
+        )
         for place, row in enumerate(rows)
     ]

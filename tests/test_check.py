@@ -172,7 +172,7 @@ def report_of(folder: str, file: str, loss: str) -> CheckReport:
 BUILT_IN = [(p.name, p.task) for p in registry.installed("loss") if p.package == "lossbench"]
 
 
-@pytest.mark.parametrize(("name", "task"), sampled(BUILT_IN, 8))
+@pytest.mark.parametrize(("name", "task"), sampled(BUILT_IN, 16))
 def test_every_built_in_loss_is_valid(name, task):
     """A built-in loss passes every check, and most checks do run."""
     report = check_loss(name, task)
@@ -181,7 +181,7 @@ def test_every_built_in_loss_is_valid(name, task):
     assert sum(outcome.verdict == "passed" for outcome in report.outcomes) > len(CHECKS) / 2
 
 
-@pytest.mark.parametrize(("file", "loss"), losses_in("valid_losses"))
+@pytest.mark.parametrize(("file", "loss"), sampled(losses_in("valid_losses"), 3))
 def test_valid_losses_pass(file, loss):
     """A loss from the papers, written as the contract says, fails nothing."""
     report = report_of("valid_losses", file, loss)
@@ -190,7 +190,7 @@ def test_valid_losses_pass(file, loss):
     assert said in (None, report.parts[0].task)
 
 
-@pytest.mark.parametrize(("file", "loss", "check"), FAULTY)
+@pytest.mark.parametrize(("file", "loss", "check"), sampled(FAULTY, 3))
 def test_faulty_losses_fail_by_the_check_that_names_the_fault(file, loss, check):
     """A faulty loss fails the check that is named after its fault, and says where."""
     report = report_of("faulty_losses", file, loss)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy import stats
+from support import sampled
 
 from lossbench import registry, statistics
 from lossbench.configuration import Configuration
@@ -579,7 +580,9 @@ def test_an_experiment_that_needs_a_package_says_so_where_it_is_absent(
 TRAINS_TEACHERS = pytest.param("distillation", marks=pytest.mark.slow)  # for each of its data sets
 
 
-@pytest.mark.parametrize("name", [TRAINS_TEACHERS if n == "distillation" else n for n in STUDIES])
+@pytest.mark.parametrize(
+    "name", sampled((TRAINS_TEACHERS if n == "distillation" else n for n in STUDIES), 4)
+)
 def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
     """Decided with a planted result for each run, so that nothing in it can be misspelt."""
     if absent := read_experiment(name).missing:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
+from support import sampled
 from test_stack import configured, stack_of, tables
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -135,11 +136,11 @@ WITH_NORM = [
     ["{net}"],
     ["model=tabular", "model.hidden=[17,9]"],
     ["model=transformer", "model.patch=2", "model.width=12"],
-    pytest.param(["model=resnet", "model.width=3"], marks=pytest.mark.slow),
+    ["model=resnet", "model.width=3"],
 ]
 
 
-@pytest.mark.parametrize("words", WITH_NORM)
+@pytest.mark.parametrize("words", sampled(WITH_NORM, 4))
 def test_a_model_with_batch_norm_and_dropout_is_mapped_alone_as_among_others(words, net):
     words = [word.format(net=net) for word in words]
     config = configured("dataset=digit_images", "trainer.max_epochs=1", *words)

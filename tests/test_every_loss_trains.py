@@ -35,7 +35,7 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize(("task", "loss"), sampled(sorted(LOSSES), 8))
+@pytest.mark.parametrize(("task", "loss"), sampled(sorted(LOSSES), 16))
 def test_a_trained_model_beats_the_untrained_one(task, loss):
     words = [f"loss={loss}", "optimizer.lr=0.01", *DATA[task].split(), "tracking=none"]
     words += METRICS.get(loss, [])

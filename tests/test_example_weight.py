@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn import metrics as reference
+from support import sampled
 
 from lossbench import registry
 from lossbench.check import check_loss
@@ -98,12 +99,15 @@ def numbers(words: str, form: str):
 # ---- training ----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "words",
-    [
-        "loss=cross_entropy",
-        "loss=mine.py:unmapped",
-        "loss=mine.py:whole",
-        "loss=huber dataset.task=regression",
-    ],
+    sampled(
+        [
+            "loss=cross_entropy",
+            "loss=mine.py:unmapped",
+            "loss=mine.py:whole",
+            "loss=huber dataset.task=regression",
+        ],
+        2,
+    ),
 )
 def test_a_weight_of_2_is_the_row_twice(here, words):
     """Of standardising, of every step and of every metric, where a batch is the whole split."""

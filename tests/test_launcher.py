@@ -58,6 +58,7 @@ def test_devices_are_dealt_out_in_turn(tmp_path, monkeypatch):
     assert sorted(e.value for e in events if e.what == "finished") == ["0", "0", "3", "3"]
 
 
+@pytest.mark.slow
 def test_workers_and_the_server_itself_killed_at_any_moment_stop_nothing(tmp_path):
     """Whatever is killed is tried again; no lock is left that another waits for."""
     chance, stop = random.Random(0), threading.Event()

@@ -436,7 +436,7 @@ def test_numbers_among_the_hyper_parameters_map_too(task, name):
 
 
 @each_loss
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=SEEDS)
 def test_derivatives_agree_with_differences(task, name, seed):
     """First and second derivatives agree with finite differences in float64."""

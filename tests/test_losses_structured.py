@@ -58,12 +58,11 @@ def test_every_registered_loss_has_a_row():
 
 
 @each_loss
-@pytest.mark.parametrize("scale", [0.5, 3.0])
-def test_equals_its_printed_equation(task, name, scale):
+def test_equals_its_printed_equation(task, name):
     """Value and gradient are those of the equation in 60 digits, in float64 and in float32."""
     equation = getattr(structured_equations, f"{task}_{name}")
     for seed, hyper in enumerate(hypers_of(task, name)):
-        prediction, target = random_batch(task, seed, scale=scale)
+        prediction, target = random_batch(task, seed, scale=(0.5, 3.0)[seed % 2])
         prediction = (prediction * 64).round() / 64
         loss = made(task, name, prediction, **hyper)
         weights = {key: getattr(loss, key).tolist() for key in WEIGHTS if hasattr(loss, key)}

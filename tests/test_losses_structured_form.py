@@ -127,11 +127,9 @@ def test_numbers_among_the_hyper_parameters_map_too(task, name):
 
 
 @each_loss
-@settings(max_examples=2, deadline=None)
-@given(seed=SEEDS)
-def test_derivatives_agree_with_differences(task, name, seed):
+def test_derivatives_agree_with_differences(task, name):
     """First and second derivatives agree with finite differences in float64, own weights too."""
-    prediction, target = random_batch(task, seed, leading=(4,), scale=1.0)
+    prediction, target = random_batch(task, 7, leading=(3,), scale=1.0)
     for hyper in hypers_of(task, name):
         loss = made(task, name, prediction, **hyper)
         weights = list(loss.parameters()) if isinstance(loss, nn.Module) else []

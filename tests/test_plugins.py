@@ -131,6 +131,7 @@ def test_f24_doctor_names_every_broken_package_and_nothing_else_is_hurt(environm
     assert "Traceback" not in said.err
 
 
+@pytest.mark.slow
 def test_f28_others_train_next_to_one_that_meddles_with_the_same_bits(environment):
     words = ("dataset=moons", "trainer=short", "seeds=3", "launcher.workers=1", "tracking=none")
     alone = environment.command("run", "loss=squared_error", *words, "results.dir=alone")

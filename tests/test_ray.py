@@ -37,6 +37,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(address, here, shared):
     given = (*SWEEP, "launcher=ray", f"launcher.address={address}", "tracking=none")
@@ -110,6 +111,7 @@ def test_the_jobs_of_a_killed_command_end_with_it(address, tmp_path):
     assert not psutil.wait_procs([process], timeout=20)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.parametrize(
     ("asked", "said"),
@@ -205,6 +207,7 @@ def test_a_signal_waits_until_rays_code_is_left():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_machine_that_is_no_node_of_the_cluster_is_told_to_join_it(address):
     """Its code would end the command with a list of C++ calls where a node has no socket here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_results import BASE, BETTER, SAME, on, result
+from support import sampled
 
 from lossbench import results
 from lossbench.api import run
@@ -298,8 +300,10 @@ def page(tmp_path_factory):
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 640, 900, 1440])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    sampled(itertools.product([390, 640, 900, 1440], ["light", "dark"]), 7),  # two of eight
+)
 def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, browser):
     said, asked = [], []
     view = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)

@@ -67,11 +67,11 @@ def test_a_planted_smallest_difference_is_found_at_the_promised_power(
     seeds: int, comparisons: int
 ) -> None:
     """What a first study calls detectable, by its own deviation, a second finds in 80 %."""
-    first, x = np.random.default_rng(seeds).normal(0.0, 2.0, (2, 1_500, seeds))
+    first, x = np.random.default_rng(seeds).normal(0.0, 2.0, (2, 700, seeds))
     planted = s.smallest_detectable_difference(1.0, seeds, comparisons=comparisons)
     x += planted * first.std(axis=1, ddof=1, keepdims=True)
     found = np.mean([comparisons * s.mean_test(d) <= 0.05 for d in x])
-    assert found == pytest.approx(0.8, abs=0.03)
+    assert found == pytest.approx(0.8, abs=0.045)
 
 
 @pytest.mark.parametrize("seeds", [12, 40])

@@ -60,6 +60,7 @@ def test_what_libraries_note_for_themselves_is_left_to_them():
     assert os.environ.pop("KMP_INIT_AT_FORK") == "FALSE"
 
 
+@pytest.mark.slow
 def test_a_plugin_may_use_the_public_functions(tmp_path):
     """Also where it is what imports Lightning, which draws random numbers when it is imported."""
     file = tmp_path / "mine.py"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from support import sampled
 
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
@@ -58,7 +59,7 @@ def column(result: Result, name: str) -> np.ndarray:
     return result.seeds[f"test/{name}"].to_numpy()
 
 
-@pytest.mark.parametrize("words", [(), ("dataset.columns=2",)])
+@pytest.mark.parametrize("words", sampled([["dataset.columns=2"], []], 2))
 def test_errors_are_in_the_unit_of_the_target(here, words):
     """A thousand times larger targets, far from 0: the same training, errors a thousand times."""
     small = trained(here, *words)
@@ -90,7 +91,7 @@ def test_metrics_come_out_of_kept_predictions_to_the_bit(here):
     pd.testing.assert_frame_equal(again.seeds[names], result.seeds[names], check_exact=True)
 
 
-@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("columns", sampled([2, 1], 2))
 def test_a_parameter_that_has_the_unit_of_the_target_is_given_in_it(here, columns):
     """Delta of each seed and column, divided by its own deviation; of a part of a sum too."""
     (here / "prices.py").write_text(PRICES)
@@ -228,7 +229,7 @@ def prepared(here: Path, *words: str) -> tuple[Recipe, Splits, list[int]]:
     return make_recipe(config, splits), splits, list(config.seeds)
 
 
-@pytest.mark.parametrize("corruption", ["none", "outliers"])
+@pytest.mark.parametrize("corruption", sampled(["outliers", "none"], 2))
 def test_a_loss_with_a_link_trains_on_targets_as_they_are(here, corruption):
     """From the mean of each seed's own; what a corruption gives is in their unit too."""
     words = ("loss=counts.py:poisson", "dataset=counts.py:visits", f"corruption={corruption}")

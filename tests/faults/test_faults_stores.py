@@ -18,7 +18,7 @@ import yaml
 from killing import start
 from made_results import written
 from mlflow import MlflowClient
-from support import QUICK
+from support import QUICK, sampled
 
 from lossbench import registry, results
 from lossbench.configuration.experiments import configurations
@@ -133,7 +133,9 @@ def page_damaged(file: Path) -> None:
         store.write(b"x" * 4096)
 
 
-@pytest.mark.parametrize("damage", [garbage, truncated, page_damaged], ids=lambda d: d.__name__)
+@pytest.mark.parametrize(
+    "damage", sampled([page_damaged, garbage, truncated], 3), ids=lambda d: d.__name__
+)
 def test_f61_doctor_moves_a_damaged_store_aside_and_rebuilds_it(damage, store, doctor, here):
     written(configurations(["dataset=moons"])[0][0], range(2))
     shutil.copy(store, "results/mlflow.db")
@@ -170,7 +172,7 @@ def test_a_store_without_an_active_experiment_is_sound_and_has_nothing_to_show(
     assert "the store has no experiment yet" in said.err
 
 
-@pytest.mark.parametrize("summary", ["", "- key", "key: x"])
+@pytest.mark.parametrize("summary", sampled(["key: x", "", "- key"], 3))
 def test_a_summary_that_says_nothing_is_damaged(summary, command, here):
     assert command("run", *QUICK).code == 0
     (file,) = here.glob("results/*/summary.yaml")
