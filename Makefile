@@ -8,9 +8,9 @@ PLUGINS := .venv/plugins
 demo: install
 	$(BIN)/lossbench run experiment=quickstart
 
-# A file's tests stay together, for what they share; one more at once than cores, as some wait.
-# The longest files begin first: tests/conftest.py names them.
-RUN := -n 3 --dist loadfile --no-loadscope-reorder
+# A file's tests stay together, for what they share; the longest files begin first:
+# tests/conftest.py names them. Each worker more costs ten seconds of imports.
+RUN := -n 2 --dist loadfile --no-loadscope-reorder
 # The heart: formulas, tasks, data, the stack, statistics, the registry.
 FAST := $(wildcard $(addprefix tests/test_,losses*.py tasks*.py metric*.py datasets.py models.py \
   corruptions.py stack.py statistics*.py registry.py layers.py))

@@ -157,8 +157,9 @@ def _home(module: ModuleType) -> str:
 
 def _below(top: str) -> Iterator[ModuleType]:
     """What is imported of a top-level module or package."""
+    within = f"{top}."
     for name, module in list(sys.modules.items()):
-        if f"{name}.".startswith(f"{top}.") and isinstance(module, ModuleType):
+        if (name == top or name.startswith(within)) and isinstance(module, ModuleType):
             yield module
 
 

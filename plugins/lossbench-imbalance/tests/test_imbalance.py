@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from importlib.metadata import distribution
 from itertools import product
@@ -38,6 +39,8 @@ DIGITS = {torch.float64: 1e-9, torch.float32: 1e-5}
 LOST = {torch.float64: 1e-200, torch.float32: 1e-30}  # near underflow
 SHAPES = {MULTI: (50, 3), BIN: (50,), LABELS: (50, 3), PIXELS: (50, 2, 3)}
 
+loss_named = functools.cache(get_loss)
+
 for place, ((task, name), value) in enumerate(ENTRIES.items()):
     checks = loss_checks(value, task=task)
     checks = pytest.mark.slow(checks) if place % 3 else checks
@@ -51,7 +54,7 @@ def batch(task, prediction, target, dtype=torch.float64):
 
 def call(task, name, prediction, target, **hyper):
     """The value; a loss that asks for facts gets those of the table."""
-    loss = get_loss(name, task=task)
+    loss = loss_named(name, task=task)
     known = {"class_counts": torch.tensor(COUNTS), "num_classes": 3, "embedding_dim": 2}
     asked = inspect.signature(loss).parameters
     facts = {fact: value for fact, value in known.items() if fact in asked}
@@ -129,7 +132,7 @@ def test_a_class_without_examples_counts_as_one():
     """A count of 0, as label noise can leave, gives finite values and gradients."""
     z, y = torch.zeros(1, 3), torch.tensor([0])
     for name in ("class_balanced", "logit_adjustment", "balanced_softmax"):
-        loss = get_loss(name, task=MULTI)
+        loss = loss_named(name, task=MULTI)
         values = [loss(z, y, class_counts=torch.tensor([n, 16, 81])) for n in (0, 1)]
         assert torch.equal(*values)
 
@@ -139,8 +142,8 @@ def test_weights_deferred_to_the_beginning_are_class_balanced():
     z, y = batch(MULTI, [[0.5, -1.0, 2.0], [0.0, 3.0, 1.0]], [2, 0])
     options = {"class_counts": torch.tensor(COUNTS), "beta": 0.9}
     from_the_start = {"progress": torch.tensor(0.0), "start": 0.0}
-    deferred = get_loss("deferred_reweighting", task=MULTI)(z, y, **from_the_start, **options)
-    same(deferred, get_loss("class_balanced", task=MULTI)(z, y, **options))
+    deferred = loss_named("deferred_reweighting", task=MULTI)(z, y, **from_the_start, **options)
+    same(deferred, loss_named("class_balanced", task=MULTI)(z, y, **options))
 
 
 def test_every_claim_of_the_study_of_long_tails_names_one_run_and_a_metric_that_it_has():

@@ -122,7 +122,14 @@ def test_a_copy_of_a_module_does_not_share_its_weights(row):
         assert not any(torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("name", ["pml_contrastive", "pml_multi_similarity", "pml_arcface"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pml_arcface",
+        pytest.param("pml_contrastive", marks=pytest.mark.slow),
+        pytest.param("pml_multi_similarity", marks=pytest.mark.slow),
+    ],
+)
 def test_it_trains_replica_by_replica_and_a_seed_alone_is_the_same(name, tmp_path):
     words = [f"loss={name}", "dataset=digit_identities", "trainer=short", "trainer.max_epochs=2"]
     together = run(*words, "seeds=[3,7]", f"results.dir={tmp_path}/together")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.metadata import distribution
 from itertools import product
 
@@ -20,6 +21,8 @@ TASKS = {entry.name: entry.group.removeprefix(GROUP) for entry in ENTRIES}
 DIGITS = {torch.float64: 1e-9, torch.float32: 1e-5}
 LOST = {torch.float64: 1e-200, torch.float32: 1e-30}  # near underflow
 
+loss_named = functools.cache(get_loss)
+
 for place, entry in enumerate(ENTRIES):
     checks = loss_checks(entry.value, task=TASKS[entry.name])
     globals()[f"test_{entry.name}_is_valid"] = pytest.mark.slow(checks) if place % 3 else checks
@@ -31,7 +34,7 @@ def batch(name, prediction, target, dtype=torch.float64):
 
 
 def call(name, prediction, target, task=None, **hyper):
-    return get_loss(name, task=task or TASKS[name])(prediction, target, **hyper)
+    return loss_named(name, task=task or TASKS[name])(prediction, target, **hyper)
 
 
 def gradient(name, prediction, target, task=None, **hyper):
