@@ -65,18 +65,19 @@ def signature_in_text(module: str, attribute: str, foreign: str) -> Signature | 
     definition = definition_in(module, attribute)
     if definition is None or not all(map(_is_transparent, definition.node.decorator_list)):
         return None
-    node, home = copy.deepcopy(definition.node), definition.module
+    node, home = definition.node, definition.module
     is_class = isinstance(node, ast.ClassDef)
     inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
     try:
         if is_class and not inits and foreign:
             return None
         if is_class and not inits:  # a dataclass
-            fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+            parts = (part for part in node.body if isinstance(part, ast.AnnAssign))
+            fields = [copy.deepcopy(part) for part in parts]  # its names will be spelled out
             rows = [(ast.unparse(f.target), f.annotation, f.value) for f in fields]
             keywords = keywords_of(_parameter(*row, KEYWORD_ONLY, home) for row in rows)
             return Signature(keywords, is_class=True)
-        args = inits[0].args if is_class else node.args  # type: ignore[union-attr]
+        args = copy.deepcopy(inits[0].args if is_class else node.args)  # type: ignore[union-attr]
         parameters = by_name([*_parameters(args, home)][int(is_class) :])
         parameters = contract_form(foreign, parameters, is_class)
         return Signature(keywords_of(parameters), *_shape(parameters), is_class)
