@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import torch
+from support import sampled
 
 from lossbench import training
 from lossbench.configuration.experiments import configurations
@@ -71,7 +72,7 @@ def losses_of_epochs(words):
     return rows.pivot(index="epoch", columns="seed", values="value").to_numpy()
 
 
-@pytest.mark.parametrize("size", [32, 60])
+@pytest.mark.parametrize("size", sampled([60, 32], 2))
 def test_progress_is_the_share_of_steps_done_the_same_for_all_seeds(losses, size):
     """Of 107 training examples and two epochs, with the steps of the first counted on."""
     words = f"dataset=wine loss=mine.py:elapsed trainer.batch_size={size}"
@@ -103,7 +104,7 @@ def test_replicas_run_one_by_one_get_the_same_facts(losses):
 CHANGING = "warm_up loss.first=cross_entropy loss.then=elr loss.start=0.5 loss.ramp=0.2"
 
 
-@pytest.mark.parametrize("loss", ["elr", "edl_digamma", CHANGING])
+@pytest.mark.parametrize("loss", sampled([CHANGING, "elr", "edl_digamma"], 3))
 def test_a_seed_has_the_same_numbers_alone_among_others_and_in_chunks(loss):
     """Bit for bit, with a memory of each replica and a charge that grows."""
     words = f"dataset=wine corruption=label_noise loss={loss} seeds=3"

@@ -391,7 +391,7 @@ def hypers_of(task, name):
 
 
 @each_loss
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=SEEDS)
 def test_replicas_map_like_a_loop(task, name, seed):
     """Mapped over replicas, value and gradient are those of each replica alone."""

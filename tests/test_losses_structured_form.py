@@ -79,7 +79,7 @@ def test_order_of_the_batch_does_not_matter(task, name, seed):
 
 # ---- mapping and derivatives ---------------------------------------------------------------------
 @each_loss
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=SEEDS)
 def test_replicas_map_like_a_loop(task, name, seed):
     """Mapped over replicas, value and gradient are those of each replica alone, weights too."""

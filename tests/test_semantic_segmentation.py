@@ -21,7 +21,11 @@ from lossbench.models.convolutional import unet
 from lossbench.tasks.semantic_segmentation import SemanticSegmentation
 
 TASK = SemanticSegmentation((1, 3, 4), 3, (3, 4))
-LOSSES = [p.name for p in registry.installed("loss") if p.task == "semantic_segmentation"]
+LOSSES = [
+    p.name
+    for p in registry.installed("loss")
+    if (p.package, p.task) == ("lossbench", "semantic_segmentation")
+]
 OVERLAPS = ("dice", "dice_linear", "generalized_dice", "jaccard", "tversky", "focal_tversky")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from killing import free_port
-from support import QUICK, Done
+from support import QUICK, Done, sampled
 
 from lossbench.cli import main
 
@@ -153,7 +153,7 @@ def test_what_the_terminal_has_no_letter_for_is_replaced(here, command, monkeypa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("words", ["list losses", "show focal"])
+@pytest.mark.parametrize("words", sampled(["list losses", "show focal"], 2))
 def test_output_that_cannot_be_written_is_no_bug_of_ours(words, here):
     told = process(here, f"{words} > /dev/full")
     assert told.code == 4

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import yaml
+from support import sampled
 
 ROWS = [
     ("F01", "lrr=0.1", "Did you mean optimizer.lr?"),
@@ -134,7 +135,9 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), [pytest.param(t, s, id=i) for i, t, s in FILES])
+@pytest.mark.parametrize(
+    ("text", "said"), sampled([row[1:] for row in FILES], 2), ids=[row[0] for row in FILES]
+)
 def test_a_file_is_refused_with_its_place(text, said, refused):
     for ask in ("--cfg", "--info"):
         words = ("run", ask, "--config-dir", "mine", "loss=x")

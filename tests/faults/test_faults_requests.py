@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import QUICK
+from support import QUICK, sampled
 
 COLUMNS = "x,y,z\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(60))
 OWN = "dataset=csv dataset.path=own.csv dataset.target=z"
@@ -33,7 +33,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(
-    ("words", "table", "said"), [pytest.param(w, t, s, id=i) for i, w, t, s in ROWS]
+    ("words", "table", "said"), sampled([row[1:] for row in ROWS], 2), ids=[row[0] for row in ROWS]
 )
 def test_what_only_the_data_can_tell_is_refused(words, table, said, refused):
     files = {"own.csv": table} if table else {}
