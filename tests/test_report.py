@@ -71,7 +71,7 @@ def drawn(made: results.Result, epochs: int = 100) -> results.Result:
     values = {
         "reliability.confidence": np.linspace(0.5, 1, 15),
         "reliability.accuracy": np.linspace(0.4, 0.9, 15),
-        "reliability.count": np.full(15, 20.0),
+        "reliability.count": np.r_[0.0, np.full(14, 20.0)],
         "residuals.level": np.linspace(0.1, 0.9, 9),
         "residuals.quantile": np.linspace(-1, 1, 9),
         "plane.class": (wave > 0).astype(float),
@@ -437,6 +437,8 @@ def test_another_metric_is_shown_without_a_verdict_and_an_axis_by_its_logarithm(
     assert figure.locator(".off").count(), "what was hidden stays so"
     view.locator(".chip", has_text="poly").click()
     assert figure.locator("svg").inner_html() == drawn
+    of_none = view.locator("figure", has_text="test examples, %").first
+    assert of_none.get_by_role("button").all_inner_texts() == ["SVG", "PNG", "log x"]
     assert view.locator("details.paper .tools button").count() == 2
     view.close()
 

@@ -141,8 +141,9 @@
       hide(svg);
     };
     for (const [i, name] of ["x", "y"].entries()) {
-      const lowest = Math.min(...places.map((place) => valueOf(drawn[name], place[i])));
-      if (drawn[name].log || !places.length || ("names" in svg.dataset && name === "x") || !(lowest > 0)) continue;
+      const axis = drawn[name], lowest = Math.min(...places.map((place) => valueOf(axis, place[i])));
+      const isPositive = lowest > (axis.high - axis.low) / 1000; // places are rounded
+      if (axis.log || !places.length || ("names" in svg.dataset && name === "x") || !isPositive) continue;
       const choose = (made) => {
         if (!chosen.delete(name)) chosen.add(name);
         made.ariaPressed = String(chosen.has(name));
