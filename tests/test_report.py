@@ -71,7 +71,7 @@ def drawn(made: results.Result, epochs: int = 100) -> results.Result:
     values = {
         "reliability.confidence": np.linspace(0.5, 1, 15),
         "reliability.accuracy": np.linspace(0.4, 0.9, 15),
-        "reliability.count": np.r_[0.0, np.full(14, 20.0)],
+        "reliability.count": np.r_[np.full(9, 20.0), 0.0, np.full(5, 20.0)],
         "residuals.level": np.linspace(0.1, 0.9, 9),
         "residuals.quantile": np.linspace(-1, 1, 9),
         "plane.class": (wave > 0).astype(float),
@@ -416,6 +416,7 @@ def test_another_metric_is_shown_without_a_verdict_and_an_axis_by_its_logarithm(
     assert f"{(BASE - BETTER).mean() / 3:+.3g}" in row
     caption, heading = view.locator(".caption").first, view.locator("h3[data-of]").first
     assert caption.inner_text().startswith("brier on the test split, less is better; not judged")
+    assert "compare --metric brier --html FILE judges and draws it" in caption.inner_text()
     of = heading.evaluate("(h) => getComputedStyle(h, '::after').content")
     assert "accuracy" in of
     picked.select_option("0")

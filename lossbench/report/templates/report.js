@@ -65,7 +65,8 @@
       const [name, way] = names[select.value], other = select.value !== "0";
       head.textContent = name;
       table.closest(".pictures").classList.toggle("picked", other);
-      caption.textContent = other ? `${name} on the test split${way}; not judged: each interval is of its own.` : judged;
+      const rest = `lossbench compare --metric ${name.replace(" %", "")} --html FILE judges and draws it.`;
+      caption.textContent = other ? `${name} on the test split${way}; not judged: each interval is of its own. ${rest}` : judged;
       for (const [row, whole] of rows) {
         row.innerHTML = whole;
         if (!other) continue;
