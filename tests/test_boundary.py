@@ -113,7 +113,11 @@ made = Net(13, 3)
 """
 OWN_REFUSED = [
     ("Net", "model.inputs=13", "model.classes is required"),
-    ("Net", "model.inputs=13 model.classes=4", "gives (N, 4) for multiclass; expected (N, 3)"),
+    (
+        "Net",
+        "model.inputs=13 model.classes=4",
+        "(N, 3): have a keyword of its own (model.inputs, model.classes, model.width)",
+    ),
     ("Net", "model.inputs=13 model.classes=3 model.norm=1", "model.norm: there is no such key"),
     ("made", "", "it is made already; name its class"),
 ]

@@ -22,7 +22,7 @@ from lossbench.models import ADVICE, name_type
 from lossbench.models.adapted import Adapted
 from lossbench.registry import Plugin
 from lossbench.registry.parts import with_parts
-from lossbench.registry.schema import Parameter, convert, reason_of, within
+from lossbench.registry.schema import REQUIRED, Parameter, convert, reason_of, within
 from lossbench.registry.signatures import CALL_FACTS
 from lossbench.tasks import Task, counts_ignored, mixes_parts
 from lossbench.tasks.calls import outside_training
@@ -367,7 +367,12 @@ def check_output(
         given = _shown(tuple(output.shape), count)
         advice = _advice(tuple(output.shape), (count, *shape))
         if any(isinstance(part, Adapted) for part in model.modules()):
-            advice = f"have a keyword of its own give {math.prod(shape)} outputs"
+            own = registry.parameters(registry.find("model", name)[0])
+            sizes = ", ".join(
+                f"model.{p.name}" for p in own if p.default is REQUIRED or type(p.default) is int
+            )
+            keys = f" ({sizes})" if sizes else ""
+            advice = f"have a keyword of its own{keys} give {math.prod(shape)} outputs"
     elif not output.is_floating_point():
         given, advice = f"{output.dtype}", "return real numbers, as float"
     else:
