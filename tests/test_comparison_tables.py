@@ -176,6 +176,12 @@ def test_a_sweep_over_any_number_is_one_group_and_no_group_of_datasets():
         block.shown for block in tables.list_blocks(found) if isinstance(block.shown, Group)
     ]
     assert (group.key, [*group.comparisons]) == ("dataset.samples", ["100", "300", "1000"])
+    (data,) = datasets(found)
+    assert [name.split()[-1] for name in data.comparisons] == [
+        "samples=100",
+        "samples=300",
+        "samples=1000",
+    ]
     (picture,) = draw_pictures(group, assign_looks(found))
     assert picture.title == "Sensitivity to dataset.samples"
     assert [group.key for group in doses(compare([*of(100, 0.1), *of(100, 0.2)]))] == [

@@ -18,6 +18,7 @@ from lossbench.comparison.select import (
     datasets,
     doses,
     grouped,
+    split_numbers,
     tell_apart,
     value_at,
     where,

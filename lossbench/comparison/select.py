@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,11 +169,21 @@ def _without(setting: dict[str, Any], key: str) -> dict[str, Any]:
     return others
 
 
-def _ascending(item: tuple[str, Comparison]) -> tuple[float, str]:
+def _ascending(item: tuple[str, Comparison]) -> tuple[float, list[str | float]]:
     try:
-        return float(item[0]), item[0]
+        return float(item[0]), []
     except ValueError:
-        return inf, item[0]
+        return inf, split_numbers(item[0])
+
+
+def split_numbers(name: str) -> list[str | float]:
+    """By which names are sorted so that the numbers in them ascend.
+
+    >>> sorted(["samples 1000", "samples 300", "rate 1e-05"], key=split_numbers)
+    ['rate 1e-05', 'samples 300', 'samples 1000']
+    """
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", name)
+    return [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def datasets(comparisons: Sequence[Comparison]) -> list[Group]:

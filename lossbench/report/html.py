@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from lossbench.comparison import Comparison, tell_apart
+from lossbench.comparison import Comparison, split_numbers, tell_apart
 from lossbench.comparison.answers import answer
 from lossbench.comparison.scales import scale_of
 from lossbench.comparison.sentences import explain_verdicts
@@ -67,7 +67,7 @@ def render_page(
             )
         else:
             together.append(_section(block.title, block, looks))
-    sections.sort(key=lambda section: str(section["name"]))
+    sections.sort(key=lambda section: split_numbers(str(section["name"])))
     named = [(section["name"], section["lines"]) for section in sections]
     methods = describe_together(comparisons)
     values = {
@@ -121,7 +121,10 @@ def list_conclusions(comparisons: Sequence[Comparison]) -> list[tuple[str, list[
     if len(comparisons) == 1:
         return [("", comparisons[0].conclusion)]
     answers = {tell_apart(c, comparisons): answer([c]) for c in comparisons}
-    each = [f"{name}. {a.headline}. {' '.join(a.details)}" for name, a in sorted(answers.items())]
+    each = [
+        f"{name}. {answers[name].headline}. {' '.join(answers[name].details)}"
+        for name in sorted(answers, key=split_numbers)
+    ]
     return [*_together(comparisons), ("Each", each)]
 
 
