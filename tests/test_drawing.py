@@ -51,13 +51,13 @@ def test_a_curve_that_leaves_the_frame_is_cut_there_and_not_moved_into_it():
 
 
 def test_a_long_name_of_a_line_is_broken_after_an_underscore_and_joined_to_where_the_line_ends():
-    lines = [Trace("generalized_cross_entropy", [0, 1], [0, 1], choose_look(0))]
-    lines += [Trace("b", [0, 4], [0, 4], choose_look(1))]
+    lines = [Trace("generalized_cross_entropy", [0, 3.6], [0, 1], choose_look(0))]
+    lines += [Trace("b", [0, 1], [0, 4], choose_look(1))]
     axes = Figure().subplots()
     Graph("", "x", "y", tuple(lines), (0, 4), (0, 4)).onto(axes)
     assert [text.get_text() for text in axes.texts] == ["generalized_cross_\nentropy", "b"]
     joins = [line.get_xydata()[0] for line in axes.lines if line.get_gid().startswith("part:")]
-    assert np.allclose(joins, [[0.25, 0.25], [1, 1]])
+    assert np.allclose(joins, [[0.9, 0.25], [1, 1]])
 
 
 def test_a_class_is_named_where_it_has_most_room():

@@ -30,6 +30,7 @@ from lossbench.drawing.sizes import (
 from lossbench.looks import COLOURS, INK, PLAIN, Look
 
 FOLD = 20  # letters in a line of a name
+NEAR = 0.8  # of the frame's width, from which on a name is joined to the line itself
 
 
 @dataclass(frozen=True)
@@ -156,13 +157,16 @@ def _name_ends(axes: Axes, named: list[tuple[Trace, list[str]]]) -> None:
 
 
 def _end_of(axes: Axes, line: Trace) -> Array:
-    """Where a line ends, as shares of the frame's width and height."""
+    """Where a line ends, or, where that is far from the frame, at its height on the frame.
+
+    As shares of the frame's width and height; a long join would be read as an interval.
+    """
     points = np.stack([np.asarray(values, float) for values in (line.x, line.y)], -1)
     points = points[np.isfinite(points).all(-1)]
     if not len(points):
         return np.array([1.0, 0.0])
-    place = axes.transAxes.inverted().transform(axes.transData.transform(points[-1]))
-    return np.clip(place, 0, 1)
+    x, y = axes.transAxes.inverted().transform(axes.transData.transform(points[-1]))
+    return np.clip([x if x > NEAR else 1.0, y], 0, 1)
 
 
 def _spread(wanted: ArrayLike, heights: Array) -> Array:
