@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_results import BASE, BETTER, SAME, on, result
+from scipy import stats
 from support import sampled
 
 from lossbench import results
@@ -218,7 +219,9 @@ def test_a_corruption_s_strengths_are_drawn_as_a_curve_for_each_loss():
     assert "accuracy % by corruption.rate · wine" in text
     assert "<h3>Robustness</h3>" in text
     assert "Test accuracy % by corruption.rate, mean over seeds with its 95 % interval." in text
-    assert f"focal: {100 * BETTER.mean():.4g} at 0.1; {100 * BETTER.mean():.4g} at 0.2" in text
+    ends = 100 * np.array(stats.t.interval(0.95, 19, BETTER.mean(), stats.sem(BETTER)))
+    said = f"{100 * BETTER.mean():.4g} ({ends[0]:.4g} to {ends[1]:.4g})"
+    assert f"focal: {said} at 0.1; {said} at 0.2" in text
 
 
 def test_a_plane_is_told_in_words_too():

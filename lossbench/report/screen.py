@@ -136,8 +136,11 @@ def list_numbers(drawing: Drawing) -> list[tuple[str, str]]:
 
 def _some_places(line: Trace) -> Iterator[str]:
     x, y = np.asarray(line.x, float), np.asarray(line.y, float)
+    low, high = (y if ends is None else np.asarray(ends, float) for ends in (line.low, line.high))
     for place in np.unique(np.linspace(0, len(x) - 1, min(SHOWN, len(x))).round().astype(int)):
-        yield f"{write_number(y[place], 4)} at {x[place]:.4g}"
+        value, *ends = (write_number(each[place], 4) for each in (y, low, high))
+        band = f" ({' to '.join(ends)})" if low[place] < high[place] else ""
+        yield f"{value}{band} at {x[place]:.4g}"
 
 
 def _confused(matrix: Confusion) -> Iterator[str]:
