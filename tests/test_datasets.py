@@ -279,7 +279,11 @@ UNUSABLE = [
     ),
 ]
 HELD_OUT = [
-    (np.where(LAST, 2, HALVES), "multiclass", ["class 2", "6 of 6", "held_out", "0 to 1"]),
+    (
+        np.where(LAST, 2, HALVES),
+        "multiclass",
+        ["class 2", "6 of 6", "held_out", "0 to 1", "task embedding"],
+    ),
     (np.where(LAST, 2, HALVES), "binary", ["2", "6 of 6", "held_out"]),
     (np.where(LAST, -1, HALVES), "multiclass", ["-1", "6 of 6", "held_out"]),
     (np.where(LAST, np.nan, np.arange(30.0)), "regression", ["6 of 6", "NaN", "held_out"]),

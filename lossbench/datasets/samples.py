@@ -24,6 +24,7 @@ from lossbench.tasks import Task, task_class
 Draw = Callable[[np.random.Generator], Sample]
 
 FEWEST = 10
+NEW_CLASSES = " Classes that training does not have are for the task embedding."
 BLOCK = 2**20  # numbers that are looked at at once
 # Types that torch has no operations for, and one that holds all their values.
 WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.float64, "longdouble": np.float64}
@@ -186,5 +187,5 @@ def _refuse_other_targets(task: Task, targets: np.ndarray) -> None:
     except UserError as error:
         raise UserError(
             f"dataset: examples of the given test or validation split (held_out, split) cannot be "
-            f"scored. {error}"
+            f"scored. {error}{NEW_CLASSES * task.scores_classes}"
         ) from None
