@@ -174,4 +174,4 @@ def test_arrays_that_may_pose_another_task_are_said_to(here):
     np.savez(here / "data.npz", x=np.eye(40), y=np.arange(40) % 8)
     message = refused("dataset=arrays dataset.path=data.npz loss=huber")
     assert "the data pose the task multiclass.\n" in message
-    assert "give dataset.task=regression." in message
+    assert "give dataset.task=regression. Allowed: " in message

@@ -389,7 +389,7 @@ def _refused(kind: Kind, value: Any, where: str) -> UserError:
     question = f" Did you mean {likely[0]}?" if likely else ""
     if kind.base is str and not isinstance(value, list | dict | None):
         question = f" As a string it is \"{where}='{value}'\", with both quotes."
-    if kind.item and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind.item and isinstance(value, str | int | float) and not isinstance(value, bool):
         question = f" Write {where}=[{value}]."
     looks = isinstance(value, str) and value.replace(".", "", 1).isdigit()
     return UserError(f"{where}={repr(value) if looks else value}: expected {kind}.{question}")

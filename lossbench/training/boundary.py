@@ -43,8 +43,8 @@ def find_loss(config: Configuration, task: Task) -> Plugin:
         if not posable or dataset.values["task"]:
             raise
         first, _, rest = str(error).partition("\n")
-        way = f"If the target is meant otherwise, give dataset.task={' or '.join(posable)}. "
-        raise UserError(f"{first}\n{way}{rest}") from None
+        way = f"If the target is meant otherwise, give dataset.task={' or '.join(posable)}."
+        raise UserError(f"{first}\n{way} {rest[max(0, rest.find('Allowed')) :]}") from None
 
 
 def with_choices(task: Task, choices: TaskChoices) -> Task:
