@@ -169,7 +169,7 @@ def test_a_sweep_over_any_number_is_one_group_and_no_group_of_datasets():
     def of(samples, rate):
         parts = {"dataset": {"name": "moons", "samples": samples}}
         parts["optimizer"] = {"name": "adam", "lr": rate}
-        return [result(loss, values, sections=parts) for loss, values in LOSSES.items()]
+        return [result(loss, BASE[:6], sections=parts) for loss in ("cross_entropy", "focal")]
 
     found = compare([*of(100, 0.1), *of(300, 0.1), *of(1000, 0.1)])
     (group,) = [
