@@ -297,6 +297,9 @@ def test_a_table_may_lack_numbers_to_learn_but_no_classes(tmp_path):
     y[:4] = NAN
     sample = csv(RNG, path=table(tmp_path, y), target="y")
     assert "4 of 40 examples have no known target" in draw(sample.targets, sample.task)[0].notes[0]
+    two = np.stack([y, np.arange(40.0)], 1)
+    notes = draw(two, "regression")[0].notes
+    assert notes[0].startswith("regression: 4 of 80 targets are not known (NaN): they count")
     whole = np.where(np.isnan(y), NAN, np.round(y))
     with pytest.raises(UserError, match="remove those rows, or give dataset"):
         csv(RNG, path=table(tmp_path, whole), target="y")

@@ -86,11 +86,18 @@ def _without_unknown(sample: Sample) -> Sample:
             "split) are NaN; give some that are known."
         )
     split = np.where(wholly, np.uint8(LEFT_OUT), given)
-    note = f"{sample.task}: {wholly.sum()} of {len(targets)} examples have no known target (NaN)"
-    note += " and are left out."
-    if parts := unknown.sum() - unknown[wholly].sum():
-        note += f" {parts} of {unknown[~wholly].size} targets of the others are not known: they"
-        note += " count neither in the loss nor in metrics."
+    notes = []
+    if left_out := wholly.sum():
+        notes.append(
+            f"{left_out} of {len(targets)} examples have no known target (NaN) and are left out."
+        )
+    if parts := unknown[~wholly].sum():
+        others = " of the others" if left_out else ""
+        notes.append(
+            f"{parts} of {unknown[~wholly].size} targets{others} are not known (NaN): they count "
+            "neither in the loss nor in metrics."
+        )
+    note = f"{sample.task}: {' '.join(notes)}"
     return replace(sample, split=split, held_out=None, notes=(*sample.notes, note))
 
 
