@@ -235,13 +235,11 @@ def test_a_loss_that_cannot_be_mapped_is_said_to_be_folded_or_looped(tmp_path):
         ("branches", "regression", "it is called once on the rows of all replicas"),
         ("counted", "multiclass", "it is run replica by replica"),
     ):
-        (outcome,) = [
-            o
-            for o in check_loss(f"{file}:{loss}", task).outcomes
-            if o.check == "maps_over_replicas"
-        ]
+        (part,) = check_loss(f"{file}:{loss}", task).parts
+        (outcome,) = [o for o in part.outcomes if o.check == "maps_over_replicas"]
         assert outcome.verdict == "skipped"
         assert road in outcome.reason
+        assert road in part.cost
 
 
 def write(folder: Path, source: str) -> Path:
@@ -461,12 +459,17 @@ def test_a_name_for_several_tasks_is_checked_for_each():
 
 
 def test_a_loss_can_be_named_by_its_module():
-    """`package.module:loss` needs no entry point; in which unit it takes a number is said."""
+    """`package.module:loss` needs no entry point; its unit, its stacking and its cost are said."""
     report = check_loss("lossbench.losses.regression:huber", "regression")
     assert report.ok
     (part,) = report.parts
     assert part.task == "regression"
     assert part.notes[-1].startswith("In a run delta is in deviations of the training targets, or ")
+    assert re.fullmatch(
+        r"In a run it is mapped over replicas; value and gradient take [\d.]+ times as long as "
+        r"those of squared_error\.",
+        part.cost,
+    )
 
 
 @pytest.mark.parametrize(

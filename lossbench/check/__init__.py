@@ -19,6 +19,7 @@ from lossbench.check import (
     properties,
     rows,
 )
+from lossbench.check.cost import describe_cost
 from lossbench.check.find import in_form, object_of, plugins_of, tasks_of
 from lossbench.check.findings import (
     CheckOutcome,
@@ -125,7 +126,9 @@ def _part(plugin: Plugin, task: str | None, stages: tuple[tuple[Check, ...], ...
             ]
             broken = broken or (f"{failed[0]} failed." if failed else "")
             outcomes += stage_outcomes
-    return TaskPart(posed.name, plugin.origin, tuple(outcomes), tuple(_notes(subject, others)))
+        cost = describe_cost(subject, outcomes) if stages is STAGES else ""
+    notes = tuple(_notes(subject, others))
+    return TaskPart(posed.name, plugin.origin, tuple(outcomes), notes, cost)
 
 
 def _not_asked(check: Check, subject: Subject) -> str:

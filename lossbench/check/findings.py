@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 NARROW = 80  # columns, below which a sentence continues further left
@@ -49,12 +49,14 @@ class TaskPart:
     """Every outcome of a loss on one task; origin is the package and object that was checked.
 
     notes: what was found out and not asked for, such as the task.
+    cost: how replicas are stacked, and the time next to a usual loss, never twice the same.
     """
 
     task: str
     origin: str
     outcomes: tuple[CheckOutcome, ...]
     notes: tuple[str, ...] = ()
+    cost: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def render(report: CheckReport, columns: int = 100, *, everything: bool = False)
     lines = []
     for part in report.parts:
         shown = [o for o in part.outcomes if everything or o.verdict in ("failed", "hint")]
-        for heading in (f"{report.loss} for {part.task}", part.origin, *part.notes):
+        for heading in (f"{report.loss} for {part.task}", part.origin, *part.notes, part.cost):
             lines += textwrap.wrap(heading, columns)
         lines += ["", *(line for each in shown for line in _lines(each, columns))]
         lines += [""] if shown else []
