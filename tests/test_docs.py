@@ -78,6 +78,14 @@ def test_every_column_of_a_table_is_explained():
         assert [c for c in columns if f"`{c}`" not in explained] == []
 
 
+def test_every_column_has_a_heading():
+    pages = [*READ, *(ROOT / "experiments").glob("*/README.md")]
+    heading = re.compile(r"^(\|.*\|)\n\|[ :|-]+\|$", re.MULTILINE)
+    tables = [(page.name, row) for page in pages for row in heading.findall(page.read_text())]
+    assert tables
+    assert [each for each in tables if re.search(r"\|\s*\|", each[1])] == []
+
+
 def commands_of(page: Path) -> list[list[str]]:
     """The words of each line of a code block that starts with lossbench, without what follows #."""
     text = page.read_text().replace("\\\n", "")
