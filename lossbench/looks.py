@@ -85,10 +85,11 @@ def shade_repeated(colours: Mapping[str, str]) -> dict[str, str]:
 
 
 def choose_look(number: int) -> Look:
-    """The look of the n-th of several, from 0; a colour that comes again has another shape."""
-    turn, shapes = number // len(COLOURS), list(SHAPES)
-    return Look(
-        COLOURS[number % len(COLOURS)],
-        DASHES[number % len(COLOURS)],
-        shapes[(number + turn) % len(shapes)],
-    )
+    """The look of the n-th of several, from 0.
+
+    A colour that comes again has other dashes and another shape.
+    """
+    turn, place = divmod(number, len(COLOURS))
+    kinds, shapes = list(dict.fromkeys(DASHES)), list(SHAPES)
+    dashes = kinds[(kinds.index(DASHES[place]) + turn) % len(kinds)]
+    return Look(COLOURS[place], dashes, shapes[(place + turn) % len(shapes)])

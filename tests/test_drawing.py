@@ -172,6 +172,12 @@ def seen(colour: str, matrix: list[list[float]]) -> Array:
     return np.array([116 * y, 500 * (x - y), 200 * (y - z)])
 
 
+def test_a_colour_that_comes_again_has_other_dashes_and_another_shape():
+    looks = [choose_look(number) for number in range(3 * len(COLOURS))]
+    assert len({(look.colour, look.dashes) for look in looks}) == len(looks)
+    assert len({(look.colour, look.shape) for look in looks}) == len(looks)
+
+
 @pytest.mark.parametrize("matrix", COLOUR_BLIND.values(), ids=COLOUR_BLIND)
 def test_colours_that_share_their_dashes_differ_for_colour_blind_readers(matrix):
     shades = re.findall(r"--c\d: (#\w+)", (TEMPLATES / "base.html").read_text())
