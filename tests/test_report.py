@@ -117,6 +117,10 @@ def test_every_number_of_the_table_is_the_one_of_the_comparison():
     assert "@article{holm1979" in text
 
 
+def test_a_page_that_is_served_has_its_icon_in_it():
+    assert '<link rel="icon" href="data:,">' in render_page(compare(three()), Words("title"))
+
+
 def test_a_caption_explains_what_the_page_has_and_no_columns_of_other_tables():
     made = [
         replace(
@@ -321,6 +325,10 @@ def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, brow
         "[...document.querySelectorAll('.pictures table')].map(each => each.offsetWidth -"
         "each.parentElement.clientWidth)"
     )
+    broken = view.evaluate(
+        "[...document.querySelectorAll('.difference small')].filter(each =>"
+        "getComputedStyle(each).whiteSpace !== 'nowrap').length"
+    )
     text = view.evaluate(
         "[...document.querySelectorAll('svg text')].map(each =>"
         "parseFloat(getComputedStyle(each).fontSize) *"
@@ -335,6 +343,7 @@ def test_the_page_fits_its_window_and_asks_for_nothing(width, scheme, page, brow
     assert (said, asked) == ([], [page])
     assert room >= 0
     assert max(over) <= 0, "no table covers the picture next to it"
+    assert broken == 0, "an interval stands on one line"
     assert top < 400, "the answer is what is seen first"
     assert min(text) > 9.9, "text in pictures is large enough to read"
     light = [sum(map(int, ink[4:-1].split(","))) > 380 for ink in inks]
