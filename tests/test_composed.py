@@ -307,6 +307,14 @@ def test_a_loss_of_one_s_own_may_be_made_of_others(tmp_path):
     assert result.summary["mapped"]
 
 
+def test_how_a_term_of_a_library_is_given_a_batch_is_said():
+    result = trained("loss=sum loss.terms.cross_entropy=1 loss.terms.nll.name=torch.nn:NLLLoss")
+    words = (
+        "loss=torch.nn:NLLLoss is given logarithms of the estimates and targets, reduction=none."
+    )
+    assert words in result.summary["notes"]
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 REFUSED = [
     ("loss=sum", "loss.terms: expected losses by name"),

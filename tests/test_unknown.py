@@ -18,7 +18,11 @@ from lossbench.tasks.segmentation import Segmentation
 from lossbench.training.boundary import check_ignored
 
 MASKS = Segmentation((1, 3, 4), (3, 4))
-LOSSES = [p.name for p in registry.installed("loss") if p.task == "segmentation"]
+LOSSES = [
+    p.name
+    for p in registry.installed("loss")
+    if (p.task, p.package) == ("segmentation", "lossbench")
+]
 
 
 def unknown_in_the_last_column():

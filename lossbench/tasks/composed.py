@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -37,6 +37,15 @@ def loss_for(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     composed = Composed(loss, plugin, functions, _combined(plugin, loss, declared, task))
     has_weights = any(inspect.isclass(function) for function in functions.values())
     return _module_class(composed) if has_weights else composed
+
+
+def forms_said(name: str, loss: Any) -> Iterator[str]:
+    """How the losses of no contract are given a batch, this one or those that it is made of."""
+    if words := getattr(loss, "words", ""):
+        yield f"loss={name} is given {words}."
+    composed = getattr(loss, "composed", loss)
+    for part in composed.plugin.parts if isinstance(composed, Composed) else ():
+        yield from forms_said(part.plugin.name, composed.functions[part.path])
 
 
 def declaration_for(plugin: Plugin, task: Task) -> Declaration:

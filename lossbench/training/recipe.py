@@ -22,7 +22,7 @@ from lossbench.models.headed import headed
 from lossbench.models.weights import Backbone, describe_start, start_from
 from lossbench.registry.signatures import call_facts
 from lossbench.tasks import Task
-from lossbench.tasks.composed import loss_for
+from lossbench.tasks.composed import forms_said, loss_for
 from lossbench.training.boundary import (
     check_ignored,
     check_link,
@@ -228,7 +228,7 @@ def _fit_loss(
     check_tables(plugin, hyper, task)
     wanted = wanted_facts(plugin, known, task, hyper)
     function = loss_for(plugin, registry.load(plugin), task, **hyper, **wanted)
-    declaration, forms = declaration_of(function), getattr(function, "words", None)
+    declaration = declaration_of(function)
     loss = partial(_made, function, hyper)
     outputs = wanted.get("embedding_dim", task.outputs_of(declaration))
     through_loss = task.scores_classes and "embedding_dim" in wanted
@@ -240,10 +240,7 @@ def _fit_loss(
     check_loss(name, loss, wanted, task, outputs)
     if task.ignore is not None and (targets == task.ignore).any():
         check_ignored(name, loss, wanted, task, outputs)
-    notes = (
-        *([f"loss={name} is given {forms}."] if forms else ()),
-        *name_empty_classes(config.loss, wanted),
-    )
+    notes = (*forms_said(name, function), *name_empty_classes(config.loss, wanted))
     of_unit = values_of_unit(plugin, hyper, declaration)
     return _FittedLoss(function, declaration, loss, wanted, outputs, through_loss, of_unit, notes)
 
