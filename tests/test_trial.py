@@ -69,6 +69,14 @@ def test_a_loss_for_another_task_is_refused_by_reading_alone(here):
     assert known["wine"] == ["multiclass"]
 
 
+@pytest.mark.parametrize("losses", ["huber,squared_log_error", "focal,squared_log_error,huber"])
+def test_each_loss_is_tried_on_targets_as_it_is_trained_on_them(here, losses):
+    """Standardised ones have other signs than those that a loss takes as they are."""
+    configs, _ = configurations([f"loss={losses}", "dataset=diabetes", *SHORT], sweep=True)
+    for config, error in zip(configs, trial._try_out(configs, None), strict=True):
+        assert (error is None) == (config.loss.name != "focal"), error
+
+
 @pytest.mark.parametrize("losses", ["focal", "focal,poly"])
 def test_a_metric_that_no_task_of_the_data_has_is_refused_by_reading_alone(
     here, losses, monkeypatch

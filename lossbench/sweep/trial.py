@@ -153,20 +153,21 @@ def _pieces(jobs: Sequence[Job]) -> list[list[Job]]:
 
 def _try_out(configs: list[Configuration], report: Any) -> list[UserError | None]:
     """In the worker: why each of these cannot be trained, if it cannot."""
-    from lossbench.training import data
+    from lossbench.training import draw_splits
 
     try:
-        splits = data(configs[0], list(configs[0].seeds[:1]))
+        splits = draw_splits(configs[0], list(configs[0].seeds[:1]))
     except UserError as error:
         return [error] * len(configs)
     return [_error(config, splits) for config in configs]
 
 
 def _error(config: Configuration, splits: Any) -> UserError | None:
-    from lossbench.training import tried_recipe
+    from lossbench.training import adapt_to_loss, tried_recipe
     from lossbench.training.tuning import axes_of
 
     try:
+        splits = adapt_to_loss(config, splits)
         tried_recipe(config, splits)
         if config.tune.trials:
             axes_of(config, splits.task.name)

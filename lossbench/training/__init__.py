@@ -10,7 +10,9 @@ if find_spec("torchvision"):  # before Lightning, which imports it too
 from lossbench.training.fitting import (
     MakePoint,
     Report,
+    adapt_to_loss,
     data,
+    draw_splits,
     fit,
     fit_stack,
     latest_point,

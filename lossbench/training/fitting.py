@@ -174,7 +174,12 @@ def samples_of(config: Configuration) -> Samples:
 
 
 def data(config: Configuration, seeds: list[int], samples: Samples | None = None) -> Splits:
-    """Every seed's splits, the training split corrupted."""
+    """Every seed's splits, the training split corrupted, as the loss is trained on them."""
+    return adapt_to_loss(config, draw_splits(config, seeds, samples))
+
+
+def draw_splits(config: Configuration, seeds: list[int], samples: Samples | None = None) -> Splits:
+    """The same for any loss."""
     corruption = registry.find("corruption", config.corruption.name)[0]
 
     def corrupt_for(task: Task) -> Callable[..., Any]:
@@ -188,7 +193,11 @@ def data(config: Configuration, seeds: list[int], samples: Samples | None = None
             facts[name] = getattr(task, name)
         return partial(bound("corruption", config.corruption), **facts)
 
-    splits = prepare(samples or samples_of(config), corrupt_for, seeds)
+    return prepare(samples or samples_of(config), corrupt_for, seeds)
+
+
+def adapt_to_loss(config: Configuration, splits: Splits) -> Splits:
+    """Splits with the task as it is chosen, and targets in the unit that the loss is trained in."""
     splits = replace(splits, task=with_choices(splits.task, config.task))
     declaration = declaration_for(find_loss(config, splits.task), splits.task)
     return splits.with_own_unit() if splits.task.in_own_unit(declaration) else splits
