@@ -203,12 +203,11 @@ def _count_losses(rows: pd.DataFrame) -> str:
 
 def _counted() -> str:
     groups = [group for name in readmes() for group in group_by_setting(name)]
-    names = sorted({group[0]["dataset"] for group in groups})
-    models = sorted({group[0]["model"] for group in groups})
+    datasets, models = ({group[0][key] for group in groups} for key in ("dataset", "model"))
     return (
-        f"Committed are {len(groups)} settings on {len(names)} datasets ({', '.join(names)}), with "
-        f"the models {', '.join(models)}. A loss that is not in a table below was not measured; "
-        "nothing here was measured on your data.\n"
+        f"Committed are {len(groups)} settings of {len(datasets)} datasets and {len(models)} "
+        "models. A loss that is not in a table below was not measured; nothing here was measured "
+        "on your data.\n"
     )
 
 
