@@ -22,29 +22,26 @@ import lossbench  # noqa: F401 (sets what matrix products need before torch comp
 torch.set_num_threads(1)
 
 Command = Callable[..., Done]
-# Long files first, so that none is left alone at the end: in turn one that waits and one that
-# computes, so that no core is idle while all workers wait.
+# Long files first, so that none is left alone at the end.
 LONGEST = (
-    "test_ray.py",
-    "test_check.py",
     "test_faults_stores.py",
-    "test_claims.py",
-    "test_slurm.py",
-    "test_show.py",
-    "test_tracking.py",
-    "test_report.py",
-    "test_plugins.py",
     "test_comparison_tables.py",
+    "test_report.py",
     "test_faults_losses.py",
-    "test_tuning.py",
-    "test_settling.py",
-    "test_stack.py",
-    "test_checkpoint.py",
-    "test_claim_forms.py",
-    "test_launcher.py",
-    "test_losses.py",
+    "test_check.py",
+    "test_plugins.py",
     "test_command_line.py",
     "test_peeking.py",
+    "test_tracking.py",
+    "test_show.py",
+    "test_settling.py",
+    "test_tuning.py",
+    "test_stack.py",
+    "test_checkpoint.py",
+    "test_losses.py",
+    "test_foreign.py",
+    "test_faults_security.py",
+    "test_claims.py",
 )
 
 

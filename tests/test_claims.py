@@ -581,7 +581,7 @@ TRAINS_TEACHERS = pytest.param("distillation", marks=pytest.mark.slow)  # for ea
 
 
 @pytest.mark.parametrize(
-    "name", [*sampled((n for n in STUDIES if n != "distillation"), 4), TRAINS_TEACHERS]
+    "name", [*sampled((n for n in STUDIES if n != "distillation"), 6), TRAINS_TEACHERS]
 )
 def test_every_claim_names_one_run_and_a_metric_of_its_task(name):
     """Decided with a planted result for each run, so that nothing in it can be misspelt."""

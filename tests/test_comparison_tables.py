@@ -9,7 +9,6 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -623,10 +622,9 @@ def test_what_is_chosen_by_hand_is_corrected_over_with_what_could_have_been(comm
     _, out, _ = command("compare", "--format", "markdown", "--baseline", "focal")
     assert out.count("- --baseline focal: p is corrected over each loss against each.") == 6
     assert out.count("are corrected over all 18 comparisons") == 6
-    for words in ([], ["--baseline", "cross_entropy"]):
-        _, out, _ = command("compare", "--format", "markdown", *words)
-        assert out.count("are corrected over all 12 comparisons") == 6
-        assert "--" not in out.replace("---", "")
+    _, out, _ = command("compare", "--format", "markdown", "--baseline", "cross_entropy")
+    assert out.count("are corrected over all 12 comparisons") == 6
+    assert "--" not in out.replace("---", "")
 
 
 def test_losses_that_met_the_same_data_and_were_not_asked_for_are_counted(place):
@@ -694,14 +692,3 @@ def test_a_faulty_comparison_gets_one_line(words, said, command):
     assert (code, out) == (2, "")
     assert said in errors
     assert len(errors.splitlines()) == 1
-
-
-def test_comparing_imports_no_training(place):
-    """Neither torch nor Lightning nor MLflow is imported, nor matplotlib where nothing is drawn."""
-    code = (
-        "import sys; from lossbench.cli import main\n"
-        "main(['compare', '--where', 'dataset=moons', '--where', 'corruption.rate=0.05'])\n"
-        "heavy = {'torch', 'lightning', 'mlflow', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=place, capture_output=True)

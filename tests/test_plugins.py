@@ -75,9 +75,12 @@ def test_a_new_loss_is_listed_checked_shown_and_trained(environment):
     assert "my_loss" in said
 
 
-def test_plain_list_marks_what_is_missing_and_verify_names_every_fault(environment):
-    plain = environment.lossbench("list", "losses")
-    assert "there is no module bad_losses.gone" in plain
+def test_a_plain_list_marks_what_is_missing(environment):
+    assert "there is no module bad_losses.gone" in environment.lossbench("list", "losses")
+
+
+@pytest.mark.slow
+def test_verify_names_every_fault(environment):
     said = environment.lossbench("list", "losses", "--verify", code=3)
     for reason in (
         "RuntimeError: no luck today",

@@ -49,6 +49,7 @@ def tasks_of(folder: Path) -> list[str]:
     return [f.parent.name for f in sorted(folder.glob(".slurm/*/*/*_submitted.pkl"))]
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_sweep_on_two_nodes_has_the_bytes_of_a_local_one(slurm, here, shared):
     seen = Console(file=io.StringIO())
@@ -184,6 +185,7 @@ def test_what_a_frozen_node_had_goes_to_another(slurm, tmp_path):
     assert ends[1 - there] == "from 0"
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.parametrize(
     ("asked", "said"),

@@ -184,6 +184,7 @@ def test_a_worker_that_dies_takes_only_its_own_run(body, said, command, here):
     assert len(list(here.glob("results/*/seeds.parquet"))) == 1
 
 
+@pytest.mark.slow
 def test_f39_a_loss_that_hangs_is_stopped_and_others_finish(command, here):
     """It hangs in training only: what hangs at once is left to its own run as well."""
     loss = HEAD + "import time\n    if len(p) > 8: time.sleep(600)\n    return (p - t) ** 2\n"
