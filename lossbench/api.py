@@ -185,6 +185,10 @@ def run(*overrides: str, config_dir: str | None = None) -> Result:
     overrides are those of the command line: run("loss=focal", "dataset=moons", "seeds=5").
     MLflow is not written; `lossbench sync` shows it the result.
     """
+    for word in overrides:
+        if not isinstance(word, str):
+            given = type(word).__name__
+            raise UserError(f"run() was given a {given}: give words, such as run('loss=focal').")
     (config, *others), _ = configurations(overrides, config_dir=config_dir)
     if others:
         raise UserError("run() takes one configuration; call it once for each.")

@@ -110,3 +110,8 @@ def test_a_regression_loss_with_weights_may_declare_its_targets(tmp_path, monkey
     words = ("dataset=diabetes", "trainer=short", "seeds=2", "tracking=none")
     made = lossbench.run(*words, "loss=mine.py:Scaled")
     assert list(made.seeds.status) == ["finished", "finished"]
+
+
+def test_words_in_a_list_are_refused_in_a_line():
+    with pytest.raises(UserError, match="given a list: give words"):
+        lossbench.run(["loss=focal"])
