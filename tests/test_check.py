@@ -24,6 +24,7 @@ from lossbench.check import (
     failed_basics,
     render,
 )
+from lossbench.check.rows import _where
 from lossbench.contract import UserError
 from lossbench.testing import loss_checks
 
@@ -506,6 +507,11 @@ def test_the_report_fits_the_terminal_and_counts():
     assert not any(line.startswith("  passed") for line in lines)
     everything = render(report, everything=True).splitlines()
     assert sum(line.startswith("  passed") for line in everything) == verdicts.count("passed")
+
+
+def test_numbers_that_are_next_to_each_other_are_told_apart():
+    said = _where(torch.tensor([1.0, 4.0]).double(), torch.tensor([1.0, 4.0000002]).double())
+    assert said == "the value of row 1 is 4 instead of 4.0000002"
 
 
 def test_a_broken_loss_is_said_once():

@@ -67,7 +67,8 @@ def _where(actual: Tensor, expected: Tensor) -> str:
     gaps = (actual - expected).abs().nan_to_num(torch.inf).flatten()
     row = int(gaps.argmax())
     a, b = actual.flatten()[row].item(), expected.flatten()[row].item()
-    return f"the value of row {row} is {a:.6g} instead of {b:.6g}"
+    digits = 6 if f"{a:.6g}" != f"{b:.6g}" else 12
+    return f"the value of row {row} is {a:.{digits}g} instead of {b:.{digits}g}"
 
 
 def labels_not_guessed(subject: Subject) -> None:
