@@ -510,7 +510,8 @@ def test_the_report_fits_the_terminal_and_counts():
 
 
 def test_numbers_that_are_next_to_each_other_are_told_apart():
-    said = _where(torch.tensor([1.0, 4.0]).double(), torch.tensor([1.0, 4.0000002]).double())
+    one, other = torch.tensor([[1.0, 4.0], [1.0, 4.0000002]], dtype=torch.float64)
+    said = _where(one, other)
     assert said == "the value of row 1 is 4 instead of 4.0000002"
 
 
