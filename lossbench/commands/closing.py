@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -150,17 +149,16 @@ def _draw(comparisons: list[Comparison], folder: Path, name: str) -> list[Path]:
 # ---- for programs ------------------------------------------------------------------------------
 def as_record(outcome: Outcome, code: int) -> dict[str, Any]:
     """What became of each run, where it all is, and the records of `compare`."""
-    from lossbench.report.export import as_json
+    from lossbench.report.export import as_content
 
     shown = {c.results[row.label].key: (c, row) for c in outcome.comparisons for row in c.rows}
-    content = as_json(outcome.comparisons, decisions=outcome.decisions)
     return {
         "exit_code": code,
         "runs": [_run_record(job, *shown.get(job.key, ())) for job in outcome.jobs],
         "results": str(outcome.folder),
         "report": str(outcome.page) if outcome.results else None,
         "tracking": masked(outcome.tracking.uri or "") or None,
-        **json.loads(content),
+        **as_content(outcome.comparisons, decisions=outcome.decisions),
     }
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -177,11 +177,10 @@ def _line(comparisons: Sequence[Comparison], better: bool) -> str:
 
 
 def _as_json(line: str, comparisons: Sequence[Comparison], better: bool, command: str) -> str:
-    from lossbench.report.export import as_json
+    from lossbench.report.export import as_content
 
-    content: dict[str, Any] = json.loads(as_json(comparisons))
     head = {"better": better, "line": line, "command": command, "versions": _versions(comparisons)}
-    return json.dumps({**head, **content}, indent=2)
+    return json.dumps({**head, **as_content(comparisons)}, indent=2, allow_nan=False)
 
 
 def _as_markdown(line: str, comparisons: Sequence[Comparison], better: bool, command: str) -> str:

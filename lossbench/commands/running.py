@@ -68,7 +68,6 @@ def run(
     take a function in a file, dataset=mine.py:my_data, or in a module, loss=torch.nn:SmoothL1Loss.
     """
     from lossbench.configuration.experiments import configurations
-    from lossbench.sweep.forecast import forecast
 
     if info and form == "json":
         raise UserError("run: --info is text for people; --cfg has --format json.")
@@ -87,13 +86,15 @@ def run(
         )
     if cfg:
         return _print_configurations(configs, form)
-    code, record = 0, {}
+    code, record = 0, dict[str, Any]()
     with divert_notes(form == "json"):
         decisions_on(experiment, [])  # a claim's mistake is reported before hours of training
         console = a_console()
         most = _with_most_seeds(configs, console, rerun=rerun)
         _warn_of_few_seeds(most, console)
         if dry_run:
+            from lossbench.sweep.forecast import forecast
+
             record = forecast(most, console, rerun=rerun)
         else:
             request = Request(overrides, multirun, config_dir)
@@ -101,9 +102,10 @@ def run(
                 configs, experiment, request, console, rerun=rerun, wait=not no_wait
             )
             code = exit_code(outcome.jobs, outcome.results, console)
-            record = as_record(outcome, code)
+            if form == "json":
+                record = as_record(outcome, code)
     if form == "json":
-        say(json.dumps(record, indent=1))
+        say(json.dumps(record, indent=1, allow_nan=False))
     return code
 
 

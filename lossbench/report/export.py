@@ -116,6 +116,14 @@ def _is_number(text: str) -> bool:
 def as_json(
     comparisons: Sequence[Comparison], peek: bool = False, decisions: Sequence[Decision] = ()
 ) -> str:
+    """What `as_content` gives, in JSON."""
+    content = as_content(comparisons, peek, decisions)
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def as_content(
+    comparisons: Sequence[Comparison], peek: bool = False, decisions: Sequence[Decision] = ()
+) -> dict[str, Any]:
     """The records, the sentences and the rankings over datasets; what is not finite is null.
 
     peek: what papers would have said of each comparison, too. decisions: on an experiment's claims.
@@ -151,7 +159,7 @@ def as_json(
         content["claims"] = [_of_decision(decision) for decision in decisions]
     if peek:
         content["peek"] = [part for c in comparisons for part in _of_peeking(c, comparisons)]
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return content
 
 
 def _of_decision(decision: Decision) -> Record:
