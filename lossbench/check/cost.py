@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,7 +10,7 @@ from contextlib import suppress
 import torch
 
 from lossbench import registry
-from lossbench.check.effects import maps_over_replicas
+from lossbench.check.effects import UNMAPPED, maps_over_replicas, road_unmapped
 from lossbench.check.findings import CheckOutcome
 from lossbench.check.subject import Subject, as_dtype
 from lossbench.contract import UserError
@@ -24,10 +23,10 @@ COPIES, CALLS = 32, 5  # of the example batch
 def describe_cost(subject: Subject, outcomes: Iterable[CheckOutcome]) -> str:
     """Both in a sentence, or nothing where the loss does not run."""
     (mapped,) = (o for o in outcomes if o.check == maps_over_replicas.__name__)
-    road = re.search(r"it is (.+?) \(", mapped.reason)
-    if mapped.verdict != "passed" and not road:
+    is_unmapped = mapped.reason.startswith(UNMAPPED)
+    if mapped.verdict != "passed" and not is_unmapped:
         return ""
-    sentence = f"In a run it is {road[1] if road else 'mapped over replicas'}"
+    sentence = f"In a run it is {road_unmapped(subject) if is_unmapped else 'mapped over replicas'}"
     with suppress(Exception):  # what is no batch for it, or has no usual loss
         name, usual = _usual_seconds(subject.task)
         if name != subject.plugin.name:

@@ -20,6 +20,7 @@ from lossbench.tasks.calls import outside_training
 from lossbench.undisturbed import Snapshot
 
 REPLICAS = 3
+UNMAPPED = "torch cannot map it"  # what a reason begins with where this is so
 DEVICES_MIXED = ("expected device", "same device", "two devices", "different devices")
 
 
@@ -108,7 +109,7 @@ def maps_over_replicas(subject: Subject) -> None:
     loss = subject.made()
     batches = [subject.batch(seed) for seed in range(REPLICAS)]
     prediction, target = (torch.stack(parts) for parts in zip(*batches, strict=True))
-    weights = _weights(loss) or {n: v for n, v in subject.facts.items() if isinstance(v, Tensor)}
+    weights = _of_replicas(subject, loss)
     stacked = {n: torch.stack([w * (r + 1) for r in range(REPLICAS)]) for n, w in weights.items()}
     fixed = {n: v for n, v in subject.facts.items() if n not in weights}
 
@@ -122,9 +123,8 @@ def maps_over_replicas(subject: Subject) -> None:
         values = vmap(objective)(leaf, target, {n: w.clone() for n, w in stacked.items()})
         (gradients,) = torch.autograd.grad(values.sum(), leaf)
     except Exception as error:
-        folds = subject.independent and not weights and not call_facts(subject.loss)
-        road = "called once on the rows of all replicas" if folds else "run replica by replica"
-        raise Skipped(f"torch cannot map it: it is {road} ({one_line(error)}).") from error
+        words = f"{UNMAPPED}: it is {road_unmapped(subject)} ({one_line(error)})."
+        raise Skipped(words) from error
     for r in range(REPLICAS):
         alone = prediction[r].clone().requires_grad_()
         value = objective(alone, target[r], {n: w[r] for n, w in stacked.items()})
@@ -134,6 +134,19 @@ def maps_over_replicas(subject: Subject) -> None:
                 f"replica {r} has the value {values[r].item():.6g} mapped and {value.item():.6g} "
                 "alone, or another gradient."
             )
+
+
+def road_unmapped(subject: Subject) -> str:
+    """How the replicas of a loss are run that torch cannot map."""
+    weights = _of_replicas(subject, subject.made())
+    folds = subject.independent and not weights and not call_facts(subject.loss)
+    return "called once on the rows of all replicas" if folds else "run replica by replica"
+
+
+def _of_replicas(subject: Subject, loss: Any) -> dict[str, Tensor]:
+    """The tensors that each replica has of its own: weights, else facts."""
+    facts = {name: v for name, v in subject.facts.items() if isinstance(v, Tensor)}
+    return _weights(loss) or facts
 
 
 def _weights(loss: Any) -> dict[str, Tensor]:
