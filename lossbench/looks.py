@@ -18,6 +18,7 @@ DASHES: tuple[Any, ...] = (
     *("-", DASHED, (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5))),
     *("-", DASHED, "-"),
 )
+KINDS = tuple(dict.fromkeys(DASHES))
 SHAPES = {
     "o": "●",
     "s": "■",
@@ -90,6 +91,6 @@ def choose_look(number: int) -> Look:
     A colour that comes again has other dashes and another shape.
     """
     turn, place = divmod(number, len(COLOURS))
-    kinds, shapes = list(dict.fromkeys(DASHES)), list(SHAPES)
-    dashes = kinds[(kinds.index(DASHES[place]) + turn) % len(kinds)]
+    shapes = list(SHAPES)
+    dashes = KINDS[(KINDS.index(DASHES[place]) + turn) % len(KINDS)]
     return Look(COLOURS[place], dashes, shapes[(place + turn) % len(shapes)])

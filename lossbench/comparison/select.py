@@ -96,7 +96,7 @@ class Group:
     @property
     def is_of_numbers(self) -> bool:
         """Whether its values have an axis to be drawn over."""
-        return all(_ascending(item)[0] < inf for item in self.comparisons.items())
+        return all(_number(value) < inf for value in self.comparisons)
 
     @property
     def labels(self) -> list[str]:
@@ -170,10 +170,15 @@ def _without(setting: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _ascending(item: tuple[str, Comparison]) -> tuple[float, list[str | float]]:
+    return _number(item[0]), split_numbers(item[0])
+
+
+def _number(value: str) -> float:
+    """What the text says, infinite where that is no number."""
     try:
-        return float(item[0]), []
+        return float(value)
     except ValueError:
-        return inf, split_numbers(item[0])
+        return inf
 
 
 def split_numbers(name: str) -> list[str | float]:
