@@ -65,15 +65,15 @@ def once(place: Path, make: Callable[[Path], object]) -> Path:
     return place
 
 
-def sampled(rows: Iterable[Any], each: int) -> list[Any]:
+def sampled(rows: Iterable[Any], each: int, *, named: bool = False) -> list[Any]:
     """Parameters of a test, of which one in so many is tried each time, the others when slow.
 
-    A tuple is a row of several parameters.
+    A tuple is a row of several parameters; named: the first is what the row is called.
     """
-    return [
-        pytest.param(
-            *(row if isinstance(row, tuple) else (row,)),
-            marks=[pytest.mark.slow] if place % each else [],
-        )
-        for place, row in enumerate(rows)
-    ]
+    parameters = []
+    for place, row in enumerate(rows):
+        values = row if isinstance(row, tuple) else (row,)
+        name, values = (values[0], values[1:]) if named else (None, values)
+        marks = [pytest.mark.slow] if place % each else []
+        parameters.append(pytest.param(*values, marks=marks, id=name))
+    return parameters

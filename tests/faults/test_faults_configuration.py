@@ -135,9 +135,7 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"), sampled([row[1:] for row in FILES], 2), ids=[row[0] for row in FILES]
-)
+@pytest.mark.parametrize(("text", "said"), sampled(FILES, 2, named=True))
 def test_a_file_is_refused_with_its_place(text, said, refused):
     for ask in ("--cfg", "--info"):
         words = ("run", ask, "--config-dir", "mine", "loss=x")

@@ -27,9 +27,7 @@ INVALID = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("body", "said"), sampled([row[1:] for row in INVALID], 3), ids=[row[0] for row in INVALID]
-)
+@pytest.mark.parametrize(("body", "said"), sampled(INVALID, 3, named=True))
 def test_an_invalid_loss_is_refused_by_name(body, said, refused):
     told = refused("run", *QUICK, "loss=mine.py:mine", files={"mine.py": HEAD + body + "\n"})
     assert "loss=mine.py:mine" in told
@@ -132,9 +130,7 @@ DIVERGING = [
 ]
 
 
-@pytest.mark.parametrize(
-    "body", sampled([row[1] for row in DIVERGING], 3), ids=[row[0] for row in DIVERGING]
-)
+@pytest.mark.parametrize("body", sampled(DIVERGING, 3, named=True))
 def test_a_loss_that_is_not_finite_diverges_and_others_go_on(body, command, here):
     words = ("run", "-m", *QUICK, "loss=cross_entropy,mine.py:mine", "trainer.max_epochs=2")
     said = command(*words, files={"mine.py": HEAD + body + "\n"})
@@ -172,9 +168,7 @@ DYING = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("body", "said"), sampled([row[1:] for row in DYING], 3), ids=[row[0] for row in DYING]
-)
+@pytest.mark.parametrize(("body", "said"), sampled(DYING, 3, named=True))
 def test_a_worker_that_dies_takes_only_its_own_run(body, said, command, here):
     words = ("run", "-m", *QUICK, "loss=cross_entropy,mine.py:mine", "launcher.retries=0")
     told = command(*words, files={"mine.py": HEAD + body + "\n"})

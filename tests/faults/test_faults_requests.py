@@ -32,9 +32,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("words", "table", "said"), sampled([row[1:] for row in ROWS], 2), ids=[row[0] for row in ROWS]
-)
+@pytest.mark.parametrize(("words", "table", "said"), sampled(ROWS, 2, named=True))
 def test_what_only_the_data_can_tell_is_refused(words, table, said, refused):
     files = {"own.csv": table} if table else {}
     assert said in refused("run", *QUICK, *words.split(), files=files)
