@@ -286,3 +286,26 @@ def test_a_file_of_an_experiment_means_what_it_would_mean_to_hydra(value, tmp_pa
     file = tmp_path / "file.yaml"
     file.write_text(f"key: {value!r}\nplain: {value if ':' not in value else 0}\n")
     assert load_yaml(file) == OmegaConf.to_container(OmegaConf.load(file))
+
+
+NULLS = [  # a dataset, an override, and whether it says what null stands for
+    ("wine", "metric=accuracy", True),
+    ("blobs", "metric=accuracy", True),  # of two classes or more: either task's
+    ("blobs", "metric=log_loss", False),
+    ("diabetes", "metric=root_mean_squared_error", True),
+    ("digit_identities", "task.embedding_dim=16", True),
+    ("digit_identities", "task.embedding_dim=8", False),
+    ("wine", "task.embedding_dim=16", True),
+    ("csv", "metric=accuracy", False),  # its task is known when it was read
+]
+
+
+@pytest.mark.parametrize(("dataset", "word", "same"), NULLS, ids=lambda value: str(value))
+def test_saying_what_null_stands_for_changes_no_key(dataset, word, same):
+    mapping = configurations(["dataset=wine"])[0][0].mapping
+    null = Configuration.read({**mapping, "dataset": {"name": dataset}})
+    section, _, value = word.partition("=")
+    said = {section: value} if section == "metric" else {"task": {"embedding_dim": int(value)}}
+    other = Configuration.read({**null.mapping, **said})
+    assert (other.key == null.key) == same
+    assert (other.setting == null.setting) == same

@@ -9,9 +9,10 @@ import pytest
 from lossbench import registry
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
+from lossbench.registry.posed import metrics_of, posed_tasks
 from lossbench.sweep import forecast, trial
 from lossbench.sweep.plan import plan
-from lossbench.sweep.trial import _metrics_of, _pieces, _posed_tasks, refuse_faulty
+from lossbench.sweep.trial import _pieces, refuse_faulty
 from lossbench.tasks import task_class
 
 MODELS = """\
@@ -63,7 +64,7 @@ def test_a_loss_for_another_task_is_refused_by_reading_alone(here):
     configs, _ = configurations(["loss=huber", "dataset=blobs", *SHORT])
     with pytest.raises(UserError, match="task regression; the data pose the task binary or multi"):
         refuse_faulty(plan(configs))
-    known = {plugin.name: _posed_tasks(plugin) for plugin in registry.installed("dataset")}
+    known = {plugin.name: posed_tasks(plugin) for plugin in registry.installed("dataset")}
     own = {name for name, tasks in known.items() if not tasks}
     assert own >= {"arrays", "csv", "folder", "hub", "openml"}
     assert known["wine"] == ["multiclass"]
@@ -92,7 +93,7 @@ def test_the_metrics_of_each_task_are_read_as_they_are():
     """But for those of a regression, some of which are made in a loop."""
     for plugin in registry.installed("task"):
         declared = [metric.name for metric in task_class(plugin.name).metrics]
-        assert _metrics_of(plugin) == ([] if plugin.name == "regression" else declared)
+        assert metrics_of(plugin) == ([] if plugin.name == "regression" else declared)
 
 
 SHARED = [

@@ -34,6 +34,7 @@ from lossbench.nested import leaves
 from lossbench.registry.identity import identity
 from lossbench.registry.kinds import CHOICES, LATER
 from lossbench.registry.parts import complete, losses_in, values_of
+from lossbench.registry.posed import taken_if_null
 from lossbench.registry.schema import (
     Faults,
     Kind,
@@ -169,16 +170,21 @@ class Configuration:
         """What decides a seed's numbers; files by their content, nulls left out.
 
         So a parameter or kind that is added later, with null or a default for what was before,
-        changes no key. The code of plugins is kept with a result instead: what changed there is
-        reported.
+        changes no key; nor does what null stands for, where the text of the data's task tells it.
+        The code of plugins is kept with a result instead: what changed there is reported.
         """
         chosen = {kind: self.choice(kind) for kind in self.decisive_kinds}
+        choices = {"metric": self.metric, **asdict(self.task)}
+        null = taken_if_null(self.dataset.name) if any(choices.values()) else {}
+        choices = {k: v for k, v in choices.items() if v not in (None, null.get(k))}
+        metric = choices.pop("metric", None)
         parts = {
             "version": NUMERIC_VERSION,
             **self._decisive,
             **dict.fromkeys(CHOICES),
             **{k: identity(k, choice.name, choice.values) for k, choice in chosen.items()},
-            "metric": self.metric and _placeless(self.metric),
+            "task": choices or None,
+            "metric": metric and _placeless(metric),
         }
         return _without_nulls(parts)
 

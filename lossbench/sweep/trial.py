@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ from lossbench import registry
 from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry.hints import choices
-from lossbench.registry.modules import definition_in
 from lossbench.registry.parts import with_parts
+from lossbench.registry.posed import metrics_of, posed_tasks
 from lossbench.registry.schema import SHOWN
 from lossbench.sweep.launcher import chosen, outlives_command
 from lossbench.sweep.plan import Job
@@ -62,7 +61,7 @@ def _several(names: list[str]) -> str:
 
 def _mismatch(config: Configuration) -> UserError | None:
     """The error where nothing fits the tasks that the text of the dataset names."""
-    tasks = _posed_tasks(registry.find("dataset", config.dataset.name)[0])
+    tasks = posed_tasks(registry.find("dataset", config.dataset.name)[0])
     if not tasks:
         return None
     try:
@@ -80,8 +79,8 @@ def _unknown_metric(config: Configuration) -> UserError | None:
     name, installed = config.metric, registry.installed("metric")
     if name is None or ":" in name or name in {plugin.name for plugin in installed}:
         return None
-    tasks = _posed_tasks(registry.find("dataset", config.dataset.name)[0])
-    known = [_metrics_of(registry.find("task", task)[0]) for task in tasks]
+    tasks = posed_tasks(registry.find("dataset", config.dataset.name)[0])
+    known = [metrics_of(registry.find("task", task)[0]) for task in tasks]
     own = [metric for metrics in known for metric in metrics]
     if not tasks or not all(known) or name in own:
         return None
@@ -89,40 +88,6 @@ def _unknown_metric(config: Configuration) -> UserError | None:
     return UserError(
         f"metric={name}: the task {' or '.join(tasks)} has no such metric. {choices(name, allowed)}"
     )
-
-
-def _metrics_of(task: registry.Plugin) -> list[str]:
-    """The names of a task's own metrics, read from its class; empty if not known."""
-    definition = definition_in(task.module, task.attribute)
-    for node in definition.node.body if definition else ():
-        match node:
-            case (
-                ast.Assign(targets=[ast.Name("metrics")], value=ast.Tuple(parts))
-                | ast.AnnAssign(target=ast.Name("metrics"), value=ast.Tuple(parts))
-            ):
-                names = [part.id for part in parts if isinstance(part, ast.Name)]
-                return names if len(names) == len(parts) else []
-    return []
-
-
-def _posed_tasks(dataset: registry.Plugin) -> list[str]:
-    """The tasks that a dataset may pose, read from the samples it returns; empty if not known.
-
-    The task of `Sample(inputs, labels, "binary" if classes == 2 else "multiclass")` is one of two.
-    """
-    definition = definition_in(dataset.module, dataset.attribute)
-    tasks = []
-    for node in ast.walk(definition.node) if definition else ():
-        if isinstance(node, ast.Return) and node.value:
-            match node.value:
-                case ast.Call(func=ast.Name("Sample"), args=[_, _, task, *_]):
-                    named = [task.body, task.orelse] if isinstance(task, ast.IfExp) else [task]
-                case _:
-                    return []
-            if not all(isinstance(each, ast.Constant) for each in named):
-                return []
-            tasks += [str(each.value) for each in named if isinstance(each, ast.Constant)]
-    return sorted(set(tasks))
 
 
 def _tried(jobs: Sequence[Job]) -> Iterator[tuple[Job, UserError | None]]:
