@@ -134,6 +134,26 @@ DECIDES = {
     "patched": ("SCALE = 1.0\nmath.pi = 3", "SCALE = 1.0\nmath.pi = 4"),
     "called": ("SCALE = 1.0\nmath.setup(3)", "SCALE = 1.0\nmath.setup(4)"),
     "globals": ("globals()['SCALE'] = 1.0", "globals()['SCALE'] = 2.0"),
+    "in place, by another name": (
+        "SCALE = [1]\nB = SCALE\nB[0] = 1",
+        "SCALE = [1]\nB = SCALE\nB[0] = 2",
+    ),
+    "docstring of a class": (
+        "class A:\n    '1'\nSCALE = float(A.__doc__)",
+        "class A:\n    '2'\nSCALE = float(A.__doc__)",
+    ),
+    "docstring, read by a helper": (
+        "def read(f): return f.__doc__\ndef A():\n    '1'\nSCALE = read(A)",
+        "def read(f): return f.__doc__\ndef A():\n    '2'\nSCALE = read(A)",
+    ),
+    "docstring, by its name": (
+        "def A():\n    '1'\nSCALE = getattr(A, '__doc__')",
+        "def A():\n    '2'\nSCALE = getattr(A, '__doc__')",
+    ),
+    "docstring, by inspect": (
+        "from inspect import getdoc\ndef A():\n    '1'\nSCALE = getdoc(A)",
+        "from inspect import getdoc\ndef A():\n    '2'\nSCALE = getdoc(A)",
+    ),
     "dynamic": ("SCALE = 1.0\nexec('SCALE = 1.0')", "SCALE = 1.0\nexec('SCALE = 2.0')"),
 }
 
@@ -281,12 +301,20 @@ def test_neighbours_that_change_places_are_noticed(here):
     assert code(here) != digest
 
 
+def test_the_docstring_of_a_module_counts_where_code_reads_it(here):
+    put(here, own=own("import helpers", "return helpers.__doc__"), helpers="'1'\nA = 1\n")
+    digest = code(here)
+    put(here, helpers="'2'\nA = 1\n")
+    assert code(here) != digest
+
+
 ENTERED = [
     ("@table.enter('a')\ndef one(x): return 1", "import table\n"),
     ("@ENTRIES('a')\ndef one(x): return 1", "from table import ENTRIES\n"),
     ("@ENTRIES.more('a')\ndef one(x): return 1", "from table import *\n"),
     ("_ = table.enter('a', 1)", "import table\n"),
     ("_ = [table.ENTRIES.append(i) for i in [1]]", "import table\n"),
+    ("ENTRIES |= {'a': 1}", "from table import ENTRIES\n"),
 ]
 
 
@@ -317,6 +345,7 @@ def package(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     head = "from .deep import helpers\nfrom pkg_own.deep.helpers import scale\nimport flat"
     losses = own(head, "return helpers.SCALE * scale() * flat.SCALE")
     put(here, pkg_own__losses=losses, pkg_own__deep__helpers=HELPERS, flat=HELPERS)
+    put(here, pkg_own__no_init__inner="K = 1.0\n")
     package_of(here / "pkg_own", "from .losses import loss\n")
     package_of(here / "pkg_own" / "deep", "")
     return here
@@ -331,6 +360,33 @@ def test_what_other_modules_of_the_package_give_is_noticed(module, changed, pack
     assert code(package, module) == digest
     file.write_text(file.read_text().replace("1.0", "2.0").replace("* flat", "+ flat"))
     assert code(package, module) != digest
+
+
+def test_a_subfolder_without_init_is_noticed(package):
+    put(package, pkg_own__losses=own("from .no_init.inner import K", "return p * K"))
+    digest = code(package, "pkg_own.losses")
+    put(package, pkg_own__no_init__inner="K = 2.0\n")
+    assert code(package, "pkg_own.losses") != digest
+
+
+def test_a_module_of_another_folder_on_the_path_is_noticed(here, monkeypatch):
+    """So a package that is installed as editable is found."""
+    put(here / "lab", mylab__inner="K = 1.0\nOTHER = 1\n")
+    monkeypatch.syspath_prepend(here / "lab")
+    put(here / "study", own=own("from mylab.inner import K", "return p * K"))
+    digest = code(here / "study")
+    put(here / "lab", mylab__inner="K = 1.0\nOTHER = 2\n")
+    assert code(here / "study") == digest
+    put(here / "lab", mylab__inner="K = 2.0\nOTHER = 2\n")
+    assert code(here / "study") != digest
+
+
+def test_installed_packages_are_not_followed(here):
+    put(
+        here,
+        own=own("import math, torch, pytest, lossbench", "return pytest, torch, math, lossbench"),
+    )
+    assert len(reach_of(str(here / "own.py"), "loss", "file").statements) == 1
 
 
 def test_where_a_file_is_and_what_it_is_called_does_not_count(here):
@@ -365,6 +421,8 @@ def test_code_is_not_imported_to_be_known(here):
         ("import os\nK = os.environ['K']", "return K", "the environment is read"),
         ("N = 1\nK = load(f'w{N}')", "return K", "what f'w{N}' names is read; only files next"),
         ("class A: ...", "return A.__subclasses__()", "what __subclasses__() finds"),
+        ("HERE = __path__", "return HERE", "files next to it are read"),
+        ("import inspect", "return inspect.getsource(p)", "the text of code is read"),
     ],
 )
 def test_what_was_not_looked_at_is_listed(head, body, said, here):

@@ -13,7 +13,7 @@ from typing import Any
 
 from lossbench.contract import UserError
 from lossbench.paths import expanded
-from lossbench.registry.modules import Module, Territory
+from lossbench.registry.modules import Module, Territory, tree_of
 from lossbench.registry.reach import Reach
 from lossbench.registry.schema import Parameter
 from lossbench.registry.statements import EVERYTHING, IMPORTS, Statement, source_of
@@ -61,7 +61,17 @@ def _code_of(reach: Reach, module: Module) -> str:
     text_of = _canonical if reach.territory.is_ours else _documented  # all of ours have docstrings
     lines = [text_of(statements[n].node) for n in sorted(reach.statements[module])]
     hiding = _imports_that_hide(reach, module, statements)
-    return "\n".join([*sorted(reach.imports.get(module, ())), *lines, *hiding])
+    documents = _docstrings_in(reach, module) if reach.reads_docstrings else ()
+    return "\n".join([*sorted(reach.imports.get(module, ())), *lines, *hiding, *documents])
+
+
+def _docstrings_in(reach: Reach, module: Module) -> Iterator[str]:
+    """The docstrings of a module and of what is reached of it."""
+    tree = tree_of(module.file)
+    reached = [tree.body[n] for n in sorted(reach.statements[module])] if tree else []
+    for each in (tree, *(inner for node in reached for inner in ast.walk(node))):
+        if isinstance(each, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield ast.get_docstring(each, clean=False) or ""
 
 
 def _imports_that_hide(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import sys
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, distribution
@@ -43,7 +44,8 @@ class Module:
 class Territory:
     """The modules that go with one: its package, or its folder where that is not shared by all.
 
-    Of lossbench itself it is the part, such as lossbench.losses; the rest has a numeric version.
+    And those of other folders on the path that nothing is installed in. Of lossbench itself it is
+    the part, such as lossbench.losses; the rest has a numeric version.
     """
 
     def __init__(self, module: str, package: str) -> None:
@@ -75,7 +77,17 @@ class Territory:
             return Path(spec.origin) if spec and spec.has_location and spec.origin else None
         if not top or "lossbench" in (top, self._root.partition(".")[0]):
             return None
-        return file_below(self._folder, name) if self._tops is None or top in self._tops else None
+        if self._tops is None or top in self._tops:
+            return file_below(self._folder, name) or _uninstalled(name)
+        return _uninstalled(name)
+
+
+def _uninstalled(name: str) -> Path | None:
+    """The file of a module that is imported from where it is edited, and has no version."""
+    if name.partition(".")[0] in (*sys.stdlib_module_names, "torch"):
+        return None
+    file = file_of(name)
+    return file if file and not SHARED & {*file.parts} else None
 
 
 def file_below(folder: Path, name: str) -> Path | None:
@@ -197,11 +209,11 @@ def spec_of(module: str) -> ModuleSpec | None:
     top, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(top)
-        for i in range(len(rest)):
+        for part in rest:
             if spec is None or spec.submodule_search_locations is None:
                 return None  # without places, sys.path would be searched for the last part
-            name = ".".join([top, *rest[: i + 1]])
-            spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+            # by its last part: of a folder without __init__.py it would ask for imported parents
+            spec = PathFinder.find_spec(part, list(spec.submodule_search_locations))
     except (ImportError, ValueError, AttributeError):
         return None
     return spec

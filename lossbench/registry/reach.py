@@ -25,7 +25,9 @@ UNSEEN = {
     "sys.path": "sys.path is changed, and what that finds not looked at",
     "sys.modules": "what sys.modules holds is not looked at",
     "os.environ": "the environment is read, and not looked at",
+    "inspect.getsource": "the text of code is read, whose comments and layout are not looked at",
 }
+DOCSTRINGS = ("__doc__", "getdoc")  # what reads them
 OF_FILES = "only files next to it that a string names are looked at"
 BESIDE = "files next to it are read; only those that a string names are looked at"
 LONGEST_NAME = 200  # of a file next to the code
@@ -36,6 +38,7 @@ class Reach:
     """The statements and imports that a name of a module can reach, by module.
 
     opaque: files that are not Python text. unseen: what only a run could show, a line each.
+    reads_docstrings: whether the text of a docstring can be used.
     """
 
     territory: Territory
@@ -43,6 +46,7 @@ class Reach:
     imports: dict[Module, set[str]] = field(default_factory=dict)
     opaque: set[Path] = field(default_factory=set)
     unseen: list[str] = field(default_factory=list)
+    reads_docstrings: bool = False
 
     def __post_init__(self) -> None:
         self._todo: list[tuple[Module, str, Chain]] = []
@@ -86,6 +90,9 @@ class Reach:
                 self._include(module, number)
             if name in statement.later:
                 self._writers.add((module, number))
+            for other in statement.binds if name in statement.shares else ():
+                if any(other in each.changes for each in source.statements):
+                    self._want(module, other)
         for star in source.stars:
             for wanted in (name, "__all__"):
                 self._import(module, star, (wanted, *rest), named=wanted)
@@ -215,8 +222,12 @@ class Reach:
         """List what a statement reaches by means that only a run shows."""
         for each in ast.walk(node):
             match each:
-                case ast.Name(id="__file__"):
+                case ast.Name(id="__file__" | "__path__"):
                     self._list(module, each, BESIDE)
+                case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=name) if (
+                    name in DOCSTRINGS
+                ):
+                    self.reads_docstrings = True
                 case ast.Attribute(value=ast.Name(id=owner), attr=attribute) if (
                     reason := UNSEEN.get(f"{owner}.{attribute}")
                 ):

@@ -41,8 +41,9 @@ class Statement:
     """A statement at the top of a module, and the names of the module that it
 
     binds, changes the values of, passes to calls or calls while the module is imported, and changes
-    later, when one of its functions is called. chains: those that it mentions, with the attributes
-    that it takes of them. effect: whether it is run for what it does elsewhere.
+    later, when one of its functions is called. shares: those whose value it gives another name.
+    chains: those that it mentions, with the attributes that it takes of them. effect: whether it is
+    run for what it does elsewhere.
     """
 
     node: ast.stmt
@@ -50,6 +51,7 @@ class Statement:
     changes: frozenset[str]
     later: frozenset[str]
     passes: frozenset[str]
+    shares: frozenset[str]
     calls: frozenset[Chain]
     chains: frozenset[Chain]
     aliases: tuple[Alias, ...]
@@ -96,6 +98,7 @@ def _statement(node: ast.stmt, imported: set[str]) -> Statement:
         changes=frozenset(_changed(now) & mentioned),
         later=frozenset(_changed(ast.walk(node)) & mentioned | globally),
         passes=frozenset(filter(None, passed)),
+        shares=frozenset(filter(None, _shared(node))),
         calls=frozenset(filter(None, called)),
         chains=frozenset(c for c in _chains(node) if c[0] in mentioned | local),
         aliases=aliases,
@@ -178,6 +181,12 @@ def _changed(nodes: Iterable[ast.AST]) -> set[str]:
     return changed
 
 
+def _shared(node: ast.stmt) -> Iterator[str | None]:
+    """The name whose value, or a part of it, an assignment gives another name."""
+    if isinstance(node, ast.Assign | ast.AnnAssign) and not isinstance(node.value, ast.Call):
+        yield _root(node.value) if node.value else None
+
+
 def _run_at_import(node: ast.AST) -> Iterator[ast.AST]:
     """What is run while the module is imported: all but the bodies of functions."""
     yield node
@@ -204,6 +213,8 @@ def _has_effect(node: ast.stmt, imported: set[str]) -> bool:
             return not isinstance(value, ast.Constant)
         case ast.Assign(targets=targets) | ast.Delete(targets=targets):
             return any(_is_foreign(target, imported) for target in targets)
+        case ast.AugAssign(target=ast.Name(id=name)):
+            return name in imported
         case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
             return _is_foreign(target, imported)
         case ast.If(test=test) if _root_names(test) & {"__name__", "TYPE_CHECKING"}:
