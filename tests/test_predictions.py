@@ -103,6 +103,26 @@ def test_predictions_beyond_their_room_are_not_kept_and_that_is_said(folder, mon
     assert not list(Path("small").glob("*/predictions.npz"))
 
 
+SCORED_ONCE = [  # settings in which the estimates of validation that training made are used again
+    "dataset=wine metrics=[temperature]",
+    "dataset=diabetes loss=huber optimizer.lr=0.3",
+    "dataset=wine optimizer=sgd optimizer.lr=1e30",  # which diverges
+    "dataset=shapes dataset.samples=60 dataset.size=32 model=unet",  # in a loop
+    "dataset=blobs trainer.checkpoint=1",
+]
+
+
+@pytest.mark.parametrize("words", SCORED_ONCE)
+def test_numbers_are_the_same_whether_predictions_are_kept_or_not(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [*words.split(), "tracking=none", "seeds=2", "trainer.max_epochs=4"]
+    kept = run(*words, "results.dir=kept")
+    none = run(*words, "results.dir=none", "results.predictions=0")
+    assert kept.predictions
+    assert not none.predictions
+    pd.testing.assert_frame_equal(kept.seeds, none.seeds, check_exact=True)
+
+
 def test_the_primary_metric_chooses_the_epoch(folder, monkeypatch):
     monkeypatch.chdir(folder)
     words = [*QUICK, "results.dir=primary", "trainer.max_epochs=8", "optimizer.lr=0.05"]

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from lossbench import training
 from lossbench.training.chunks import in_chunks, most_replicas
-from lossbench.training.replicas import idle_replicas
+from lossbench.training.fitting import fit_stack
 from lossbench.training.stack import Stack
 
 
@@ -141,12 +140,9 @@ def stacked(problem: Problem, seeds: list[int]) -> None:
     """lossbench, with `trainer.max_replicas=auto`."""
     gpu = problem.device != "cpu"
     one = Stack(problem.recipe, problem.splits.of([0]), [0])
-    idle = idle_replicas(problem.recipe.smallest_batch(problem.splits.train.size))
     for chunk in in_chunks(seeds, most_replicas(one, gpu)):
-        replicas = [*chunk, *[chunk[0]] * idle]
-        stack = Stack(problem.recipe, problem.splits.of(replicas), replicas)
-        stack.idle = idle
-        training.fit(stack, problem.config, lambda done: None)
+        splits = problem.splits.of(chunk)
+        fit_stack(problem.config, problem.recipe, splits, chunk, lambda done, point: None)
 
 
 def floor(problem: Problem, seeds: int, steps: int) -> Callable[[], None]:

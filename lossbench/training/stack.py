@@ -23,9 +23,9 @@ from lossbench.tasks.calibration import fit_temperature
 from lossbench.tasks.scores import average
 from lossbench.training import layers, replicas
 from lossbench.training.descent import descend
-from lossbench.training.details import collect_details
 from lossbench.training.draws import Draws, drawing, key_at
-from lossbench.training.keeping import bytes_of_kept, keep, keep_models
+from lossbench.training.finishing import finish
+from lossbench.training.keeping import bytes_of_kept
 from lossbench.training.recipe import History, Recipe
 from lossbench.training.replicas import Logits, State, replica_of, seeded, start_at
 from lossbench.training.roads import choose_road, naming_step
@@ -65,6 +65,7 @@ class Stack(LightningModule):
         self.draws = True  # whether `Draws` has answers for model or loss, or may have
         self.latest: dict[str, Draws] = {}  # of each stream
         self.room = 0.0  # bytes of predictions that may be kept of each replica
+        self.validated = State()  # what is kept of the validation split: of the last epoch, "_best"
         self.keeps_models = False
         self.peek = False  # whether to score the test and training splits after every epoch
         self.steps_done = 0
@@ -246,6 +247,8 @@ class Stack(LightningModule):
         choose_road(self)
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self._record(0, "val", self.score(self.state, "validation"))
+        if "" in self.validated:
+            self.validated["_best"] = self.validated[""].clone()
         self._look(0)
 
     def training_step(self, *_: Any) -> None:
@@ -299,6 +302,8 @@ class Stack(LightningModule):
         history.best_epoch[better] = epoch
         for name, parameter in self.state.items():
             self.best[name][better] = parameter.detach()[better]
+        if "_best" in self.validated:
+            self.validated["_best"][better] = self.validated[""][better]
         self._look(epoch)
 
     def _look(self, epoch: int) -> None:
@@ -309,49 +314,35 @@ class Stack(LightningModule):
                     self.history.test_curves.append((epoch, f"{split}/{name}", values.cpu()))
 
     def test_step(self, *_: Any) -> None:
-        """Read the test split once, with the last and with the best-validation parameters."""
-        if self.keeps_models:
-            keep_models(self.history.models, self.state, self.best, self.splits)
-        scale = self.splits.target_scale
-        for split, place in (("validation", "val"), ("test", "test")):
-            for state, suffix in ((self.state, ""), (self.best, "_best")):
-                estimate, targets, facts = self._scored(state, split)
-                scored = score(self.recipe.metrics, estimate, targets, scale, facts)
-                self.history.final |= {f"{place}{suffix}/{n}": v.cpu() for n, v in scored.items()}
-                if (split, suffix) == ("test", ""):
-                    first = partial(self.splits.first, "train")
-                    self.history.details = collect_details(
-                        self.task, partial(self.estimate, self.state), first, estimate, targets
-                    )
-                if bytes_of_kept(self.splits, estimate, targets) <= self.room:
-                    kept = {f"{split}{suffix}": estimate, f"{split}_target": targets}
-                    known = {f"{split}_weight": facts.get(WEIGHT), "target_scale": scale}
-                    known |= {name: self.training_facts.get(name) for name in OF_TRAINING}
-                    keep(self.history.predictions, {**kept, **known})
+        """Read the test split once."""
+        finish(self)
 
     @torch.no_grad()
     def score(self, state: State, split: str) -> dict[str, Tensor]:
         """The metrics on a split, each (R,)."""
-        estimate, targets, facts = self._scored(state, split)
+        estimate, targets, facts = self.for_metrics(state, split)
+        if split == "validation" and bytes_of_kept(self.splits, estimate, targets) <= self.room:
+            self.validated[""] = estimate
         return score(self.recipe.metrics, estimate, targets, self.splits.target_scale, facts)
 
-    def _scored(self, state: State, split: str) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The estimates and targets of a split, and what metrics ask for."""
-        pair, weights = self.estimates(state, split), self.splits.weights_of(split)
-        facts = self.metric_facts(state, pair if split == "validation" else None)
-        return *pair, facts if weights is None else {**facts, WEIGHT: weights}
+    def for_metrics(
+        self, state: State, split: str, validated: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The estimates and targets of a split, and what metrics ask for.
 
-    def metric_facts(
-        self, state: State, validation: tuple[Tensor, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """What metrics ask for of each replica: of its training targets and validation scores.
-
-        validation: estimates and targets of that split, where they are known already.
+        validated: the estimates of the validation split, where they are known.
         """
+        weights, first = self.splits.weights_of(split), split == "validation"
+        estimate, targets = self.estimates(state, split, validated if first else None)
+        facts = self.metric_facts(state, estimate if first else validated)
+        return estimate, targets, facts if weights is None else {**facts, WEIGHT: weights}
+
+    def metric_facts(self, state: State, validated: Tensor | None = None) -> dict[str, Tensor]:
+        """What metrics ask for of each replica: of its training targets and validation scores."""
         asked = asked_of_replicas(self.recipe.metrics.values())
         facts = {name: self.training_facts[name] for name in asked.intersection(OF_TRAINING)}
         if "temperature" in asked:
-            pair = validation or self.estimates(state, "validation")
+            pair = self.estimates(state, "validation", validated)
             facts["temperature"] = fit_temperature(*pair, self.splits.weights_of("validation"))
         return facts
 
@@ -361,12 +352,15 @@ class Stack(LightningModule):
         return self.task.facts(self.splits.targets_of("train"))
 
     @torch.no_grad()
-    def estimates(self, state: State, split: str) -> tuple[Tensor, Tensor]:
+    def estimates(
+        self, state: State, split: str, known: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What every replica makes of a split (R, N, ...), as the metrics score it; the targets."""
-        inputs = (batch[0] for batch in self.splits.in_order(split))
         targets = self.splits.targets_of(split)
-        estimate = self._estimate(state, inputs, targets.shape[1])
-        return self.splits.own(estimate), self.splits.own(targets)
+        if known is None:
+            inputs = (batch[0] for batch in self.splits.in_order(split))
+            known = self.splits.own(self._estimate(state, inputs, targets.shape[1]))
+        return known, self.splits.own(targets)
 
     @torch.no_grad()
     def estimate(self, state: State, inputs: Tensor) -> Tensor:
