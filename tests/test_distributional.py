@@ -13,6 +13,7 @@ from scipy.integrate import quad
 from sklearn.metrics import mean_pinball_loss
 from test_counts import installed
 
+from lossbench import registry
 from lossbench.comparison import compare
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError, declaration_of
@@ -328,6 +329,8 @@ def test_an_interval_alone_is_trained_and_scored(here):
     words = ("loss=interval_score", "dataset=scaled.py:scaled")
     with pytest.raises(UserError, match=r"part of what crps needs.*metric=interval_score_90\."):
         trained(here, *words)
+    with pytest.raises(UserError, match=r"part of what crps needs\. No metric of the task can do"):
+        trained(here, *words, "loss.alpha=0.2")
     result = trained(here, *words, "metric=interval_score_90")
     assert list(result.seeds.status) == ["finished", "finished"]
     assert result.seeds["test/interval_score_90"].notna().all()
@@ -340,6 +343,20 @@ def test_an_interval_alone_is_trained_and_scored(here):
     assert line.label == "crps_laplace"
     assert np.sum(line.y) == pytest.approx(1)
     assert set(np.ravel(reference.y)) == {0.05}
+
+
+def test_a_link_takes_every_value_that_is_tuned():
+    """Of a loss whose link has a hyper-parameter: of the degrees of student_t_nll, say."""
+    asked = 0
+    for plugin in (p for p in registry.installed("loss") if p.package == "lossbench"):
+        declared = declaration_of(registry.load(plugin))
+        outputs = declared.outputs if isinstance(declared.outputs, int) else 5
+        for name, low, high in declared.tune:
+            if name in declared.link_keywords:
+                asked += 1
+                for value in np.linspace(low, high, 9):
+                    declared.link_at({name: value})(torch.zeros(2, outputs))
+    assert asked > 1
 
 
 @pytest.mark.parametrize("noise", amounts.NOISES)

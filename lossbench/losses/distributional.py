@@ -286,13 +286,7 @@ def monotone_quantiles(prediction: Tensor, target: Tensor, /) -> Tensor:
     return quantiles(predictive.chain(prediction), target)
 
 
-@declare(
-    link=predictive.two_of_them,
-    outputs=2,
-    tune={"alpha": (0.1, 0.5)},
-    convex=True,
-    source="Winkler 1972",
-)
+@declare(link=predictive.two_of_them, outputs=2, convex=True, source="Winkler 1972")
 def interval_score(
     prediction: Tensor, target: Tensor, /, *, alpha: Annotated[float, "(0, 1)"] = 0.1
 ) -> Tensor:

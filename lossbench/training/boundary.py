@@ -294,10 +294,10 @@ def check_scores(name: str, primary: str, estimate: Tensor, scores: dict[str, Te
     partly = bool(estimate.isnan().any()) and bool(is_sound(estimate, 1).all())
     if partly and bool(scores[primary].isnan().all()):
         known = [metric for metric, value in scores.items() if not value.isnan().any()]
-        raise UserError(
-            f"loss={name} estimates only a part of what {primary} needs. Choose another metric, of "
-            f"{', '.join(known) or 'another task'}, such as metric={(known or [primary])[-1]}."
-        )
+        way = "No metric of the task can do with it: give the loss other values."
+        if known:
+            way = f"Choose another metric, of {', '.join(known)}, such as metric={known[-1]}."
+        raise UserError(f"loss={name} estimates only a part of what {primary} needs. {way}")
 
 
 def checked_schedule(name: str, schedule: Callable[[float], Any]) -> Callable[[float], float]:
