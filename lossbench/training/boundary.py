@@ -44,7 +44,7 @@ def find_loss(config: Configuration, task: Task) -> Plugin:
             raise
         first, _, rest = str(error).partition("\n")
         way = f"If the target is meant otherwise, give dataset.task={' or '.join(posable)}."
-        raise UserError(f"{first}\n{way} {rest[max(0, rest.find('Allowed')) :]}") from None
+        raise UserError(f"{first}\n{way} {rest}") from None
 
 
 def with_choices(task: Task, choices: TaskChoices) -> Task:
