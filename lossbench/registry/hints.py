@@ -7,7 +7,7 @@ import functools
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lossbench.paths import expanded, packaged
@@ -99,8 +99,13 @@ def choices(word: object, allowed: Iterable[object], place: str = "") -> str:
     names = sorted(map(str, allowed))
     likely = meant(word, names)
     question = f"Did you mean {' or '.join(place + name for name in likely)}? " if likely else ""
+    return question + allow(names)
+
+
+def allow(names: Sequence[str]) -> str:
+    """What is allowed, the first of many."""
     listed = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    return f"{question}Allowed: {listed or 'nothing'}."
+    return f"Allowed: {listed or 'nothing'}."
 
 
 def _plain(word: str) -> str:

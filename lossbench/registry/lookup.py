@@ -17,7 +17,7 @@ from lossbench.contract import UserError
 from lossbench.paths import expanded
 from lossbench.registry.digests import reach_of
 from lossbench.registry.entry_points import PREFIX, EntryPoint, entry_points
-from lossbench.registry.hints import choices, file_meant, meant, package_meant
+from lossbench.registry.hints import allow, choices, file_meant, meant, package_meant
 from lossbench.registry.imports import forget_edited, import_of
 from lossbench.registry.kinds import KINDS, PLURALS
 from lossbench.registry.modules import SHARED, file_of, spec_of, tree_of
@@ -183,7 +183,7 @@ def find_for_task(name: str, *tasks: str, kind: str = "loss") -> Plugin:
     known = " or ".join(p.task or "" for p in plugins)
     raise UserError(
         f"{kind}={name} is for the task {known}; the data pose the task {' or '.join(tasks)}.\n"
-        f"{choices(name, others)} All: lossbench list {PLURALS[kind]}"
+        f"{allow(others)} All: lossbench list {PLURALS[kind]}"
         + (f" --task {tasks[0]}" if len(tasks) == 1 else "")
     )
 
