@@ -191,6 +191,69 @@ def test_what_a_file_holds_is_called_without_its_reduction(here, name, own):
     torch.testing.assert_close(loss(prediction, target), own(prediction - target))
 
 
+AS_OURS = """
+import torch
+from torch.nn import functional as F
+
+def check_loss(y_true, y_pred):
+    error = y_true - y_pred
+    return torch.maximum(0.9 * error, -0.1 * error)
+
+def hinge(scores, y):
+    assert y.abs().min() == 1
+    return (1 - y * scores).clamp(min=0)
+
+def brier(logits, labels):
+    return ((logits.softmax(1) - labels) ** 2).sum(1)
+
+class Dice(torch.nn.Module):
+    def forward(self, inputs, targets, smooth=1.0):
+        size, channels, height, width = inputs.shape
+        p, t = inputs.sigmoid().view(size, -1), targets.view(size, -1)
+        return (1 - (2 * (p * t).sum(1) + smooth) / (p.sum(1) + t.sum(1) + smooth)).mean()
+
+def column(input, target):
+    return (input - target).abs().view(-1, 1)
+
+def of_logits(input, target):
+    return (input - target) ** 2
+
+def broken(input, target):
+    return input.no_such_method()
+"""
+BUILT = (  # name, task, words, the same on a batch
+    ("check_loss", "regression", "raw predictions and targets, the target first",
+     lambda p, t: torch.maximum(0.9 * (t - p), 0.1 * (p - t))),
+    ("hinge", "binary", "raw predictions and targets of -1 and 1",
+     lambda p, t: (1 - (2 * t - 1) * p).clamp(min=0)),
+    ("brier", "multiclass", "raw predictions and one-hot targets",
+     lambda p, t: ((p.softmax(1) - one_hot(t)) ** 2).sum(1)),
+    ("Dice", "segmentation", "raw predictions and targets, with a channel axis", None),
+    ("column", "regression", "raw predictions and targets", lambda p, t: (p - t).abs()),
+    ("of_logits", "binary", "", lambda p, t: (p - t) ** 2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "task", "words", "own"), BUILT, ids=[r[0] for r in BUILT])
+def test_what_a_file_has_in_our_form_is_adapted_where_it_takes_no_batch(
+    here, name, task, words, own
+):
+    """By its names, or where a call fails; else it is called as it is, whatever it costs."""
+    (here / "mine.py").write_text(AS_OURS)
+    loss, posed = fitted(f"mine.py:{name}", task), task_class(task).small()
+    assert getattr(loss, "words", "") == words
+    if own:
+        torch.testing.assert_close(loss(*posed.example()), own(*posed.example()))
+
+
+def test_check_calls_what_a_file_has_as_a_run_does(here, command):
+    """And of what no form serves it says how it fails as it is."""
+    (here / "mine.py").write_text(AS_OURS)
+    assert "targets of -1 and 1" in " ".join(command("check", "mine.py:hinge").out.split())
+    words = " ".join(command("check", "mine.py:broken", "--task", "binary").out.split())
+    assert "it fails on prediction (8,), target (8,): AttributeError" in words
+
+
 def test_a_loss_with_weights_of_its_own_is_a_class_of_modules(here):
     (here / "mine.py").write_text(FILE)
     loss = fitted("mine.py:Weighted", "regression")

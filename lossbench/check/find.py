@@ -57,7 +57,10 @@ def tasks_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> list
         return [task_class(name).small()]
     tasks = [task_class(each).small() for each in registry.names("task")]
     text = plugin.module + plugin.attribute + _text(loss)
-    fits = {each: _fit(plugin, loss, each) for each in tasks}
+    is_kept = not plugin.parts and not is_foreign(plugin, loss)
+    fits = {each: _fit(plugin, loss, each, is_kept) for each in tasks}
+    if is_kept and not any(fits.values()):
+        fits = {each: _fit(plugin, loss, each, False) for each in tasks}
     likeness = {each: fit + _likeness(each, text, loss) for each, fit in fits.items()}
     ordered = sorted(sorted(tasks, key=_axes), key=lambda each: -likeness[each])
     return [each for each in ordered if fits[each]] or ordered[:1]
@@ -65,8 +68,8 @@ def tasks_of(plugin: Plugin, loss: Callable[..., Any], name: str | None) -> list
 
 def in_form(plugin: Plugin, loss: Callable[..., Any], task: Task) -> Callable[..., Any]:
     """A loss of losses, or of nobody's contract, as it is called; others have to keep it."""
-    is_made = plugin.parts or is_foreign(plugin, loss)
-    return loss_for(plugin, loss, task) if is_made else loss
+    is_free = plugin.library or (plugin.foreign and not hasattr(loss, "declaration"))
+    return loss_for(plugin, loss, task) if plugin.parts or is_free else loss
 
 
 def is_foreign(plugin: Plugin, loss: Callable[..., Any]) -> bool:
@@ -97,13 +100,14 @@ def _text(loss: Callable[..., Any]) -> str:
         return loss.__doc__ or ""
 
 
-def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task) -> int:
+def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task, as_it_is: bool) -> int:
     """From 6, each example of the task has a value of its own, to 0, it fails on the task.
 
     And 5 where the task is of numbers and the loss of residuals.
     """
     try:
-        subject = Subject(plugin, in_form(plugin, loss, task), task)
+        called = loss if as_it_is else in_form(plugin, loss, task)
+        subject = Subject(plugin, called, task)
         prediction, target = subject.example
         values = subject(prediction, target)
     except Exception:

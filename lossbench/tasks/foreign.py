@@ -12,17 +12,25 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from lossbench import registry
 from lossbench.registry import Plugin
 from lossbench.registry.schema import REQUIRED
-from lossbench.registry.signatures import OTHER_WORDS, REDUCTIONS, arguments_of, parameters_of
+from lossbench.registry.signatures import (
+    OTHER_WORDS,
+    REDUCTIONS,
+    arguments_of,
+    call_facts,
+    parameters_of,
+)
 from lossbench.tasks import Task
 from lossbench.tasks.adapter import ForeignLoss
-from lossbench.tasks.forms import forms_of
+from lossbench.tasks.calls import given_outside
+from lossbench.tasks.forms import forms_of, is_target_first
 from lossbench.tasks.trying import IDLE, NEGATIVE, SHAPE, fault_of
 
 UNREDUCED: tuple[dict[str, Any], ...] = (
@@ -39,9 +47,11 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     """A loss that keeps the contract by calling this one, or this one where it does so itself.
 
     given: values of its parameters; the form is the same whatever numbers stand in place of others.
-    The words of the form are in its `words`. UserError where no form of the task's batches serves.
+    The words of the form are in its `words`. UserError where no form of the task's batches serves,
+    but for what is written as a loss of ours is.
     """
-    if not is_adapted(plugin, loss):
+    is_kept = not is_adapted(plugin, loss)
+    if is_kept and (not plugin.foreign or _takes_batches(plugin, loss, task, given)):
         return cast(Callable[..., Any], loss)
     if isinstance(loss, nn.Module) and "reduction" in vars(loss):
         loss = copy.copy(loss)
@@ -66,6 +76,8 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
         faults.append((fault, foreign.words))
     if reserve:
         return reserve.refined(task, decisive).as_contract(plugin, task, given, again)
+    if is_kept:
+        return cast(Callable[..., Any], loss)
     raise plugin.refused(_reason(task, faults))
 
 
@@ -161,6 +173,28 @@ def _keeps_contract(plugin: Plugin, loss: Any) -> bool:
     positional = [p.name for p in parameters.values() if p.kind is not p.KEYWORD_ONLY]
     expected = 0 if inspect.isclass(loss) else 2
     return len(positional) == expected and not parameters.keys() & set(REDUCTIONS)
+
+
+def _takes_batches(plugin: Plugin, loss: Any, task: Task, given: dict[str, Any]) -> bool:
+    """Whether what is written as a loss of ours takes a prediction and a target, in this order.
+
+    Of what is declared or has a '/', and so is meant for us, that is not asked.
+    """
+    arguments = [p for p in parameters_of(loss).values() if p.kind is not p.KEYWORD_ONLY]
+    if hasattr(loss, "declaration") or any(p.kind is p.POSITIONAL_ONLY for p in arguments):
+        return True
+    if is_target_first(arguments_of(loss)):
+        return False
+    known = {**_facts_of(plugin, task), **given}
+    if any(p.default is REQUIRED and p.name not in known for p in registry.signature(plugin)):
+        return True
+    prediction, target = task.example()
+    try:
+        called: Any = loss(**known) if inspect.isclass(loss) else partial(loss, **known)
+        values = called(prediction, target, **given_outside(call_facts(loss), target))
+    except Exception:
+        return False
+    return not isinstance(values, Tensor) or values.shape in ((), target.shape[:1])
 
 
 def _is_number(default: Any) -> bool:

@@ -55,7 +55,7 @@ def forms_of(task: Task, names: list[str]) -> Iterator[Form]:
     """
     if len(names) == 1 and task.in_target_unit:
         yield Form("residuals", lambda p, t: (p - t,), is_raw=True)
-    elif len(names) > 1 and _is_target(names[0]) and not _is_target(names[1]):
+    elif is_target_first(names):
         for form in _in_usual_order(task, [*names[1::-1], *names[2:]]):
             words = form.words if form.in_parts else f"{form.words}, the target first"
             yield form._replace(words=words, target_first=not form.in_parts)
@@ -74,8 +74,9 @@ def _of_dirichlet(task: Task, name: str) -> Iterator[Form]:
         yield pair._replace(declaration=declared)
 
 
-def _is_target(name: str) -> bool:
-    return bool(TARGET.search(name))
+def is_target_first(names: list[str]) -> bool:
+    """Whether the names of the arguments say so."""
+    return [bool(TARGET.search(name)) for name in names[:2]] == [True, False]
 
 
 def _in_usual_order(task: Task, names: list[str]) -> Iterator[Form]:
