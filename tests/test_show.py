@@ -386,8 +386,9 @@ def test_outputs_are_what_a_loss_takes_and_not_what_was_tried(name, words):
 
 
 def test_a_paragraph_is_one_line_however_the_source_folds_it():
-    text = "Punishes.\n\nNeighbours: a,\nand b.\n\nTwo:\n- x\n- y"
-    assert split_docstring(text).notes == "Neighbours: a, and b.\nTwo:\n- x\n- y"
+    text = "Punishes.\n\nNeighbours: a,\n-inf and b.\n\nTwo:\n- x\n- y\n\nSource: c\nand d."
+    assert split_docstring(text).notes == "Neighbours: a, -inf and b.\nTwo:\n- x\n- y"
+    assert split_docstring(text).source == "c and d."
 
 
 @pytest.mark.parametrize(("task", "name"), SCIKIT_LEARN)
@@ -415,6 +416,15 @@ def test_scikit_learn_has_the_losses_that_the_catalogue_says(task, name):
 
 def test_torch_has_the_losses_that_the_catalogue_says():
     assert "torch.nn:HuberLoss" in list_counterparts("huber", "regression")["PyTorch"]
+    assert re.search(r"PyTorch: .*torch\.nn:HuberLoss", describe("huber"))
+    assert "entmax" in list_counterparts("modified_huber", "binary")
+
+
+def test_where_scikit_learns_losses_differ_is_as_the_catalogue_says():
+    assert sklearn.metrics.hinge_loss([1, 1], [2.0, 2.0]) == 3
+    assert sklearn.metrics.root_mean_squared_error([[0, 0]] * 2, [[1, 3]] * 2) == 2
+    assert "but where class 1 is there alone" in describe("hinge").replace("\n  ", " ")
+    assert "whose roots" in str(list_counterparts("root_mean_squared_error", "regression"))
 
 
 def test_the_catalogue_follows_light_and_dark(site):

@@ -80,7 +80,8 @@ def logistic(logits: Tensor, target: Tensor, /) -> Tensor:
     Returns:
         (B,), nats; divided by log 2 it is 1 at m = 0 and bounds the 0/1 loss from above.
 
-    Neighbours: the same numbers as cross_entropy, written for margins.
+    Neighbours: the same numbers as cross_entropy, written for margins. torch's soft_margin_loss is
+    this too, but infinite for m < -88 in float32.
 
     Source: Friedman, Hastie & Tibshirani 2000.
 

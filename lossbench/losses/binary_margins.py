@@ -44,6 +44,7 @@ def exponential(logits: Tensor, target: Tensor, /) -> Tensor:
         (B,), unitless; inf where e^-m overflows (m < -88 in float32).
 
     Neighbours: about logistic for m >> 0; estimates half the log-odds, so p = sigmoid(2z).
+    scikit-learn's gradient boosting has it by this name.
 
     Source: Freund & Schapire 1997; Friedman, Hastie & Tibshirani 2000.
 
@@ -101,6 +102,7 @@ def squared_hinge(logits: Tensor, target: Tensor, /) -> Tensor:
         (B,), in squared units of the score.
 
     Neighbours: modified_huber for m >= -1, and steeper beyond; estimates 2 eta - 1.
+    scikit-learn's LinearSVC has it.
 
     Source: Cortes & Vapnik 1995.
 

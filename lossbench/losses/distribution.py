@@ -84,6 +84,7 @@ def kl_divergence(logits: Tensor, target: Tensor, /) -> Tensor:
 
     Neighbours: cross_entropy less the entropy of the target: the same gradient, the same on
     one-hot targets. The other direction, sum_k p_k log(p_k / t_k), is another loss.
+    torch's kl_div takes log p first, and divides by B C unless reduction is "batchmean".
 
     Source: Kullback & Leibler 1951.
 

@@ -185,7 +185,8 @@ def huber(
         (B,), in squared units of the target; its gradient is -clip(r, -delta, delta).
 
     delta = 1 gives smooth_l1. Between mean (delta large) and median (delta small);
-    1.345 sigma keeps 95 % of least squares' efficiency on Gaussian noise.
+    1.345 sigma keeps 95 % of least squares' efficiency on Gaussian noise. scikit-learn's
+    HuberRegressor has twice it, at 1.35 of a deviation that it estimates.
 
     Source: Huber 1964.
 
@@ -220,7 +221,7 @@ def smooth_l1(
         (B,), in units of the target.
 
     beta = 0 gives absolute_error. beta = 1 gives huber. Elsewhere it is huber at delta beta,
-    divided by beta.
+    divided by beta. torch's SmoothL1Loss has this form and beta.
 
     Source: Girshick 2015, arXiv 1504.08083.
 

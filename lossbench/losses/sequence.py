@@ -69,6 +69,7 @@ def cross_entropy(
         (B,), nats a step.
 
     Neighbours: the mean of T multiclass losses of the same name; ctc needs no class of a step.
+    torch's CrossEntropyLoss is its mean, with the classes as second axis.
 
     Source: Bridle 1990.
 
@@ -97,6 +98,7 @@ def ctc(logits: Tensor, target: Tensor, /) -> Tensor:
         the number of labels and of repeats among them.
 
     Neighbours: cross_entropy knows the class of each step; their values do not compare.
+    torch's mean divides that of each example by its number of labels.
 
     Source: Graves et al. 2006.
 

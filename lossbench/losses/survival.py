@@ -125,7 +125,7 @@ def cox(risk: Tensor, target: Tensor, /) -> Tensor:
     time by any increasing function, changes nothing. The risk set is that of the batch: the batch
     size is a hyper-parameter, and a batch of one costs 0. With events only and no equal times it is
     listmle of the order of events, divided by B. pycox takes the order of rows for equal times;
-    lifelines and statsmodels' PHReg(ties="breslow") have this form.
+    scikit-survival and statsmodels' PHReg(ties="breslow") have this form, lifelines that of Efron.
 
     Source: Cox 1972; Breslow 1974 (equal times).
 
@@ -150,7 +150,8 @@ def cox_efron(risk: Tensor, target: Tensor, /) -> Tensor:
     Returns:
         (), nats; 0 where there is no event, never more than cox.
 
-    Neighbours: cox without equal times. statsmodels' PHReg(ties="efron") and torchsurv are equal.
+    Neighbours: cox without equal times. lifelines and PHReg(ties="efron") of
+    statsmodels are equal; torchsurv's mean is over the times of events, each counted once.
 
     Source: Efron 1977.
 

@@ -22,6 +22,7 @@ from lossbench.tasks import Task
 from lossbench.tasks.composed import with_samples
 
 SECTIONS = {"Args:": "", "Returns:": "Result: "}  # of a docstring -> what its entries begin with
+LISTED = (" ", "- ", "* ")  # what a line of a list begins with
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,10 @@ def split_docstring(text: str) -> Docstring:
             parts["arguments"] += _entries(rest, SECTIONS[heading])
             part = "notes"
         elif paragraph.startswith("Source: "):
-            parts["source"].append(paragraph.removeprefix("Source: "))
+            parts["source"].append(" ".join(paragraph.removeprefix("Source: ").splitlines()))
         else:
             lines = paragraph.splitlines()
-            is_text = part == "notes" and not any(line[:1] in (" ", "-", "*") for line in lines)
+            is_text = part == "notes" and not any(line.startswith(LISTED) for line in lines)
             parts[part] += [" ".join(lines)] if is_text else lines
     joined = {name: "\n".join(lines).strip() for name, lines in parts.items()}
     return Docstring(summary.strip(), **joined, example=">>> " * bool(example) + example.strip())

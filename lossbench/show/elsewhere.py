@@ -34,6 +34,13 @@ SCIKIT_LEARN = {
     ("counts", "tweedie"): ("mean_tweedie_deviance(power=power)", 2),
 }
 
+DIFFERS = {
+    ("binary", "cross_entropy"): ", but for probabilities near 0 and 1, which are clipped",
+    ("multiclass", "cross_entropy"): ", but for probabilities near 0 and 1, which are clipped",
+    ("binary", "hinge"): ", but where class 1 is there alone, which it takes for class 0",
+    ("regression", "root_mean_squared_error"): ", but of several columns, whose roots it averages",
+}
+
 
 def _of_how_many(words: str, task: str) -> str:
     """Of how many classes or labels the numbers in some words are, where there are such."""
@@ -56,13 +63,14 @@ def list_counterparts(loss: str, task: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for of, one, other, words in _measured():
         if of == task and loss in (one, other) and ".functional:" not in one:
-            library = one.partition(".")[0] if ":" in one else "lossbench"
+            library = re.split("[.:]", one)[0] if ":" in one else "lossbench"
             found.setdefault({"torch": "PyTorch"}.get(library, library), []).append(
                 words.removesuffix(f" is {loss}") + _of_how_many(words, task)
             )
     if (task, loss) in SCIKIT_LEARN:
         call, factor = SCIKIT_LEARN[task, loss]
-        times = "" if factor == 1 else f", {factor} times it plus a term of the target"
-        found["scikit-learn"] = [f"sklearn.metrics.{call} is its mean{times}"]
+        but = "" if factor == 1 else f", {factor} times it plus a term of the target"
+        but += DIFFERS.get((task, loss), "")
+        found["scikit-learn"] = [f"sklearn.metrics.{call} is its mean{but}"]
     first = ("PyTorch", "scikit-learn")
     return dict(sorted(found.items(), key=lambda item: ([*first, item[0]].index(item[0]), item[0])))

@@ -16,6 +16,8 @@ from lossbench import registry
 from lossbench.show.anatomy import Entry, find_entries, list_parameters, list_properties
 from lossbench.show.canvas import plot
 from lossbench.show.curves import draw_panels
+from lossbench.show.elsewhere import list_counterparts
+from lossbench.show.families import PACKAGE
 from lossbench.show.traps import measure_traps
 
 HEADINGS = ("name", "type", "range", "default", "tuned in")
@@ -80,6 +82,10 @@ def _parts(
     yield Text("\nProperties" + (", at the default hyper-parameters" if entry.parameters else ""))
     yield table(list_properties(entry))
     yield from block("Neighbours, limits and traps", docstring.notes)
+    if entry.plugin.package == PACKAGE:
+        found = list_counterparts(entry.plugin.name, entry.place)
+        lines = [f"{library}: {', '.join(names)}" for library, names in found.items()]
+        yield from block("The same function, and what it becomes", "\n".join(lines))
     yield from block("Measured traps", "\n".join(measure_traps(entry, drawn)))
     yield from block("Source", docstring.source or entry.declaration.source or "None is given.")
     if others:
