@@ -29,6 +29,7 @@ from lossbench.check.findings import (
     Verdict,
     render,
 )
+from lossbench.check.narrow import narrowed
 from lossbench.check.subject import PROGRESS, Subject, one_line
 from lossbench.registry import Plugin
 from lossbench.tasks import Task
@@ -81,6 +82,7 @@ BASICS: tuple[tuple[Check, ...], ...] = (
         numbers.finite_at_extremes,
     ),
 )
+OF_DIGITS = (numbers.dtype_kept, numbers.gradcheck, numbers.float32_agrees)
 FOR_AUTHORS = (*form.CHECKS, basics.no_reduction_inside)  # of what is written for lossbench
 CHECKS: tuple[str, ...] = tuple(check.__name__ for stage in STAGES for check in stage)
 
@@ -112,7 +114,7 @@ def _part(plugin: Plugin, task: str | None, stages: tuple[tuple[Check, ...], ...
             posed, *others = tasks_of(plugin, loss, task)
             plugin = with_samples(plugin, posed)
             loss = outside_training(in_form(plugin, loss, posed), PROGRESS)
-        subject = Subject(plugin, loss, posed, tuple(moved), tuple(changed))
+        subject = narrowed(Subject(plugin, loss, posed, tuple(moved), tuple(changed)))
         outcomes: list[CheckOutcome] = []
         broken = ""
         for stage in stages:
@@ -132,7 +134,9 @@ def _part(plugin: Plugin, task: str | None, stages: tuple[tuple[Check, ...], ...
 
 
 def _not_asked(check: Check, subject: Subject) -> str:
-    """Why a rule for authors does not hold for the loss, or nothing."""
+    """Why a rule for authors, or one of float64, does not hold for the loss, or nothing."""
+    if check in OF_DIGITS and subject.is_narrow:
+        return "it computes in float32."
     if check not in FOR_AUTHORS or not subject.is_foreign:
         return ""
     return "it is the library's own." if subject.plugin.library else "it is called as it is."

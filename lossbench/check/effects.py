@@ -129,7 +129,8 @@ def maps_over_replicas(subject: Subject) -> None:
         alone = prediction[r].clone().requires_grad_()
         value = objective(alone, target[r], {n: w[r] for n, w in stacked.items()})
         (gradient,) = torch.autograd.grad(value, alone)
-        if not (close(values[r], value, 1e-7, 1e-9) and close(gradients[r], gradient, 1e-7, 1e-9)):
+        same = close(values[r], value, *subject.rounding)
+        if not (same and close(gradients[r], gradient, *subject.rounding)):
             raise Failed(
                 f"replica {r} has the value {values[r].item():.6g} mapped and {value.item():.6g} "
                 "alone, or another gradient."

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lossbench import registry
 from lossbench.check.basics import reduction_of
+from lossbench.check.narrow import narrowed
 from lossbench.check.subject import Subject, close
 from lossbench.contract import UserError, declaration_of
 from lossbench.registry import Plugin
@@ -107,7 +108,7 @@ def _fit(plugin: Plugin, loss: Callable[..., Any], task: Task, as_it_is: bool) -
     """
     try:
         called = loss if as_it_is else in_form(plugin, loss, task)
-        subject = Subject(plugin, called, task)
+        subject = narrowed(Subject(plugin, called, task))
         prediction, target = subject.example
         values = subject(prediction, target)
     except Exception:

@@ -27,7 +27,8 @@ def shown(hyper: Hyper) -> str:
 def settings(subject: Subject) -> list[Hyper]:
     """The defaults, and one hyper-parameter at a time at the ends of its range.
 
-    Of a foreign loss, which may refuse what its annotations allow, those at which it runs.
+    Of a foreign loss, which may refuse what its annotations allow or reduce otherwise, those at
+    which it runs and gives as many numbers.
     """
     tried = [{p.name: value} for p in subject.parameters for value in ends(subject, p)]
     return [{}, *(h for h in tried if not subject.is_foreign or _runs(subject, h))]
@@ -35,10 +36,10 @@ def settings(subject: Subject) -> list[Hyper]:
 
 def _runs(subject: Subject, hyper: Hyper) -> bool:
     try:
-        subject(*subject.example, **hyper)
+        values = subject(*subject.example, **hyper)
     except Exception:
         return False
-    return True
+    return values.shape == subject(*subject.example).shape
 
 
 def ends(subject: Subject, parameter: Parameter) -> list[Any]:
@@ -110,8 +111,9 @@ def valid(subject: Subject, kind: Kind, values: Iterable[Any], default: Any) -> 
 
 def hyper_parameters_used(subject: Subject) -> None:
     """Changing a hyper-parameter changes the value or the gradient of some input."""
-    untried = []
-    for parameter in (p for p in subject.parameters if not p.kind.loss):
+    untried, known = [], getattr(subject.loss, "foreign", None)
+    is_set = known.settings if known else ()  # by the form, whatever is given
+    for parameter in (p for p in subject.parameters if not p.kind.loss and p.name not in is_set):
         effect = _has_effect(subject, parameter)
         if effect is None:
             untried.append(parameter.name)

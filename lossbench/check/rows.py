@@ -27,7 +27,7 @@ def batch_order(subject: Subject) -> None:
         values = subject(prediction, target)
         again = subject(prediction[order], target[order])
         expected = values if subject.whole else values[order]
-        if not close(again, expected, 1e-7, 1e-9):
+        if not close(again, expected, *subject.rounding):
             raise Failed(f"{_where(again, expected)} in another order of the batch.")
 
 
@@ -52,7 +52,7 @@ def rows_independent(subject: Subject) -> None:
                 apart = torch.cat([subject(*pair) for pair in pairs])
             except Exception as error:
                 raise Failed(f"it fails on a batch of {parts[0]}: {one_line(error)}") from error
-            if not close(apart, together, 1e-7, 1e-9):
+            if not close(apart, together, *subject.rounding):
                 raise Failed(
                     f"{_where(apart, together)} where the batch has {parts[0]} of its "
                     f"{len(target)} rows: rows of the batch are mixed. If that is meant, "
@@ -82,7 +82,7 @@ def labels_not_guessed(subject: Subject) -> None:
     together = subject(prediction, target)
     for words, rows in _special_rows((prediction, target)):
         apart = subject(prediction[rows], target[rows])
-        if not close(apart, together[rows], 1e-7, 1e-9):
+        if not close(apart, together[rows], *subject.rounding):
             raise Failed(f"{_where(apart, together[rows])} where the batch has only {words}.")
     if subject.example[1].is_floating_point():
         _no_guess_of_signs(subject)

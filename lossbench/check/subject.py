@@ -32,6 +32,7 @@ class Subject:
     """A loss for one task. Batches are float64 unless a check says otherwise.
 
     moved_by_import, changed_by_import: generators and settings that the loss's module changed.
+    is_narrow: whether it computes in float32 whatever it is given.
     """
 
     plugin: Plugin
@@ -39,6 +40,7 @@ class Subject:
     task: Task
     moved_by_import: tuple[str, ...] = ()
     changed_by_import: tuple[str, ...] = ()
+    is_narrow: bool = False
 
     @cached_property
     def declaration(self) -> Declaration:
@@ -173,6 +175,11 @@ class Subject:
         return self.plugin.library or hasattr(self.loss, "foreign")
 
     @property
+    def rounding(self) -> tuple[float, float]:
+        """What values may differ by that are computed in another way: of their size, and in all."""
+        return (1e-4, 1e-5) if self.is_narrow else (1e-7, 1e-9)
+
+    @property
     def lapse(self) -> type[NotPassed]:
         """What breaks a rule for authors is a fault, or a hint where the loss is foreign."""
         return Hint if self.is_foreign else Failed
@@ -226,7 +233,7 @@ class Subject:
             parts = [self(prediction[s], target[s]) for s in (slice(half), slice(half, None))]
         except Exception:
             return True
-        return not close(torch.cat(parts), together, 1e-7, 1e-9)
+        return not close(torch.cat(parts), together, *self.rounding)
 
     @cached_property
     def may_couple(self) -> bool:

@@ -213,7 +213,7 @@ def spec_of(module: str) -> ModuleSpec | None:
             if spec is None or spec.submodule_search_locations is None:
                 return None  # without places, sys.path would be searched for the last part
             # by its last part: of a folder without __init__.py it would ask for imported parents
-            spec = PathFinder.find_spec(part, list(spec.submodule_search_locations))
+            spec = PathFinder.find_spec(part, [*map(str, spec.submodule_search_locations)])
     except (ImportError, ValueError, AttributeError):
         return None
     return spec

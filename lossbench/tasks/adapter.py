@@ -75,7 +75,11 @@ class ForeignLoss:
         """One for each example (B,), of all that the loss gives for it, or one, ()."""
         with _Rewriting() if self.rewritten else nullcontext():
             values = made(*self.form.called(prediction, target))
-        if not isinstance(values, Tensor) or not values.ndim:
+        if not isinstance(values, Tensor):
+            return values
+        if type(values) is not Tensor:  # a kind of a library's own
+            values = values.as_subclass(Tensor)
+        if not values.ndim:
             return values
         if values.shape == (1,) != target.shape[:1]:
             return values.squeeze(0)
