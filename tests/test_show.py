@@ -420,6 +420,13 @@ def test_torch_has_the_losses_that_the_catalogue_says():
     assert "entmax" in list_counterparts("modified_huber", "binary")
 
 
+def test_where_alone_two_losses_are_one_is_said():
+    assert list_counterparts("cox", "survival")["lossbench"] == [
+        "cox_efron, where no times are equal"
+    ]
+    assert "lossbench: energy_score is crps_ensemble, of one target" in describe("energy_score")
+
+
 def test_where_scikit_learns_losses_differ_is_as_the_catalogue_says():
     assert sklearn.metrics.hinge_loss([1, 1], [2.0, 2.0]) == 3
     assert sklearn.metrics.root_mean_squared_error([[0, 0]] * 2, [[1, 3]] * 2) == 2

@@ -41,6 +41,16 @@ DIFFERS = {
     ("regression", "root_mean_squared_error"): ", but of several columns, whose roots it averages",
 }
 
+# Where alone two losses of ours are one, by task and the first of them, which example batches do
+# not show.
+WHERE = {
+    ("binary", "kl_divergence"): "of hard labels",
+    ("binary", "bounded_cross_entropy"): "up to the bound",
+    ("regression", "euclidean"): "of one target",
+    ("distributional", "energy_score"): "of one target",
+    ("survival", "cox_efron"): "where no times are equal",
+}
+
 
 def _of_how_many(words: str, task: str) -> str:
     """Of how many classes or labels the numbers in some words are, where there are such."""
@@ -64,8 +74,11 @@ def list_counterparts(loss: str, task: str) -> dict[str, list[str]]:
     for of, one, other, words in _measured():
         if of == task and loss in (one, other) and ".functional:" not in one:
             library = re.split("[.:]", one)[0] if ":" in one else "lossbench"
+            if where := WHERE.get((task, one)):
+                words = words.removesuffix(", but for large predictions")
             found.setdefault({"torch": "PyTorch"}.get(library, library), []).append(
-                words.removesuffix(f" is {loss}") + _of_how_many(words, task)
+                words.removesuffix(f" is {loss}")
+                + (f", {where}" if where else _of_how_many(words, task))
             )
     if (task, loss) in SCIKIT_LEARN:
         call, factor = SCIKIT_LEARN[task, loss]

@@ -84,7 +84,7 @@ def _parts(
     yield from block("Neighbours, limits and traps", docstring.notes)
     if entry.plugin.package == PACKAGE:
         found = list_counterparts(entry.plugin.name, entry.place)
-        lines = [f"{library}: {', '.join(names)}" for library, names in found.items()]
+        lines = [f"{library}: {'; '.join(names)}" for library, names in found.items()]
         yield from block("The same function, and what it becomes", "\n".join(lines))
     yield from block("Measured traps", "\n".join(measure_traps(entry, drawn)))
     yield from block("Source", docstring.source or entry.declaration.source or "None is given.")
