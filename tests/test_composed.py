@@ -117,6 +117,15 @@ def test_in_every_task_a_sum_is_that_of_its_weighted_terms(name):
     torch.testing.assert_close(composed(prediction, target, **facts), expected)
 
 
+def test_weights_of_classes_keep_their_digits_in_float32():
+    """With beta so near 1 that float32 has 1 - beta to three digits."""
+    loss = get_loss("deferred_reweighting", task="multiclass")
+    given = {**AT, "progress": torch.tensor(1.0), "beta": 0.99999}
+    torch.testing.assert_close(
+        loss(Z.float(), Y, **given).double(), loss(Z, Y, **given), rtol=1e-6, atol=0
+    )
+
+
 def test_a_number_for_the_batch_is_added_to_each_example():
     logits, target = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([1.0, 0.0, 0.0])
     loss = get_loss("sum", task="binary")

@@ -139,7 +139,7 @@ def deferred_reweighting(
     >>> deferred_reweighting(torch.ones(2, 2), torch.tensor([0, 1]), progress=done, **kinds)
     tensor([1.2000, 0.8000])
     """
-    log_beta = torch.as_tensor(beta, dtype=logits.dtype, device=logits.device).log()
+    log_beta = torch.as_tensor(beta, dtype=torch.float64).log()  # 1 - beta keeps its digits
     counts = class_counts.to(logits.dtype).clamp(min=1)
     weight = -1 / torch.expm1(log_beta * counts)
     weighed = (weight / weight.mean(-1, keepdim=True))[target]
