@@ -73,7 +73,7 @@ def of_columns(weight: Tensor, values: Tensor) -> Tensor:
 
 def class_counts(label: Tensor, num_classes: int, weight: Weight = None) -> Tensor:
     """Examples per class, (..., N) int64 -> (..., C) int64, or the sums of their weights."""
-    counts = torch.ones_like(label) if weight is None else weight
+    counts = label.new_ones(()).expand_as(label) if weight is None else weight
     empty = counts.new_zeros(*label.shape[:-1], num_classes)
     return empty.scatter_add(-1, label, counts)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
 from torch import Tensor
 
 from lossbench.datasets.pool import SCORED_NUMBERS
-from lossbench.training.stack import Stack
+
+if TYPE_CHECKING:
+    from lossbench.training.stack import Stack
 
 CACHE = 32 * 2**20  # bytes that a training step goes through before its speed falls
 FEWEST = 8  # below it, calls cost more than memory
@@ -104,3 +108,9 @@ def _saved(stack: Stack) -> int:
         objective = stack.looped(stack.objective, stack.state, *batch)
     del objective  # until here: what is let go may lend its address to another
     return sum(saved.values())
+
+
+def give_memory_back() -> None:
+    """Have the allocator give the system what is freed: glibc keeps it, in pieces, for itself."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # of another C library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -34,7 +34,7 @@ from lossbench.training.boundary import (
     with_choices,
 )
 from lossbench.training.checkpoint import Checkpoint, kept_width, place_of
-from lossbench.training.chunks import in_chunks, most_replicas
+from lossbench.training.chunks import give_memory_back, in_chunks, most_replicas
 from lossbench.training.outcome import Trained, result_of, versions
 from lossbench.training.recipe import History, Recipe, bound, make_recipe
 from lossbench.training.replicas import State, idle_replicas
@@ -73,6 +73,7 @@ def train(
     first = data(config, seeds[:1], samples)
     place = place_of(folder, config, seeds, first.task.name, versions())
     chunks = in_chunks([*range(len(seeds))], kept_width(place, _width(config, first)))
+    del first
     stacks: list[Trained] = []
     for number, chunk in enumerate(chunks):
         chunk_report = partial(_shifted, report, number * epochs, len(chunks) * epochs)
@@ -102,6 +103,7 @@ def _train_stack(
     """Prepare the data of a chunk of the seeds, train them as one, and let the data go."""
     chunk_seeds = [seeds[i] for i in chunk]
     splits = data(config, chunk_seeds, samples)
+    give_memory_back()
     recipe = make_recipe(config, splits)
     report(0, None)
     saved = Checkpoint(place, f"{chunk[0]}-{chunk[-1] + 1}", config) if place else None

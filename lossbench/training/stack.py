@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
-from lossbench.metrics import OF_TRAINING, WEIGHT, asked_of_replicas, score
+from lossbench.metrics import AT_ONCE, OF_TRAINING, WEIGHT, asked_of_replicas, score
 from lossbench.streams import stream
 from lossbench.tasks.calibration import fit_temperature
 from lossbench.tasks.scores import average
 from lossbench.training import layers, replicas
+from lossbench.training.chunks import in_chunks
 from lossbench.training.descent import descend
 from lossbench.training.draws import Draws, drawing, key_at
 from lossbench.training.finishing import finish
@@ -348,8 +349,11 @@ class Stack(LightningModule):
 
     @cached_property
     def training_facts(self) -> dict[str, Any]:
-        """What is known of all replicas' training targets."""
-        return self.task.facts(self.splits.targets_of("train"))
+        """What is known of all replicas' training targets, found of a few replicas at a time."""
+        few = in_chunks([*range(len(self.seeds))], max(1, AT_ONCE // self.splits.train.size))
+        parts = [self.task.facts(self.splits.of(some).targets_of("train")) for some in few]
+        merged = {name: [part[name] for part in parts] for name in parts[0]}
+        return {n: torch.cat(v) if isinstance(v[0], Tensor) else v[0] for n, v in merged.items()}
 
     @torch.no_grad()
     def estimates(
