@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from lossbench.registry.schema import REQUIRED, convert, unknown_key, within
 from lossbench.results import Result
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.composed import loss_for
-from lossbench.tasks.foreign import fit_form
+from lossbench.tasks.foreign import fit_form, is_decisive
 from lossbench.training.loading import Model, get_models
 from lossbench.training.tuning import train_and_write
 
@@ -44,7 +45,12 @@ def get_loss(name: str, *, task: str) -> Callable[..., Any]:
         return functools.partial(_call_composed, plugin, kind)
     if plugin.foreign and _asks_for_values(plugin):
         return functools.partial(_call_foreign, plugin, kind)
-    loss = fit_form(plugin, registry.load(plugin), kind.small())
+    try:
+        loss = fit_form(plugin, registry.load(plugin), kind.small())
+    except UserError:
+        if not plugin.foreign:
+            raise
+        return functools.partial(_call_foreign, plugin, kind)  # other values may serve
     if inspect.isclass(loss):
         return _checked_class(loss, plugin, kind)
 
@@ -67,10 +73,10 @@ def _asks_for_values(plugin: registry.Plugin) -> bool:
 
 
 def _decisive(plugin: registry.Plugin, given: dict[str, Any]) -> dict[str, Any]:
-    """What decides how a loss of another library reads a batch: all but numbers with a default."""
+    """What decides how a loss of another library reads a batch."""
     facts = registry.facts(plugin)
-    numbers = {p.name for p in registry.signature(plugin) if type(p.default) in (int, float)}
-    return {n: v for n, v in given.items() if n not in numbers and n not in facts}
+    names = {p.name for p in registry.signature(plugin) if is_decisive(p.name, p.default)}
+    return {n: v for n, v in given.items() if n in names and n not in facts}
 
 
 def _lacks_fact(plugin: registry.Plugin, given: dict[str, Any]) -> str:
@@ -84,11 +90,23 @@ def _call_foreign(
     if lacking := _lacks_fact(plugin, given):
         raise UserError(f"loss={plugin.name}: give {lacking}, a fact of the problem, as a keyword.")
     valid = checked_keywords(plugin, given, None)
-    loss = fit_form(plugin, registry.load(plugin), kind.small(), **_decisive(plugin, valid))
+    loss = _fitted(plugin, kind, (prediction, target), _decisive(plugin, valid))
     check_batch(plugin, kind, loss, prediction, target)
     make: Any = loss if inspect.isclass(loss) else functools.partial(functools.partial, loss)
     values: Tensor = make(**valid)(prediction, target)
     return values
+
+
+def _fitted(
+    plugin: registry.Plugin, kind: type[Task], batch: tuple[Tensor, Tensor], given: dict[str, Any]
+) -> Callable[..., Any]:
+    """The loss in its form, found on a small task, or on one of the batch's size if on no such."""
+    try:
+        return fit_form(plugin, registry.load(plugin), kind.small(), **given)
+    except UserError:
+        with contextlib.suppress(Exception):
+            return fit_form(plugin, registry.load(plugin), kind.like(*batch), **given)
+        raise
 
 
 def _call_composed(

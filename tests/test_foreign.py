@@ -413,6 +413,19 @@ def dirichlet(alpha, y, lamb=1.0):
     spread = (share * (1 - share)).sum(1) / (alpha.sum(1) + 1)
     return ((y - share).square().sum(1) + spread).mean()
 
+def smoothed(input, target, smooth_factor=None):  # of segmentation_models_pytorch
+    assert smooth_factor is not None
+    return F.cross_entropy(input, target, label_smoothing=smooth_factor)
+
+class Sized(torch.nn.Module):  # of monai
+    def __init__(self, num_classes=2, squared=False):
+        super().__init__()
+        self.num_classes = num_classes
+
+    def forward(self, input, target):
+        assert target.max() < self.num_classes
+        return F.cross_entropy(input, target)
+
 def of_classes(y_pred, y_true):
     both = (y_pred * F.one_hot(y_true, 2).movedim(-1, 1)).flatten(2).sum(-1)
     return 1 - (2 * both / (y_pred.flatten(2).sum(-1) + both + 1)).mean()
@@ -677,6 +690,36 @@ def test_python_gives_it_what_it_asks_for_with_the_batch(library):
         continued(*batch)
     with pytest.raises(UserError, match="power must be given"):
         powered(torch.ones(2), torch.zeros(2))
+
+
+WEIGHED = """
+import torch
+from torch.nn import functional as F
+
+def weighed(logits, labels, weight=torch.tensor([1.0, 2.0, 3.0])):
+    return F.cross_entropy(logits, labels, weight, reduction="none")
+"""
+
+
+def test_python_gives_it_a_batch_of_any_number_of_classes(library, here):
+    """Class weights, sizes and one-hot targets are of the batch, whatever the form was found on."""
+    (here / "mine.py").write_text(WEIGHED)
+    prediction, target = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 1, 0])
+    weight = torch.tensor([1.0, 2.0, 3.0])
+    expected = F.cross_entropy(prediction, target, weight, reduction="none")
+
+    def value(name: str, **given):
+        return api.get_loss(name, task="multiclass")(prediction, target, **given)
+
+    torch.testing.assert_close(value("torch.nn:CrossEntropyLoss", weight=[1.0, 2, 3]), expected)
+    torch.testing.assert_close(value("mine.py:weighed"), expected)
+    brier = ((prediction.softmax(1) - F.one_hot(target)) ** 2).mean(1)
+    torch.testing.assert_close(value("torch.nn:MSELoss"), brier)
+    plain = F.cross_entropy(prediction, target)
+    torch.testing.assert_close(value(f"{library}:Sized", num_classes=3), plain)
+    torch.testing.assert_close(value(f"{library}:smoothed", smooth_factor=0.0), plain)
+    with pytest.raises(UserError, match="no form of a batch"):
+        value(f"{library}:smoothed")
 
 
 def test_check_holds_a_library_loss_to_the_rules_of_numbers(command):

@@ -289,6 +289,7 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
         return f"{signature.fault}."
     with_weights = plugin.kind == "loss" and signature.is_class
     own_model = _is_own_model(plugin, signature)
+    is_free = plugin.library or plugin.foreign == "loss" or own_model
     expected = () if with_weights or own_model else KINDS[plugin.kind].arguments
     if signature.arguments is not None and len(signature.arguments) != len(expected):
         what = f"a {plugin.kind} that is a class" if with_weights else f"a {plugin.kind}"
@@ -299,7 +300,7 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
     for p in signature.keywords:
         if p.name == "name":
             return "no keyword may be called name; rename it."
-        if not (is_plain(p.default) or p.default is REQUIRED or plugin.library or own_model):
+        if not (is_plain(p.default) or p.default is REQUIRED or is_free):
             return (
                 f"the default of {p.name} is a {type(p.default).__name__}; expected a number, a "
                 "string, true, false, null or a list of them."

@@ -23,6 +23,7 @@ from lossbench.registry.schema import REQUIRED
 from lossbench.registry.signatures import (
     OTHER_WORDS,
     REDUCTIONS,
+    SIZES,
     arguments_of,
     call_facts,
     parameters_of,
@@ -64,7 +65,7 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
             f"f = {plugin.attribute}({missing[0]}=...), loss=mine.py:f."
         )
     parameters = parameters_of(loss)
-    decisive = {n: v for n, v in given.items() if not _is_number(parameters[n].default)}
+    decisive = {n: v for n, v in given.items() if is_decisive(n, parameters[n].default)}
     again = _fit_again, (plugin, task, given)
     faults, reserve = [], None
     for per_example, foreign in itertools.product((True, False), _candidates(loss, task, given)):
@@ -132,7 +133,7 @@ def _switches(
 ) -> Iterator[dict[str, Any]]:
     """What a loss may be told for it to take raw predictions, where nobody has told it yet."""
     of_classes = task.sums_to_one or task.example()[0].ndim > task.example()[1].ndim
-    usual = [name for name, p in parameters.items() if given.get(name, p.default) == p.default]
+    usual = [n for n, p in parameters.items() if n not in given or given[n] == p.default]
     flags = [n for n in usual if parameters[n].default is False and READS_RAW.search(n)]
     for name in sorted(flags, key=lambda n: ("softmax" in n) != of_classes):
         yield {name: True}
@@ -197,5 +198,7 @@ def _takes_batches(plugin: Plugin, loss: Any, task: Task, given: dict[str, Any])
     return not isinstance(values, Tensor) or values.shape in ((), target.shape[:1])
 
 
-def _is_number(default: Any) -> bool:
-    return isinstance(default, int | float) and not isinstance(default, bool)
+def is_decisive(name: str, default: Any) -> bool:
+    """Whether a parameter decides the form: all but numbers with a default, and sizes of those."""
+    is_number = isinstance(default, int | float) and not isinstance(default, bool)
+    return not is_number or OTHER_WORDS.get(name, name) in SIZES

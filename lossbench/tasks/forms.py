@@ -22,6 +22,7 @@ DIRICHLET = {  # arguments, what they are, and their least value
     "alpha": ("parameters of a Dirichlet distribution", 1),
 }
 Turn = Callable[[Tensor], Tensor]
+TargetTurn = Callable[[Tensor, Tensor], Tensor]  # of a target and the raw prediction
 
 
 class Form(NamedTuple):
@@ -107,7 +108,7 @@ def _in_usual_order(task: Task, names: list[str]) -> Iterator[Form]:
         yield _pair(
             "raw predictions with a channel axis and targets",
             partial(torch.unsqueeze, dim=1),
-            lambda t: t,
+            lambda t, p: t,
         )
     yield from parts
 
@@ -138,22 +139,21 @@ def _predictions(task: Task, prediction: Tensor, target: Tensor) -> dict[str, Tu
 
 def _targets(
     task: Task, prediction: Tensor, target: Tensor
-) -> tuple[dict[str, Turn], dict[str, Turn]]:
+) -> tuple[dict[str, TargetTurn], dict[str, TargetTurn]]:
     """Targets as they may be given; and signed ones, late, since probabilities take them too."""
-    turns: dict[str, Turn] = {"targets": lambda t: t}
-    signed: dict[str, Turn] = {}
+    turns: dict[str, TargetTurn] = {"targets": lambda t, p: t}
+    signed: dict[str, TargetTurn] = {}
     if _is_binary(target):
-        turns["targets as integers"] = lambda t: t.long()
+        turns["targets as integers"] = lambda t, p: t.long()
         if target.ndim < 3:
-            signed["targets of -1 and 1"] = lambda t: 2 * t - 1
+            signed["targets of -1 and 1"] = lambda t, p: 2 * t - 1
     elif not target.is_floating_point():
-        turns["targets as floats"] = lambda t: t.float()
+        turns["targets as floats"] = lambda t, p: t.float()
         if _class_axis(task, prediction, target):
-            classes = prediction.shape[1]
-            turns["one-hot targets"] = lambda t: _one_hot(t, classes)
-            turns["targets with a channel axis"] = lambda t: t.unsqueeze(1)
+            turns["one-hot targets"] = lambda t, p: _one_hot(t, p.shape[1])
+            turns["targets with a channel axis"] = lambda t, p: t.unsqueeze(1)
             if task.sums_to_one:
-                signed["one-hot targets of -1 and 1"] = lambda t: 2 * _one_hot(t, classes) - 1
+                signed["one-hot targets of -1 and 1"] = lambda t, p: 2 * _one_hot(t, p.shape[1]) - 1
     return turns, signed
 
 
@@ -192,8 +192,8 @@ def example_of(task: Task, declared: Declaration | None) -> tuple[Tensor, Tensor
     return task.example(*([task.outputs_of(declared)] if declared else []))
 
 
-def _pair(words: str, to_prediction: Turn, to_target: Turn, is_raw: bool = False) -> Form:
-    return Form(words, lambda p, t: (to_prediction(p), to_target(t)), is_raw)
+def _pair(words: str, to_prediction: Turn, to_target: TargetTurn, is_raw: bool = False) -> Form:
+    return Form(words, lambda p, t: (to_prediction(p), to_target(t, p)), is_raw)
 
 
 def _with_channel(form: Form) -> Form:
@@ -209,21 +209,21 @@ def _two_logits(prediction: Tensor) -> Tensor:
 
 
 _TWO_CLASSES = (
-    _pair("logits of two classes and indices", _two_logits, lambda t: t.long()),
+    _pair("logits of two classes and indices", _two_logits, lambda t, p: t.long()),
     _pair(
         "probabilities of two classes and indices",
         lambda p: _two_logits(p).softmax(1),
-        lambda t: t.long(),
+        lambda t, p: t.long(),
     ),
     _pair(
         "log-probabilities of two classes and indices",
         lambda p: functional.log_softmax(_two_logits(p), 1),
-        lambda t: t.long(),
+        lambda t, p: t.long(),
     ),
     _pair(
         "logits of two classes and one-hot targets",
         _two_logits,
-        lambda t: torch.stack([1 - t, t], 1),
+        lambda t, p: torch.stack([1 - t, t], 1),
     ),
 )
 
