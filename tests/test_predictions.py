@@ -104,7 +104,7 @@ def test_predictions_beyond_their_room_are_not_kept_and_that_is_said(folder, mon
 
 
 SCORED_ONCE = [  # settings in which the estimates of validation that training made are used again
-    "dataset=wine metrics=[temperature]",
+    "dataset=wine metrics=[temperature] optimizer.lr=0.1",
     "dataset=diabetes loss=huber optimizer.lr=0.3",
     "dataset=wine optimizer=sgd optimizer.lr=1e30",  # which diverges
     "dataset=shapes dataset.samples=60 dataset.size=32 model=unet",  # in a loop

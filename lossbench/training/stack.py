@@ -249,7 +249,7 @@ class Stack(LightningModule):
         self.best = {n: p.detach().clone() for n, p in self.state.items()}
         self._record(0, "val", self.score(self.state, "validation"))
         if "" in self.validated:
-            self.validated["_best"] = self.validated[""].clone()
+            self.validated["_best"] = self.validated[""]
         self._look(0)
 
     def training_step(self, *_: Any) -> None:
