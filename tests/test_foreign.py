@@ -426,6 +426,15 @@ class Sized(torch.nn.Module):  # of monai
         assert target.max() < self.num_classes
         return F.cross_entropy(input, target)
 
+def lead(positive_score, negative_score, gamma=1e-10):  # BPRLoss of catalyst
+    assert positive_score.shape == negative_score.shape
+    return -torch.log(gamma + torch.sigmoid(positive_score - negative_score)).mean()
+
+def masks(inputs, targets, num_boxes=1):  # dice_loss of transformers, from DETR
+    inputs = inputs.sigmoid().flatten(1)
+    both = 2 * (inputs * targets).sum(1)
+    return (1 - (both + 1) / (inputs.sum(-1) + targets.sum(-1) + 1)).sum() / num_boxes
+
 def of_classes(y_pred, y_true):
     both = (y_pred * F.one_hot(y_true, 2).movedim(-1, 1)).flatten(2).sum(-1)
     return 1 - (2 * both / (y_pred.flatten(2).sum(-1) + both + 1)).mean()
@@ -495,6 +504,8 @@ def library(here, monkeypatch):
         ),
         ("clipped", "ordinal", {}, "estimates and targets"),
         ("of_scores", "binary", {}, "logits of two classes and indices"),
+        ("lead", "ranking", {}, "higher and lower"),
+        ("masks", "segmentation", {}, "raw predictions and targets, flattened"),
         ("of_classes", "segmentation", {}, "probabilities of two classes and indices"),
         ("Residual", "regression", {}, "residuals"),
         ("Margins", "multiclass", {}, "raw predictions and targets"),

@@ -191,6 +191,10 @@ class Task(ABC):
         """A batch taken apart, as losses of other libraries may take it, in the usual order."""
         return {}
 
+    def in_order(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Another way to take a batch apart, by what the target says and without it."""
+        return {}
+
     def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
         """The estimate of a loss that declares this minimiser; level is for "quantile".
 

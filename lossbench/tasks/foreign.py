@@ -68,10 +68,11 @@ def fit_form(plugin: Plugin, loss: Any, task: Task, /, **given: Any) -> Callable
     decisive = {n: v for n, v in given.items() if is_decisive(n, parameters[n].default)}
     again = _fit_again, (plugin, task, given)
     faults, reserve = [], None
-    for per_example, foreign in itertools.product((True, False), _candidates(loss, task, given)):
-        if foreign.unreduced and not per_example:
+    candidates = [*_candidates(loss, task, given)]
+    for last, each, foreign in itertools.product((False, True), (True, False), candidates):
+        if foreign.form.is_last != last or (foreign.unreduced and not each) or (last and reserve):
             continue
-        if not (fault := fault_of(foreign, task, decisive, per_example)):
+        if not (fault := fault_of(foreign, task, decisive, per_example=each)):
             return foreign.refined(task, decisive).as_contract(plugin, task, given, again)
         reserve = reserve or (foreign if fault in (NEGATIVE, IDLE) else None)
         faults.append((fault, foreign.words))

@@ -32,6 +32,7 @@ class Form(NamedTuple):
     in_parts: whether these are the task's parts, whose names say what they mean.
     declaration: outputs and link that go with it, where they are not the task's.
     target_first: whether the two change places.
+    is_last: whether it is for what no other form serves: losses of images take it for another.
     """
 
     words: str
@@ -40,6 +41,7 @@ class Form(NamedTuple):
     in_parts: bool = False
     declaration: Declaration | None = None
     target_first: bool = False
+    is_last: bool = False
 
     def called(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         """The arguments as the loss takes them, in one piece each, targets as copies."""
@@ -99,8 +101,13 @@ def _in_usual_order(task: Task, names: list[str]) -> Iterator[Form]:
     forms = [
         _pair(f"{p} and {t}", to_p, to_t, is_raw=p == raw[0]) for (p, to_p), (t, to_t) in pairs
     ]
+    flat: list[Form] = []
     if prediction.shape == target.shape:
-        channelled = [_with_channel(form) for form in forms]
+        channelled = [_reshaped(form, "with a channel axis", _with_channel) for form in forms]
+        if target.ndim > 2:
+            flat = [
+                _reshaped(form, "flattened", _flattened)._replace(is_last=True) for form in forms
+            ]
         forms = [*channelled, *forms] if target.ndim > 2 else [*forms, *channelled]
     yield from forms
     if _is_binary(target) and prediction.shape == target.shape and task.estimate_range == (0, 1):
@@ -110,7 +117,11 @@ def _in_usual_order(task: Task, names: list[str]) -> Iterator[Form]:
             partial(torch.unsqueeze, dim=1),
             lambda t, p: t,
         )
+    yield from flat
     yield from parts
+    if ordered := task.in_order(prediction, target):
+        words = " and ".join(ordered)
+        yield Form(words, lambda p, t: (*task.in_order(p, t).values(),), in_parts=True)
 
 
 def _is_binary(target: Tensor) -> bool:
@@ -196,12 +207,20 @@ def _pair(words: str, to_prediction: Turn, to_target: TargetTurn, is_raw: bool =
     return Form(words, lambda p, t: (to_prediction(p), to_target(t, p)), is_raw)
 
 
-def _with_channel(form: Form) -> Form:
+def _reshaped(form: Form, words: str, turn: Turn) -> Form:
     return Form(
-        f"{form.words}, with a channel axis",
-        lambda p, t: tuple(part.unsqueeze(1) for part in form.arguments(p, t)),
+        f"{form.words}, {words}",
+        lambda p, t: tuple(turn(part) for part in form.arguments(p, t)),
         form.is_raw,
     )
+
+
+def _with_channel(part: Tensor) -> Tensor:
+    return part.unsqueeze(1)
+
+
+def _flattened(part: Tensor) -> Tensor:
+    return part.flatten(1)
 
 
 def _two_logits(prediction: Tensor) -> Tensor:

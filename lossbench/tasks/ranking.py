@@ -109,6 +109,15 @@ class Ranking(Task):
         """The two scores, and 1 where the first ranks higher, else -1."""
         return {"first": prediction[:, 0], "second": prediction[:, 1], "sign": 2 * target - 1}
 
+    def in_order(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The score of what ranks higher, and that of what ranks lower."""
+        first, second = prediction.unbind(-1)
+        is_first = target > 0.5
+        return {
+            "higher": torch.where(is_first, first, second),
+            "lower": torch.where(is_first, second, first),
+        }
+
     def answers(self, size: float) -> Answers:
         target = self.example()[1]
         right = size * torch.stack([target, 1 - target], -1)
