@@ -88,7 +88,7 @@ def cdpo(
         (B,), nats; least at beta Delta = log((1 - epsilon) / epsilon), the entropy of epsilon.
 
     smoothing = 0 gives dpo. The binary label_smoothing of beta Delta at 2 epsilon; robust_dpo
-    corrects for wrong labels instead. trl: sigmoid with label_smoothing.
+    corrects for wrong labels instead. trl had it as sigmoid with label_smoothing; 1.16 has not.
 
     Source: Mitchell 2023, a note on DPO with noisy preferences (conservative DPO).
 

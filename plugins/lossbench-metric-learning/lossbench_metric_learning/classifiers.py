@@ -114,7 +114,7 @@ class Arcface(WithProxies):
 class SubCenterArcface(WithProxies):
     """Rewards a small angle to the nearest of several directions of the own class.
 
-    pml_arcface with cos theta_k the largest of the cosines to the sub_centers directions of class k
+    L = pml_arcface, with cos theta_k the largest cosine to the sub_centers directions of class k
 
     Args:
         embedding: (B, D), any real, normalised inside.
@@ -122,7 +122,7 @@ class SubCenterArcface(WithProxies):
         num_classes: C.
         embedding_dim: D.
         margin: degrees in [0, 180].
-        scale: in (0, inf);.
+        scale: in (0, inf).
         sub_centers: from 1.
 
     Returns:
@@ -263,7 +263,7 @@ class Sphereface(WithProxies):
 class LargeMarginSoftmax(WithProxies):
     """Rewards a product with the own class's weights that beats all others at a multiple angle.
 
-    pml_sphereface times the length of each class's weights, which are not normalised
+    L = pml_sphereface, with products times the length of each class's weights, not normalised
 
     Args:
         embedding: (B, D), any real, whose length counts.

@@ -73,7 +73,7 @@ def snr_contrastive(
 ) -> Tensor:
     """Pulls and pushes pairs by their difference's variance in units of the anchor's own.
 
-    pml_contrastive with d_ij = var(u_i - u_j) / var(u_i), variances over the D features
+    L = pml_contrastive, with d_ij = var(u_i - u_j) / var(u_i), variances over the D features
 
     Args:
         embedding: (B, D), any real, normalised inside.

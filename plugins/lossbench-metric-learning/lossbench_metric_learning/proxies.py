@@ -123,7 +123,7 @@ class SoftTriple(WithProxies):
         num_classes: C.
         embedding_dim: D.
         centers_per_class: from 1.
-        la: scale, in (0, inf);.
+        la: scale, in (0, inf).
         gamma: how soft the nearest is, in (0, inf).
         margin: in [0, 1].
 
@@ -168,14 +168,14 @@ class SoftTriple(WithProxies):
 class MarginLearned(WithProxies):
     """Pulls positives within a distance, and pushes negatives beyond it, each class's own.
 
-    pml_margin with beta trained for each class of anchor, plus nu beta for each triplet
+    L = pml_margin, with beta trained for each class of anchor, plus nu beta for each triplet
 
     Args:
         embedding: (B, D), any real, normalised inside.
         target: (B,) int64 in 0 .. C-1.
         num_classes: C.
         margin: in [0, inf).
-        nu: what a large boundary costs, in [0, inf);.
+        nu: what a large boundary costs, in [0, inf).
         beta: where every boundary starts, in [0, inf).
 
     Returns:

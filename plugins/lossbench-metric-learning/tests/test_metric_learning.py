@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from importlib.metadata import distribution
 
 import pytest
@@ -54,6 +55,11 @@ def both(row, hyper):
 def test_the_table_has_a_row_for_every_loss_that_is_registered():
     entries = distribution("lossbench-metric-learning").entry_points
     assert sorted(ROWS) == sorted(entries.select(group="lossbench.losses.embedding").names)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_loss_has_a_formula(name):
+    assert re.search(r"^L(_i)? = ", inspect.getdoc(get_loss(name, task="embedding")), re.MULTILINE)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
