@@ -381,6 +381,10 @@ def padded(scores, grades):
     scores[absent] = grades[absent] = -30.0
     return -(grades.softmax(1) * scores.log_softmax(1)).sum(1).mean()
 
+def scattered(input, target):  # one_hot of monai
+    planes = torch.zeros(size=input.shape, dtype=torch.float, device=target.device)
+    return -(planes.scatter_(1, target[:, None], 1) * input.log_softmax(1)).sum(1).mean()
+
 def agreement(scores, grades):
     return -(grades.softmax(1) * scores.log_softmax(1)).sum(1).mean()
 
@@ -611,9 +615,12 @@ def test_a_loss_may_change_its_own_copy_of_a_target(library):
     assert target[0, 0, 0] == 255
 
 
-def test_what_is_written_by_a_mask_can_be_mapped(library):
-    """x[mask] = number, of which torch maps neither values nor gradients."""
-    loss, posed = fitted(f"{library}:padded", "list_ranking"), task_class("list_ranking").small()
+@pytest.mark.parametrize(
+    ("name", "task"), [("padded", "list_ranking"), ("scattered", "multiclass")]
+)
+def test_what_is_written_into_a_tensor_can_be_mapped(library, name, task):
+    """x[mask] = number, of which torch maps neither values nor gradients, and places in zeros."""
+    loss, posed = fitted(f"{library}:{name}", task), task_class(task).small()
     prediction, target = (torch.stack([part, part.roll(1, 0)]) for part in posed.example())
     mapped = torch.func.vmap(loss)(prediction, target)
     torch.testing.assert_close(

@@ -73,7 +73,7 @@ class ForeignLoss:
 
     def values(self, made: Callable[..., Any], prediction: Tensor, target: Tensor) -> Any:
         """One for each example (B,), of all that the loss gives for it, or one, ()."""
-        with _Rewriting() if self.rewritten else nullcontext():
+        with _Rewriting(prediction) if self.rewritten else nullcontext():
             values = made(*self.form.called(prediction, target))
         if not isinstance(values, Tensor):
             return values
@@ -90,7 +90,7 @@ class ForeignLoss:
     def refined(self, task: Task, given: dict[str, Any]) -> ForeignLoss:
         """The loss with what a call on the task's example shows of it."""
         batch = example_of(task, self.form.declaration)
-        with _Rewriting() as seen:
+        with _Rewriting(batch[0]) as seen:
             self.values(self.made(given), *batch)
         refined = replace(self, rewritten=seen.used)
         return replace(refined, adds_up=refined._reduces_to_sums(given, *batch))
@@ -148,10 +148,12 @@ class ForeignLoss:
 class _Rewriting(TorchFunctionMode):
     """`x[mask] = number` and `x.data` by `masked_fill_` and `detach`, which can be mapped.
 
-    used: whether there was any.
+    And zeros of each replica, into which its own numbers can be written. used: whether any was.
     """
 
-    used = False
+    def __init__(self, prediction: Tensor) -> None:
+        super().__init__()
+        self.prediction, self.used = prediction, False
 
     def __torch_function__(
         self, function: Any, types: Any, arguments: Any = (), keywords: Any = None
@@ -159,6 +161,10 @@ class _Rewriting(TorchFunctionMode):
         if function == Tensor.data.__get__:  # type: ignore[attr-defined]
             self.used = True
             return arguments[0].detach()
+        if function is torch.zeros and (keywords or {}).keys() <= {"size", "dtype", "device"}:
+            self.used = True
+            usual = {"dtype": torch.get_default_dtype(), "device": torch.get_default_device()}
+            return self.prediction.new_zeros(*arguments, **usual | (keywords or {}))
         if function is Tensor.__setitem__:
             x, mask, value = arguments
             is_mask = isinstance(mask, Tensor) and mask.dtype is torch.bool
