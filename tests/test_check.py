@@ -128,6 +128,7 @@ FAULTY = [
     ("form", "reduces_on_request", "signature"),
     ("form", "untyped", "signature"),
     ("form", "no_default", "signature"),
+    ("form", "AsksForTheEpoch", "signature"),
     ("form", "outside_its_interval", "signature"),
     ("form", "no_docstring", "docstring"),
     ("form", "returns_a_number", "runs"),
@@ -520,6 +521,18 @@ def test_a_broken_loss_is_said_once():
     report = check_loss(file_of("faulty_losses", "form", "returns_nothing"), "regression")
     assert set(failed(report)) == {"runs"}
     assert {o.reason for o in report.outcomes if o.check == "gradcheck"} == {"runs failed."}
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ("no_default", "regression supplies (num_examples, progress, index, example_weight)"),
+        ("AsksForTheEpoch", "a call is not given epoch, but progress, index, example_weight;"),
+    ],
+)
+def test_a_fact_that_nobody_supplies_is_answered_by_those_that_there_are(loss, said):
+    report = check_loss(file_of("faulty_losses", "form", loss), "regression")
+    assert said in failed(report)["signature"]
 
 
 def test_each_check_is_a_sentence_and_short():

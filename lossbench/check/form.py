@@ -31,6 +31,11 @@ def signature(subject: Subject) -> None:
     starred = [p for p in [*call, *keywords] if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if starred:
         raise Failed(f"it takes *{starred[0].name}, which hides its hyper-parameters; name them.")
+    if asked := [p.name for p in call if p.kind is kinds.KEYWORD_ONLY]:
+        raise Failed(
+            f"a call is not given {', '.join(asked)}, but {', '.join(CALL_FACTS)}; what else there "
+            "is, __init__ may ask for."
+        )
     if len(call) != 2:
         extra = f": {', '.join(p.name for p in call[2:])} must be keyword-only" if call[2:] else ""
         raise Failed(f"it takes {len(call)} positional arguments, expected 2{extra}.")
@@ -67,7 +72,7 @@ def _check_keyword(subject: Subject, keyword: inspect.Parameter) -> None:
         raise Failed(f"{name} has no type; annotate it.")
     if default is keyword.empty:
         if name not in subject.known_facts and name not in CALL_FACTS:
-            known = ", ".join(subject.known_facts) or "none"
+            known = ", ".join([*subject.known_facts, *CALL_FACTS])
             raise Failed(
                 f"{name} has no default, and is no fact that the task {subject.task.name} "
                 f"supplies ({known}); give it a default."

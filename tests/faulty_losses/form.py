@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lossbench.contract import declare
@@ -41,6 +41,17 @@ def untyped(prediction: Tensor, target: Tensor, /, *, delta=1.0) -> Tensor:  # t
 def no_default(prediction: Tensor, target: Tensor, /, *, delta: float) -> Tensor:
     """Punishes like a square within delta, linearly beyond; regression."""
     return F.huber_loss(prediction, target, delta=delta, reduction="none")
+
+
+class AsksForTheEpoch(nn.Module):
+    """Punishes the square of the residual, late in training more; regression."""
+
+    def __init__(self, *, num_examples: int) -> None:
+        super().__init__()
+        self.num_examples = num_examples
+
+    def forward(self, prediction: Tensor, target: Tensor, /, *, epoch: Tensor) -> Tensor:
+        return (1 + epoch) * (target - prediction).square()
 
 
 def outside_its_interval(
