@@ -31,12 +31,12 @@ def given_outside(
     asked: tuple[str, ...], target: Tensor, progress: float = 1.0
 ) -> dict[str, Tensor]:
     """What a loss asks for at each call, outside of training: first examples that count alike."""
-    known = {
-        "progress": torch.tensor(progress),
-        "index": torch.arange(len(target)),
-        "example_weight": torch.ones(len(target)),
+    made = {
+        "progress": lambda: torch.tensor(progress),
+        "index": lambda: torch.arange(len(target)),
+        "example_weight": lambda: torch.ones(len(target)),
     }
-    return {name: known[name].to(target.device) for name in asked}
+    return {name: made[name]().to(target.device) for name in asked}
 
 
 class _Supply:

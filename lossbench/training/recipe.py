@@ -54,7 +54,7 @@ class Recipe:
     start: training targets -> where the model's last bias starts, if that is somewhere.
     call_facts: what the loss asks for at each call.
     through_loss: whether the module's `logits` stand between a prediction and its link.
-    augmentation: of a replica's training batches, if there is one.
+    regularizer, augmentation: of a replica's weights and training batches, if there is one.
     schedule: the share of training that is done -> a factor of the learning rate.
     balanced: whether an epoch visits each class alike.
     clip_norm: the longest gradient of a replica, if there is one.
@@ -73,7 +73,7 @@ class Recipe:
     link_asks: tuple[str, ...]
     start: Callable[[Tensor], Tensor | None] | None
     through_loss: bool
-    regularizer: Callable[..., Tensor]
+    regularizer: Callable[..., Tensor] | None
     optimizer: Callable[..., torch.optim.Optimizer]
     augmentation: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None
     schedule: Callable[[float], float]
@@ -176,7 +176,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         link_asks=declaration.link_keywords,
         start=None if start(targets) is None else start,
         through_loss=fitted.through_loss,
-        regularizer=bound("regularizer", config.regularizer),
+        regularizer=_regularizer(config),
         optimizer=bound("optimizer", config.optimizer),
         augmentation=_augmentation(config),
         schedule=checked_schedule(config.schedule.name, bound("schedule", config.schedule)),
@@ -296,6 +296,11 @@ def _backbone(choice: Choice) -> Backbone:
     make = partial(registry.load(plugin), **values)
     backbone = make if registry.takes_shapes(plugin) else partial(adapted, make)
     return start_from(partial(sized, backbone), rest.get("weights"), rest.get("frozen"))
+
+
+def _regularizer(config: Configuration) -> Callable[..., Tensor] | None:
+    chosen = config.regularizer
+    return None if chosen.name == "none" else bound("regularizer", chosen)
 
 
 def _augmentation(config: Configuration) -> Callable[..., Any] | None:

@@ -20,7 +20,7 @@ from lossbench.datasets.pool import SCORED_AT_ONCE, Batch, Splits
 from lossbench.metrics import AT_ONCE, OF_TRAINING, WEIGHT, asked_of_replicas, score
 from lossbench.streams import stream
 from lossbench.tasks.calibration import fit_temperature
-from lossbench.tasks.scores import average
+from lossbench.tasks.scores import Weight, average
 from lossbench.training import layers, replicas
 from lossbench.training.chunks import in_chunks
 from lossbench.training.descent import descend
@@ -150,12 +150,14 @@ class Stack(LightningModule):
                 values = functional_call(loss, weights, (prediction, target), called)
             else:
                 values = loss(prediction, target, **layers.under(state, "fact."), **called)
-        return average(values, state.get("call.example_weight")) + self.penalty(state)
+        return self.regularized(average(values, state.get("call.example_weight")), state)
 
-    def penalty(self, state: State) -> Tensor:
-        """What a replica's regularizer makes of its weights."""
+    def regularized(self, loss: Tensor, state: State) -> Tensor:
+        """A replica's loss and what its regularizer makes of its weights, if it has one."""
+        if self.recipe.regularizer is None:
+            return loss
         weights = [state[name] for name in self.weights]
-        return self.recipe.regularizer(weights, **layers.under(state, "regularizer."))
+        return loss + self.recipe.regularizer(weights, **layers.under(state, "regularizer."))
 
     def objective(self, state: State, inputs: Tensor, target: Tensor) -> Tensor:
         """What a replica's training step makes smaller."""
@@ -191,17 +193,17 @@ class Stack(LightningModule):
         if self.unmapped is not None:
             return self.looped(self.objective, state, inputs, target)
         prediction = self.predictions(state, inputs)
+        if self.recipe.regularizer is None:  # each tensor costs some microseconds to be mapped
+            state = {n: v for n, v in state.items() if not n.startswith("model.")}
         if not self.folded:
             state = replicas.with_calls(self.recipe.call_facts, state, target)
             return vmap(self.loss_of)(state, prediction, target)
-        weights = state.get("call.example_weight")
-        return self.folded_loss(prediction, target, weights) + vmap(self.penalty)(state)
+        losses = self.folded_loss(prediction, target, state.get("call.example_weight"))
+        return vmap(self.regularized)(losses, state)
 
-    def folded_loss(
-        self, prediction: Tensor, target: Tensor, weights: Tensor | None = None
-    ) -> Tensor:
+    def folded_loss(self, prediction: Tensor, target: Tensor, weight: Weight = None) -> Tensor:
         """Every replica's mean loss (R,), of one call on the rows of all."""
-        return replicas.folded(self.form[1], *self.recipe.fill(prediction, target), weights)
+        return replicas.folded(self.form[1], *self.recipe.fill(prediction, target), weight)
 
     def all_scored(self, state: State, inputs: Tensor) -> Tensor:
         """What every replica's link meets, likewise."""
