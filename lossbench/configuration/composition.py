@@ -45,6 +45,7 @@ from lossbench.configuration.strict import (
 )
 from lossbench.contract import UserError
 from lossbench.paths import packaged
+from lossbench.registry.hints import as_grammar_has_it
 from lossbench.registry.kinds import CHOICES
 from lossbench.registry.schema import REQUIRED, Faults, unknown_key
 
@@ -198,9 +199,7 @@ def _parsed(words: Sequence[str]) -> list[Override]:
         bad = next(word for word in words if not _parses(word))
         key, equals, value = bad.partition("=")
         reason = f"'{bad}' is not of the form key=value. Example: lossbench run loss=focal seeds=20"
-        if equals:
-            reason = f"{bad}: this value must be in quotes of its own: \"{key}='{value}'\"."
-        raise UserError(reason) from error
+        raise UserError(f"{bad}: {as_grammar_has_it(key, value)}" if equals else reason) from error
     except ValueError as error:  # Python reads no number of more than 4,300 digits
         raise UserError(f"{max(words, key=len)[:60]}…: the number is too large.") from error
 

@@ -14,6 +14,7 @@ from lossbench.paths import expanded, packaged
 
 SHOWN = 12  # names in one message
 NEAR = 0.6  # of 1, which is the same word
+QUOTED_KEY = re.compile(r"""["']([^"']*)["']\s*:""")
 # What people call it: our names, those that are allowed where it was given are meant.
 SYNONYMS = {
     # losses
@@ -154,3 +155,21 @@ def _packages() -> dict[str, tuple[Path, dict[str, dict[str, str]]]]:
         project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
         packages[project["name"]] = (file.parent, project.get("entry-points", {}))
     return packages
+
+
+def as_grammar_has_it(key: str, value: str) -> str:
+    """What to write in place of a word that the grammar of overrides does not take.
+
+    >>> as_grammar_has_it("loss.terms", "{'poly': 1, 'focal': {'name': a}}")
+    'keys in braces stand without quotes: "loss.terms={poly: 1, focal: {name: a}}".'
+    """
+    if re.search(r"[^\w.@/+~-]", key):
+        return f"{key} is no key: its words are of letters, digits, - and _, with dots between."
+    quoted = QUOTED_KEY.findall(value)
+    if odd := next((each for each in quoted if not re.fullmatch(r"[\w-]+", each)), ""):
+        return f"a key in braces is a word without quotes; a name may be {{WORD: {{name: {odd}}}}}."
+    if not quoted:
+        return f"this value must be in quotes of its own: \"{key}='{value}'\"."
+    unquoted = QUOTED_KEY.sub(r"\1:", value)
+    quote = "'" if '"' in unquoted else '"'
+    return f"keys in braces stand without quotes: {quote}{key}={unquoted}{quote}."
