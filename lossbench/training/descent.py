@@ -12,11 +12,10 @@ if TYPE_CHECKING:
 
 
 def descend(stack: Stack, state: State, inputs: Tensor, target: Tensor) -> Tensor:
-    """Every replica's objective (R,); its gradient is left with the parameters."""
+    """Every replica's objective (R,); its gradient is left with the parameters, which had none."""
     if stack.unmapped is not None:
         return _one_by_one(stack, state, inputs, target)
     losses = stack.objectives(state, inputs, target)
-    stack.optimizer.zero_grad()
     losses.sum().backward()
     return losses.detach()
 

@@ -272,6 +272,7 @@ class Stack(LightningModule):
                 state.update({"call.index": index.to(self.device), "call.progress": done})
             if weights is not None:
                 state["call.example_weight"] = weights.gather(1, index.to(self.device))
+            optimizer.zero_grad()
             with naming_step(self.epoch, self.steps_done):
                 losses = descend(self, state, inputs, targets)
             if self.recipe.clip_norm is not None:
