@@ -376,6 +376,21 @@ def test_a_librarys_docstring_is_shown_without_the_marks_of_sphinx():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("edl_log", "charge = strength min(1, progress/ramp) KL("),
+        ("triplet", "P the positives of an anchor"),
+        ("lambdarank", "ideal the sum"),
+        ("center", "c_k centre"),
+        ("cox_efron", "E events"),
+        ("interval_score", "y target"),
+    ],
+)
+def test_what_stands_in_a_formula_is_among_its_symbols(name, words):
+    assert words in find_entries(name)[0].symbols
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
         ("logistic_hazard", "an output for each interval"),
         ("gaussian_nll", "2 per target"),
         ("cross_entropy", "as the task has them"),

@@ -2,7 +2,8 @@
 
 prediction (B, k) or (B, D, k), target (B,) or (B, D); the last axis of a prediction are the
 parameters. Over the D features of an example the value is the mean, except for energy_score.
-Symbols: r = target - location. After the link each is judged by the same 19 quantiles, at k/20.
+Symbols: y target, r = y - location, Phi and phi the standard normal distribution and density. After
+the link each is judged by the same 19 quantiles, at k/20.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Losses of the embedding task: embeddings (B, D), int64 identities (B,), one value per example.
 
-Each example is in turn the anchor, and the batch holds its positives P (the others of its identity)
-and its negatives N (all other identities). What an anchor lacks costs nothing: without a positive
-its value is 0. Symbols: x embedding, u = x / ||x||, d Euclidean distance. Losses with a
+Each example is in turn the anchor. What an anchor lacks costs nothing: without a positive its value
+is 0. Symbols: x embedding, u = x / ||x||, d Euclidean distance, P the positives of an anchor in the
+batch, the others of its identity, and N its negatives, those of all other identities. Losses with a
 trained prototype for each identity are in prototypes.py.
 """
 

@@ -1,13 +1,11 @@
 """Evidential losses of the multiclass task: a prediction is a distribution over probabilities.
 
 Symbols: z logits (B, C), y the one-hot class, alpha_k = 1 + log(1 + e^z_k) the parameters of a
-Dirichlet distribution, S their sum, psi the digamma function. alpha - 1 is the evidence for a
-class, and C / S the uncertainty: 1 where there is no evidence. Each loss is a fit, less in doubt
-with more evidence, and a charge for evidence of wrong classes,
-
-    strength min(1, progress / ramp) KL(Dir(alpha') || Dir(1)), alpha' = alpha, but 1 at the class
-
-that grows over the first part of training; progress is the share of steps that are done.
+Dirichlet distribution, S their sum, psi the digamma function, and for evidence of wrong classes
+charge = strength min(1, progress/ramp) KL(Dir(beta) || Dir(1)), beta = alpha, but 1 at the class.
+alpha - 1 is the evidence for a class, and C / S the uncertainty: 1 where there is no evidence. Each
+loss is a fit, less in doubt with more evidence, and the charge, which grows over the first part of
+training; progress is the share of steps that are done.
 """
 
 from __future__ import annotations

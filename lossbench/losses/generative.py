@@ -1,8 +1,8 @@
 """Losses of the generative task: reconstruction and posterior (B, P + 2Z), data (B, P) in [0, 1].
 
 The last axis of a prediction is P numbers that make the reconstruction, Z means and Z
-log-variances of the posterior q. Symbols: x the data, mu and s = log sigma^2 the posterior's
-parameters. Over pixels and latents the value is the sum: a mean over pixels would be a hidden
+log-variances of the posterior. Symbols: x the data, mu and s = log sigma^2 the parameters of the
+posterior q. Over pixels and latents the value is the sum: a mean over pixels would be a hidden
 beta. What is minimised is the *negative* of the evidence lower bound.
 """
 

@@ -1,9 +1,9 @@
 """Losses of the task list_ranking: scores and grades (B, L) -> one value for each list (B,).
 
 Symbols: s the scores of a list's items, y >= 0 their grades, -1 where there is no item, which then
-counts for nothing; g_i = 2^y_i - 1 the gain of an item, log1p(e^x) = sp(x). The discount of a rank
-r is 1 / log2(1 + r), and the DCG of an order the sum of each item's gain by its rank's discount;
-ideal is the DCG of the order by grades. A list in which nothing can be compared costs 0.
+counts for nothing; g_i = 2^y_i - 1 the gain of an item, log1p(e^x) = sp(x), ideal the sum of each
+gain / log2(1 + rank) in the order by grades. That sum is the DCG of an order. A list in which
+nothing can be compared costs 0.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Modules, for the embedding and the multiclass task: what they reward is likeness of an embedding to
 its class's prototype, so they are classifiers of which the model is the body. `logits` scores an
 embedding against every class, as at test time: softmax of it is the probability.
-Symbols: x embedding, y class, w_k prototype, theta_k the angle between x and w_k, C classes.
+Symbols: x embedding, y class, w_k prototype, theta_k the angle between x and w_k, C classes, V and
+b a linear layer, c_k centre.
 """
 
 from __future__ import annotations

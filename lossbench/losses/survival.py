@@ -1,7 +1,7 @@
 """Losses of the survival task: outputs (B,), (B, 2) or (B, K), targets (B, 2), time and event.
 
-Symbols: t > 0 a time, the event seen (1) or censored there (0); c_1 < … < c_K the upper edges of
-intervals, the fact cuts; f a log-risk, z the outputs of intervals, h = sigmoid(z) and
+Symbols: t > 0 a time, the event seen (1) or censored there (0), E events; c_1 <= … <= c_K the upper
+edges of intervals, the fact cuts; f a log-risk, z the outputs of intervals, h = sigmoid(z) and
 p = softmax(z, 0) with a last 0 for "beyond the grid"; an event belongs to the first interval with
 t <= c_k, one beyond c_K is censored there, and what is censored at t has survived the m intervals
 with c_k <= t.
