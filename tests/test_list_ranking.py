@@ -255,6 +255,7 @@ def test_of_equal_scores_items_of_grade_0_stand_first_and_empty_places_do_not_co
     [
         ((3, 4, 2), np.array([[0, 1, 2, -2]] * 3), "target holds -2"),
         ((3, 4, 2), np.array([[0, 1, 2, np.nan]] * 3), "target holds nan"),
+        ((3, 4, 2), np.array([[0, 1, 2, 130]] * 3), "holds 130 .*give grades from 0 to 100"),
         ((3, 4, 2), np.array([[1, 1, -1, -1]] * 3), "no list has two different grades"),
         ((3, 5, 2), np.array([[0, 1, 2, 3]] * 3), r"give \(N, L, F\) and \(N, L\)"),
         ((3, 4), np.array([[0, 1, 2, 3]] * 3), r"give \(N, L, F\) and \(N, L\)"),

@@ -21,6 +21,7 @@ from lossbench.tasks.refusals import (
 from lossbench.tasks.scores import shared
 
 NO_ITEM = -1
+MOST = 100  # a grade, of which float32 holds the gain 2^grade - 1
 
 
 @shared
@@ -180,10 +181,11 @@ class ListRanking(Task):
 
 
 def _refuse_grades(target: Tensor) -> None:
-    """UserError where a grade is none: below 0 and not -1, not finite."""
-    odd = target[~((target >= 0) & target.isfinite()) & (target != NO_ITEM)]
+    """UserError where a grade is none: below 0 and not -1, or without a finite gain."""
+    odd = target[~((target >= 0) & (target <= MOST)) & (target != NO_ITEM)]
     if odd.numel():
         raise UserError(
             f"list_ranking: target holds {odd[0].item():g} ({odd.numel()} of {target.numel()} "
-            "values); give grades of at least 0, and -1 where a list has no item."
+            f"values); give grades from 0 to {MOST}, each twice as good as the one before, and -1 "
+            "where a list has no item."
         )
