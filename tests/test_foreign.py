@@ -439,6 +439,21 @@ def masks(inputs, targets, num_boxes=1):  # dice_loss of transformers, from DETR
     both = 2 * (inputs * targets).sum(1)
     return (1 - (both + 1) / (inputs.sum(-1) + targets.sum(-1) + 1)).sum() / num_boxes
 
+def labelled(s_i, s_j, label):  # RankNet as notebooks have it
+    return F.binary_cross_entropy_with_logits(s_i - s_j, label)
+
+def normal(mean, logvar, y):  # of notebooks: in an order that no form has
+    return (logvar + (y - mean) ** 2 / logvar.exp()).mean() / 2
+
+class Flat(torch.nn.Module):  # CrossEntropyLossFlat of fastai
+    def __init__(self, axis=-1):
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, inp, targ):
+        inp, targ = (x.transpose(self.axis, -1).contiguous() for x in (inp, targ))
+        return F.cross_entropy(inp.view(-1, inp.shape[-1]), targ.view(-1))
+
 def of_classes(y_pred, y_true):
     both = (y_pred * F.one_hot(y_true, 2).movedim(-1, 1)).flatten(2).sum(-1)
     return 1 - (2 * both / (y_pred.flatten(2).sum(-1) + both + 1)).mean()
@@ -509,6 +524,8 @@ def library(here, monkeypatch):
         ("clipped", "ordinal", {}, "estimates and targets"),
         ("of_scores", "binary", {}, "logits of two classes and indices"),
         ("lead", "ranking", {}, "higher and lower"),
+        ("labelled", "ranking", {}, "first, second and target"),
+        ("Flat", "semantic_segmentation", {"axis": 1}, "raw predictions and targets"),
         ("masks", "segmentation", {}, "raw predictions and targets, flattened"),
         ("of_classes", "segmentation", {}, "probabilities of two classes and indices"),
         ("Residual", "regression", {}, "residuals"),
@@ -570,6 +587,12 @@ def test_a_weibull_distribution_is_recognised_by_what_is_likeliest(library):
     torch.testing.assert_close(loss(*batch), ours(*batch))
     with pytest.raises(UserError, match="the estimate that costs least is not"):
         fitted(f"{library}:exchanged", "survival")
+
+
+def test_parts_in_another_order_are_no_form(library):
+    """Of a mean, a variance and a target, which could be given in any."""
+    with pytest.raises(UserError, match="a right answer does not cost less than a wrong one"):
+        fitted(f"{library}:normal", "distributional")
 
 
 def test_what_the_task_gives_is_said_where_nothing_serves(library):

@@ -191,9 +191,13 @@ class Task(ABC):
         """A batch taken apart, as losses of other libraries may take it, in the usual order."""
         return {}
 
-    def in_order(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Another way to take a batch apart, by what the target says and without it."""
-        return {}
+    def part_answers(self) -> Answers | None:
+        """Right and wrong answers with the outputs that losses have which are given parts."""
+        return None
+
+    def other_parts(self, prediction: Tensor, target: Tensor) -> list[dict[str, Tensor]]:
+        """Other ways to take a batch apart, in the usual order."""
+        return []
 
     def expected(self, minimiser: str, population: Population, level: float) -> Tensor | None:
         """The estimate of a loss that declares this minimiser; level is for "quantile".

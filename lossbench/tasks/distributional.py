@@ -224,6 +224,13 @@ class Distributional(Regression):
             return median - spread * side.sign() * torch.log1p(-2 * side.abs())
         return None
 
+    def part_answers(self) -> Answers:
+        """Means at the target, and off it on either side, of a small variance."""
+        target = torch.linspace(-5, 5, 8).repeat(2)
+        right = torch.stack([target, torch.full_like(target, -2.0)], -1)
+        side = torch.tensor([[2.0, 0.0], [-2.0, 0.0]]).repeat_interleave(len(target) // 2, 0)
+        return Answers(right, right + side, target)
+
     def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The mean and the variance, of a mean and a log-variance."""
         mean, log_variance = prediction.unbind(-1)

@@ -40,6 +40,7 @@ UNREDUCED: tuple[dict[str, Any], ...] = (
     {"reduce": False},
     {},
 )
+AXIS = re.compile(r"(^|_)(axis|dims?)$")
 READS_RAW = re.compile(r"sigmoid|softmax|logit", re.IGNORECASE)  # switches of libraries
 ACTIVATES = re.compile(r"activation|nonlin", re.IGNORECASE)  # what they apply themselves, by name
 
@@ -200,6 +201,9 @@ def _takes_batches(plugin: Plugin, loss: Any, task: Task, given: dict[str, Any])
 
 
 def is_decisive(name: str, default: Any) -> bool:
-    """Whether a parameter decides the form: all but numbers with a default, and sizes of those."""
+    """Whether a parameter decides the form: all but numbers with a default.
+
+    Sizes and axes do, whatever their default.
+    """
     is_number = isinstance(default, int | float) and not isinstance(default, bool)
-    return not is_number or OTHER_WORDS.get(name, name) in SIZES
+    return not is_number or OTHER_WORDS.get(name, name) in SIZES or bool(AXIS.search(name))

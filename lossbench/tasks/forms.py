@@ -119,9 +119,8 @@ def _in_usual_order(task: Task, names: list[str]) -> Iterator[Form]:
         )
     yield from flat
     yield from parts
-    if ordered := task.in_order(prediction, target):
-        words = " and ".join(ordered)
-        yield Form(words, lambda p, t: (*task.in_order(p, t).values(),), in_parts=True)
+    for k, parts_of in enumerate(task.other_parts(prediction, target)):
+        yield Form(_listed([*parts_of]), partial(_other_parts, task, k), in_parts=True)
 
 
 def _is_binary(target: Tensor) -> bool:
@@ -192,10 +191,17 @@ def _parts(task: Task, order: list[str], declared: Declaration | None) -> Iterat
         )
 
     for as_flags in (False, True) if order else ():
-        words = f"{', '.join(order[:-1])} and {order[-1]}"
-        yield Form(words, partial(arguments, as_flags), False, True, declared)
+        yield Form(_listed(order), partial(arguments, as_flags), False, True, declared)
     if order and callable(declared and declared.outputs):
         yield Form(f"{order[0]} and targets", lambda p, t: (p, t), False, True, declared)
+
+
+def _other_parts(task: Task, k: int, p: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+    return tuple(task.other_parts(p, t)[k].values())
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def example_of(task: Task, declared: Declaration | None) -> tuple[Tensor, Tensor]:

@@ -109,14 +109,16 @@ class Ranking(Task):
         """The two scores, and 1 where the first ranks higher, else -1."""
         return {"first": prediction[:, 0], "second": prediction[:, 1], "sign": 2 * target - 1}
 
-    def in_order(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """The score of what ranks higher, and that of what ranks lower."""
+    def other_parts(self, prediction: Tensor, target: Tensor) -> list[dict[str, Tensor]]:
+        """The scores with the target, or that of what ranks higher and the other without it."""
         first, second = prediction.unbind(-1)
         is_first = target > 0.5
-        return {
-            "higher": torch.where(is_first, first, second),
-            "lower": torch.where(is_first, second, first),
-        }
+        higher = torch.where(is_first, first, second)
+        lower = torch.where(is_first, second, first)
+        return [
+            {"first": first, "second": second, "target": target},
+            {"higher": higher, "lower": lower},
+        ]
 
     def answers(self, size: float) -> Answers:
         target = self.example()[1]

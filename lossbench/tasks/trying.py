@@ -20,6 +20,7 @@ REWARD = 2.0  # what a surer right answer may cost less; beyond it there would b
 SLIGHT = 1e-6
 NEGATIVE = "some answers have a negative cost"  # as where probabilities or logarithms are meant
 IDLE = "a wrong answer by itself has no gradient"  # as where it is clipped, or classes are meant
+REVERSED = "a right answer does not cost less than a wrong one"
 SHAPE = "it returned shape"
 
 
@@ -51,8 +52,14 @@ def fault_of(foreign: ForeignLoss, task: Task, given: dict[str, Any], per_exampl
 
 
 def _unlinked(foreign: ForeignLoss, task: Task, given: dict[str, Any], per_example: bool) -> str:
-    """Whether its link is another one: at the shares of a population no step pays."""
+    """Whether its link is another one: at the shares of a population no step pays.
+
+    Where the form has no such shares, whether its right answers cost less than its wrong ones.
+    """
     assert foreign.form.declaration
+    if not foreign.form.declaration.start and (known := task.part_answers()):
+        right, wrong = (_costs(foreign, given, p, known.target) for p in (known.right, known.wrong))
+        return "" if (right < wrong).all() else REVERSED
     populations = task.populations() if foreign.form.declaration.start else ()
     for population in populations:
         repeats = (population.weights * POPULATION).round().long()
@@ -84,7 +91,7 @@ def _reversed(foreign: ForeignLoss, task: Task, given: dict[str, Any], per_examp
         less = right < other
         expected = less | (right == other) & mute if less.ndim else less
         if not (expected.all() and less.any()):
-            return "a right answer does not cost less than a wrong one"
+            return REVERSED
     if (costs[2] < costs[1] - REWARD).any():
         return "surer answers are rewarded without end"
     if foreign.form.in_parts:
