@@ -79,6 +79,79 @@ def test_a_metric_without_predictions_is_refused_with_what_to_do(stored):
         compare([replace(stored, predictions=())], metric="mine.py:halved")
 
 
+def test_losses_that_lack_the_metric_are_left_out_by_name(stored):
+    """Whichever of them comes first, and whether or not one is the yardstick."""
+    other = replace(stored.config, loss=replace(stored.config.loss, name="x"))
+    first, second = stored, replace(stored, config=other)
+    for has, lacks in ((first, second), (second, first)):
+        bare = replace(lacks, predictions=())
+        for both in ([has, bare], [bare, has]):
+            (comparison,) = compare(both, metric="mine.py:halved")
+            assert list(comparison.results) == [has.config.loss.name]
+            assert comparison.notes[0] == (
+                f"Left out, because halved cannot be computed from what is kept: "
+                f"{lacks.config.loss.name}; --rerun trains again."
+            )
+
+
+def test_the_command_line_word_for_a_metric_that_some_lack_is_named(stored):
+    asked = replace(
+        stored.config, metrics=("mine.py:halved",), loss=replace(stored.config.loss, name="x")
+    )
+    has = replace(with_metrics(stored, ["mine.py:halved"]), config=asked)
+    (comparison,) = compare([stored, has])
+    lacking = (
+        "Metrics left out, because cross_entropy lacks them: halved (--metric mine.py:halved)."
+    )
+    assert lacking in comparison.notes
+
+
+def test_a_metric_that_is_asked_for_later_is_in_the_result_that_run_gives(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    result = run(*QUICK, "results.dir=results", "metrics=[mine.py:halved]")
+    assert result.seeds["test/halved"].max() <= 0.5
+
+
+def test_a_metric_whose_code_changed_is_computed_again_wherever_it_is_asked_for(
+    folder, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    Path("edited.py").write_text(HALVED)
+    words = [*QUICK, "results.dir=edited", "metrics=[edited.py:halved]"]
+    first, bare = run(*words), run(*words, "results.dir=no", "results.predictions=0")
+    assert first.seeds["test/halved"].max() <= 0.5
+    Path("edited.py").write_text(HALVED.replace("/ 2", "* 2").replace("0.5", "2"))
+    again = run(*words)
+    assert again.seeds["test/halved"].max() > 0.5
+    np.testing.assert_allclose(again.seeds["test/halved"], 4 * first.seeds["test/halved"])
+    assert "halved" not in with_metrics(bare, ["edited.py:halved"]).summary["directions"]
+
+
+def test_a_metric_that_is_asked_for_with_more_seeds_is_that_of_all(folder, monkeypatch):
+    """Some of them may have had none before, and some one of other code."""
+    monkeypatch.chdir(folder)
+    Path("grown.py").write_text(HALVED)
+    words = [*QUICK[:-1], "results.dir=grown"]
+    run(*words, "seeds=[2]")
+    run(*words, "seeds=[1,2]", "metrics=[grown.py:halved]")
+    Path("grown.py").write_text(HALVED.replace("/ 2", "* 2").replace("0.5", "2"))
+    rows = run(*words, "seeds=3", "metrics=[grown.py:halved]").seeds
+    np.testing.assert_allclose(rows["test/halved"], 2 * rows["test/accuracy"])
+    (comparison,) = compare(results.everything(Path("grown")))
+    assert comparison.row("cross_entropy").metrics["accuracy"] is not None
+
+
+def test_a_metric_that_is_asked_for_and_cannot_be_had_is_said(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    bare = [*QUICK, "results.dir=bare", "results.predictions=0"]
+    run(*bare)
+    result = run(*bare, "metrics=[mine.py:halved]")
+    assert result.summary["notes"] == [
+        "metrics=[mine.py:halved] cannot be computed from what is kept of cross_entropy; --rerun "
+        "trains it again."
+    ]
+
+
 def test_a_metric_of_other_code_is_computed_again(stored):
     first = with_metrics(stored, ["mine.py:halved"])
     stale = {"metric_sources": {"halved": "another"}}

@@ -43,4 +43,7 @@ def list_metrics(labelled: dict[str, Result]) -> list[str]:
     if not missing:
         return []
     lacking = [label for label, names in held.items() if not names.issuperset(missing)]
-    return [f"Metrics left out, because {', '.join(lacking)} lacks them: {', '.join(missing)}."]
+    verb = "lacks" if len(lacking) == 1 else "lack"
+    words = {n.rpartition(":")[2]: n for r in labelled.values() for n in r.config.metrics}
+    listed = [f"{n} (--metric {words[n]})" if words.get(n, n) != n else n for n in missing]
+    return [f"Metrics left out, because {', '.join(lacking)} {verb} them: {', '.join(listed)}."]

@@ -19,6 +19,7 @@ from lossbench.configuration.labels import natural_order
 from lossbench.contract import UserError
 from lossbench.registry.hints import choices
 from lossbench.results import Result, duplicates, looks_of, of_seeds
+from lossbench.results.sources import metrics_to_compute
 
 Array = NDArray[np.float64]
 YARDSTICKS = ("cross_entropy", "squared_error", "poisson", "gaussian_nll", "cox", "info_nce", "dpo")
@@ -118,7 +119,11 @@ def contests_of(
     settings: dict[str, list[Result]] = {}
     for result in results:
         settings.setdefault(digest(result.setting), []).append(result)
-    groups = [group for alike in settings.values() for group in _of_one_budget(alike, mixed)]
+    groups = [
+        _having(*group, metric)
+        for alike in settings.values()
+        for group in _of_one_budget(alike, mixed)
+    ]
     if settings and all(len(alike) == 1 for alike, _ in groups):
         _refuse_mixed_budgets(list(settings.values()))
     _check_metric([alike for alike, _ in groups], metric, plugin)
@@ -143,12 +148,26 @@ def _of_same_metrics(results: Sequence[Result], metric: str | None) -> list[Resu
     completed = []
     for result in results:
         wanted = {*held[result.summary["task"]], *([metric] if metric else [])}
-        if lacking := wanted - set(result.summary["directions"]):
+        others = sorted(wanted - {result.summary["primary"]})
+        if lacking := metrics_to_compute(result.summary, others):
             from lossbench.results import rescoring  # torch: slow to import, seldom wanted
 
-            result = rescoring.with_metrics(result, sorted(lacking))
+            result = rescoring.with_metrics(result, lacking)
         completed.append(result)
     return completed
+
+
+def _having(
+    alike: list[Result], notes: list[str], metric: str | None
+) -> tuple[list[Result], list[str]]:
+    """The results that have a metric, where any has it, and a note on the others."""
+    have = [result for result in alike if metric in result.summary["directions"]]
+    if len(have) in (0, len(alike)) or metric is None:
+        return alike, notes
+    names = labels([result.config for result in alike])
+    others = [name for name, r in zip(names, alike, strict=True) if r not in have]
+    note = f"Left out, because {metric} cannot be computed from what is kept: {', '.join(others)}"
+    return have, [f"{note}; --rerun trains again.", *notes]
 
 
 def _labelled(alike: list[Result], named: dict[int, str]) -> dict[str, Result]:

@@ -247,10 +247,22 @@ def merged(results: Sequence[Result]) -> Result:
     }
     seeds = tables["seeds"] = tables["seeds"].sort_values("seed", ignore_index=True)
     config = replace(last.config, seeds=tuple(seeds.seed.tolist()))
-    summary = {**last.summary, **_remarks(kept), **_looks(results)}
+    summary = {**last.summary, **_directions(kept), **_remarks(kept), **_looks(results)}
     for name in predictions.NAMES:
         tables[name] = tuple(each for result in reversed(kept) for each in getattr(result, name))
     return replace(last, config=config, summary=summary, **tables)
+
+
+def _directions(results: Sequence[Result]) -> dict[str, Any]:
+    """The metrics that all of the parts have, of the same code."""
+    parts = [(r.summary["directions"], r.summary.get("metric_sources", {})) for r in results]
+    directions, sources = parts[-1]
+    shared = {
+        name: way
+        for name, way in directions.items()
+        if all(name in known and code.get(name) == sources.get(name) for known, code in parts)
+    }
+    return {"directions": shared}
 
 
 def _remarks(results: Sequence[Result]) -> dict[str, Any]:

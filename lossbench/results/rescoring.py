@@ -14,7 +14,7 @@ from lossbench.contract import Metric
 from lossbench.metrics import OF_TRAINING, WEIGHT, asked_of_replicas, metrics_of, score
 from lossbench.results import Result
 from lossbench.results.predictions import of_seeds
-from lossbench.results.sources import code_of_metrics
+from lossbench.results.sources import code_of_metrics, metrics_to_compute
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.calibration import fit_temperature
 
@@ -33,7 +33,7 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     """The result with the task's metrics as they are now, and those of these names.
 
     What it lacks, or has of other code, is computed from its predictions; where these are not
-    kept, or of some seeds only, the result stays as it is. Names that the task does not know are
+    kept, or of some seeds only, the result stays without it. Names that the task does not know are
     left out.
     """
     task = task_of(result)
@@ -47,7 +47,8 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     lacking = {n: m for n, m in metrics.items() if n not in known or n in stale}
     arrays = of_seeds(result.predictions, result.seeds.seed) if lacking else None
     if arrays is None:
-        return result
+        directions = {name: way for name, way in known.items() if name not in stale}
+        return replace(result, summary={**result.summary, "directions": directions})
     absent = set(OF_TRAINING) - arrays.keys()  # kept only where a metric asked for it in training
     lacking = {n: m for n, m in lacking.items() if not absent & asked_of_replicas([m])}
     seeds = result.seeds.assign(**_columns(lacking, arrays, result))
@@ -55,6 +56,21 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     kept_sources = result.summary["metric_sources"] | current
     summary = {**result.summary, "directions": directions, "metric_sources": kept_sources}
     return replace(result, seeds=seeds, summary=summary)
+
+
+def with_asked(result: Result, names: Sequence[str]) -> Result:
+    """The same, where one of these is to be computed; one that cannot be is in the notes."""
+    if not metrics_to_compute(result.summary, names):
+        return result
+    result = with_metrics(result, names)
+    if not (lacking := metrics_to_compute(result.summary, names)):
+        return result
+    note = (
+        f"metrics=[{','.join(lacking)}] cannot be computed from what is kept of "
+        f"{result.config.loss.name}; --rerun trains it again."
+    )
+    notes = [*result.summary.get("notes", []), note]
+    return replace(result, summary={**result.summary, "notes": notes})
 
 
 def _columns(

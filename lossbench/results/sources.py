@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -71,6 +71,20 @@ def code_of_metrics(names: Sequence[str], task: str) -> dict[str, str]:
         name.rpartition(":")[2]: f"{plugin.package} {code_of(plugin)}"
         for name, plugin in zip(added, plugins, strict=True)
     }
+
+
+def metrics_to_compute(summary: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Those of these metrics that a result lacks, or has of other code than theirs is now."""
+    task, kept = summary["task"], summary.get("metric_sources", {})
+    plugins = {p.name for p in registry.installed("metric") if p.task == task}
+    current = code_of_metrics([n for n in names if ":" in n or n in plugins], task)
+    plain = {name: name.rpartition(":")[2] for name in names}
+    return [
+        name
+        for name, short in plain.items()
+        if short not in summary["directions"]
+        or kept.get(short) != current.get(short, kept.get(short))
+    ]
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry.entry_points import refuse_unreadable
 from lossbench.results import Result
+from lossbench.results.sources import metrics_to_compute
 from lossbench.sweep.claimed import Leases, clear_dead
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.forecast import known_seconds
@@ -268,8 +269,8 @@ def results_of(jobs: Sequence[Job]) -> list[Result]:
 
 def _with_metrics(result: Result, names: Sequence[str]) -> Result:
     """The result with metrics that were asked for after it was trained."""
-    if all(name.rpartition(":")[2] in result.summary["directions"] for name in names):
+    if not metrics_to_compute(result.summary, names):
         return result
-    from lossbench.results.rescoring import with_metrics  # torch: slow to import, seldom wanted
+    from lossbench.results.rescoring import with_asked  # torch: slow to import, seldom wanted
 
-    return with_metrics(result, names)
+    return with_asked(result, names)
