@@ -278,6 +278,9 @@ def test_models_start_at_the_mean_of_their_targets(name):
     if name == "zero_inflated_log_normal":
         expected = [log(3 / 2), target[2:].log().mean(), 0]
     torch.testing.assert_close(TASK.start(target, declared), torch.tensor(expected))
+    assert TASK.start(torch.zeros(5), declared).isfinite().all()  # a replica may have zeros alone
+    rates = torch.full((5,), 1e-6)
+    assert any(TASK.start(rates, declared) == rates.mean().log())
     splits, config = prepared(f"loss={name}", "dataset=count_regression", "dataset.family=gamma")
     stack = Stack(make_recipe(config, splits), splits, list(config.seeds))
     biases = [p for n, p in zip(stack.names, stack.stacked, strict=True) if n.endswith("bias")]

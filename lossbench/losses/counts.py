@@ -261,7 +261,7 @@ def _share_and_logs(target: Tensor) -> Tensor:
     above = target > 0
     logs = torch.where(above, target, 1.0).log()
     share = above.to(target.dtype).mean()
-    mean = logs.sum() / above.sum()
+    mean = logs.sum() / above.sum().clamp(min=1)
     return torch.stack([torch.logit(share, 1 / (2 * len(target))), mean, torch.zeros_like(mean)])
 
 

@@ -183,11 +183,15 @@ class Counts(Regression):
         return prediction.exp()
 
     def start(self, target: Tensor, declaration: Declaration) -> Tensor | None:
-        """As declared, else the logarithm of the mean, and 0 for further outputs."""
+        """As declared, else the logarithm of the mean, and 0 for further outputs.
+
+        Where all targets of a split are 0, that of half a one among them.
+        """
         if declaration.start:
             return declaration.start(target)
         start = target.new_zeros(self.outputs_of(declaration))
-        start[0] = target.mean().log()
+        mean = target.mean()
+        start[0] = torch.where(mean > 0, mean, 1 / (2 * len(target))).log()
         return start
 
     def details(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
