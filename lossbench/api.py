@@ -17,7 +17,6 @@ from lossbench.contract import UserError, declaration_of
 from lossbench.registry.parts import complete, is_made_of_losses, with_parts
 from lossbench.registry.schema import REQUIRED, convert, unknown_key, within
 from lossbench.results import Result
-from lossbench.results.rescoring import with_asked
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.composed import loss_for
 from lossbench.tasks.foreign import fit_form, is_decisive
@@ -219,4 +218,4 @@ def run(*overrides: str, config_dir: str | None = None) -> Result:
         train_and_write(config, missing, folder)
     stored = results.stored(config, folder)
     assert stored
-    return with_asked(results.of_seeds(stored, config.seeds), config.metrics)
+    return results.with_asked(results.of_seeds(stored, config.seeds))

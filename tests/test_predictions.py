@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from support import put
 
 from lossbench import get_models, results, run
 from lossbench.comparison import compare
@@ -139,6 +140,15 @@ def test_a_metric_that_is_asked_for_with_more_seeds_is_that_of_all(folder, monke
     np.testing.assert_allclose(rows["test/halved"], 2 * rows["test/accuracy"])
     (comparison,) = compare(results.everything(Path("grown")))
     assert comparison.row("cross_entropy").metrics["accuracy"] is not None
+
+
+def test_a_metric_that_an_experiment_names_after_training_is_compared_by(here, command):
+    put(here, {"mine.py": HALVED})
+    run(*QUICK, "results.dir=results")
+    words = "{dataset: wine, trainer: short, tracking: none, seeds: 3, metrics: [[mine.py:halved]]}"
+    study = f"question: Which?\noverrides: {words}\nsweeps: [{{loss: cross_entropy}}]\n"
+    put(here, {"experiments/added/experiment.yaml": study})
+    assert "halved 0.4" in command("compare", "added", "--metric", "halved").out
 
 
 def test_a_metric_that_is_asked_for_and_cannot_be_had_is_said(folder, monkeypatch):

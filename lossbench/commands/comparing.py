@@ -372,7 +372,8 @@ def _of_experiment(
         if result is not None:
             held = set(result.seeds.seed)
             asked = config.seeds or sorted(held)
-            stored.append(results.of_seeds(result, [s for s in asked if s in held]))
+            result = results.of_seeds(result, [s for s in asked if s in held])
+            stored.append(results.with_asked(result))
     if len(stored) < len(configs):
         complain(
             f"{len(configs) - len(stored)} of {len(configs)} runs are missing; train them with: "

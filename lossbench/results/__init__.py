@@ -30,5 +30,6 @@ from lossbench.results.listing import (
     outdated_note,
     places,
     whole,
+    with_asked,
 )
 from lossbench.results.naming import free_name, into_place, move_aside

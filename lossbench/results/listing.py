@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lossbench.configuration import Configuration, digest
 from lossbench.contract import UserError
 from lossbench.results.folder import Result, described, head, merged, parts, read, refuse_renamed
-from lossbench.results.sources import code_of_run
+from lossbench.results.sources import code_of_run, metrics_to_compute
 
 OUTDATED = re.compile(r"[0-9a-f]{12}(-\d+)?")  # names of results of lossbench 0.1
 
@@ -61,6 +62,23 @@ def _of_code_now(held: Sequence[list[Path]]) -> list[Path]:
 def everything(folder: Path) -> list[Result]:
     """Every result in a folder, its parts merged."""
     return [whole(parts) for parts in by_configuration(folder)]
+
+
+def with_asked(result: Result) -> Result:
+    """The result with all metrics that it is configured with; those that it lacks are noted."""
+    if not (asked := metrics_to_compute(result.summary, result.config.metrics)):
+        return result
+    from lossbench.results.rescoring import with_metrics  # torch: slow to import, seldom wanted
+
+    result = with_metrics(result, asked)
+    if not (lacking := metrics_to_compute(result.summary, asked)):
+        return result
+    note = (
+        f"metrics=[{','.join(lacking)}] cannot be computed from what is kept of "
+        f"{result.config.loss.name}; --rerun trains it again."
+    )
+    notes = [*result.summary.get("notes", []), note]
+    return replace(result, summary={**result.summary, "notes": notes})
 
 
 def whole(parts: Sequence[Path]) -> Result:

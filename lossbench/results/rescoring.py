@@ -14,7 +14,7 @@ from lossbench.contract import Metric
 from lossbench.metrics import OF_TRAINING, WEIGHT, asked_of_replicas, metrics_of, score
 from lossbench.results import Result
 from lossbench.results.predictions import of_seeds
-from lossbench.results.sources import code_of_metrics, metrics_to_compute
+from lossbench.results.sources import code_of_metrics
 from lossbench.tasks import Task, task_class
 from lossbench.tasks.calibration import fit_temperature
 
@@ -56,21 +56,6 @@ def with_metrics(result: Result, names: Sequence[str]) -> Result:
     kept_sources = result.summary["metric_sources"] | current
     summary = {**result.summary, "directions": directions, "metric_sources": kept_sources}
     return replace(result, seeds=seeds, summary=summary)
-
-
-def with_asked(result: Result, names: Sequence[str]) -> Result:
-    """The same, where one of these is to be computed; one that cannot be is in the notes."""
-    if not metrics_to_compute(result.summary, names):
-        return result
-    result = with_metrics(result, names)
-    if not (lacking := metrics_to_compute(result.summary, names)):
-        return result
-    note = (
-        f"metrics=[{','.join(lacking)}] cannot be computed from what is kept of "
-        f"{result.config.loss.name}; --rerun trains it again."
-    )
-    notes = [*result.summary.get("notes", []), note]
-    return replace(result, summary={**result.summary, "notes": notes})
 
 
 def _columns(

@@ -17,7 +17,6 @@ from lossbench.configuration import Configuration, digest
 from lossbench.contract import UnusableError, UserError
 from lossbench.registry.entry_points import refuse_unreadable
 from lossbench.results import Result
-from lossbench.results.sources import metrics_to_compute
 from lossbench.sweep.claimed import Leases, clear_dead
 from lossbench.sweep.delivery import Delivery
 from lossbench.sweep.forecast import known_seconds
@@ -261,16 +260,5 @@ def results_of(jobs: Sequence[Job]) -> list[Result]:
         if result is not None:
             held = [s for s in job.config.seeds if s in set(result.seeds.seed)]
             if held:
-                results_held.append(
-                    _with_metrics(results.of_seeds(result, held), job.config.metrics)
-                )
+                results_held.append(results.with_asked(results.of_seeds(result, held)))
     return results_held
-
-
-def _with_metrics(result: Result, names: Sequence[str]) -> Result:
-    """The result with metrics that were asked for after it was trained."""
-    if not metrics_to_compute(result.summary, names):
-        return result
-    from lossbench.results.rescoring import with_asked  # torch: slow to import, seldom wanted
-
-    return with_asked(result, names)
