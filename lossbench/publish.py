@@ -91,7 +91,8 @@ def describe_run(comparison: Comparison, row: Row) -> str:
     words = f"{row.label} is the baseline."
     if row.verdict != "baseline":
         words = describe_row(comparison, row)
-    return f"{words} {describe_setting(comparison.setting)}, {row.seeds} seeds, {row.budget}."
+    seeds = f"{row.seeds} seed{'s' * (row.seeds != 1)}"
+    return f"{words} {describe_setting(comparison.setting)}, {seeds}, {row.budget}."
 
 
 def publish(

@@ -89,7 +89,7 @@ def test_the_key_changes_exactly_where_numbers_do(config):
 
 def test_the_setting_is_the_numbers_without_the_loss_and_its_tuning(config):
     same = {name for name, other in variants(config).items() if other.setting == config.setting}
-    assert same == NO_NUMBERS | {"loss", "loss.gamma", "loss.alpha"} | {
+    assert same == NO_NUMBERS | {"loss", "loss.gamma", "loss.alpha", "task.unit"} | {
         f"tune.{k}" for k in ANOTHER["tune"]
     }
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from support import sampled
 
+from lossbench.comparison import compare
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.datasets import Splits
@@ -146,6 +147,16 @@ def test_a_larger_unit_of_target_and_parameter_is_the_same_training(here):
     assert note.startswith(
         "loss=huber: delta=0.5 is in standard deviations of the training target, a"
     )
+
+
+def test_the_unit_of_a_parameter_is_the_losss_own_and_splits_no_comparison(here):
+    (here / "prices.py").write_text(PRICES)
+    words = ("dataset=prices.py:houses", "trainer=short", "seeds=2", "tracking=none")
+    runs = (["loss=squared_error"], ["loss=huber"], ["loss=huber", "task.unit=target"])
+    results = [train(configurations([*words, *run])[0][0], [0, 1]) for run in runs]
+    (comparison,) = compare(results)
+    assert set(comparison.results) == {"squared_error", "huber", "huber unit=target"}
+    assert len({result.key for result in results}) == 3
 
 
 def test_what_is_searched_is_in_the_unit_of_the_target_too(here):

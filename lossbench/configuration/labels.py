@@ -24,12 +24,16 @@ def loss_labels(configs: Sequence[Configuration]) -> list[str]:
     """The loss of each, with the hyper-parameters in which namesakes differ."""
     namesakes: dict[str, list[dict[str, Any]]] = {}
     for config in configs:
-        namesakes.setdefault(config.loss.name, []).append(in_words(config.loss.values))
+        namesakes.setdefault(config.loss.name, []).append(_words_of_loss(config))
     varying = {name: _varying(values) for name, values in namesakes.items()}
     return [
-        " ".join([c.loss.name, *_pairs(in_words(c.loss.values), varying[c.loss.name])])
-        for c in configs
+        " ".join([c.loss.name, *_pairs(_words_of_loss(c), varying[c.loss.name])]) for c in configs
     ]
+
+
+def _words_of_loss(config: Configuration) -> dict[str, Any]:
+    """The hyper-parameters of a loss, and the unit that some are in."""
+    return {**in_words(config.loss.values), "unit": config.task.unit}
 
 
 def budget_words(configs: Sequence[Configuration]) -> list[list[str]]:

@@ -248,8 +248,13 @@ class Configuration:
 
 
 def setting_of(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """What runs must share to be compared: all that decides numbers but the loss and its tuning."""
-    return {name: value for name, value in numbers.items() if name not in ("loss", "tune")}
+    """What runs must share to be compared: all that decides numbers but the loss and its tuning.
+
+    The unit of the loss's hyper-parameters is the loss's.
+    """
+    setting = {n: value for n, value in numbers.items() if n not in ("loss", "tune", "task")}
+    task = {n: value for n, value in (numbers.get("task") or {}).items() if n != "unit"}
+    return {**setting, "task": task} if any(task.values()) else setting
 
 
 def digest(content: Any, digits: int = 12) -> str:
