@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
@@ -147,20 +147,11 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
     task, targets = splits.task, splits.train_targets(0)
     known = {**task.facts(targets), "num_examples": splits.train.size}
     fitted = _fit_loss(config, task, targets, known)
-    declaration, wanted = fitted.declaration, fitted.wanted
-    if splits.partly_known:
-        check_parts(config.loss.name, fitted.loss, wanted, task, fitted.outputs)
-    weighed = splits.weights is not None
-    if weighed and WEIGHT not in call_facts(fitted.function):
-        check_weighs(config.loss.name, fitted.loss, wanted, task, fitted.outputs)
-    if config.trainer.sampler:
-        refuse_sampler(task, targets)
+    _refuse_unfit(config, splits, fitted)
     metrics = metrics_of(task, [*filter(None, [config.metric]), *config.metrics])
-    if declaration.target:
-        check_targets(config.loss.name, declaration.target, splits)
     declaration = _with_link(
         config.loss.name,
-        declaration,
+        fitted.declaration,
         {**config.loss.values, **known},
         task.fitted_facts(*task.example(fitted.outputs)),
     )
@@ -170,7 +161,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         model=model,
         output_shape=task.output_shape(fitted.outputs),
         loss=fitted.loss,
-        facts=tuple(wanted),
+        facts=tuple(fitted.wanted),
         call_facts=call_facts(fitted.function),
         link=declaration.link,
         link_asks=declaration.link_keywords,
@@ -188,15 +179,7 @@ def make_recipe(config: Configuration, splits: Splits) -> Recipe:
         primary=primary_of(task, metrics, config.metric),
         fill=task.filled if splits.partly_known else _as_given,
         in_target_unit=fitted.of_unit if config.task.unit else {},
-        notes=(
-            *fitted.notes,
-            *name_units(config.loss.name, fitted.of_unit, config.task.unit, splits),
-            *name_undeclared(config.loss, fitted.function, fitted.of_unit, splits),
-            *name_spreads(splits),
-            *(name_unused(config) if task.scores_classes and not fitted.through_loss else ()),
-            *(name_unweighted(metrics) if weighed else ()),
-            *(describe_start(model()) if config.model.values.get("weights") else ()),
-        ),
+        notes=tuple(_notes(config, splits, fitted, metrics, model)),
     )
 
 
@@ -243,6 +226,40 @@ def _fit_loss(
     notes = (*forms_said(name, function), *name_empty_classes(config.loss, wanted))
     of_unit = values_of_unit(plugin, hyper, declaration)
     return _FittedLoss(function, declaration, loss, wanted, outputs, through_loss, of_unit, notes)
+
+
+def _refuse_unfit(config: Configuration, splits: Splits, fitted: _FittedLoss) -> None:
+    """UserError where the loss or the sampler cannot take what is particular to the data."""
+    name, task = config.loss.name, splits.task
+    tried = (name, fitted.loss, fitted.wanted, task, fitted.outputs)
+    if splits.partly_known:
+        check_parts(*tried)
+    if splits.weights is not None and WEIGHT not in call_facts(fitted.function):
+        check_weighs(*tried)
+    if config.trainer.sampler:
+        refuse_sampler(task, splits.train_targets(0))
+    if fitted.declaration.target:
+        check_targets(name, fitted.declaration.target, splits)
+
+
+def _notes(
+    config: Configuration,
+    splits: Splits,
+    fitted: _FittedLoss,
+    metrics: Mapping[str, Metric],
+    model: Callable[[], nn.Module],
+) -> Iterator[str]:
+    """What a reader of the results must know of how the loss is called and the model begins."""
+    yield from fitted.notes
+    yield from name_units(config.loss.name, fitted.of_unit, config.task.unit, splits)
+    yield from name_undeclared(config.loss, fitted.function, fitted.of_unit, splits)
+    yield from name_spreads(splits)
+    if splits.task.scores_classes and not fitted.through_loss:
+        yield from name_unused(config)
+    if splits.weights is not None:
+        yield from name_unweighted(metrics)
+    if config.model.values.get("weights"):
+        yield from describe_start(model())
 
 
 def _as_given(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
