@@ -37,6 +37,12 @@ def single_alone(x, target):  # of segmentation_models_pytorch, whose Lovasz los
     errors = F.softplus(-(2 * target - 1) * x).flatten(1)
     return errors @ torch.ones_like(errors[0], dtype=torch.float32) / errors.shape[1]
 
+def balanced(x, target, reduction="mean"):  # of pytorch_toolbelt
+    share = 0.5 + target.mean() / 4
+    values = F.binary_cross_entropy_with_logits(x, target, reduction="none")
+    values = values * torch.where(target > 0.5, 1 - share, share)
+    return values if reduction == "none" else values.mean()
+
 def own_tensors(x, target):
     return F.cross_entropy(x, target).as_subclass(Own)
 """
@@ -71,6 +77,14 @@ def test_nothing_fails_of_a_sound_loss(library, name, task, narrow):
     hints = {o.check: o.reason for o in part.outcomes if o.verdict == "hint"}
     assert "sigmoid" not in hints.get("hyper_parameters_used", "")
     assert part.cost
+
+
+def test_what_a_library_mixes_is_hinted_at(library):
+    """It cannot declare that it compares the examples of a batch."""
+    (part,) = check_loss(f"{library}:balanced", "binary").parts
+    (mixed,) = (o for o in part.outcomes if o.check == "rows_independent")
+    assert mixed.verdict == "hint"
+    assert mixed.reason.endswith("rows of the batch are mixed.")
 
 
 def test_a_package_may_set_its_places_as_paths(library, tmp_path):

@@ -53,10 +53,10 @@ def rows_independent(subject: Subject) -> None:
             except Exception as error:
                 raise Failed(f"it fails on a batch of {parts[0]}: {one_line(error)}") from error
             if not close(apart, together, *subject.rounding):
-                raise Failed(
+                advice = "" if subject.is_foreign else " If that is meant, @declare(couples=True)."
+                raise subject.lapse(  # a library may mean it
                     f"{_where(apart, together)} where the batch has {parts[0]} of its "
-                    f"{len(target)} rows: rows of the batch are mixed. If that is meant, "
-                    "@declare(couples=True)."
+                    f"{len(target)} rows: rows of the batch are mixed.{advice}"
                 )
 
 
