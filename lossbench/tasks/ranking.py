@@ -44,7 +44,7 @@ def kendall_tau(estimate: Tensor, target: Tensor, /) -> Tensor:
 
 @metric(direction=-1, bounds=(0, math.inf), unit="nats")
 def log_loss(estimate: Tensor, target: Tensor, /) -> Tensor:
-    """Mean of -log sigmoid of the preferred item's lead: its scores read as log-odds, as by dpo."""
+    """Mean of -log sigmoid of the preferred item's lead: log-odds, as of dpo at beta 1."""
     first, second = estimate.unbind(-1)
     lead = torch.where(target > 0.5, first - second, second - first)
     return torch.nn.functional.softplus(-lead, threshold=40).mean(-1)
