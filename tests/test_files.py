@@ -397,12 +397,7 @@ KINDS = np.repeat(["a", "b"], 20)
 SHUFFLED = np.random.default_rng(1).permutation(40)
 SUSPECTS = [
     # column, its name, target -> what the note says, or nothing
-    (
-        np.arange(1, 41),
-        "Id",
-        KINDS,
-        "is the row number and gives the class away (in its order the class changes once)",
-    ),
+    (np.arange(1, 41), "Id", KINDS, "is the row number and gives the class away"),
     (np.arange(1, 41), "n", KINDS[SHUFFLED], "is the row number, and is a feature"),
     (SHUFFLED, "n", KINDS[SHUFFLED], "numbers the rows"),
     (STEP**2 + 7, "stamp", KINDS, "rises from row to row and gives the class away"),

@@ -27,10 +27,10 @@ def convex(subject: Subject) -> None:
     """Where it declares to be convex, no segment of predictions lies below the loss."""
     if subject.declaration.convex is None:
         raise Skipped("nothing is declared.")
-    shown = next(_above_the_chord(subject), None)
-    if shown and subject.declaration.convex:
-        raise Failed(f"it is not: {shown}.")
-    if not shown and not subject.declaration.convex:
+    counterexample = next(_above_the_chord(subject), None)
+    if counterexample and subject.declaration.convex:
+        raise Failed(f"it is not: {counterexample}.")
+    if not counterexample and not subject.declaration.convex:
         raise Skipped("it declares not to be; no segment tried shows it.")
 
 

@@ -164,8 +164,7 @@ def _find_giveaway(column: pd.Series, target: np.ndarray) -> str:
     shares = np.bincount(along.astype(np.int64)) / len(along)
     if changes > FEW_CHANGES * len(along) * (1 - np.square(shares).sum()):
         return ""
-    often = "once" if changes == 1 else f"{changes} times"
-    return f" and gives the class away (in its order the class changes {often})"
+    return f" and gives the class away (in its order the class changes {changes} times)"
 
 
 def _follows(target: np.ndarray, values: np.ndarray) -> bool:

@@ -12,7 +12,7 @@ from lossbench.contract import UserError
 
 
 class Attention(nn.Module):
-    """Each step looks at all others, by several heads."""
+    """Multi-head self-attention over the steps."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and a perceptron, each normalised before and added to what it was given."""
+    """Self-attention, then a perceptron, each with layer norm before and a residual around it."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Patches or steps with learnt places, layers, and an affine map of each step or their mean."""
+    """Patches or steps, learned positions, layers, and an affine map of each step or their mean."""
 
     def __init__(
         self, enter: nn.Module, steps: int, width: int, layers: nn.Module, leave: nn.Module
@@ -108,7 +108,7 @@ def transformer(
 
 
 def _entry(input_shape: tuple[int, ...], width: int, patch: int) -> tuple[nn.Module, int]:
-    """What makes steps of width numbers of the inputs, and how many."""
+    """What embeds the inputs as steps of `width` numbers, and how many steps it gives."""
     if len(input_shape) == 2:
         return nn.Linear(input_shape[1], width), input_shape[0]
     if len(input_shape) != 3:

@@ -41,7 +41,10 @@ def reach_of(module: str, attribute: str, package: str) -> Reach:
 
 @functools.cache
 def code_digest(reach: Reach) -> str:
-    """Hexadecimal digits of the code; comments, docstrings, layout and places count for nothing."""
+    """Hexadecimal digits of the code; comments, layout and places count for nothing.
+
+    Nor do docstrings, unless code that is reached reads some.
+    """
     start = reach.territory.start
     code = {module: _code_of(reach, module) for module in reach.statements}
     neighbours = [(m.name, text) for m, text in code.items() if text and m != start]
