@@ -127,6 +127,7 @@ def test_it_is_said_where_a_reduction_is_switched_off(name, words, tmp_path):
         ("torch.nn:NLLLoss", "regression", "no form of a batch of the task regression serves it"),
         ("torch.nn:BCEWithLogitsLoss", "regression", "a right answer does not cost less than a"),
         ("torch.nn:TripletMarginLoss", "multiclass", "serves it"),
+        ("maker.py:make", "multiclass", r"name that in a file: f = make\(\.\.\.\)"),
         ("torch.nn:NoSuchLoss", "multiclass", "it has no attribute 'NoSuchLoss'"),
         (
             "torch.nn:Huber",
@@ -143,6 +144,7 @@ def test_it_is_said_where_a_reduction_is_switched_off(name, words, tmp_path):
 )
 def test_a_loss_that_no_form_serves_is_refused(name, task, reason, here):
     (here / "broken.py").write_text("import math\nmath.nothing")
+    (here / "maker.py").write_text("def make(gamma):\n    return gamma")
     with pytest.raises(UserError, match=reason):
         fitted(name, task)
 
@@ -192,6 +194,7 @@ def test_what_a_file_holds_is_called_without_its_reduction(here, name, own):
 
 
 AS_OURS = """
+import functools
 import torch
 from torch.nn import functional as F
 
@@ -220,6 +223,19 @@ def of_logits(input, target):
 
 def broken(input, target):
     return input.no_such_method()
+
+class Wrapped:  # as BaseLoss of fastai is
+    def __init__(self):
+        self.of = torch.nn.MSELoss()
+        functools.update_wrapper(self, self.of)
+
+    def __call__(self, inp, targ, **kwargs):
+        return self.of(inp.view(-1), targ.view(-1))
+
+def make(*args):
+    return Wrapped()
+
+made = make()
 """
 BUILT = (  # name, task, words, the same on a batch
     ("check_loss", "regression", "raw predictions and targets, the target first",
@@ -230,6 +246,7 @@ BUILT = (  # name, task, words, the same on a batch
      lambda p, t: ((p.softmax(1) - one_hot(t)) ** 2).sum(1)),
     ("Dice", "segmentation", "raw predictions and targets, with a channel axis", None),
     ("column", "regression", "raw predictions and targets", lambda p, t: (p - t).abs()),
+    ("made", "regression", "raw predictions and targets", F.mse_loss),
     ("of_logits", "binary", "", lambda p, t: (p - t) ** 2),
 )  # fmt: skip
 

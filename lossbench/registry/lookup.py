@@ -37,6 +37,7 @@ from lossbench.registry.statements import source_of
 from lossbench.undisturbed import undisturbed
 
 RUN_FACTS = {"num_examples", *CALL_FACTS}  # supplied by training, whatever the task
+SETTABLE = "a number, a string, true, false, null or a list of them"
 LIBRARIES = ("timm", "torchvision")  # of models by name
 meddled: dict[str, list[str]] = {}  # whose import changed settings that are everyone's, and which
 
@@ -293,18 +294,18 @@ def _fault(plugin: Plugin, signature: Signature) -> str:
     expected = () if with_weights or own_model else KINDS[plugin.kind].arguments
     if signature.arguments is not None and len(signature.arguments) != len(expected):
         what = f"a {plugin.kind} that is a class" if with_weights else f"a {plugin.kind}"
+        advice = "make the rest keyword-only, after a '*'"
+        if plugin.foreign == "loss" and len(signature.arguments) < len(expected):
+            advice = f"if it makes one, name that in a file: f = {plugin.attribute}(...)"
         return (
             f"it must be given ({', '.join(signature.arguments)}) by position, and {what} is "
-            f"called with ({', '.join(expected)}); make the rest keyword-only, after a '*'."
+            f"called with ({', '.join(expected)}); {advice}."
         )
     for p in signature.keywords:
         if p.name == "name":
             return "no keyword may be called name; rename it."
         if not (is_plain(p.default) or p.default is REQUIRED or is_free):
-            return (
-                f"the default of {p.name} is a {type(p.default).__name__}; expected a number, a "
-                "string, true, false, null or a list of them."
-            )
+            return f"the default of {p.name} is a {type(p.default).__name__}; expected {SETTABLE}."
     return ""
 
 

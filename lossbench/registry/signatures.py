@@ -103,6 +103,9 @@ def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     if inspect.isclass(target) and parameters.keys() <= {"args", "kwargs"}:  # a decorator's
         _, *own = inspect.signature(target.__init__).parameters.values()
         return {p.name: p for p in own}
+    if parameters.keys() <= {"args", "kwargs"} and not inspect.isroutine(target):  # a wrapper's
+        called = inspect.signature(type(target).__call__, follow_wrapped=False)
+        return dict([*called.parameters.items()][1:])
     return parameters
 
 
