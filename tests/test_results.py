@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,9 @@ from made_results import result, written
 from scipy import stats
 from support import put
 
-from lossbench import registry, results
+from lossbench import registry, results, run
+from lossbench.comparison import compare
+from lossbench.comparison.select import grouped
 from lossbench.configuration.experiments import configurations
 from lossbench.contract import UserError
 from lossbench.results import predictions, sources
@@ -192,3 +195,25 @@ def test_the_version_of_a_task_is_read_without_importing_it(annotation, here):
     (here / "mine.py").write_text(TASK.format(annotation=annotation) + "raise SystemExit\n")
     plugin = registry.Plugin("task", "mine", str(here / "mine.py"), "Mine")
     assert sources._numeric_version(plugin) == 3
+
+
+def test_results_of_a_table_before_and_after_an_edit_are_told_apart(here, command):
+    rows = [f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(40)]
+    words = ("dataset=csv", "dataset.path=t.csv", "dataset.target=y", "trainer=short", "seeds=2")
+    for loss, first in (("cross_entropy", "1,1,a"), ("focal", "9,9,b")):
+        put(here, {"t.csv": "\n".join(["x,z,y", first, *rows])})
+        run(*words, f"loss={loss}", "tracking=none")
+    done = command("compare")
+    assert done.code == 0, done.err
+    assert len(set(re.findall(r"t\.csv \(content \w{6}\)", done.out))) == 2
+
+
+def test_settings_that_are_written_alike_and_differ_otherwise_are_both_there():
+    """As of two numeric versions, which no configuration names."""
+    first, second = result("focal", [0.8, 0.9]), result("focal", [0.7, 0.8])
+    second = replace(
+        second, summary={**second.summary, "numbers": {**first.config.numbers, "version": 1}}
+    )
+    comparisons = compare([first, second])
+    (by_dataset,) = grouped(comparisons, "dataset")
+    assert len(by_dataset.comparisons) == len(grouped(comparisons, "tuning")[0].comparisons) == 2

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from lossbench import statistics
+from lossbench.comparison.contents import name_contents
 from lossbench.comparison.contests import (
     PLACES,
     Array,
@@ -72,14 +73,18 @@ def compare(
     elsewhere = weigh([replace(s, at=other) for s in contests if s.has(other)], same_within, family)
     rivals = iter(elsewhere)
     pairs = sum(math.comb(len(contest.results), 2) for contest in contests)
-    return [
-        replace(
-            _comparison(contest, shown, next(rivals) if contest.has(other) else {}, family),
-            margin=same_within,
-            leading=rivals_of_best(contest, shown, max(pairs, counted)) if contest.defined else (),
-        )
-        for contest, shown in zip(contests, evidence, strict=True)
-    ]
+    return name_contents(
+        [
+            replace(
+                _comparison(contest, shown, next(rivals) if contest.has(other) else {}, family),
+                margin=same_within,
+                leading=rivals_of_best(contest, shown, max(pairs, counted))
+                if contest.defined
+                else (),
+            )
+            for contest, shown in zip(contests, evidence, strict=True)
+        ]
+    )
 
 
 def _refuse_wide(margin: float, contests: Iterable[Contest]) -> None:

@@ -147,15 +147,16 @@ def grouped(comparisons: Sequence[Comparison], key: str) -> list[Group]:
 
 def _by_value(comparisons: list[Comparison], key: str) -> dict[str, Comparison]:
     """By the value's text, numbers ascending; settings of one plugin by what differs in them."""
-    named = {}
+    named = dict[str, Comparison]()
     for comparison in comparisons:
         words = [value_at(comparison.setting, key)]
         same = [c.setting for c in comparisons if value_at(c.setting, key) == words[0]]
-        if len(same) > 1:
-            for name, value in comparison.setting[key].items():
-                if len({str(setting[key][name]) for setting in same}) > 1:
-                    words.append(f"{name}={value}")
-        named[" ".join(words)] = comparison
+        section = comparison.setting.get(key)
+        for name, value in section.items() if isinstance(section, dict) else ():
+            if len({str(setting[key].get(name)) for setting in same}) > 1:
+                words.append(f"{name}={value}")
+        known = " ".join(words)
+        named[known if known not in named else f"{known} #{len(named) + 1}"] = comparison
     return dict(sorted(named.items(), key=_ascending))
 
 
