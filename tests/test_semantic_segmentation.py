@@ -18,6 +18,7 @@ from lossbench.losses import segmentation, semantic_overlaps
 from lossbench.losses import semantic_segmentation as losses
 from lossbench.metrics import metrics_of, score
 from lossbench.models.convolutional import unet
+from lossbench.tasks.segmentation import Segmentation
 from lossbench.tasks.semantic_segmentation import SemanticSegmentation
 
 TASK = SemanticSegmentation((1, 3, 4), 3, (3, 4))
@@ -355,3 +356,9 @@ def test_scenes_of_digits_do_not_share_digits_between_splits():
     assert (sample.targets[sample.inputs[:, 0] < 0.2] == 0).all()
     classes = [len(set(np.unique(t)) - {0, 255}) for t in sample.targets]
     assert max(classes) == 3
+
+
+def test_masks_of_more_classes_are_refused_with_the_task_that_takes_them():
+    masks = np.arange(27).reshape(3, 3, 3) % 3
+    with pytest.raises(UserError, match=r"hold 2 .*; of more classes give dataset.task=semantic_s"):
+        Segmentation.of(np.zeros((3, 1, 3, 3)), masks)

@@ -195,7 +195,28 @@ def test_images_and_masks_are_paired_by_their_names(tmp_path, mode):
     prepare(lambda rng: sample, lambda task: corruptions.none, [0])
 
 
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        ([0, 1, 2], "semantic_segmentation"),
+        ([0, 1, 2, 255], "semantic_segmentation"),
+        ([0, 1, 255], "segmentation"),
+    ],
+)
+def test_masks_of_classes_keep_them_and_what_is_not_to_count(tmp_path, values, task):
+    for i in range(12):
+        draw(tmp_path / "images" / f"{i}.png", shape=(8, 8))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        mask = np.resize(np.array(values, np.uint8), (8, 8))
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{i}.png")
+    sample = read_folder(tmp_path)
+    assert sample.task == task
+    assert np.unique(sample.targets).tolist() == values
+    prepare(lambda rng: sample, lambda task: corruptions.none, [0])
+
+
 FOLDER_FAULTS = [
+    ({"images/1.png": "RGB", "masks/1.png": "RGB"}, {}, ["masks hold", "0, 1, 2", "255"]),
     ({}, {}, ["no image", ".png"]),
     ({"a/1.png": "RGB"}, {}, ["the one folder a", "two classes"]),
     ({"1.png": "RGB", "a/1.png": "RGB"}, {}, ["1.png", "a folder of each class"]),

@@ -47,9 +47,10 @@ def folder(
     """A folder of images: a folder for each class, or `images` and `masks` of the same names.
 
     FOLDER/cat/1.png, FOLDER/dog/2.jpg: classes in the order of their names. FOLDER/images/1.png
-    with FOLDER/masks/1.png: a segmentation, whose masks are 0 and anything else. Either may stand
-    in FOLDER/train and FOLDER/test (and validation), which are then the splits. Images are kept as
-    (N, 1 or 3, H, W) of uint8 and standardised by channel.
+    with FOLDER/masks/1.png: a segmentation, whose masks are 0 and one other value, or classes
+    0, 1, 2, … (of a palette its indices) and 255 where a pixel is not to count. Either may stand in
+    FOLDER/train and FOLDER/test (and validation), which are then the splits. Images are kept as (N,
+    1 or 3, H, W) of uint8 and standardised by channel.
 
     Args:
         path: the folder.
@@ -78,25 +79,41 @@ def _read_sample(
     parts = None if found[0].part is None else np.array([each.part for each in found])
     if isinstance(found[0].target, Path):
         masks = [Path(each.target) for each in found]
-        targets: np.ndarray = read_images(masks, size, False, nearest=True)[:, 0] > 0
+        kind, targets = _read_masks(root, read_images(masks, size, False, nearest=True)[:, 0])
         if targets.shape[1:] != inputs.shape[2:]:
             raise UserError(
                 f"{root}: images have {_measure(inputs.shape[2:])} pixels, masks "
                 f"{_measure(targets.shape[1:])}; give the same, or dataset.size."
             )
-        kind, classes = "segmentation", []
+        classes: list[str] = []
     else:
         names = np.array([str(each.target) for each in found])
         levels, targets = np.unique(names, return_inverse=True)
         kind, classes = "binary" if len(levels) == 2 else "multiclass", levels.tolist()
         _refuse_classes(root, classes, names, parts)
+        targets = targets.astype(np.int64)
     notes = note_rare(targets, classes, parts)
     notes += note_repeated(hash_rows(inputs, targets), parts)
     if kind == "binary":
         notes.append(f"class 1, which recall and f1 count, is {classes[1]!r}.")
     shown = tuple(f"{root.name}: {note}" for note in notes)
-    targets = targets.astype(np.uint8 if kind == "segmentation" else np.int64)
     return Sample(inputs, targets, kind, standardise="channels", notes=shown, split=parts)
+
+
+def _read_masks(root: Path, masks: np.ndarray) -> tuple[str, np.ndarray]:
+    """The task that grey values pose, and its targets; UserError where they are no classes."""
+    values = np.unique(masks).tolist()
+    if len(values) <= 2 and 0 in values:
+        return "segmentation", (masks > 0).astype(np.uint8)
+    classes = [value for value in values if value != 255]
+    if len(classes) < 2 or classes != list(range(len(classes))):
+        raise UserError(
+            f"{root / MASKS}: masks hold the grey values {listed(values, 8)}; give 0 and one "
+            "other, or classes 0, 1, 2, … and 255 where a pixel is not to count."
+        )
+    if len(classes) == 2:
+        return "segmentation", masks
+    return "semantic_segmentation", masks.astype(np.int64)
 
 
 def _sort_files(root: Path, files: Iterable[Path]) -> list[Found]:

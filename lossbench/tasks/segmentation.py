@@ -97,7 +97,12 @@ class Segmentation(Task):
                 "give (N, channels, H, W) and (N, H, W)."
             )
         known = targets[targets != IGNORED]
-        refuse_not_binary(cls.name, known, ", 255 where a pixel is not to count")
+        refuse_not_binary(
+            cls.name,
+            known,
+            ", 255 where a pixel is not to count; of more classes give "
+            "dataset.task=semantic_segmentation",
+        )
         if (known == known[:1]).all():
             value = known[0] if known.size else IGNORED
             raise UserError(
