@@ -390,6 +390,15 @@ def test_a_whole_number_of_too_many_digits_is_no_date(tmp_path):
     assert read(path, drop=["key"]).inputs.shape == (20, 1)
 
 
+def test_one_cell_that_is_no_number_is_named_however_the_others_are_written(tmp_path):
+    path = tmp_path / "table.csv"
+    cells = [*(f"1.{i:03},5" for i in range(59)), "13,4x"]
+    path.write_text("x;y\n" + "".join(f"{cell};{i % 2}\n" for i, cell in enumerate(cells)))
+    for spelling in ({}, {"decimal": "comma", "thousands": "point"}):
+        with pytest.raises(UserError, match="'x' is numbers except '13,4x' in 1 rows"):
+            read(path, **spelling)
+
+
 # --- columns that had better be left out --------------------------------------------------------
 
 NOISE = np.random.default_rng(0).normal(size=40).round(3)

@@ -438,6 +438,17 @@ def test_a_table_of_times_and_events_is_read(tmp_path):
         ({}, {"event": "dead"}, "dataset.event=dead: no column of .* Did you mean died"),
         ({}, {"task": "regression"}, "dataset.event=died: it needs dataset.task=survival"),
         ({"died": np.where(STEP % 2, "yes", "no")}, {}, "'died' is text .*; give 1 for an event"),
+        ({"died": STEP % 3}, {}, r"table.csv: column 'died' holds 2 \(10 of 30 rows\); give 1 for"),
+        (
+            {"days": STEP - 3},
+            {},
+            r"table.csv: column 'days' holds -3 \(4 of 30 .*; give times above",
+        ),
+        (
+            {"days": [*STEP[:-1].tolist(), None]},
+            {},
+            "'days' is missing in 1 .*; remove those rows.$",
+        ),
     ],
 )
 def test_a_table_without_events_is_refused(tmp_path, changed, parameters, words):

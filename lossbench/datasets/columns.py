@@ -38,6 +38,7 @@ WRITTEN = {
     "a mark between thousands": rf"{SIGNED}\d{{1,3}}({SPACE}\d{{3}})+(\.\d+)?",
     "a unit": r"[-+]?[$€£¥]\s?\d+(\.\d+)?|[-+]?\d+(\.\d+)?\s?[%€$£¥]",
 }
+SPELT = "|".join(pattern for how, pattern in WRITTEN.items() if how != "a unit")
 
 
 def quote(name: object) -> str:
@@ -245,10 +246,11 @@ def _to_text(file: Path, column: pd.Series) -> pd.Series:
     gaps = rest.str.strip().str.lower().isin(MISSING)
     if written := _describe_spelling(rest[~gaps]):
         raise UserError(f"{where} {written}")
-    if len(rest) and (numeric.mean() >= 0.5 or (gaps.all() and numeric.any())):
+    odd = rest[~rest.str.strip().str.fullmatch(SPELT)]
+    if len(odd) and (len(odd) <= len(column) / 2 or (gaps.all() and numeric.any())):
         way_out = "dataset.missing=impute fills them" if gaps.all() else "replace them"
         raise UserError(
-            f"{where} is numbers except {listed(map(repr, rest.unique()))} in {len(rest)} rows; "
+            f"{where} is numbers except {listed(map(repr, odd.unique()))} in {len(odd)} rows; "
             f"{way_out}, or remove the rows."
         )
     return column
@@ -327,11 +329,16 @@ def read_durations(file: Path, time: pd.Series, event: pd.Series | None) -> np.n
             "dataset.task=survival: give dataset.event too, the column that holds 1 where "
             f"{time.name!r} is the time of an event, and 0 where it is censored."
         )
-    for column, valid in ((time, "times"), (event, "1 for an event and 0 for censored")):
+    for column, valid, good in (
+        (time, "times above 0", lambda cells: cells > 0),
+        (event, "1 for an event and 0 for censored", lambda cells: cells.isin([0, 1])),
+    ):
+        where = f"{file}: column {column.name!r}"
         if not types.is_numeric_dtype(column):
-            raise UserError(
-                f"{file}: column {column.name!r} is text ({column.iloc[0]}); give {valid}."
-            )
+            raise UserError(f"{where} is text ({column.iloc[0]}); give {valid}.")
+        if len(odd := column[~good(column)]):
+            count = f"{len(odd)} of {len(column)} rows"
+            raise UserError(f"{where} holds {odd.iloc[0]} ({count}); give {valid}.")
     return np.stack([_to_numbers(file, time), event.to_numpy(np.float64)], axis=1)
 
 

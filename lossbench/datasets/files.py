@@ -360,9 +360,9 @@ def _may_be_unknown(target: pd.Series, task: str | None) -> bool:
     return bool((known != np.floor(known)).any())
 
 
-def _way_out(column: pd.Series, role: str) -> str:
+def _way_out(column: pd.Series, role: str, task: str | None) -> str:
     """What else may be done about missing targets, or nothing."""
-    numbers = role == "target" and types.is_numeric_dtype(column)
+    numbers = role == "target" and task is None and types.is_numeric_dtype(column)
     return ", or give dataset.task=regression, which leaves them out" if numbers else ""
 
 
@@ -374,7 +374,7 @@ def _refuse_missing(file: Path, table: Table, columns: Table, wanted: Wanted) ->
             raise UserError(
                 f"{file}: {role} {name!r} is missing in {count} of {len(table)} "
                 f"rows, the first in data row {int(missing.to_numpy().argmax()) + 1}; remove those "
-                f"rows{_way_out(table[name], role)}."
+                f"rows{_way_out(table[name], role, wanted.task)}."
             )
     if wanted.impute:
         return
