@@ -92,6 +92,16 @@ def test_other_names_and_another_task_may_be_given(tmp_path):
     assert (sample.task, sample.inputs.shape) == ("embedding", (40, 5))
 
 
+@pytest.mark.parametrize("names", [["a", "b", "c", "d"], ["c", "d", "a", "b"]])
+def test_identities_of_a_test_split_may_have_any_names(tmp_path, names):
+    """Those to learn from are numbered first."""
+    who = np.repeat(names, 10)
+    content = {"x_train": GREY[:20], "y_train": who[:20], "x_test": GREY[20:], "y_test": who[20:]}
+    sample = read_arrays(saved(tmp_path, **content), task="embedding")
+    assert sample.targets.tolist() == np.repeat([0, 1, 2, 3], 10).tolist()
+    prepare(lambda rng: sample, lambda task: corruptions.none, [0])
+
+
 REFUSED = [
     ({"a": GREY, "b": LABELS}, {}, ["holds a, b", "x_train", "dataset.inputs"]),
     ({"x_test": GREY, "y_test": LABELS}, {}, ["holds x_test, y_test"]),

@@ -99,6 +99,8 @@ def _read_sample(
     _refuse_arrays(file, x, y)
     x = with_channels(file, x, channels)
     targets, kind, classes = read_labels(file, y, x, task)
+    if kind == "embedding" and split is not None:
+        targets = _learnt_first(targets, split)
     notes = note_rare(targets, classes, split)
     if x.nbytes <= HASHED:
         notes += note_repeated(hash_rows(x, targets), split)
@@ -113,6 +115,12 @@ def _read_sample(
         split=split,
         weights=weights,
     )
+
+
+def _learnt_first(identities: np.ndarray, split: np.ndarray) -> np.ndarray:
+    """Identities numbered anew: those of the training split, then those that it never sees."""
+    unseen = ~np.isin(np.arange(identities.max() + 1), identities[split == TRAIN])
+    return np.argsort(np.argsort(unseen, kind="stable"))[identities]
 
 
 def _load(file: Path) -> np.ndarray | dict[str, np.ndarray]:

@@ -118,7 +118,7 @@ class Embedding(Task):
         refuse_targets(cls.name, inputs, targets, "iu", ())
         identities, counts = np.unique(targets, return_counts=True)
         if len(identities) < 2 or not np.array_equal(identities, np.arange(len(identities))):
-            shown = ", ".join(f"{identity}" for identity in identities[:8])
+            shown = ", ".join(map(str, [*identities[:8], *["…"] * (len(identities) > 8)]))
             raise UserError(
                 f"embedding: the {len(identities)} identities to learn from are {shown}; "
                 "give at least two, numbered 0, 1, 2, … without a gap."
