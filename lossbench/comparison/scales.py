@@ -35,8 +35,15 @@ class Scale:
         return f"{self.write(value)} {self.unit}".rstrip()
 
     def write_exactly(self, value: float, sign: str = "", places: int = 4) -> str:
-        """A value to so many places of what is not a share; too small for them a power of ten."""
+        """A value to so many places of what is not a share; too small for them a power of ten.
+
+        From a thousand on it is whole.
+
+        >>> Scale(1, "").write_exactly(-92933.0221), Scale(1, "").write_exactly(0.123456)
+        ('-92933', '0.1235')
+        """
         scaled, places = self.factor * value + 0.0, places - 2 * (self.factor > 1)
+        places = 0 if abs(scaled) >= 1000 else places
         small = 0 < abs(scaled) < 0.5 * 10**-places
         return f"{scaled:{sign}.{'1e' if small else f'{places}f'}}"
 
