@@ -58,6 +58,12 @@ def test_losses_of_one_task_are_listed_with_what_they_do_there(monkeypatch, caps
     assert "list models: --task is of losses" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("words", "name"), [([], "NAME"), (["--task", "binary"], "binary")])
+def test_a_list_of_metrics_says_where_those_of_a_task_are(words, name, capsys):
+    assert main(["list", "metrics", *words]) == 0
+    assert f"always measures: lossbench show task={name}." in capsys.readouterr().out
+
+
 def test_an_experiment_that_cannot_be_read_is_broken(here, capsys):
     put(here, {"experiments/ill/experiment.yaml": "quesiton: why\n"})
     assert main(["list", "experiments"]) == 0

@@ -60,6 +60,10 @@ def list_installed(kind: str, task: str | None, everything: bool, verify: bool, 
         _print_entry(f"{entry.name:24}  {entry.place}", entry.description)
     if not entries and kind not in ("experiments", "configs"):
         say(f"No package with {kind} is installed; a function in a file is FILE.py:FUNCTION.")
+    if kind == "metrics":
+        way = f"lossbench show task={task or 'NAME'}"
+        say("Each is measured where metrics=[…] names it.")
+        say(f"What a task always measures: {way}.")
     _print_libraries(libraries)
     for line in broken:
         say(f"broken: {line}")
