@@ -38,7 +38,6 @@ SIGNATURES = [
     ("interval", "a: Annotated[float, '[0, one]'] = 1.0", "'[0, one]' is not an interval such as"),
     ("annotation", "a: 'float(' = 1.0", "its signature cannot be read: '(' was never closed"),
     ("name", "name: str = 'a'", "no keyword may be called name; rename it"),
-    ("tensor", "a=torch.zeros(3)", "the default of a is a Tensor; expected a number, a string"),
 ]
 
 
@@ -50,6 +49,15 @@ def test_a_signature_that_no_configuration_can_hold_is_refused(key, said, refuse
     told = refused("run", "--cfg", "loss=mine.py:mine", files={"mine.py": text})
     assert "loss=mine.py:mine" in told
     assert said in told
+
+
+def test_a_default_that_no_configuration_can_hold_is_refused_but_of_a_loss(refused, command):
+    """Of a loss in a file, which may be of no contract, it is no key."""
+    text = "import torch\ndef mine({}, /, *, a=torch.zeros(3)):\n    return 0 * a.sum()\n"
+    files = {"mine.py": text.format("weights"), "loss.py": text.format("p, t")}
+    told = refused("run", "--cfg", "regularizer=mine.py:mine", files=files)
+    assert "the default of a is a Tensor; expected a number, a string" in told
+    assert "a:" not in command("run", "--cfg", "loss=loss.py:mine").out.split()
 
 
 def test_a_note_that_is_no_interval_is_no_fault(command):
