@@ -194,9 +194,10 @@ class Splits:
         """Bytes that one more replica takes."""
         own = [self.train, self.validation, self.test, self.unit, self.target_unit, self.changed]
         total = sum(p.nbytes for parts in own if parts for p in parts if p is not None)
-        if not self.shared:
-            total += self.inputs.nbytes + self.targets.nbytes
-        return total // self.replicas
+        if self.shared:
+            return total // self.replicas
+        examples = self.train.size + self.validation.size + self.test.size
+        return total // self.replicas + examples * (self.inputs[0].nbytes + self.targets[0].nbytes)
 
     # ---- batches -------------------------------------------------------------------------------
     def batches(self, split: str, indices: Iterable[Tensor]) -> Iterator[Batch]:
