@@ -13,7 +13,7 @@ from lossbench.registry.parts import values_of
 
 # Models whose numbers are those of version 1, from before large ones were run seed by seed.
 MAPPED = ("linear", "mlp", "tabular", "two_tower", "bilinear", "pair_scorer", "gru", "vae")
-CALLS = 3  # of the losses of libraries: raised where another form of batch is found for some
+CALLS = 4  # of losses of libraries and files: raised where some are given another form of batch
 
 
 def code_of(plugin: Plugin) -> str:
@@ -21,10 +21,10 @@ def code_of(plugin: Plugin) -> str:
 
     Of a library that no plugin of it is registered in, the version.
     """
+    calls = f", calls {CALLS}" if plugin.foreign == "loss" else ""
     if plugin.library:
-        calls = f", calls {CALLS}" if plugin.foreign == "loss" else ""
         return f"version {plugin.version.partition('+')[0]}{calls}"
-    return code_digest(reach_of(plugin.module, plugin.attribute, plugin.package))
+    return code_digest(reach_of(plugin.module, plugin.attribute, plugin.package)) + calls
 
 
 def not_looked_at(plugin: Plugin, values: Mapping[str, Any]) -> list[str]:
