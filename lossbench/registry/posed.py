@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 
 from lossbench.registry.lookup import Plugin, find, known_as
 from lossbench.registry.modules import definition_in
@@ -14,18 +15,23 @@ def posed_tasks(dataset: Plugin) -> list[str]:
     The task of `Sample(inputs, labels, "binary" if classes == 2 else "multiclass")` is one of two.
     """
     definition = definition_in(dataset.module, dataset.attribute)
-    tasks = []
-    for node in ast.walk(definition.node) if definition else ():
+    return list(_tasks_named(definition.node)) if definition else []
+
+
+@functools.cache  # a sweep asks for each run; an edited file has another node
+def _tasks_named(function: ast.AST) -> tuple[str, ...]:
+    tasks = set[str]()
+    for node in ast.walk(function):
         if isinstance(node, ast.Return) and node.value:
             match node.value:
                 case ast.Call(func=ast.Name("Sample"), args=[_, _, task, *_]):
                     named = [task.body, task.orelse] if isinstance(task, ast.IfExp) else [task]
                 case _:
-                    return []
+                    return ()
             if not all(isinstance(each, ast.Constant) for each in named):
-                return []
-            tasks += [str(each.value) for each in named if isinstance(each, ast.Constant)]
-    return sorted(set(tasks))
+                return ()
+            tasks.update(str(each.value) for each in named if isinstance(each, ast.Constant))
+    return tuple(sorted(tasks))
 
 
 def metrics_of(task: Plugin) -> list[str]:
