@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,3 +29,15 @@ def fitted(name: str, task: str, **given: Any) -> Any:
 def form_of(loss: Any) -> str:
     """How it is given a batch, without what is said of its reduction."""
     return loss.words.removesuffix(", reduction=none")
+
+
+@contextmanager
+def installed(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a module that lies in a folder as pip puts it there."""
+    (folder / "site-packages").mkdir()
+    (folder / "site-packages" / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(folder / "site-packages")
+    registry.refresh()
+    yield name
+    sys.modules.pop(name, None)
+    registry.refresh()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import pickle
-import sys
 
 import pytest
 import torch
-from foreign import fitted, form_of, one_hot
+from foreign import fitted, form_of, installed, one_hot
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -143,7 +142,7 @@ def test_a_list_reaches_a_parameter_that_is_a_tensor():
 
 IMAGES = """
 import torch
-from foreign import fitted, form_of, one_hot
+from foreign import fitted, form_of, installed, one_hot
 
 @torch.library.register_fake("torchvision::nms")
 def nms(boxes, scores, threshold):
@@ -162,7 +161,7 @@ def test_a_library_that_needs_torchvision_may_be_next_to_another_build_of_torch(
 
 LIBRARY = """
 import torch
-from foreign import fitted, form_of, one_hot
+from foreign import fitted, form_of, installed, one_hot
 from torch.nn import functional as F
 
 def cox(log_hz, event, time, ties="breslow"):
@@ -353,13 +352,8 @@ class Proxies(torch.nn.Module):
 @pytest.fixture
 def library(here, monkeypatch):
     """A package of losses as pip puts it, of no contract."""
-    (here / "site-packages").mkdir()
-    (here / "site-packages" / "made_losses.py").write_text(LIBRARY)
-    monkeypatch.syspath_prepend(here / "site-packages")
-    registry.refresh()
-    yield "made_losses"
-    sys.modules.pop("made_losses", None)
-    registry.refresh()
+    with installed(here, "made_losses", LIBRARY, monkeypatch) as library:
+        yield library
 
 
 @pytest.mark.parametrize(
@@ -584,7 +578,7 @@ def test_python_gives_it_what_it_asks_for_with_the_batch(library):
 
 WEIGHED = """
 import torch
-from foreign import fitted, form_of, one_hot
+from foreign import fitted, form_of, installed, one_hot
 from torch.nn import functional as F
 
 def weighed(logits, labels, weight=torch.tensor([1.0, 2.0, 3.0])):

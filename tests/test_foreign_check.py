@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import sys
 
 import pytest
+from foreign import installed
 
 from lossbench import registry
 from lossbench.check import check_loss
@@ -51,13 +51,8 @@ def own_tensors(x, target):
 @pytest.fixture
 def library(tmp_path, monkeypatch):
     """A package of these losses as pip puts it."""
-    (tmp_path / "site-packages").mkdir()
-    (tmp_path / "site-packages" / "checked_losses.py").write_text(LIBRARY)
-    monkeypatch.syspath_prepend(tmp_path / "site-packages")
-    registry.refresh()
-    yield "checked_losses"
-    sys.modules.pop("checked_losses", None)
-    registry.refresh()
+    with installed(tmp_path, "checked_losses", LIBRARY, monkeypatch) as library:
+        yield library
 
 
 @pytest.mark.parametrize(
